@@ -19,13 +19,13 @@ use crate::{
     client_address::TrustedProxies,
     commands::Commands,
     files::Files,
-    limits::Limits,
+    limits::{Limit, Limits},
     metrics::Metrics,
     readiness::Readiness,
     settings::Settings,
     stream::{reader::ViewReader, tails::Tails},
     throttle::Throttle,
-    transport::socketio::SocketIo,
+    transport::{admission, socketio::SocketIo},
 };
 
 /// Trials of rules that run at once on one node, since each takes a core. A further trial is
@@ -87,8 +87,14 @@ impl NodeContext {
         let verifier = Arc::new(verifier.with_revocations(revocations.clone()));
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
-        let limits =
-            Arc::new(Limits::new(settings.limits.clone(), short_keys.clone(), metrics.clone()));
+        let limits = settings.limits.clone();
+        let limits = match rlimit::Resource::NOFILE.get_soft() {
+            Ok(descriptors) => {
+                limits.at_most(Limit::Connections, admission::socket_limit(descriptors))
+            }
+            Err(_) => limits,
+        };
+        let limits = Arc::new(Limits::new(limits, short_keys.clone(), metrics.clone()));
         Ok(Self {
             commands: Commands::new(log.clone(), queries.clone(), limits.clone()),
             reader: Arc::new(ViewReader::new(

@@ -33,6 +33,7 @@ use axum::{
 use http::{StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
 
+pub(crate) use self::limits::is_free;
 pub use self::{command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem};
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,

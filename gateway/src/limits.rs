@@ -110,6 +110,11 @@ impl Limits {
         self.key(address)
     }
 
+    /// The key of limits that count all clients of the node together.
+    pub fn node_key(&self) -> LimitKey {
+        LimitKey(0)
+    }
+
     fn key(&self, client: impl Hash) -> LimitKey {
         LimitKey(self.hasher.hash_one(client))
     }
@@ -181,6 +186,11 @@ impl Limits {
     pub fn place(&self, limit: Limit, key: LimitKey) -> Result<Place, LimitRefusal> {
         let most = self.settings.places(limit);
         self.places.take(limit, key, most).ok_or_else(|| self.refuse(limit))
+    }
+
+    /// The places that a client holds.
+    pub fn held(&self, limit: Limit, key: LimitKey) -> u32 {
+        self.places.held_by(limit, key)
     }
 
     /// Counts a refusal of a limit that is not a rate.

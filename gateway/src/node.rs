@@ -173,6 +173,15 @@ fn run_shard(
     });
 }
 
+/// Raises the limit of open files to the system's maximum, since every socket needs one. Call it
+/// before the node starts, which then takes as many sockets as they allow.
+pub fn raise_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => tracing::info!(descriptors, "limit of open sockets and files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}
+
 impl RunningNode {
     pub fn address(&self) -> SocketAddr {
         self.address

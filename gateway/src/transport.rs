@@ -1,6 +1,7 @@
 //! Sockets: accepting them, answering HTTP on them, and speaking WebSocket, SSE and Socket.IO.
 
 pub mod accept;
+pub mod admission;
 pub mod connection;
 pub mod lent_socket;
 pub mod peer;

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
+use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings, node};
 use standalone::{
     announcement::Announcement,
     cli::{Cli, CliCommand, TokenArgs},
@@ -88,6 +88,7 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
          if that is meant, add --insecure-public-demo",
         cli.listen
     );
+    node::raise_descriptors();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
     let tables = Arc::new(checks::tables(cli)?);

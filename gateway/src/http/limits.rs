@@ -40,6 +40,11 @@ struct CallerLimits {
     rate: Option<RateState>,
 }
 
+/// Whether no limit counts requests for this path.
+pub(crate) fn is_free(path: &str) -> bool {
+    FREE.contains(&path)
+}
+
 /// The rate that a request of this role spends, by the kind of its route.
 fn tier(method: &Method, route: &str, role: Role) -> Limit {
     let is_read = *method == Method::GET || *method == Method::HEAD;
@@ -77,7 +82,7 @@ pub(super) async fn layer(
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    if route.as_ref().is_some_and(|route| FREE.contains(&route.as_str())) {
+    if route.as_ref().is_some_and(|route| is_free(route.as_str())) {
         return next.run(request).await;
     }
     let limits = &node.limits;

@@ -34,6 +34,10 @@ impl Places {
         Some(Place { places: self.clone(), holder: (limit, key) })
     }
 
+    pub(super) fn held_by(&self, limit: Limit, key: LimitKey) -> u32 {
+        self.held().get(&(limit, key)).copied().unwrap_or_default()
+    }
+
     fn held(&self) -> MutexGuard<'_, HashMap<(Limit, LimitKey), u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -44,6 +44,13 @@ impl LimitSettings {
         self
     }
 
+    /// Lowers a limit of places to `most`, also one that is off.
+    pub fn at_most(mut self, limit: Limit, most: u32) -> Self {
+        let places = self.places(limit).map_or(most, |places| places.min(most));
+        self.0[limit as usize] = Some(LimitValue::Places(places));
+        self
+    }
+
     /// The quota of a rate.
     pub fn quota(&self, limit: Limit) -> Option<Quota> {
         match self.0[limit as usize]? {

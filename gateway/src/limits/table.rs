@@ -34,6 +34,8 @@ pub enum Scope {
     TenantEverywhere,
     /// One IPv4 address or IPv6 /64, on each node.
     Address,
+    /// All clients of a node together.
+    Node,
 }
 
 impl Scope {
@@ -44,6 +46,7 @@ impl Scope {
             Self::Tenant => "tenant, each node",
             Self::TenantEverywhere => "tenant, all nodes",
             Self::Address => "address, each node",
+            Self::Node => "node",
         }
     }
 }
@@ -154,6 +157,32 @@ limits! {
     QueriesOfTenant = "queries-tenant", Tenant, LimitValue::Places(3), TooManyQueries,
         "Lists of runs, findings and exports that PostgreSQL is reading",
         "Fewer than half of the node's eight connections, so that other tenants always have some";
+    Connections = "connections", Node, LimitValue::Places(100_000), TooManyConnections,
+        "Open connections, idle ones included. Never more than the process's descriptors less 512",
+        "A connection takes 3 to 12 KiB, so these fit 1 GiB";
+    ConnectionsOfAddress = "connections-address", Address, LimitValue::Places(2000),
+        TooManyConnections,
+        "Open connections, idle ones included",
+        "A clinic or a carrier has hundreds of screens and phones behind one address. Ten hostile \
+         addresses must not fill a node of 20,000 descriptors";
+    ConnectionsOfSubject = "connections-subject", Subject, LimitValue::Places(64),
+        TooManyConnections,
+        "Sockets and streams",
+        "A person has a dozen pages open, and the screens of a clinic may share one token";
+    ConnectionsOfTenant = "connections-tenant", Tenant, LimitValue::Places(12_000),
+        TooManyConnections,
+        "Sockets and streams of a tenant",
+        "The longest line, 10,000 people, and its staff; another tenant still finds room on a node \
+         of 20,000 descriptors";
+    Refused = "refused", Node, LimitValue::Places(128), TooManyConnections,
+        "Connections past these limits that are told so and may ask for health",
+        "Each is open for two seconds at most; further ones are closed at once";
+    RefusedOfAddress = "refused-address", Address, LimitValue::Places(8), TooManyConnections,
+        "Connections past these limits that are told so and may ask for health",
+        "One address cannot keep a balancer from asking for health";
+    SubscribesOfSubject = "subscribes-subject", Subject, rate(1200, 60), TooManySubscribes,
+        "Subscribes, each of which may load a view",
+        "The screens that share a token return at once, each with a handful of channels";
     QueuedRuns = "queued-runs", TenantEverywhere, LimitValue::Places(100), TooManyRuns,
         "Runs of a tenant that wait for a worker",
         "An hour of work for one worker; the office can wait for its own runs, and for no others";

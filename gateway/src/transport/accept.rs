@@ -27,13 +27,16 @@ use tower::ServiceExt;
 
 use self::sse::OpenStream;
 use super::{
+    admission::{self, Admission, SocketPlaces},
     connection,
     lent_socket::{LentSocket, LentStream},
     socketio::{self, SocketIo},
 };
 use crate::{
     client_address::{ClientAddress, TrustedProxies, proxy_protocol},
-    http::{Edge, Problem},
+    context::NodeContext,
+    http::{Edge, Problem, is_free},
+    limits::{Limit, LimitRefusal},
     stream::{
         frames::Form,
         shard::{Shard, context::ShardContext},
@@ -43,6 +46,10 @@ use crate::{
 /// Time from accepting a socket, or from the end of a response, to the whole head of the next
 /// request. Past it the socket is closed: a slow head is an attack or a dead peer.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// The same time on a node that has few connections left, and for a client that was refused one.
+const CROWDED_HEAD_WITHIN: Duration = Duration::from_secs(2);
+/// The path of SSE streams.
+const STREAM: &str = "/v1/stream";
 /// Largest request head: hyper's smallest bound. A longer head is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a socket, usually because descriptors ran out. Meanwhile further
@@ -102,7 +109,10 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
                     continue;
                 }
                 let peer = ClientAddress::new(peer.ip());
-                spawn_local(admit(acceptor.clone(), socket, peer));
+                let node = &acceptor.context.node;
+                if let Some(admission) = admission::admit(node, peer) {
+                    spawn_local(admit(acceptor.clone(), socket, peer, admission));
+                }
             }
             Err(error) => {
                 let node = &acceptor.context.node;
@@ -136,11 +146,15 @@ impl Drop for HttpConnection {
 
 /// Speaks HTTP until the socket is taken over or closed. The HTTP part is boxed and dropped before
 /// the task of the connection begins, which keeps that task small.
-async fn admit(acceptor: Rc<Acceptor>, socket: TcpStream, peer: ClientAddress) {
+async fn admit(
+    acceptor: Rc<Acceptor>,
+    socket: TcpStream,
+    peer: ClientAddress,
+    admission: Admission,
+) {
     let counted = HttpConnection::begin(&acceptor.shard);
-    let Some((socket, upgrade)) = Box::pin(speak_http(&acceptor, socket, peer)).await else {
-        return;
-    };
+    let speaking = Box::pin(speak_http(&acceptor, socket, peer, admission));
+    let Some((socket, upgrade, places)) = speaking.await else { return };
     drop(counted);
     if !write_head(&socket, upgrade.head.as_bytes()).await {
         return;
@@ -148,12 +162,13 @@ async fn admit(acceptor: Rc<Acceptor>, socket: TcpStream, peer: ClientAddress) {
     let shard = acceptor.shard.clone();
     match upgrade.takeover {
         Takeover::WebSocket { form } => {
-            spawn_local(connection::run_ws(shard, socket, form));
+            spawn_local(connection::run_ws(shard, socket, form, places));
         }
-        Takeover::Stream(OpenStream { claims, sealed, channels }) => {
+        Takeover::Stream(OpenStream { claims, sealed, channels, subject }) => {
             let socket = Rc::new(socket);
             let id = shard.borrow_mut().add_sse(socket.clone(), claims, sealed.into(), channels);
-            spawn_local(connection::run_sse(shard, socket, id));
+            shard.borrow_mut().connections().hold_places(id, subject);
+            spawn_local(connection::run_sse(shard, socket, id, Some(places)));
         }
     }
 }
@@ -186,25 +201,29 @@ async fn proxied_peer(
     }
 }
 
-/// Serves requests on the socket; returns the socket and its upgrade once it is taken over.
+/// Serves requests on the socket; returns the socket, its upgrade and its places once it is taken
+/// over.
 async fn speak_http(
     acceptor: &Rc<Acceptor>,
     mut socket: TcpStream,
     peer: ClientAddress,
-) -> Option<(TcpStream, Upgrade)> {
+    admission: Admission,
+) -> Option<(TcpStream, Upgrade, SocketPlaces)> {
     let node = &acceptor.context.node;
     let peer = proxied_peer(&node.proxies, &mut socket, peer).await?;
     let lent_socket = LentSocket::new(socket);
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
     let polls = Cell::new(false);
+    let admission = Rc::new(RefCell::new(Some(admission)));
     let service = service_fn(|mut request: Request<Incoming>| {
         let client = node.proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
         polls.set(polls.get() || SocketIo::is_of_session(&request));
         let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
+        let admission = admission.clone();
         async move {
-            match answer(&acceptor, &lent_socket, request).await {
+            match answer(&acceptor, &lent_socket, &admission, request).await {
                 Ok(response) => Ok::<_, Infallible>(response),
                 Err(upgrade) => {
                     // The caller takes the socket away, so hyper never gets an answer here.
@@ -218,10 +237,15 @@ async fn speak_http(
     });
     // hyper would close a connection without a request at once if it were shut down.
     let is_late = *acceptor.draining.borrow();
+    let is_refused = matches!(*admission.borrow(), Some(Admission::Refused { .. }));
+    let head_within = match is_refused || admission::is_crowded(node) {
+        true => CROWDED_HEAD_WITHIN,
+        false => HEAD_WITHIN,
+    };
     let serving = http1::Builder::new()
-        .keep_alive(!is_late)
+        .keep_alive(!is_late && !is_refused)
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(head_within)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(LentStream(lent_socket.clone())), service)
         .with_upgrades();
@@ -236,13 +260,34 @@ async fn speak_http(
             None
         }
     }?;
-    Some((lent_socket.take()?, upgrade))
+    // A refused connection is never taken over.
+    match admission.take()? {
+        Admission::Admitted(places) => Some((lent_socket.take()?, upgrade, places)),
+        Admission::Refused { .. } => None,
+    }
+}
+
+/// Counts a request that opens a WebSocket or a stream for the address of its client, behind a
+/// proxy too.
+fn count_opening(
+    node: &NodeContext,
+    admission: &RefCell<Option<Admission>>,
+    request: &Request<Incoming>,
+) -> Result<(), LimitRefusal> {
+    let client = ClientAddress::from_extensions(request.extensions());
+    node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
+    match &mut *admission.borrow_mut() {
+        Some(Admission::Admitted(places)) => places.count_for(node, client),
+        Some(Admission::Refused { refusal, .. }) => Err(*refusal),
+        None => Ok(()),
+    }
 }
 
 /// Answers a request, or returns the upgrade for which its socket is taken over.
 async fn answer(
     acceptor: &Acceptor,
     lent_socket: &Arc<LentSocket>,
+    admission: &RefCell<Option<Admission>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Box<Upgrade>> {
     let node = &acceptor.context.node;
@@ -253,16 +298,30 @@ async fn answer(
     if *acceptor.draining.borrow() && !SocketIo::is_of_session(&request) {
         return Ok(edge.finish(Problem::from(Code::Draining).into_response()));
     }
+    let refusal = match &*admission.borrow() {
+        Some(Admission::Refused { refusal, .. }) => Some(*refusal),
+        Some(Admission::Admitted(_)) | None => None,
+    };
+    let path = request.uri().path();
+    if let Some(refusal) = refusal.filter(|_| path != STREAM && !is_free(path)) {
+        return Ok(edge.finish(Problem::from(refusal).into_response()));
+    }
     let upgrade = |takeover, response: Response<()>, body: &str| {
         let head = head_text(edge.finish(response)) + body;
         Err(Box::new(Upgrade { head, takeover }))
     };
-    match request.uri().path() {
-        "/connection/websocket" => match websocket::handshake(&edge, &request) {
-            Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
-            Err(problem) => Ok(edge.finish(problem.into_response())),
-        },
-        "/v1/stream" if request.method() == Method::GET => {
+    match path {
+        "/connection/websocket" => {
+            let counted = count_opening(node, admission, &request).map_err(Problem::from);
+            match counted.and_then(|()| websocket::handshake(&edge, &request)) {
+                Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
+                Err(problem) => Ok(edge.finish(problem.into_response())),
+            }
+        }
+        STREAM if request.method() == Method::GET => {
+            if let Err(refusal) = count_opening(node, admission, &request) {
+                return Ok(edge.finish(sse::refuse(node, refusal.code().into())));
+            }
             match sse::open(node, &edge, &request).await {
                 Ok((response, stream)) => {
                     upgrade(Takeover::Stream(stream), response, &sse::preamble())

@@ -28,7 +28,7 @@ use crate::{
         frames::{self, Form},
         shard::{Shard, ids::ConnId},
     },
-    transport::peer::outcome::Ready,
+    transport::{admission::SocketPlaces, peer::outcome::Ready},
 };
 
 /// Bytes of read buffer that an idle WebSocket holds. Longer commands are read in pieces.
@@ -51,6 +51,8 @@ struct Registration {
     shard: Rc<RefCell<Shard>>,
     id: ConnId,
     socket: Rc<TcpStream>,
+    /// `None` in tests, which bring sockets of their own.
+    _places: Option<SocketPlaces>,
 }
 
 impl Drop for Registration {
@@ -70,10 +72,15 @@ impl Registration {
 }
 
 /// Serves a WebSocket after its handshake.
-pub async fn run_ws(shard: Rc<RefCell<Shard>>, socket: TcpStream, form: Form) {
+pub async fn run_ws(
+    shard: Rc<RefCell<Shard>>,
+    socket: TcpStream,
+    form: Form,
+    places: SocketPlaces,
+) {
     let socket = Rc::new(socket);
     let id = shard.borrow_mut().add_ws(socket.clone(), form);
-    let registration = Registration { shard, id, socket };
+    let registration = Registration { shard, id, socket, _places: Some(places) };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
@@ -117,7 +124,7 @@ fn read_frames(
     frames: &mut WebSocketContext,
     meter: &mut FrameMeter,
 ) -> Turn {
-    let Registration { shard, id, socket } = registration;
+    let Registration { shard, id, socket, .. } = registration;
     let now = shard.borrow().rate_clock();
     let mut stream = SocketStream { socket, meter, now, budget: TURN_BYTES, answers: Vec::new() };
     loop {
@@ -174,8 +181,13 @@ fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::
 
 /// Serves an SSE stream whose response head has been written, and which the shard has added as
 /// `id`.
-pub async fn run_sse(shard: Rc<RefCell<Shard>>, socket: Rc<TcpStream>, id: ConnId) {
-    let registration = Registration { shard, id, socket };
+pub async fn run_sse(
+    shard: Rc<RefCell<Shard>>,
+    socket: Rc<TcpStream>,
+    id: ConnId,
+    places: Option<SocketPlaces>,
+) {
+    let registration = Registration { shard, id, socket, _places: places };
     let mut input = 0;
     loop {
         match registration.ready().await {
@@ -203,7 +215,7 @@ pub async fn run_sse(shard: Rc<RefCell<Shard>>, socket: Rc<TcpStream>, id: ConnI
 /// Sends the close frame, if the socket takes it at once, and waits a moment for the client to read
 /// it. Closing a socket with unread input would reset the connection and destroy the close frame.
 async fn say_farewell(registration: &Registration, close: Option<Close>) {
-    let Registration { shard, id, socket } = registration;
+    let Registration { shard, id, socket, .. } = registration;
     let flushed = shard.borrow_mut().connections().flush_rest(*id);
     if let Some(close) = close {
         shard.borrow().count_close(close);

@@ -34,6 +34,12 @@ pub(crate) struct Clinic {
 
 impl Clinic {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a node without limits but these, such as `connections-address=3`.
+    pub(crate) async fn start_with(limits: &[&str]) -> Self {
+        let limits: Vec<_> = limits.iter().map(|limit| limit.parse().unwrap()).collect();
         let server = OneProcess::start(Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             // One shard, so that every neighbour shares it with the hostile client.
@@ -42,7 +48,7 @@ impl Clinic {
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
             // These tests are about sockets.
-            limits: LimitSettings::off(),
+            limits: LimitSettings::off().changed(&limits),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let clinic = Self { server: server.unwrap(), issuer };
@@ -83,26 +89,29 @@ impl Clinic {
     /// Opens a WebSocket and connects as a reception.
     pub(crate) async fn connect(&self) -> RawSocket {
         let mut socket = self.open().await;
-        let token = self.token("reception", &json!({}));
-        socket.send(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
-        assert!(socket.reply().await.unwrap()["connect"].is_object());
+        let reply = socket.connect(&self.token("reception", &json!({}))).await.unwrap();
+        assert!(reply["connect"].is_object(), "{reply}");
         socket
     }
 
-    /// A request of a neighbour on a connection of its own.
-    pub(crate) async fn assert_neighbour_is_served(&self) {
+    /// The whole answer to a request on a connection of its own. Empty when the node answers
+    /// nothing.
+    pub(crate) async fn get(&self, path: &str) -> String {
         let request = async {
             let mut socket = self.dial().await;
-            let head = format!(
-                "GET /health/live HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-                self.server.address()
-            );
-            socket.write_all(head.as_bytes()).await.unwrap();
+            let address = self.server.address();
+            let head =
+                format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
             let mut answer = String::new();
-            socket.read_to_string(&mut answer).await.unwrap();
+            let _ = socket.write_all(head.as_bytes()).await;
+            let _ = socket.read_to_string(&mut answer).await;
             answer
         };
-        let answer = timeout(NEIGHBOUR_WITHIN, request).await.expect("the neighbour is served");
+        timeout(NEIGHBOUR_WITHIN, request).await.expect("the request is served")
+    }
+
+    pub(crate) async fn assert_neighbour_is_served(&self) {
+        let answer = self.get("/health/live").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
@@ -124,6 +133,12 @@ pub(crate) struct RawSocket(WebSocketStream<TcpStream>);
 impl RawSocket {
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Sends a connect and returns its reply.
+    pub(crate) async fn connect(&mut self, token: &str) -> Result<Value, u16> {
+        self.send(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
+        self.reply().await
     }
 
     /// Sends bytes beside the library. A node that has already closed takes no more of them.

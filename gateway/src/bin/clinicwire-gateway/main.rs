@@ -66,7 +66,7 @@ fn print_token(token: TokenArgs) -> anyhow::Result<()> {
 async fn run(settings: &RunArgs) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    raise_descriptors();
+    node::raise_descriptors();
     let node_settings = settings.node()?;
     let backends = tokio::select! {
         backends = connect(settings) => backends?,
@@ -147,12 +147,4 @@ async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
         files,
         readiness,
     })
-}
-
-/// Raises the limit of open files to the system's maximum, since every socket needs one.
-fn raise_descriptors() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(descriptors) => tracing::info!(descriptors, "limit of open sockets and files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
-    }
 }

@@ -16,7 +16,13 @@ use super::{
     Shard,
     ids::{ConnId, SubscriptionId},
 };
-use crate::{clock, metrics::Limit, stream::frames::Form};
+use crate::{
+    clock,
+    limits::{self, LimitRefusal},
+    metrics::Limit,
+    stream::frames::Form,
+    transport::admission,
+};
 
 impl Shard {
     /// Carries out the commands of a WebSocket text frame.
@@ -88,6 +94,10 @@ impl Shard {
                 self.connections.reply(conn, &Reply::Error { id, code: Code::TooManySubscribes });
             }
             Effect::Subscribe { id, channel, since } => {
+                if let Err(refusal) = self.spend_subscribe(conn) {
+                    let reply = Reply::Error { id, code: refusal.code() };
+                    return self.connections.reply(conn, &reply);
+                }
                 if let Some(at) = self.subscribe(conn, id, channel, since) {
                     self.answer(at);
                 }
@@ -104,6 +114,15 @@ impl Shard {
             Effect::Close(close) => connection.close(close),
             Effect::Pong => connection.clear_answer_deadline(),
         }
+    }
+
+    /// Counts a subscribe for the subject of the connection.
+    fn spend_subscribe(&self, conn: ConnId) -> Result<(), LimitRefusal> {
+        let claims = self.connections.get(conn).and_then(|connection| connection.session.claims());
+        let Some(claims) = claims else { return Ok(()) };
+        let limits = &self.context.node.limits;
+        let key = limits.subject_key(&claims.tenant, &claims.subject);
+        limits.spend(limits::Limit::SubscribesOfSubject, key).map(drop)
     }
 
     fn connect(&mut self, conn: ConnId, id: u32, token: &str) {
@@ -124,6 +143,13 @@ impl Shard {
                 return self.connections.close(conn, close);
             }
         };
+        match admission::take_subject_places(&self.context.node, &claims) {
+            Ok(places) => self.connections.hold_places(conn, places),
+            Err(refusal) => {
+                self.connections.reply(conn, &Reply::Error { id, code: refusal.code() });
+                return self.connections.close(conn, Close::TryAgain);
+            }
+        }
         let ttl_s = ttl_s(&claims, wall);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.session.connect(Arc::new(claims));

@@ -10,6 +10,7 @@ use schemas::{Millis, codes::Close};
 
 use crate::{
     stream::frames::Form,
+    transport::admission::SubjectPlaces,
     transport::peer::{Peer, outcome::Ready, tcp::TcpPeer},
 };
 
@@ -23,6 +24,8 @@ pub struct Connection {
     /// The sealed grant in the id of each event. Empty unless the form is SSE.
     pub sealed: Box<str>,
     pub session: Session,
+    /// The places of the subject. `None` until it connects.
+    pub places: Option<SubjectPlaces>,
     /// Whether some subscription was not sent its newest state because earlier bytes waited.
     pub behind: bool,
     closing: Option<Close>,
@@ -36,7 +39,7 @@ pub struct Connection {
 }
 
 // Most connections are idle, so their memory is what a node needs most.
-const _: () = assert!(size_of::<Connection>() <= 144);
+const _: () = assert!(size_of::<Connection>() <= 152);
 
 /// The result of a check of a connection's deadlines.
 pub enum Due {
@@ -66,6 +69,7 @@ impl Connection {
             form,
             sealed,
             session,
+            places: None,
             behind: false,
             closing: None,
             waker: None,

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     stream::frames::{self, Form, PerForm},
+    transport::admission::SubjectPlaces,
     transport::peer::{
         Peer,
         outcome::{Ready, SendOutcome},
@@ -119,6 +120,13 @@ impl Connections {
         let removed = self.slab.remove(id);
         debug_assert!(removed.is_some(), "a connection is removed once, by its task");
         removed
+    }
+
+    /// Keeps the places of a connection's subject until the connection is removed.
+    pub fn hold_places(&mut self, id: ConnId, places: SubjectPlaces) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.places = Some(places);
+        }
     }
 
     /// Lifts the deadline of the connect command.

@@ -8,15 +8,22 @@ use schemas::codes::Close;
 use super::{Shard, ids::ConnId};
 use crate::{
     stream::frames::Form,
+    transport::admission,
     transport::peer::{Peer, link::ClientEvent, socketio::SocketIoPeer},
 };
 
 impl Shard {
     /// Adds a client whose token has been verified. `None` if the client has left meanwhile.
     pub fn add_socketio(&mut self, peer: Box<SocketIoPeer>) -> Option<ConnId> {
-        let session = Session::with_claims(peer.claims()?);
+        let claims = peer.claims()?;
+        let places = admission::take_subject_places(&self.context.node, &claims);
+        let session = Session::with_claims(claims);
         self.count_opened(Form::SocketIo);
         let conn = self.connections.add(Peer::SocketIo(peer), Form::SocketIo, "".into(), session);
+        match places {
+            Ok(places) => self.connections.hold_places(conn, places),
+            Err(_) => self.connections.close(conn, Close::TryAgain),
+        }
         if self.drain.is_some() {
             self.connections.close(conn, Close::Shutdown);
         }

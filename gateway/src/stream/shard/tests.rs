@@ -109,7 +109,7 @@ impl TestShard {
             "seal".into(),
             channels,
         );
-        spawn_local(connection::run_sse(self.shard.clone(), socket, id));
+        spawn_local(connection::run_sse(self.shard.clone(), socket, id, None));
         Stream { lines: BufReader::new(client), started: self.started }
     }
 }

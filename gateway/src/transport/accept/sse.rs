@@ -13,7 +13,9 @@ use crate::{
     clock,
     context::NodeContext,
     http::Edge,
+    limits::Limit,
     stream::frames::{self, REFUSED},
+    transport::admission::{self, SubjectPlaces},
 };
 
 /// A stream that may begin.
@@ -22,6 +24,7 @@ pub(super) struct OpenStream {
     /// The sealed grant, which is part of the id of each event.
     pub sealed: String,
     pub channels: Vec<(Channel, Option<Position>)>,
+    pub subject: SubjectPlaces,
 }
 
 /// Why a stream does not begin.
@@ -88,8 +91,12 @@ pub(super) async fn open<B>(
         origin: grant.origin,
     };
     node.verifier.check(&claims)?;
-    let stream = OpenStream { claims: Arc::new(claims), sealed, channels };
-    Ok((head(), stream))
+    let key = node.limits.subject_key(&claims.tenant, &claims.subject);
+    for _ in &channels {
+        node.limits.spend(Limit::SubscribesOfSubject, key).map_err(Code::from)?;
+    }
+    let subject = admission::take_subject_places(node, &claims).map_err(Code::from)?;
+    Ok((head(), OpenStream { claims: Arc::new(claims), sealed, channels, subject }))
 }
 
 fn requested_channels(query: &[(String, String)]) -> Result<Vec<Channel>, Code> {

@@ -1,0 +1,128 @@
+//! Which sockets a node takes: places for the connections of the node, of each client address, and
+//! of each subject and tenant once they are known.
+
+use std::time::Duration;
+
+use gateway_core::access::Claims;
+
+use crate::{
+    client_address::ClientAddress,
+    context::NodeContext,
+    limits::{Limit, LimitRefusal, places::Place},
+};
+
+/// Descriptors that a node keeps for refusals and health, for its servers' clients, and for files.
+const RESERVED: u64 = 512;
+/// A client that was refused a connection may come back after this time, up to twice as long: a
+/// closed page or a lost phone has freed its place by then.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The places of one open socket. They are free when it is dropped.
+pub struct SocketPlaces {
+    _node: Place,
+    /// `None` for the connection of a trusted proxy, until a request says whose it is.
+    address: Option<Place>,
+}
+
+/// The places of one connected subject: those of the subject and of its tenant.
+pub type SubjectPlaces = Box<[Place; 2]>;
+
+/// The answer to a new socket.
+pub enum Admission {
+    Admitted(SocketPlaces),
+    /// The client is told so, and may ask for health. Few connections may be in this state.
+    Refused {
+        refusal: LimitRefusal,
+        _places: Box<[Place; 2]>,
+    },
+}
+
+/// The most sockets that a process with so many descriptors can serve.
+pub fn socket_limit(descriptors: u64) -> u32 {
+    // A process with very few descriptors still serves somebody.
+    let reserved = RESERVED.min(descriptors / 2);
+    u32::try_from(descriptors - reserved).unwrap_or(u32::MAX)
+}
+
+/// Admits a new socket. `None` when even its refusal must not hold a descriptor.
+pub fn admit(node: &NodeContext, peer: ClientAddress) -> Option<Admission> {
+    match take_places(node, peer) {
+        Ok(places) => Some(Admission::Admitted(places)),
+        Err(refusal) => {
+            let limits = &node.limits;
+            let here = limits.place(Limit::Refused, limits.node_key()).ok()?;
+            let address = limits.address_key(peer.group());
+            let of_address = limits.place(Limit::RefusedOfAddress, address).ok()?;
+            Some(Admission::Refused { refusal, _places: Box::new([here, of_address]) })
+        }
+    }
+}
+
+fn take_places(node: &NodeContext, peer: ClientAddress) -> Result<SocketPlaces, LimitRefusal> {
+    let here = node.limits.place(Limit::Connections, node.limits.node_key()).map_err(later)?;
+    let mut places = SocketPlaces { _node: here, address: None };
+    if !node.proxies.trusts(peer) {
+        places.count_for(node, peer)?;
+    }
+    Ok(places)
+}
+
+/// A connection counts longer than a request, so its client should wait longer.
+fn later(refusal: LimitRefusal) -> LimitRefusal {
+    LimitRefusal { retry_after: RETRY + RETRY.mul_f64(fastrand::f64()), ..refusal }
+}
+
+impl SocketPlaces {
+    /// Counts the socket for a client, unless it counts for one already.
+    ///
+    /// # Errors
+    /// The refusal when the client's address has as many connections as it may have.
+    pub fn count_for(
+        &mut self,
+        node: &NodeContext,
+        client: ClientAddress,
+    ) -> Result<(), LimitRefusal> {
+        if self.address.is_none() {
+            let key = node.limits.address_key(client.group());
+            let place = node.limits.place(Limit::ConnectionsOfAddress, key);
+            self.address = Some(place.map_err(later)?);
+        }
+        Ok(())
+    }
+}
+
+/// Takes the places of a subject that connects.
+///
+/// # Errors
+/// The refusal when the subject or the tenant has as many connections as it may have.
+pub fn take_subject_places(
+    node: &NodeContext,
+    claims: &Claims,
+) -> Result<SubjectPlaces, LimitRefusal> {
+    let limits = &node.limits;
+    let subject = limits.subject_key(&claims.tenant, &claims.subject);
+    let of_subject = limits.place(Limit::ConnectionsOfSubject, subject).map_err(later)?;
+    let tenant = limits.tenant_key(&claims.tenant);
+    let of_tenant = limits.place(Limit::ConnectionsOfTenant, tenant).map_err(later)?;
+    Ok(Box::new([of_subject, of_tenant]))
+}
+
+/// Whether the node has so many connections that those without a request go early.
+pub fn is_crowded(node: &NodeContext) -> bool {
+    let most = node.limits.settings().places(Limit::Connections);
+    most.is_some_and(|most| {
+        node.limits.held(Limit::Connections, node.limits.node_key()) > most / 4 * 3
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_kept_for_more_than_sockets() {
+        for (descriptors, sockets) in [(20_000, 19_488), (1024, 512), (256, 128), (0, 0)] {
+            assert_eq!(socket_limit(descriptors), sockets, "{descriptors}");
+        }
+    }
+}
