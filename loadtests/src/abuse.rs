@@ -3,6 +3,7 @@
 
 mod neighbour;
 mod node;
+mod requests;
 mod sockets;
 
 use std::{
@@ -73,6 +74,26 @@ pub enum Attack {
     Newcomers,
     /// WebSockets that subscribe to a ticket that does not exist, and unsubscribe, in a loop
     Subscribes,
+    /// Requests for the outcomes of commands that were never given
+    Lookups,
+    /// Tickets issued in a loop with one token
+    Tickets,
+    /// Refused commands in a loop with one token
+    RefusedLeaves,
+    /// Runs of a claims file requested in a loop with one token
+    Runs,
+    /// Uploads that bring two bytes a second
+    SlowUploads,
+    /// Tokens that nobody signed
+    BadTokens,
+    /// Guesses of the ids of tickets
+    Guesses,
+    /// Lists of runs in a loop
+    Lists,
+    /// Commands with the largest bodies
+    LargeBodies,
+    /// Requests with many headers
+    ManyHeaders,
 }
 
 /// The state of an attack that its connections share.
@@ -92,6 +113,16 @@ impl Attack {
             Attack::ExpiredConnects => sockets::expired_connects(&siege).await,
             Attack::Newcomers => sockets::newcomers(&siege).await,
             Attack::Subscribes => sockets::subscribes(&siege).await,
+            Attack::Lookups => requests::lookups(&siege).await,
+            Attack::Tickets => requests::tickets(&siege).await,
+            Attack::RefusedLeaves => requests::refused_leaves(&siege).await,
+            Attack::Runs => requests::runs(&siege).await,
+            Attack::SlowUploads => requests::slow_uploads(&siege).await,
+            Attack::BadTokens => requests::bad_tokens(&siege).await,
+            Attack::Guesses => requests::guesses(&siege).await,
+            Attack::Lists => requests::lists(&siege).await,
+            Attack::LargeBodies => requests::large_bodies(&siege).await,
+            Attack::ManyHeaders => requests::many_headers(&siege).await,
         }
     }
 

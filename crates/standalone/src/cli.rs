@@ -64,7 +64,8 @@ pub struct Cli {
     /// Value of a limit, as NAME=COUNT/SECONDS, NAME=PLACES or NAME=off; may be repeated
     ///
     /// docs/limits.md lists the names. `all=off` turns all off. The demo starts without limits of
-    /// commands and addresses, because it gives the commands of a whole clinic from one address.
+    /// commands and addresses, because it gives the commands of a whole clinic from one address. An
+    /// empty clinic has every limit: load programs turn them off.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub limits: Vec<LimitChange>,
 

@@ -116,8 +116,12 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
 }
 
 /// The limits of the demo. Its own programs give the commands of a whole clinic, in compressed time
-/// and from one address, so the rates of commands and of addresses are off.
+/// and from one address, so the rates of commands and of addresses are off. An empty clinic has
+/// every limit.
 fn limits(cli: &Cli) -> LimitSettings {
+    if cli.empty {
+        return LimitSettings::default().changed(&cli.limits);
+    }
     let off = ["desk", "source", "tenant-commands", "address-requests", "waiting-subject"];
     let demo = off.map(|name| format!("{name}=off").parse().expect("the limits have these names"));
     LimitSettings::default().changed(&demo).changed(&cli.limits)

@@ -115,7 +115,12 @@ pub async fn newcomers(siege: &Siege) {
 
 /// Sends `first`, and then `next` in a loop. The replies are read, because a client that reads
 /// nothing is closed as slow.
-async fn send_and_read(siege: &Siege, socket: TcpStream, first: &[u8], next: &[u8]) -> Result<()> {
+pub async fn send_and_read(
+    siege: &Siege,
+    socket: TcpStream,
+    first: &[u8],
+    next: &[u8],
+) -> Result<()> {
     let (mut reading, mut writing) = socket.into_split();
     writing.write_all(first).await?;
     let batch = next.repeat(20);

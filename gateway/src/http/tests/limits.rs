@@ -1,7 +1,16 @@
 //! The limits of HTTP.
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use super::*;
-use crate::limits::Limit;
+use crate::{
+    client_address::{ClientHeader, TrustedProxies},
+    limits::Limit,
+    node,
+};
 
 const BOARD: &str = "/v1/boards/riverside";
 
@@ -158,6 +167,47 @@ async fn address_has_a_rate_of_requests() {
     assert_eq!(node.get_from("2001:db8:0:1::1", "", "/").await.status, 200);
     for path in ["/health/live", "/metrics"] {
         assert_eq!(node.get_from("2001:db8::1", "", path).await.status, 200, "{path}");
+    }
+}
+
+/// Asks a node over a socket, whose first bytes are `before`.
+async fn asked_through_proxy(node: &node::RunningNode, before: &str, header: &str) -> String {
+    let mut socket = TcpStream::connect(node.address()).await.unwrap();
+    let request = format!("{before}GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{header}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer).await;
+    answer.get(9..12).unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_behind_a_proxy_count_by_their_own_addresses() {
+    let limits = LimitSettings::default().changed(&["address-requests=2/3600".parse().unwrap()]);
+    for proxy_protocol in [false, true] {
+        let loopback = vec!["127.0.0.0/8".parse().unwrap()];
+        let proxies = TrustedProxies::new(loopback, ClientHeader::XForwardedFor, proxy_protocol);
+        let settings = Settings { proxies, limits: limits.clone(), ..test_settings() };
+        let fakes = super::node().fakes;
+        let node = node::start(settings, backends(&fakes, Arc::new(InMemory::new()))).unwrap();
+        let ask = async |client: &str| match proxy_protocol {
+            true => {
+                let before = format!("PROXY TCP4 {client} 127.0.0.1 40000 8080\r\n");
+                asked_through_proxy(&node, &before, "x-forwarded-for: 198.51.100.1\r\n").await
+            }
+            false => {
+                let header = format!("x-forwarded-for: 198.51.100.1, {client}\r\n");
+                asked_through_proxy(&node, "", &header).await
+            }
+        };
+        for (client, status) in
+            [("192.0.2.7", "200"), ("192.0.2.7", "200"), ("192.0.2.7", "429"), ("192.0.2.8", "200")]
+        {
+            assert_eq!(ask(client).await, status, "{client} {proxy_protocol}");
+        }
+        if proxy_protocol {
+            assert_eq!(asked_through_proxy(&node, "", "").await, "", "it has no header");
+        }
+        node.shut_down().await;
     }
 }
 
