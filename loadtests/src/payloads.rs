@@ -7,6 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use schemas::codes::Code;
 use schemas::ticket::TicketState;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -21,10 +22,10 @@ pub struct StreamData<'a> {
     pub data: &'a RawValue,
 }
 
-/// The data of an SSE `error` event.
+/// The data of an SSE `problem` event.
 #[derive(Deserialize)]
 pub struct StreamError {
-    pub code: u32,
+    pub code: Code,
     #[serde(default)]
     pub retry: bool,
 }

@@ -111,7 +111,7 @@ fn take(
             *first = false;
             None
         }
-        "error" => match serde_json::from_str::<StreamError>(&event.data) {
+        "problem" => match serde_json::from_str::<StreamError>(&event.data) {
             Ok(StreamError { retry: true, .. }) => {
                 state.path = None;
                 Some(state.lost())

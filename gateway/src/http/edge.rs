@@ -34,6 +34,9 @@ pub struct Edge {
     origin: Option<HeaderValue>,
     foreign: bool,
     preflight: bool,
+    /// For Socket.IO, whose clients may send cookies and headers of their own: the headers that a
+    /// preflight asks for.
+    socketio: Option<Option<HeaderValue>>,
     /// Whether the `Host` is not one of the node's names.
     wrong_host: bool,
     /// Whether a trusted proxy says that the client uses TLS.
@@ -50,10 +53,12 @@ impl Edge {
         let origin = headers.get(header::ORIGIN).filter(|_| !foreign).cloned();
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let asked = || headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        let socketio = socketio::is_path(path).then(asked);
         let guarded =
-            path.starts_with("/v1/") || path.starts_with("/connection/") || socketio::is_path(path);
+            path.starts_with("/v1/") || path.starts_with("/connection/") || socketio.is_some();
         let secure = is_secure == Some(true);
-        Self { guarded, origin, foreign, preflight, wrong_host, secure }
+        Self { guarded, origin, foreign, preflight, socketio, wrong_host, secure }
     }
 
     /// Whether the page behind the request may use this node. Clients that are not browsers send no
@@ -110,6 +115,12 @@ impl Edge {
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
                 "content-disposition, date, location, ratelimit, ratelimit-policy, retry-after",
             );
+        }
+        if let Some(asked) = &self.socketio {
+            set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+            if let Some(asked) = asked.as_ref().filter(|_| self.preflight) {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            }
         }
     }
 }

@@ -294,13 +294,14 @@ pub fn write_sse_id(to: &mut Vec<u8>, positions: impl Iterator<Item = Position>,
     write!(to, ":{sealed}\n\n").expect("writing to memory cannot fail");
 }
 
-/// Encodes an error event of SSE. A browser repeats `id` in its next request, see [`REFUSED`].
+/// Encodes a `problem` event of SSE. An event named `error` would look to a browser's `EventSource`
+/// like a broken connection. A browser repeats `id` in its next request, see [`REFUSED`].
 pub fn encode_sse_error(channel: Option<&Channel>, code: Code, id: Option<&str>) -> Vec<u8> {
     let (message, retry) = (code.title(), code.is_temporary() || code == Code::TokenExpired);
     let channel = channel.map(|channel| format!("\"channel\":\"{channel}\",")).unwrap_or_default();
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     format!(
-        "event: error\n{id}data: {{{channel}\"code\":\"{code}\",\"message\":\"{message}\",\
+        "event: problem\n{id}data: {{{channel}\"code\":\"{code}\",\"message\":\"{message}\",\
          \"retry\":{retry}}}\n\n"
     )
     .into_bytes()

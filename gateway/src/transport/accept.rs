@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, response::IntoResponse};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemas::codes::Code;
@@ -329,6 +329,12 @@ async fn answer(
                 Err(refusal) => Ok(edge.finish(sse::refuse(node, refusal))),
             }
         }
+        "/v1/stream" => Ok(edge.answer().unwrap_or_else(|| {
+            let refusal = Problem::from(Code::UnknownMethod);
+            let refusal = refusal.with_status(StatusCode::METHOD_NOT_ALLOWED).into_response();
+            let allow = [(http::header::ALLOW, HeaderValue::from_static("GET"))];
+            edge.finish((allow, refusal).into_response())
+        })),
         path if socketio::is_path(path) => Ok(match edge.answer() {
             Some(answer) => answer,
             None => {

@@ -99,8 +99,8 @@ async function openBySse(bearer, channel) {
   const curl = new Curl(url);
   try {
     const [{ event, data }] = await curl.heard(1);
-    assert.ok(event === "error" || data.data, "a stream begins with its state");
-    return event === "error" ? data.code : undefined;
+    assert.ok(event === "problem" || data.data, "a stream begins with its state");
+    return event === "problem" ? data.code : undefined;
   } finally {
     await curl.close();
   }
@@ -484,10 +484,16 @@ describe("commands", () => {
     for (const role of ROLES) {
       for (const route of table) await judged(route, token(role), allows(route[3], role));
       const works = allows(`${BILLERS} admin`, role);
-      assert.equal((await upload(token(role))).status, works ? 201 : 403, `${role} uploads`);
+      const uploaded = await upload(token(role));
+      assert.equal(uploaded.status, works ? 201 : 403, `${role} uploads`);
       // A file is deleted with its run, so each role gets a new one.
-      const { file } = await (await upload(token("admin"))).json();
+      const { file } = await (works ? uploaded : await upload(token("admin"))).json();
       await judged(["POST", "runs", { file }, ""], token(role), works);
+      const colleague = await upload(token("editor", { subject: "a-colleague" }));
+      const { file: their } = await colleague.json();
+      const theirs = clinic.ask("POST", "runs", { file: their }, token(role));
+      const code = role === "admin" ? undefined : works ? "file_unknown" : "forbidden";
+      assert.equal(await codeOf(theirs), code, `${role} checks a colleague's file`);
       for (const [path, promised] of [
         ["runs", `${BILLERS} viewer admin`],
         ["rules", `${BILLERS} viewer admin`],

@@ -195,6 +195,15 @@ describe("a stream that reconnects", () => {
   });
 });
 
+describe("a request that is not for a stream", () => {
+  for (const method of ["HEAD", "POST", "DELETE"]) {
+    it(`is refused: ${method}`, async () => {
+      const answer = await fetch(`${clinic.url}/v1/stream?ticket=x`, { method });
+      assert.deepEqual([answer.status, answer.headers.get("allow")], [405, "GET"]);
+    });
+  }
+});
+
 describe("a refused stream", () => {
   /** @param {Curl} curl @param {string} code */
   async function assertRefused(curl, code) {
@@ -203,11 +212,11 @@ describe("a refused stream", () => {
     assert.deepEqual(rest, []);
     assert.deepEqual(
       [error.event, error.id, error.data.code, error.data.retry],
-      ["error", "refused", code, false],
+      ["problem", "refused", code, false],
     );
   }
 
-  it("gets an error event, then 204", async () => {
+  it("gets a problem event, then 204", async () => {
     const site = await clinic.furnish();
     const url = await clinic.streamUrl(site.token("display"), [`board:${site.location}`]);
     await read(url).heard(1);

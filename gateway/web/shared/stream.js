@@ -87,10 +87,8 @@ export class StreamTransport {
     source.addEventListener("end", (event) => {
       if (JSON.parse(event.data || "{}").retry === false) this.#listener.ended();
     });
-    // The browser's own failures and the server's `event: error` have the same name.
-    source.addEventListener("error", (event) =>
-      event instanceof MessageEvent ? this.#onProblem(event) : this.#onDrop(source),
-    );
+    source.addEventListener("problem", (event) => this.#onProblem(event));
+    source.addEventListener("error", () => this.#onDrop(source));
   }
 
   /** @param {MessageEvent} event */
@@ -99,7 +97,7 @@ export class StreamTransport {
     this.#listener.upToDate();
   }
 
-  /** Handles an error that the server reports. @param {MessageEvent} event */
+  /** Handles a problem that the server reports. @param {MessageEvent} event */
   #onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
     if (retry === false) this.#listener.refused(String(code));

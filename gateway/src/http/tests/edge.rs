@@ -30,6 +30,24 @@ async fn only_own_and_listed_origins_may_call() {
     assert!(answer.header("access-control-allow-headers").contains("authorization"));
 }
 
+#[tokio::test]
+async fn pages_of_listed_origins_may_poll_with_cookies_and_headers() {
+    let node = node();
+    let preflight = [
+        ("origin", "https://desk.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "x-app-version"),
+    ];
+    for (path, credentials, headers) in
+        [("/socket.io/", "true", "x-app-version"), ("/v1/boards/riverside", "", "authorization")]
+    {
+        let answer = node.send("OPTIONS", path, &preflight, "").await;
+        assert_eq!(answer.status, 204, "{path}");
+        assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{path}");
+        assert!(answer.header("access-control-allow-headers").starts_with(headers), "{path}");
+    }
+}
+
 /// A request of a page that came by the host `clinic.example`, through a proxy that tells the
 /// scheme.
 fn page_request(origin: &str, is_secure: Option<bool>) -> Request {

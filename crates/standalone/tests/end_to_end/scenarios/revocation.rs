@@ -118,7 +118,7 @@ pub async fn revoked_subject_resumes_no_stream(world: &World) {
     revoke(world, &site, json!({"kind": "subject", "id": subject})).await;
     let told = loop {
         match open.event().await {
-            Some(event) if event.name == "error" => break event.data,
+            Some(event) if event.name == "problem" => break event.data,
             Some(_) => {}
             None => panic!("the stream ended without a word"),
         }

@@ -82,7 +82,7 @@ pub async fn stream_resumes_after_ticket_is_spent(world: &World) {
 async fn assert_refused(world: &World, path: &str, id: Option<&str>, code: &str) {
     let mut refused = Stream::open(world.here(), path, id).await;
     assert_eq!(refused.status(), 200, "an EventSource never says why it got anything else");
-    let error = refused.expect("error").await;
+    let error = refused.expect("problem").await;
     assert_eq!((error["code"].as_str(), &error["retry"]), (Some(code), &json!(false)), "{error}");
     assert!(error["message"].is_string());
     while refused.event().await.is_some() {}
