@@ -3,4 +3,5 @@
 pub mod audit;
 pub mod auth;
 pub mod grant;
+pub mod own_tokens;
 pub mod revocations;

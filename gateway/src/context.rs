@@ -84,7 +84,9 @@ impl NodeContext {
         let metrics = Arc::new(Metrics::new());
         let revocations = Arc::new(Revocations::default());
         let verifier = Verifier::new(settings.issuers.clone())?;
-        let verifier = Arc::new(verifier.with_revocations(revocations.clone()));
+        let verifier = Arc::new(
+            verifier.with_revocations(revocations.clone()).with_own_tokens(&settings.grant_secret),
+        );
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
         let limits = settings.limits.clone();

@@ -17,6 +17,7 @@ mod revocations;
 mod rules;
 mod runs;
 mod settings;
+mod tokens;
 
 use std::{
     sync::{Arc, PoisonError},
@@ -78,6 +79,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
         .route("/v1/rules/{rule}/{action}", post(rules::action))
+        .route("/v1/tokens/renew", post(tokens::renew))
+        .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
         .route("/v1/revocations", post(revocations::revoke))
         .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
@@ -169,10 +172,16 @@ async fn metrics(State(node): NodeState) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], node.metrics.text(&node.readiness))
 }
 
-/// Counts by the route's pattern, never by path: paths carry ids.
-async fn count(State(node): NodeState, request: Request, next: Next) -> Response {
+/// Shows a crossing in the answer, and counts by the route's pattern, never by path: paths carry
+/// ids.
+async fn count(State(node): NodeState, mut request: Request, next: Next) -> Response {
+    let crossing = caller::Crossing::default();
+    request.extensions_mut().insert(crossing.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Some(until) = crossing.0.get() {
+        response.headers_mut().insert(tokens::CROSSING, (*until).into());
+    }
     node.metrics
         .http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     response

@@ -62,6 +62,8 @@ codes! {
     /// The rights of the bearer changed after the token was issued. A newer token is accepted.
     PermissionsChanged = "permissions_changed", 401, 109,
         "Your rights have changed. Sign in again to go on.";
+    /// The issuer of the token allows no renewal, or none any more.
+    NotRenewable = "not_renewable", 403, 103, "This token can't be renewed. Sign in again.";
     /// A crossing into another tenant names no reason.
     ReasonMissing = "reason_missing", 422, 107,
         "Say why you need to see another organisation's data.";

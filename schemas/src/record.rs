@@ -531,6 +531,12 @@ pub struct AuditRecord {
     /// The run that was seen or changed. Absent for a list of runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// The tenant that a super admin crossed into, or came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_tenant: Option<TenantId>,
+    /// Why a super admin crossed into another tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";

@@ -114,9 +114,7 @@ pub struct Claims {
     pub appointments: Vec<AppointmentId>,
     /// The bearer's id in schedules.
     pub doctor: Option<DoctorId>,
-    /// When the token expires. Connections accept it for [`EXPIRY_GRACE_MS`] longer.
-    ///
-    /// [`EXPIRY_GRACE_MS`]: crate::session::EXPIRY_GRACE_MS
+    /// When the token expires, and every connection with it ends.
     pub expires: Millis,
     /// What a revocation of the token can name.
     pub origin: Origin,

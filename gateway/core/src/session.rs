@@ -31,8 +31,9 @@ pub const CONNECT_WITHIN_S: u64 = 10;
 pub const PING_S: u64 = 25;
 /// Seconds that a client has for its pong. After that it is closed.
 pub const PONG_WITHIN_S: u64 = 10;
-/// Milliseconds for which an expired token is still accepted, so that a refresh on its way arrives.
-pub const EXPIRY_GRACE_MS: Millis = 25_000;
+/// Most milliseconds before the expiry of its token at which a client is asked to refresh it. The
+/// SDKs refresh at the moment that they are told, and the connection ends with the token.
+pub const REFRESH_AHEAD_MS: Millis = 25_000;
 
 /// The consequence of a command, which the caller carries out.
 pub enum Effect<'a> {
@@ -211,9 +212,9 @@ impl Session {
         Ok(lost)
     }
 
-    /// When the token's grace period ends.
+    /// When the token expires, and the connection ends.
     pub fn expires_at(&self) -> Option<Millis> {
-        self.claims.as_ref().map(|claims| claims.expires.saturating_add(EXPIRY_GRACE_MS))
+        self.claims.as_ref().map(|claims| claims.expires)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gateway_core::access::{Claims, Role};
 use schemas::{
     codes::Code,
-    ids::RunId,
+    ids::{RunId, TenantId},
     record::{AUDIT_TOPIC, AuditRecord},
 };
 use tokio::time::timeout;
@@ -82,8 +82,35 @@ impl Audit {
             role: claims.role.as_str().to_owned(),
             action: action.as_str().to_owned(),
             run: run.cloned(),
+            other_tenant: None,
+            reason: None,
         };
-        let record = record.to_wire(&claims.tenant, random::bits()?);
+        self.write(&claims.tenant, &record).await
+    }
+
+    /// Writes that a super admin crosses from its tenant (`home`) into another one (`there`), to
+    /// the audits of both. The token may be given only after this returns `Ok`.
+    ///
+    /// # Errors
+    /// `try_again` when the log did not acknowledge it in time.
+    pub async fn crossed(&self, home: &Claims, there: &Claims, reason: &str) -> Result<(), Code> {
+        for (tenant, other) in [(&there.tenant, &home.tenant), (&home.tenant, &there.tenant)] {
+            let record = AuditRecord {
+                at: now(),
+                subject: home.subject.to_string(),
+                role: home.role.as_str().to_owned(),
+                action: "tenant.cross".to_owned(),
+                run: None,
+                other_tenant: Some(other.clone()),
+                reason: Some(reason.to_owned()),
+            };
+            self.write(tenant, &record).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, tenant: &TenantId, record: &AuditRecord) -> Result<(), Code> {
+        let record = record.to_wire(tenant, random::bits()?);
         match timeout(WITHIN, self.log.append(AUDIT_TOPIC, record)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {

@@ -1,6 +1,9 @@
 //! Extractors of requests: the caller, the ids in the path, the query, the body.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     body::Bytes,
@@ -9,7 +12,7 @@ use axum::{
 use gateway_core::access::Claims;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use schemas::codes::Code;
+use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
 
 use super::{Problem, limits, now};
@@ -20,6 +23,11 @@ const MAX_BODY: usize = 64 * 1024;
 /// How long a caller may take to send its body. Past it the request is `malformed`: a body of this
 /// size is faster on the slowest line, and a slower client only wants to hold the connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Extension of a request: when the crossing of its caller ends, once the caller is known. Clones
+/// share it.
+#[derive(Clone, Default)]
+pub(super) struct Crossing(pub(super) Arc<OnceLock<Millis>>);
 
 /// The verified caller of a request.
 pub(super) struct Caller(pub(super) Claims);
@@ -34,6 +42,11 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
         let verified = bearer(&parts.headers).and_then(|token| node.verifier.verify(token, now()));
         let claims = verified.map_err(|code| limits::token_refused(node, parts, code))?;
         limits::admit(node, parts, &claims).await?;
+        if claims.origin.crossed
+            && let Some(crossing) = parts.extensions.get::<Crossing>()
+        {
+            let _ = crossing.0.set(claims.expires);
+        }
         Ok(Self(claims))
     }
 }

@@ -9,6 +9,7 @@ mod limits;
 mod revocations;
 mod rules;
 mod runs;
+mod tokens;
 
 use std::{
     collections::HashMap,
@@ -140,7 +141,9 @@ impl Log for FakeBackends {
     }
 
     fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
-        mpsc::channel(1).1
+        let (feed, items) = mpsc::channel(1);
+        feed.try_send(FeedItem::CaughtUp).unwrap();
+        items
     }
 }
 

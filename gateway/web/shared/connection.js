@@ -2,6 +2,7 @@
 // whether the views are up to date.
 
 import { fold } from "./fold.js";
+import { keepRenewed, newest } from "./renewal.js";
 import { SocketTransport } from "./socket.js";
 import { StreamTransport } from "./stream.js";
 
@@ -82,13 +83,18 @@ export class Connection {
    *   host, and a stream holds one. Pages that are opened side by side use a socket.
    */
   constructor({ token, channels, onView, onState, transport = "stream" }) {
-    this.#target = { token, channels };
+    this.#target = { token: newest(token), channels };
     this.#onView = onView;
     this.#onState = onState;
     this.#listener = this.#newListener();
     const Transport = transport === "socket" ? SocketTransport : StreamTransport;
     this.#transport = new Transport(this.#target, this.#listener);
     this.#mayFallBack = transport === "socket";
+    keepRenewed(this.#target, {
+      first: token,
+      now: () => this.now(),
+      onRenewed: () => void this.#renew(),
+    });
     setInterval(() => this.#checkSilence(), 1_000);
     // A phone that wakes up, or finds a network again, must not wait for the rest of a pause.
     addEventListener("online", () => this.#reconnectNow());
@@ -149,6 +155,16 @@ export class Connection {
       this.#reopen(this.#upToDateAt);
     } finally {
       this.#opening = false;
+    }
+  }
+
+  /** Goes on with a renewed token. While the connection is lost, the next attempt uses it. */
+  async #renew() {
+    if (!this.#open || this.#opening || this.#over) return;
+    try {
+      await this.#transport.renew();
+    } catch {
+      this.#reopen(this.#upToDateAt);
     }
   }
 

@@ -14,8 +14,7 @@ const INSUFFICIENT_STATE = 2500;
 export class SocketTransport {
   staleAfterMs = 2 * PING_AFTER_MS;
   reopenAfterMs = 4 * PING_AFTER_MS;
-  #token;
-  #channels;
+  #target;
   #listener;
   /** @type {WebSocket | undefined} */
   #socket;
@@ -38,9 +37,8 @@ export class SocketTransport {
    * @param {import("./connection.js").Target} target
    * @param {import("./connection.js").Listener} listener
    */
-  constructor({ token, channels }, listener) {
-    this.#token = token;
-    this.#channels = channels;
+  constructor(target, listener) {
+    this.#target = target;
     this.#listener = listener;
   }
 
@@ -57,8 +55,8 @@ export class SocketTransport {
     socket.onopen = () => {
       clearTimeout(timeout);
       this.#listener.opened();
-      this.#send({ connect: { token: this.#token } }, "");
-      for (const channel of this.#channels) this.#subscribe(channel, resume);
+      this.#send({ connect: { token: this.#target.token } }, "");
+      for (const channel of this.#target.channels) this.#subscribe(channel, resume);
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
@@ -75,6 +73,12 @@ export class SocketTransport {
       (response) => this.#listener.clock(response, askedAt),
       () => {},
     );
+  }
+
+  /** Goes on with a renewed token. */
+  async renew() {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#send({ refresh: { token: this.#target.token } }, "");
   }
 
   close() {
@@ -129,7 +133,7 @@ export class SocketTransport {
 
   /** Views are up to date once every channel is subscribed. */
   #markReceived() {
-    if (this.#subscribed.size === this.#channels.length) this.#listener.upToDate();
+    if (this.#subscribed.size === this.#target.channels.length) this.#listener.upToDate();
   }
 
   /**

@@ -13,8 +13,7 @@ export class StreamTransport {
   // slack reopen the stream: nobody tells a phone that changed networks that its connection died.
   staleAfterMs = 25_000;
   reopenAfterMs = 40_000;
-  #token;
-  #channels;
+  #target;
   #listener;
   /** @type {EventSource | undefined} */
   #source;
@@ -24,9 +23,8 @@ export class StreamTransport {
    * @param {import("./connection.js").Target} target
    * @param {import("./connection.js").Listener} listener
    */
-  constructor({ token, channels }, listener) {
-    this.#token = token;
-    this.#channels = channels;
+  constructor(target, listener) {
+    this.#target = target;
     this.#listener = listener;
   }
 
@@ -35,6 +33,11 @@ export class StreamTransport {
     if (!resume) this.#lastId = "";
     const ticket = await this.#requestTicket();
     if (ticket) this.#listen(ticket);
+  }
+
+  /** Goes on with a renewed token: a stream ends with the token that opened it. */
+  async renew() {
+    await this.open(true);
   }
 
   close() {
@@ -47,8 +50,11 @@ export class StreamTransport {
     const askedAt = Date.now();
     const response = await fetch("v1/stream-tickets", {
       method: "POST",
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
-      body: JSON.stringify({ channels: this.#channels }),
+      headers: {
+        authorization: `Bearer ${this.#target.token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ channels: this.#target.channels }),
       cache: "no-store",
       signal: AbortSignal.timeout(TICKET_TIMEOUT_MS),
     });
@@ -64,7 +70,7 @@ export class StreamTransport {
   /** @param {string} ticket */
   #listen(ticket) {
     const query = new URLSearchParams({ ticket });
-    for (const channel of this.#channels) query.append("channel", channel);
+    for (const channel of this.#target.channels) query.append("channel", channel);
     if (this.#lastId) query.set("last_event_id", this.#lastId);
     const source = new EventSource(`v1/stream?${query}`);
     this.close();

@@ -85,6 +85,8 @@ macro_rules! for_each_scenario {
             revoked_connections_close_on_every_node,
             bumped_permissions_ask_for_a_newer_token,
             revoked_subject_resumes_no_stream,
+            connections_end_in_the_second_of_expiry,
+            client_is_asked_to_refresh_before_expiry,
             // headers
             every_answer_has_security_and_cache_headers,
             allowed_origin_may_read_guarded_answers,

@@ -21,6 +21,10 @@ pub struct Origin {
     pub permissions: RevocationTag,
     /// The tags of everything else. Unused ones are [`RevocationTag::NONE`].
     pub tags: [RevocationTag; ORIGIN_TAGS],
+    /// Until when the token may be replaced by a newer one. 0 for a token that may not.
+    pub renewable_until: Millis,
+    /// Whether a super admin crossed into the tenant with it.
+    pub crossed: bool,
 }
 
 impl Origin {

@@ -1,8 +1,8 @@
 //! One trusted issuer: its keys, the tenants that it may speak for, and the checks of its tokens.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use gateway_core::access::Claims;
+use gateway_core::access::{Claims, Role};
 use jsonwebtoken::{Algorithm, Header};
 use schemas::{Millis, access::MAX_TOKEN_LIFE_MS, codes::Code, ids::TenantId};
 use serde_json::Value;
@@ -60,6 +60,19 @@ pub struct Issuer {
     pub(super) mapping: ClaimMapping,
     pub(super) max_life_ms: Millis,
     pub(super) leeway_ms: Millis,
+    pub(super) renewal: Renewal,
+}
+
+/// How long after its issue a token of each role may be renewed by the gateway, in milliseconds.
+#[derive(Debug, Clone)]
+pub(super) struct Renewal(pub(super) HashMap<Role, Millis>);
+
+impl Default for Renewal {
+    /// Displays go on for a month and patients for a day. Staff sign in at their issuer again.
+    fn default() -> Self {
+        const DAY_MS: Millis = 24 * 60 * 60 * 1000;
+        Self(HashMap::from([(Role::Display, 30 * DAY_MS), (Role::Patient, DAY_MS)]))
+    }
 }
 
 impl From<Keys> for Issuer {
@@ -72,6 +85,7 @@ impl From<Keys> for Issuer {
             mapping: ClaimMapping { super_admins: true, ..ClaimMapping::default() },
             max_life_ms: MAX_TOKEN_LIFE_MS,
             leeway_ms: DEFAULT_LEEWAY_MS,
+            renewal: Renewal::default(),
         }
     }
 }
@@ -119,7 +133,12 @@ impl Issuer {
             return Err(Code::TokenInvalid);
         }
         let tenant = self.tenant(payload)?;
-        self.mapping.claims(payload, tenant, issued.unwrap_or(0), expires)
+        let mut claims = self.mapping.claims(payload, tenant, issued.unwrap_or(0), expires)?;
+        let renewal = self.renewal.0.get(&claims.role);
+        if let (Some(issued), Some(renewal)) = (issued, renewal) {
+            claims.origin.renewable_until = issued.saturating_add(*renewal);
+        }
+        Ok(claims)
     }
 
     fn tenant(&self, payload: &Payload) -> Result<TenantId, Code> {

@@ -16,10 +16,11 @@ use serde::Deserialize;
 use super::{
     Issuers, KeyAlgorithm,
     claim_mapping::{ClaimMapping, ClaimPaths, normal_word},
-    issuer::{DEFAULT_LEEWAY_MS, Issuer, KeySource, TenantRule},
+    issuer::{DEFAULT_LEEWAY_MS, Issuer, KeySource, Renewal, TenantRule},
     keys::Keys,
     remote_keys::{FetchDocument, RefreshPolicy, RemoteKeys},
 };
+use crate::access::own_tokens::OWN_ISSUER;
 
 /// Most issuers in a file. Each has a task that fetches its keys.
 const MAX_ISSUERS: usize = 100;
@@ -57,6 +58,9 @@ struct IssuerEntry {
     /// Clinicwire's role for further role words.
     #[serde(default)]
     roles: HashMap<String, Role>,
+    /// Seconds after its issue for which a token of each role may be renewed by the gateway.
+    #[serde(default)]
+    renew_s: HashMap<Role, u32>,
     #[serde(default)]
     super_admins: bool,
     #[serde(default)]
@@ -184,6 +188,9 @@ impl IssuerEntry {
             super_admins: self.super_admins,
             subject_prefix: self.subject_prefix,
         };
+        let mut renewal = Renewal::default();
+        let configured = self.renew_s.iter();
+        renewal.0.extend(configured.map(|(role, seconds)| (*role, Millis::from(*seconds) * 1000)));
         Some(Issuer {
             name: self.issuer,
             audience: self.audience,
@@ -192,6 +199,7 @@ impl IssuerEntry {
             mapping,
             max_life_ms: Millis::from(self.max_token_life_s) * 1000,
             leeway_ms: Millis::from(self.leeway_s) * 1000,
+            renewal,
         })
     }
 
@@ -200,6 +208,9 @@ impl IssuerEntry {
             if text.is_empty() {
                 fault(field, "must not be empty");
             }
+        }
+        if self.issuer == OWN_ISSUER {
+            fault("issuer", "this is the name of Clinicwire's own tokens");
         }
         if self.subject_prefix.len() > 32 {
             fault("subject_prefix", "must have at most 32 bytes");

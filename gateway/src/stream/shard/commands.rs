@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_core::{
     access::Claims,
     protocol::{ClientCommand, MAX_COMMANDS, Method, Reply, json, protobuf},
-    session::{Effect, PING_S},
+    session::{Effect, PING_S, REFRESH_AHEAD_MS},
 };
 use schemas::{
     Millis,
@@ -92,6 +92,12 @@ impl Shard {
             Effect::Subscribe { id, .. } if !connection.session.may_open_channel(now) => {
                 self.context.node.metrics.limited(Limit::Subscribes);
                 self.connections.reply(conn, &Reply::Error { id, code: Code::TooManySubscribes });
+            }
+            // The deadline of the token is checked once a second; nothing is opened meanwhile.
+            Effect::Subscribe { .. }
+                if connection.session.expires_at().is_some_and(|at| at <= clock::now()) =>
+            {
+                connection.close(Close::TokenExpired);
             }
             Effect::Subscribe { id, channel, since } => {
                 if let Err(refusal) = self.spend_subscribe(conn) {
@@ -215,7 +221,10 @@ impl Shard {
     }
 }
 
-/// Seconds until the token expires, at least 1.
+/// Seconds until the client should refresh its token, at least 1: some time before the token
+/// expires, because the connection ends then.
 fn ttl_s(claims: &Claims, now: Millis) -> u32 {
-    u32::try_from((claims.expires - now).max(1000) / 1000).unwrap_or(u32::MAX)
+    let left = claims.expires - now;
+    let ahead = (left / 4).min(REFRESH_AHEAD_MS);
+    u32::try_from((left - ahead).max(1000) / 1000).unwrap_or(u32::MAX)
 }

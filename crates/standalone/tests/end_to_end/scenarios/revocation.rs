@@ -1,4 +1,4 @@
-//! Revoked tokens: open connections close, and nothing accepts the token afterwards.
+//! Revoked and expired tokens: open connections close, and nothing accepts the token afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,9 @@ pub async fn revoked_connections_close_on_every_node(world: &World) {
     }
     delays.sort();
     let (p50, p99) = (delays[delays.len() / 2], delays[delays.len() - 1]);
-    eprintln!("revocation to close, {} connections: p50 {p50:?}, p99 {p99:?}", delays.len());
+    #[expect(clippy::print_stderr, reason = "the delay is a figure that people read")]
+    let () =
+        eprintln!("revocation to close, {} connections: p50 {p50:?}, p99 {p99:?}", delays.len());
     assert!(p99 < WITHIN, "{p99:?}");
     // A session, a device and an unharmed neighbour.
     let neighbour = screen(world, &site, json!({"sub": fresh_subject()}));
@@ -135,4 +137,39 @@ pub async fn revoked_subject_resumes_no_stream(world: &World) {
             .await
             .is_ok()
     );
+}
+
+pub async fn connections_end_in_the_second_of_expiry(world: &World) {
+    let site = world.site().await;
+    let board = format!("board:{}", site.location);
+    let expires = unix_seconds() + 4;
+    let token = screen(world, &site, json!({"exp": expires}));
+    let path = stream::path_for(world, &token, &[&board]).await;
+    let mut open = Stream::open(world.here(), &path, None).await;
+    open.expect("snapshot").await;
+    let follower = ChannelFollower::start(world.here(), &token, &board).await;
+    assert_eq!(until_closed(follower).await, 3005);
+    let socket_closed = unix_seconds();
+    let told = loop {
+        match open.event().await {
+            Some(event) if event.name == "error" => break event.data,
+            Some(_) => {}
+            None => panic!("the stream ended without a word"),
+        }
+    };
+    assert_eq!(told["code"], "token_expired");
+    for closed in [socket_closed, unix_seconds()] {
+        assert!((expires..=expires + 2).contains(&closed), "{closed} for {expires}");
+    }
+}
+
+pub async fn client_is_asked_to_refresh_before_expiry(world: &World) {
+    let site = world.site().await;
+    for (left, told) in [(1_000, 970..=975), (40, 27..=30)] {
+        let mut phone = JsonClient::open(world.here()).await;
+        let token = screen(world, &site, json!({"exp": unix_seconds() + left}));
+        let reply = phone.command("connect", json!({"token": token})).await.unwrap();
+        let ttl = reply["ttl"].as_u64().unwrap();
+        assert!(told.contains(&ttl), "{ttl} of {left}");
+    }
 }

@@ -38,6 +38,8 @@ fn read(issuers: &[Value]) -> Result<Issuers, String> {
 fn each_fault_is_named_with_its_place() {
     let table = [
         (json!({ "issuer": "" }), "issuers[0].issuer: "),
+        (json!({ "issuer": "clinicwire" }), "issuers[0].issuer: this is the name"),
+        (json!({ "renew_s": { "owner": 60 } }), "issuers[0].renew_s.?: unknown variant `owner`"),
         (json!({ "issuer": null }), "issuers[0]: missing field `issuer`"),
         (json!({ "audience": "" }), "issuers[0].audience: "),
         (json!({ "jwks_url": null }), "issuers[0].jwks_url: give either"),
@@ -107,6 +109,7 @@ fn good_issuers_are_read() {
         json!({ "tenant": null, "any_tenant": true }),
         json!({ "claims": { "role": ["realm_access", "roles"] } }),
         json!({ "roles": { "Accueil": "reception" } }),
+        json!({ "renew_s": { "display": 7_776_000 } }),
         json!({ "jwks_url": null, "algorithms": null,
             "keys": [{ "file": "rs256.pem", "kid": "a", "algorithm": "RS256" }] }),
     ];

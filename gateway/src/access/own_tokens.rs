@@ -1,0 +1,177 @@
+//! Tokens that Clinicwire issues itself: successors of tokens that may be renewed, and the short
+//! token of a super admin in another tenant. All nodes sign and accept them with one secret.
+
+use gateway_core::access::{Claims, Origin, Role};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use schemas::{
+    Millis,
+    access::RevocationTag,
+    codes::Code,
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The issuer of own tokens. No other issuer may have this name.
+pub const OWN_ISSUER: &str = "clinicwire";
+/// The life of a renewed token. A page renews it halfway, so a node may be away for half of it.
+pub const RENEWED_LIFE_MS: Millis = 60 * 60 * 1000;
+/// The life of a renewed token of a display, which may be switched off at night.
+pub const DISPLAY_LIFE_MS: Millis = 24 * 60 * 60 * 1000;
+/// How long a super admin may stay in another tenant.
+pub const CROSSING_LIFE_MS: Millis = 15 * 60 * 1000;
+
+/// Signs and verifies own tokens.
+pub struct OwnTokens {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    validation: Validation,
+}
+
+/// The payload of an own token. Times are milliseconds.
+#[derive(Serialize, Deserialize)]
+struct OwnPayload {
+    iss: String,
+    sub: String,
+    /// Seconds, for programs that look into tokens.
+    exp: i64,
+    expires: Millis,
+    tenant: TenantId,
+    role: Role,
+    locations: Vec<LocationId>,
+    queues: Vec<QueueId>,
+    tickets: Vec<TicketId>,
+    appointments: Vec<AppointmentId>,
+    doctor: Option<DoctorId>,
+    issued: Millis,
+    permission_version: Option<u32>,
+    permissions: u64,
+    tags: Vec<u64>,
+    renewable_until: Millis,
+    /// Whether a super admin crossed into this tenant. Pages show it.
+    crossed: bool,
+}
+
+impl OwnTokens {
+    /// `secret` is that of the nodes' grants.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        let secret =
+            Sha256::new().chain_update(secret).chain_update("clinicwire own tokens").finalize();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Self {
+            signing: EncodingKey::from_secret(&secret),
+            verifying: DecodingKey::from_secret(&secret),
+            validation,
+        }
+    }
+
+    /// Signs a token with these claims.
+    pub fn sign(&self, claims: &Claims) -> String {
+        let Origin { issued, permission_version, permissions, tags, .. } = claims.origin;
+        let payload = OwnPayload {
+            iss: OWN_ISSUER.to_owned(),
+            sub: claims.subject.to_string(),
+            exp: claims.expires / 1000,
+            expires: claims.expires,
+            tenant: claims.tenant.clone(),
+            role: claims.role,
+            locations: claims.locations.clone(),
+            queues: claims.queues.clone(),
+            tickets: claims.tickets.clone(),
+            appointments: claims.appointments.clone(),
+            doctor: claims.doctor.clone(),
+            issued,
+            permission_version,
+            permissions: permissions.0,
+            tags: tags.iter().map(|tag| tag.0).collect(),
+            renewable_until: claims.origin.renewable_until,
+            crossed: claims.origin.crossed,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.signing)
+            .expect("our own claims have a JSON form and HMAC takes any key")
+    }
+
+    /// Verifies a token whose issuer is [`OWN_ISSUER`].
+    ///
+    /// # Errors
+    /// `token_invalid` or `token_expired`.
+    pub fn verify(&self, token: &str, now: Millis) -> Result<Claims, Code> {
+        let decoded = jsonwebtoken::decode::<OwnPayload>(token, &self.verifying, &self.validation);
+        let payload = decoded.map_err(|_| Code::TokenInvalid)?.claims;
+        if payload.iss != OWN_ISSUER {
+            return Err(Code::TokenInvalid);
+        }
+        if payload.expires <= now {
+            return Err(Code::TokenExpired);
+        }
+        let tags: Vec<_> = payload.tags.into_iter().map(RevocationTag).collect();
+        let origin = Origin {
+            issued: payload.issued,
+            permission_version: payload.permission_version,
+            permissions: RevocationTag(payload.permissions),
+            tags: tags.try_into().map_err(|_| Code::TokenInvalid)?,
+            renewable_until: payload.renewable_until,
+            crossed: payload.crossed,
+        };
+        Ok(Claims {
+            tenant: payload.tenant,
+            subject: payload.sub.into(),
+            role: payload.role,
+            locations: payload.locations,
+            queues: payload.queues,
+            tickets: payload.tickets,
+            appointments: payload.appointments,
+            doctor: payload.doctor,
+            expires: payload.expires,
+            origin,
+        })
+    }
+}
+
+/// The claims of the token that follows a valid one. It has the same rights and the same origin, so
+/// that a revocation of the first token ends it too.
+///
+/// # Errors
+/// `not_renewable` when the issuer allows no renewal, or none any more.
+pub fn renewed(claims: &Claims, now: Millis) -> Result<Claims, Code> {
+    let life = if claims.role == Role::Display { DISPLAY_LIFE_MS } else { RENEWED_LIFE_MS };
+    let until = claims.origin.renewable_until;
+    if claims.origin.crossed || until <= now {
+        return Err(Code::NotRenewable);
+    }
+    // A renewal never ends before the token that it replaces.
+    let expires = (now + life).min(until).max(claims.expires);
+    Ok(Claims { expires, ..claims.clone() })
+}
+
+/// The claims of a super admin in another tenant.
+///
+/// # Errors
+/// `forbidden` unless the bearer is a super admin with a token of its own tenant, which is another.
+pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims, Code> {
+    let crosses = claims.role == Role::SuperAdmin && !claims.origin.crossed;
+    if !crosses || claims.tenant == tenant || !claims.locations.is_empty() {
+        return Err(Code::Forbidden);
+    }
+    // The other tenant's admins can end the crossing by its subject.
+    let mut origin = Origin::new(&tenant, &claims.subject, now);
+    origin.crossed = true;
+    Ok(Claims {
+        tenant,
+        subject: claims.subject.clone(),
+        role: Role::SuperAdmin,
+        locations: Vec::new(),
+        queues: Vec::new(),
+        tickets: Vec::new(),
+        appointments: Vec::new(),
+        doctor: None,
+        expires: (now + CROSSING_LIFE_MS).min(claims.expires),
+        origin,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Renewed tokens, and crossings into another tenant.
+
+use super::*;
+
+const CROSSING: &str = "/v1/tenants/north/crossings";
+
+impl Node {
+    async fn cross(&self, role: Role, reason: &str) -> Answer {
+        let bearer = format!("Bearer {}", token(role));
+        let headers = [("authorization", &*bearer), ("clinicwire-reason", reason)];
+        self.send("POST", CROSSING, &headers, "").await
+    }
+}
+
+#[tokio::test]
+async fn display_and_patient_renew_and_keep_their_rights() {
+    let node = node();
+    for (role, status) in
+        [(Role::Display, 200), (Role::Patient, 200), (Role::Reception, 403), (Role::Admin, 403)]
+    {
+        let answer = node.ask(role, "POST", "/v1/tokens/renew", "").await;
+        assert_eq!(answer.status, status, "{role:?}: {}", answer.text);
+        if status != 200 {
+            assert_eq!(answer.code(), "not_renewable");
+            continue;
+        }
+        let renewed = answer.json()["token"].as_str().unwrap().to_owned();
+        let path = if role == Role::Display {
+            "/v1/boards/riverside".to_owned()
+        } else {
+            format!("/v1/tickets/{TICKET}")
+        };
+        assert_eq!(node.ask_as(&renewed, "GET", &path, "").await.status, 200, "{role:?}");
+        let foreign = node.ask_as(&renewed, "GET", "/v1/queues/riverside.general", "").await;
+        assert_eq!(foreign.status, 403, "{role:?}");
+        let again = node.ask_as(&renewed, "POST", "/v1/tokens/renew", "").await;
+        assert_eq!(again.status, 200, "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn revocation_of_the_first_token_ends_its_successors() {
+    let node = node();
+    let answer = node.ask(Role::Display, "POST", "/v1/tokens/renew", "").await;
+    let renewed = answer.json()["token"].as_str().unwrap().to_owned();
+    let body = json!({ "kind": "subject", "id": "subject-1" }).to_string();
+    assert_eq!(node.ask(Role::Admin, "POST", "/v1/revocations", &body).await.status, 202);
+    let (tenant, revocation) = node.fakes.revoked.lock().unwrap().pop().unwrap();
+    node.context.revocations.add(tenant, &revocation, now());
+    for path in ["/v1/tokens/renew", "/v1/stream-tickets"] {
+        let answer = node.ask_as(&renewed, "POST", path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "token_revoked"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn super_admin_crosses_with_a_reason_that_both_tenants_audit() {
+    let node = node();
+    for reason in ["", "because", &"x".repeat(501)] {
+        let answer = node.cross(Role::SuperAdmin, reason).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "reason_missing"));
+    }
+    assert!(node.fakes.audited.lock().unwrap().is_empty());
+    let answer = node.cross(Role::SuperAdmin, "Ticket 4711: the board is dark").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let audited: Vec<_> = std::mem::take(&mut *node.fakes.audited.lock().unwrap());
+    let told: Vec<_> = audited
+        .iter()
+        .map(|(tenant, record)| {
+            (&**tenant, &*record.action, record.other_tenant.as_ref().unwrap().as_str())
+        })
+        .collect();
+    assert_eq!(told, [("north", "tenant.cross", "demo"), ("demo", "tenant.cross", "north")]);
+    assert_eq!(audited[0].1.reason.as_deref(), Some("Ticket 4711: the board is dark"));
+    let body = answer.json();
+    let minutes = (body["expires"].as_i64().unwrap() - now()) / 60_000;
+    assert!((14..=15).contains(&minutes), "{minutes}");
+    let crossed = body["token"].as_str().unwrap();
+    let seen = node.ask_as(crossed, "GET", "/v1/rules", "").await;
+    assert_eq!(seen.headers["clinicwire-crossing"], body["expires"].to_string());
+    let at_home = node.ask(Role::SuperAdmin, "GET", "/v1/rules", "").await;
+    assert!(!at_home.headers.contains_key("clinicwire-crossing"));
+    let again = node.ask_as(crossed, "POST", "/v1/tokens/renew", "").await;
+    assert_eq!(again.code(), "not_renewable");
+}
+
+#[tokio::test]
+async fn nobody_else_crosses_and_nothing_crosses_unaudited() {
+    let node = node();
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::SuperAdmin) {
+        let answer = node.cross(role, "a very good reason").await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{role:?}");
+    }
+    node.fakes.audit_fails.store(true, Ordering::Relaxed);
+    let answer = node.cross(Role::SuperAdmin, "a very good reason").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
+}

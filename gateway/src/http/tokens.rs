@@ -1,0 +1,66 @@
+//! Tokens that the gateway itself issues: renewals, and crossings into another tenant.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::Claims;
+use http::HeaderMap;
+use schemas::{codes::Code, ids::TenantId};
+use serde_json::json;
+
+use super::{
+    NodeState, Problem,
+    caller::{Caller, Segments},
+    now,
+    requests::not_an_id,
+};
+use crate::access::own_tokens;
+
+/// The header that says why a super admin crosses into another tenant.
+pub(super) const REASON: &str = "clinicwire-reason";
+/// The header of every answer to the token of a crossing: when it ends, in Unix milliseconds.
+pub(super) const CROSSING: &str = "clinicwire-crossing";
+/// The bounds of a reason, in characters: a word explains nothing, and an essay is not read.
+const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=500;
+
+/// Replaces a valid token by a newer one with the same rights, if its issuer allows it.
+pub(super) async fn renew(
+    State(node): NodeState,
+    Caller(claims): Caller,
+) -> Result<Response, Problem> {
+    let renewed = own_tokens::renewed(&claims, now())?;
+    Ok(token(node.verifier.sign(&renewed)?, &renewed))
+}
+
+/// Lets a super admin into another tenant for a stated reason. Both tenants' audits have it before
+/// the answer leaves.
+pub(super) async fn cross(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([tenant]): Segments<1>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = TenantId::new(tenant).map_err(not_an_id)?;
+    let crossed = own_tokens::crossed(&claims, tenant, now())?;
+    let reason = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
+    let reason = std::str::from_utf8(reason).unwrap_or_default().trim();
+    if !REASON_CHARS.contains(&reason.chars().count()) {
+        return Err(Problem::from(Code::ReasonMissing)
+            .explained("the header Clinicwire-Reason has 10 to 500 characters"));
+    }
+    node.audit.crossed(&claims, &crossed, reason).await?;
+    Ok(token(node.verifier.sign(&crossed)?, &crossed))
+}
+
+fn token(token: String, claims: &Claims) -> Response {
+    let until = claims.origin.renewable_until;
+    let body = json!({
+        "token": token,
+        "expires": claims.expires,
+        "tenant": claims.tenant,
+        "renewable_until": (until > 0).then_some(until),
+    });
+    Json(body).into_response()
+}
