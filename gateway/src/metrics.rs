@@ -76,16 +76,18 @@ pub enum Limit {
     Fragments,
     Commands,
     Subscribes,
+    Loads,
     /// Socket.IO sessions without a verified token.
     Newcomers,
 }
 
 impl Limit {
-    const ALL: [Limit; 5] = [
+    const ALL: [Limit; 6] = [
         Limit::ControlFrames,
         Limit::Fragments,
         Limit::Commands,
         Limit::Subscribes,
+        Limit::Loads,
         Limit::Newcomers,
     ];
 
@@ -96,6 +98,7 @@ impl Limit {
             Limit::Fragments => "fragments",
             Limit::Commands => "commands",
             Limit::Subscribes => "subscribes",
+            Limit::Loads => "loads",
             Limit::Newcomers => "newcomers",
         }
     }
@@ -107,6 +110,8 @@ pub struct ViewFetches {
     pub authority: IntCounter,
     /// Neither the store nor the authority had the view.
     pub absent: IntCounter,
+    /// The view was absent a moment ago, so nothing was read.
+    pub remembered: IntCounter,
 }
 
 /// The node's metrics. Shards increment plain counters, which cost one atomic addition each.
@@ -194,6 +199,7 @@ impl Builder {
             store: by.with_label_values(&["store"]),
             authority: by.with_label_values(&["authority"]),
             absent: by.with_label_values(&["absent"]),
+            remembered: by.with_label_values(&["remembered"]),
         }
     }
 }

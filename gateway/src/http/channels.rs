@@ -76,7 +76,8 @@ pub(super) async fn load(
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
     let floor = node.tails.floor(&aggregate, &name);
-    let view = node.reader.fetch(&aggregate, &name, FetchGoal::at_least(floor)).await?;
+    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
+    let view = node.reader.fetch(&aggregate, &name, goal).await?;
     // A view without entries was removed, such as that of a removed queue.
     Ok(view.filter(|view| !view.entries.is_empty()))
 }

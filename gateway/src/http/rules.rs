@@ -57,7 +57,8 @@ pub(super) async fn list(
 async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
     let aggregate = Aggregate::rules(&claims.tenant);
     let floor = node.tails.floor(&aggregate, VIEW);
-    let view = node.reader.fetch(&aggregate, VIEW, FetchGoal::at_least(floor)).await?;
+    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
+    let view = node.reader.fetch(&aggregate, VIEW, goal).await?;
     let entries = view.map(|view| view.entries).unwrap_or_default();
     if entries.is_empty() {
         return Ok((builtin(), true));

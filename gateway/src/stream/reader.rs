@@ -1,9 +1,16 @@
 //! Fetches a view from the view store, and from the authority when the store has lost it, is behind
 //! or does not answer. Watches both.
 
+mod absences;
 mod server_watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus::IntCounter;
 use schemas::{
@@ -11,13 +18,16 @@ use schemas::{
     ids::Aggregate,
     view::{Position, View},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep, timeout},
+};
 
-use self::server_watch::ServerWatch;
+use self::{absences::Absences, server_watch::ServerWatch};
 use crate::{
     backends::queries::Queries,
     backends::snapshots::{NotRead, Snapshot, Snapshots},
-    metrics::{Metrics, ViewFetches},
+    metrics::{Limit, Metrics, ViewFetches},
     readiness::{Condition, Readiness},
 };
 
@@ -41,6 +51,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
+/// Views that a node loads at once: enough to keep Redis busy, and few enough that PostgreSQL, with
+/// its eight connections, answers each in time. A further load waits for its turn.
+const LOADS: usize = 64;
+/// Loads that may wait for their turn, about 1 KiB each: the tickets of all clients that a node
+/// serves, when they return at once to an empty node. A further one is told to try again.
+const MAX_WAITING_LOADS: usize = 20_000;
+
 /// What the answer of a fetch has to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FetchGoal {
@@ -51,12 +68,9 @@ pub struct FetchGoal {
     pub claim: Option<Position>,
     /// The store is known to lack steps, or may lack them: only the authority is asked.
     pub from_authority: bool,
-}
-
-impl FetchGoal {
-    pub fn at_least(floor: Option<Position>) -> Self {
-        Self { floor, ..Self::default() }
-    }
+    /// The newest position of the aggregate that intake has seen, before the fetch. An absence is
+    /// remembered only as long as it stays the same.
+    pub seen: Option<Position>,
 }
 
 /// Fetches whole views for shards and HTTP handlers.
@@ -66,6 +80,21 @@ pub struct ViewReader {
     metrics: Arc<Metrics>,
     store: ServerWatch,
     authority: ServerWatch,
+    absences: Absences,
+    loads: Semaphore,
+    waiting: AtomicUsize,
+}
+
+/// The turn of a load.
+struct Turn<'a>(#[expect(dead_code, reason = "held until the load ends")] SemaphorePermit<'a>);
+
+/// A load that waits for its turn. It is counted until it is dropped.
+struct WaitingLoad<'a>(&'a AtomicUsize);
+
+impl Drop for WaitingLoad<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The result of asking both backends once.
@@ -87,7 +116,16 @@ impl ViewReader {
     ) -> Self {
         let store = ServerWatch::new(Condition::StoreDown, readiness.clone());
         let authority = ServerWatch::new(Condition::AuthorityDown, readiness.clone());
-        Self { snapshots, queries, metrics, store, authority }
+        Self {
+            snapshots,
+            queries,
+            metrics,
+            store,
+            authority,
+            absences: Absences::default(),
+            loads: Semaphore::new(LOADS),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Probes both servers for ever.
@@ -108,34 +146,70 @@ impl ViewReader {
     /// Fetches a view. `None` when there is no such view.
     ///
     /// # Errors
-    /// `try_again` when neither the store nor the authority has it in time.
+    /// `try_again` when neither the store nor the authority has it in time, or too many loads wait.
     pub async fn fetch(
         &self,
         aggregate: &Aggregate,
         view: &str,
         goal: FetchGoal,
     ) -> Result<Option<View>, Code> {
+        // A client that holds a position knows that the view exists, whatever this node has seen.
+        let may_remember = goal.claim.is_none() && !goal.from_authority;
+        if may_remember && self.absences.holds(aggregate, view, goal.seen) {
+            self.count(|fetches| &fetches.remembered);
+            return Ok(None);
+        }
+        let found = self.search(aggregate, view, goal).await?;
+        if found.is_none() && may_remember {
+            self.absences.add(aggregate, view, goal.seen);
+        }
+        Ok(found)
+    }
+
+    async fn search(
+        &self,
+        aggregate: &Aggregate,
+        view: &str,
+        goal: FetchGoal,
+    ) -> Result<Option<View>, Code> {
         let search = async {
+            let _turn = self.turn().await?;
             let mut pause = FIRST_PAUSE;
             loop {
                 match self.attempt(aggregate, view, goal).await {
-                    FetchAttempt::Found(view) => return Some(view),
-                    FetchAttempt::Absent => return None,
+                    FetchAttempt::Found(view) => return Ok(Some(view)),
+                    FetchAttempt::Absent => return Ok(None),
                     FetchAttempt::Inconclusive => {}
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LAST_PAUSE);
             }
         };
-        timeout(DEADLINE, search).await.map_err(|_| {
+        timeout(DEADLINE, search).await.unwrap_or_else(|_| {
             tracing::warn!("a view could not be fetched in time");
-            Code::TryAgain
+            Err(Code::TryAgain)
         })
+    }
+
+    /// Waits for the turn of a load.
+    async fn turn(&self) -> Result<Turn<'_>, Code> {
+        if let Ok(permit) = self.loads.try_acquire() {
+            return Ok(Turn(permit));
+        }
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _counted = WaitingLoad(&self.waiting);
+        if waiting >= MAX_WAITING_LOADS {
+            self.metrics.limited(Limit::Loads);
+            return Err(Code::TryAgain);
+        }
+        let permit = self.loads.acquire().await;
+        Ok(Turn(permit.expect("the semaphore is never closed")))
     }
 
     /// How far the authority is with a view. `None` when it does not have the view, or does not
     /// answer in `CONFIRM_TIMEOUT`.
     pub async fn authority_position(&self, aggregate: &Aggregate, view: &str) -> Option<Position> {
+        let _turn = timeout(CONFIRM_TIMEOUT, self.turn()).await.ok()?.ok()?;
         let asked = self.queries.view(aggregate, view);
         let held = answer(&self.authority, "authority", CONFIRM_TIMEOUT, asked).await;
         held.flatten().map(|view| view.position)

@@ -27,6 +27,10 @@ const MAX_TAIL_BYTES: usize = 256 * 1024;
 /// Bytes of all tails of a node. Above it, the aggregates with the oldest newest record lose their
 /// tails first.
 const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
+/// Aggregates whose position is kept: a thousand locations and their runs of a few days. Past it,
+/// those with the oldest newest record are forgotten, unless somebody listens: their next record
+/// starts a tail again.
+const MAX_TAILS: usize = 100_000;
 /// Bytes that the structures around a record take.
 const RECORD_OVERHEAD: usize = 200;
 
@@ -83,6 +87,13 @@ struct Tail {
     touched: usize,
 }
 
+impl Tail {
+    /// Whether the tail says no more than a new one.
+    fn is_new(&self) -> bool {
+        self.position.epoch == 0 && self.shards == ShardSet::default()
+    }
+}
+
 #[derive(Default)]
 pub struct Tails {
     tails: DashMap<Aggregate, Mutex<Tail>>,
@@ -104,6 +115,9 @@ pub enum PushOutcome {
 impl Tails {
     /// Adds a record.
     pub fn push(&self, record: &Arc<TailRecord>) -> PushOutcome {
+        if self.tails.len() > MAX_TAILS {
+            self.forget_oldest();
+        }
         let entry = self.tails.entry(record.aggregate.clone()).or_default();
         let mut tail = entry.lock().expect("no holder of a tail panics");
         if record.position <= tail.position {
@@ -144,6 +158,27 @@ impl Tails {
         }
     }
 
+    /// Forgets a quarter of the aggregates to which nobody listens, the oldest first.
+    fn forget_oldest(&self) {
+        let idle = |tail: &Tail| tail.shards == ShardSet::default();
+        let mut touched: Vec<usize> = (self.tails.iter())
+            .filter_map(|entry| {
+                let tail = entry.value().lock().expect("no holder of a tail panics");
+                idle(&tail).then_some(tail.touched)
+            })
+            .collect();
+        touched.sort_unstable();
+        let Some(newest) = touched.get(touched.len() / 4).copied() else { return };
+        self.tails.retain(|_, tail| {
+            let tail = tail.get_mut().expect("no holder of a tail panics");
+            let is_kept = !idle(tail) || tail.touched > newest;
+            if !is_kept {
+                self.bytes.fetch_sub(tail.bytes, Ordering::Relaxed);
+            }
+            is_kept
+        });
+    }
+
     /// Drops the records of the aggregates whose newest record is oldest, until a tenth of the
     /// bound is free. Their positions stay, because they decide whether a record is stale.
     fn shed(&self) {
@@ -174,11 +209,14 @@ impl Tails {
         entry.lock().expect("no holder of a tail panics").shards.insert(shard);
     }
 
-    /// Ends [`Tails::listen`].
+    /// Ends [`Tails::listen`]. A name that somebody asked for, and that no record has, leaves
+    /// nothing behind.
     pub fn leave(&self, aggregate: &Aggregate, shard: ShardIndex) {
-        if let Some(entry) = self.tails.get(aggregate) {
-            entry.lock().expect("no holder of a tail panics").shards.remove(shard);
-        }
+        self.tails.remove_if_mut(aggregate, |_, tail| {
+            let tail = tail.get_mut().expect("no holder of a tail panics");
+            tail.shards.remove(shard);
+            tail.is_new()
+        });
     }
 
     /// The position of the newest record of the aggregate.
@@ -293,6 +331,43 @@ mod tests {
         tails.leave(&aggregate(), shard);
         assert_eq!(tails.push(&record(2, 1, "a", 0)), PushOutcome::News(ShardSet::default()));
         assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 2, version: 1 }));
+    }
+
+    #[test]
+    fn name_without_records_leaves_nothing_behind() {
+        let (tails, shard) = (Tails::default(), ShardIndex::from_index(0));
+        for run in 0..1000 {
+            let asked = Aggregate::parse(&format!("demo/run-{run}")).unwrap();
+            tails.listen(&asked, shard);
+            tails.listen(&asked, ShardIndex::from_index(1));
+            tails.leave(&asked, ShardIndex::from_index(1));
+            assert_eq!(tails.tails.len(), 1, "another shard still listens");
+            tails.leave(&asked, shard);
+        }
+        assert_eq!(tails.tails.len(), 0);
+        tails.listen(&aggregate(), shard);
+        tails.push(&record(1, 1, "a", 0));
+        tails.leave(&aggregate(), shard);
+        assert_eq!(tails.position(&aggregate()), Some(Position { epoch: 1, version: 1 }));
+    }
+
+    #[test]
+    fn oldest_tails_without_listeners_are_forgotten_first() {
+        let (tails, shard) = (Tails::default(), ShardIndex::from_index(0));
+        let runs = 0..=MAX_TAILS;
+        let name = |run: usize| Aggregate::parse(&format!("demo/run-{run}")).unwrap();
+        tails.listen(&name(0), shard);
+        for run in runs {
+            let record = record(1, 1, "a", 0);
+            let value = record.value.clone();
+            tails.push(&Arc::new(TailRecord::new(name(run), record.position, value, counter())));
+        }
+        tails.push(&record(1, 1, "a", 0));
+        assert!(tails.tails.len() <= MAX_TAILS / 4 * 3 + 2, "{}", tails.tails.len());
+        let is_known = |run| tails.position(&name(run)).is_some();
+        assert!(is_known(0) && !is_known(1) && is_known(MAX_TAILS));
+        let held: usize = tails.tails.iter().map(|entry| entry.lock().unwrap().bytes).sum();
+        assert_eq!(tails.bytes(), held);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod clinic;
 mod connections;
 mod floods;
+mod loads;
 mod newcomers;
 
 use std::time::Duration;

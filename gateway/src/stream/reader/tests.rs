@@ -166,6 +166,32 @@ async fn view_absent_from_the_authority_does_not_exist() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn absent_view_is_looked_for_again_once_its_aggregate_changes() {
+    let seen_at = |version| FetchGoal { seen: Some(position(version)), ..FetchGoal::default() };
+    let (reader, _) = reader(&[Absent, Version(5)], &[Absent]);
+    assert_eq!(fetch_for(&reader, seen_at(4)).await, Ok(None));
+    assert_eq!(fetch_for(&reader, seen_at(4)).await, Ok(None), "nothing is read");
+    let claim = FetchGoal { claim: Some(position(5)), ..seen_at(4) };
+    assert_eq!(fetch_for(&reader, claim).await, Ok(Some(5)), "a claim is looked into");
+    assert_eq!(fetch_for(&reader, seen_at(5)).await, Ok(Some(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn surplus_loads_wait_for_their_turn_and_free_it_when_cancelled() {
+    let (reader, _) = reader(&[Version(5)], &[Hangs]);
+    let turns: Vec<_> = (0..LOADS).map(|_| reader.loads.try_acquire().unwrap()).collect();
+    let started = Instant::now();
+    assert_eq!(fetch_for(&reader, FetchGoal::default()).await, Err(Code::TryAgain));
+    assert_eq!((started.elapsed(), reader.waiting.load(Ordering::Relaxed)), (DEADLINE, 0));
+    reader.waiting.store(MAX_WAITING_LOADS, Ordering::Relaxed);
+    let started = Instant::now();
+    assert_eq!(fetch_for(&reader, FetchGoal::default()).await, Err(Code::TryAgain));
+    assert_eq!(started.elapsed(), Duration::ZERO, "too many wait");
+    drop(turns);
+    assert_eq!(fetch_for(&reader, FetchGoal::default()).await, Ok(Some(5)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn backends_that_are_behind_are_asked_again() {
     let store = [Version(3), Version(4), Version(5)];
     assert_eq!(fetch(&store, &[Version(3)], Some(5)).await, Ok(Some(5)));

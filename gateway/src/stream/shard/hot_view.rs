@@ -11,7 +11,7 @@ use schemas::{
     view::{Delta, Fold, Position, View, raw},
 };
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
     ids::{FetchId, SubscriptionId, TicketIndex},
@@ -78,9 +78,26 @@ pub enum TicketStanding {
 #[derive(Default)]
 pub struct FetchState {
     pub latest: Option<FetchId>,
+    pub task: Option<FetchTask>,
     pub attempts: u8,
     /// The view store may lack steps of the view: only the authority is asked.
     pub from_authority: bool,
+}
+
+/// The task of a fetch. It ends with the state that waits for it, so that a view which nobody needs
+/// any more loads nothing.
+pub struct FetchTask(AbortHandle);
+
+impl FetchTask {
+    pub fn new(task: AbortHandle) -> Self {
+        Self(task)
+    }
+}
+
+impl Drop for FetchTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The state of a ticket as its patient sees it now.
@@ -220,5 +237,20 @@ impl LiveView {
             }
         }
         fold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn closed_view_cancels_its_fetch() {
+        let channel = Channel::parse("board:riverside").unwrap();
+        let mut view = HotView::new(Aggregate::parse("demo/riverside").unwrap(), channel);
+        let fetching = tokio::spawn(std::future::pending::<()>());
+        view.fetch.task = Some(FetchTask::new(fetching.abort_handle()));
+        drop(view);
+        assert!(fetching.await.unwrap_err().is_cancelled());
     }
 }

@@ -17,7 +17,7 @@ use crate::stream::{
     message::{FetchedView, ShardMessage},
     reader::FetchGoal,
     shard::{
-        hot_view::{FetchState, HotView, HotViewKind, LiveView, TicketStanding},
+        hot_view::{FetchState, FetchTask, HotView, HotViewKind, LiveView, TicketStanding},
         ids::SubscriptionId,
     },
     tails::delta_of,
@@ -55,13 +55,17 @@ impl HotViews {
         let (aggregate, name) = (view.aggregate.clone(), view.name());
         self.next_fetch = fetch.next();
         let floor = self.context.node.tails.floor(&aggregate, &name);
-        let goal = FetchGoal { floor, claim, from_authority };
+        let seen = self.context.node.tails.position(&aggregate);
+        let goal = FetchGoal { floor, claim, from_authority, seen };
         let (reader, inbox) = (self.context.node.reader.clone(), self.context.inbox.clone());
-        self.context.node.runtime.spawn(async move {
+        let task = self.context.node.runtime.spawn(async move {
             let result = reader.fetch(&aggregate, &name, goal).await;
             let fetched = FetchedView { view: id, fetch, result };
             let _ = inbox.send(ShardMessage::Fetched(fetched)).await;
         });
+        if let Some(view) = self.get_mut(id) {
+            view.fetch.task = Some(FetchTask::new(task.abort_handle()));
+        }
     }
 
     /// Fetches a view again, because its content is not current. Listeners keep what they have
