@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as load from "../../web/dashboard/load.js";
+import { crossingOf, crossingText } from "../../web/shared/crossing.js";
 import * as day from "../../web/shared/appointments.js";
 import { placeName } from "../../web/shared/place.js";
 
@@ -287,5 +288,23 @@ describe("the name of a place elsewhere", () => {
     ]) {
       assert.equal(placeName(id), name, id);
     }
+  });
+});
+
+describe("a super admin in another tenant", () => {
+  /** @param {object} payload */
+  const token = (payload) => `h.${Buffer.from(JSON.stringify(payload)).toString("base64url")}.s`;
+
+  it("is told where and until when", () => {
+    const crossing = crossingOf(token({ crossed: true, tenant: "north", expires: 0 }));
+    assert.ok(crossing);
+    for (const language of /** @type {const} */ (["en", "fr"])) {
+      assert.match(crossingText(crossing, language), /north/);
+    }
+  });
+
+  it("is nobody with another token", () => {
+    const others = [token({ crossed: false }), token({ tenant: "north" }), "no token", "", null];
+    for (const other of others) assert.equal(crossingOf(other), undefined);
   });
 });

@@ -2,6 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { connectionTexts } from "./connection-texts.js";
+import { crossingBanner } from "./crossing.js";
 import { LanguageSwitch } from "./language.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "./page.js";
 import { ageText } from "./times.js";
@@ -47,7 +48,12 @@ export class Shell {
   constructor(texts, render) {
     this.#texts = texts;
     this.#render = render;
-    this.#languages = new LanguageSwitch(render);
+    const showCrossing = crossingBanner(this.link.get("token"));
+    this.#languages = new LanguageSwitch(() => {
+      showCrossing(this.language);
+      render();
+    });
+    showCrossing(this.language);
     restartOnNewLink();
   }
 

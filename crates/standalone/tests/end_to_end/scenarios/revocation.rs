@@ -152,7 +152,7 @@ pub async fn connections_end_in_the_second_of_expiry(world: &World) {
     let socket_closed = unix_seconds();
     let told = loop {
         match open.event().await {
-            Some(event) if event.name == "error" => break event.data,
+            Some(event) if event.name == "problem" => break event.data,
             Some(_) => {}
             None => panic!("the stream ended without a word"),
         }

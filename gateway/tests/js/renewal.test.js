@@ -1,0 +1,118 @@
+// A page renews its token while it is open, with a server that the test plays.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { keepRenewed, newest } from "../../web/shared/renewal.js";
+
+const HOUR_MS = 3_600_000;
+
+/** A token that ends at `end` ms. @param {number} end @param {string} signature */
+function token(end, signature) {
+  const payload = Buffer.from(JSON.stringify({ exp: end / 1000 })).toString("base64url");
+  return `head.${payload}.${signature}`;
+}
+
+/** Lets answers arrive. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+const { setTimeout: realTimeout } = globalThis;
+const realNow = Date.now;
+
+/** A clock that the test moves, with the timers of the page. */
+class FakeClock {
+  now = 0;
+  /** @type {{at: number, run: () => void}[]} */
+  timers = [];
+
+  constructor() {
+    Date.now = () => this.now;
+    const later = (/** @type {() => void} */ run, pause = 0) =>
+      this.timers.push({ at: this.now + pause, run });
+    Object.assign(globalThis, { setTimeout: later });
+  }
+
+  restore() {
+    Date.now = realNow;
+    globalThis.setTimeout = realTimeout;
+  }
+
+  /** @param {number} ms */
+  tick(ms) {
+    this.now += ms;
+    const due = this.timers.filter(({ at }) => at <= this.now);
+    this.timers = this.timers.filter(({ at }) => at > this.now);
+    for (const { run } of due) run();
+  }
+}
+
+describe("a page's token", () => {
+  /** @type {{status: number, token?: string}[]} */
+  let answers = [];
+  /** @type {string[]} */
+  let asked = [];
+
+  /** @type {FakeClock} */
+  let clock;
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    [answers, asked] = [[], []];
+    const kept = new Map();
+    Object.assign(globalThis, {
+      sessionStorage: {
+        getItem: (/** @type {string} */ name) => kept.get(name) ?? null,
+        setItem: (/** @type {string} */ name, /** @type {string} */ value) => kept.set(name, value),
+      },
+      fetch: async (/** @type {string} */ _url, /** @type {any} */ { headers }) => {
+        asked.push(headers.authorization);
+        const { status, token } = answers.shift() ?? { status: 503 };
+        return { ok: status === 200, status, json: async () => ({ token }) };
+      },
+    });
+  });
+
+  afterEach(() => clock.restore());
+
+  /** @param {string} first */
+  function page(first) {
+    const bearer = { token: first };
+    let renewals = 0;
+    keepRenewed(bearer, { first, now: () => Date.now(), onRenewed: () => void renewals++ });
+    return { bearer, renewals: () => renewals };
+  }
+
+  it("is renewed halfway, and survives a reload", async () => {
+    const [first, second] = [token(HOUR_MS, "one"), token(2 * HOUR_MS, "two")];
+    answers = [{ status: 200, token: second }];
+    const { bearer, renewals } = page(first);
+    clock.tick(HOUR_MS / 2 - 1);
+    assert.equal(asked.length, 0);
+    clock.tick(1);
+    await settled();
+    assert.deepEqual([bearer.token, renewals(), asked], [second, 1, [`Bearer ${first}`]]);
+    assert.equal(newest(first), second);
+    assert.equal(newest(token(HOUR_MS, "another")), token(HOUR_MS, "another"));
+  });
+
+  it("is asked for again after a failure that passes", async () => {
+    const [first, second] = [token(HOUR_MS, "one"), token(2 * HOUR_MS, "two")];
+    answers = [{ status: 503 }, { status: 200, token: second }];
+    const { bearer } = page(first);
+    clock.tick(HOUR_MS / 2);
+    await settled();
+    assert.equal(bearer.token, first);
+    clock.tick(30_000);
+    await settled();
+    assert.equal(bearer.token, second);
+  });
+
+  it("is left alone when it cannot be renewed", async () => {
+    answers = [{ status: 403 }];
+    const { renewals } = page(token(HOUR_MS, "one"));
+    for (let hours = 0; hours < 5; hours++) {
+      clock.tick(HOUR_MS);
+      await settled();
+    }
+    assert.deepEqual([asked.length, renewals()], [1, 0]);
+  });
+});
