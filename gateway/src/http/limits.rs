@@ -25,6 +25,10 @@ use crate::{
 /// Routes that no limit counts: balancers and monitoring ask them from one address, often.
 pub(super) const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 
+/// How long the refusal of a limit is held back. A client that repeats a refused request in a loop
+/// then has ten answers a second on each connection, and not thousands; a person does not notice.
+const REFUSAL_DELAY: Duration = Duration::from_millis(100);
+
 /// What the limits know of a request. The layer adds it to the request; the extractor of the caller
 /// fills it in.
 #[derive(Clone)]
@@ -78,9 +82,17 @@ fn counts_commands(tier: Limit) -> bool {
 /// The layer between the headers of every answer and the routes.
 pub(super) async fn layer(
     State(node): State<Arc<NodeContext>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    let response = limited(&node, request, next).await;
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        tokio::time::sleep(REFUSAL_DELAY).await;
+    }
+    response
+}
+
+async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     if route.as_ref().is_some_and(|route| is_free(route.as_str())) {
         return next.run(request).await;
@@ -100,7 +112,7 @@ pub(super) async fn layer(
     let caller = Arc::<OnceLock<CallerLimits>>::default();
     request.extensions_mut().insert(RequestLimits { address, caller: caller.clone() });
     let mut response = next.run(request).await;
-    note_failure(&node, response.status(), address, caller.get());
+    note_failure(node, response.status(), address, caller.get());
     // A refusal brings the headers of the rate that refused.
     if let Some(rate) = caller.get().and_then(|caller| caller.rate)
         && !response.headers().contains_key("ratelimit")

@@ -129,10 +129,10 @@ limits! {
         "Requests without a valid token that were answered by 401, 403 or 404",
         "All screens of a clinic behind one address may lose their tokens at once. Requests with a \
          valid token are never refused for it";
-    AddressRequests = "address-requests", Address, rate(12_000, 60), AddressLimited,
+    AddressRequests = "address-requests", Address, rate(3000, 15), AddressLimited,
         "All requests, except those for health and metrics",
-        "A carrier or a clinic puts thousands of phones behind one address, and a page takes about \
-         fifteen requests";
+        "A carrier or a clinic puts thousands of phones behind one address. A page takes about \
+         fifteen requests, so 200 pages may open at once, and 13 a second after that";
     TenantCommands = "tenant-commands", Tenant, rate(30_000, 60), TenantLimited,
         "All commands of a tenant",
         "A sixth of what one processor decides, and ten times what 120 busy desks press";

@@ -216,13 +216,19 @@ async fn speak_http(
     let take = Rc::new(Cell::new(Some(take)));
     let polls = Cell::new(false);
     let admission = Rc::new(RefCell::new(Some(admission)));
+    let has_asked = Cell::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
         let client = node.proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
         polls.set(polls.get() || SocketIo::is_of_session(&request));
         let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
         let admission = admission.clone();
+        let asks_again = has_asked.replace(true);
         async move {
+            // hyper would answer up to sixteen pipelined requests in one turn of this connection.
+            if asks_again {
+                tokio::task::yield_now().await;
+            }
             match answer(&acceptor, &lent_socket, &admission, request).await {
                 Ok(response) => Ok::<_, Infallible>(response),
                 Err(upgrade) => {
