@@ -1,6 +1,7 @@
 //! Everything but sockets: commands, snapshots, stream tickets, pages, health and metrics.
 
 mod appointments;
+mod audited;
 mod caller;
 mod channels;
 mod command_request;
@@ -92,6 +93,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::from(Code::UnknownMethod).with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
+        .layer(middleware::from_fn_with_state(node.clone(), audited::layer))
         .layer(middleware::from_fn_with_state(node.clone(), limits::layer))
         .layer(middleware::from_fn_with_state(node.clone(), edge::layer))
         .layer(middleware::from_fn_with_state(node.clone(), count))

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod appointment;
 pub mod appointment_report;
+pub mod audit;
 pub mod channel;
 pub mod codes;
 pub mod command;

@@ -9,7 +9,7 @@ use crate::{
     codes::Code,
     command::{Command, CommandOutcome},
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, AggregateKind, CommandId, QueueId, RunId, StationId, TenantId},
+    ids::{Aggregate, AggregateKind, CommandId, QueueId, StationId},
     view::{Delta, Position},
 };
 
@@ -19,7 +19,7 @@ pub const CARE_TOPIC: &str = "clinicwire.care.v1";
 pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 /// The topic of the results of both: deltas of views and outcomes of commands.
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
-/// The topic of the audit: what gateways let a person see or do that is not their own.
+/// The topic of the audit: who opened, read, changed or was refused what.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 /// The compacted topic of revocations, which every gateway reads whole.
 pub const ACCESS_TOPIC: &str = "clinicwire.access.v1";
@@ -513,52 +513,6 @@ fn answered_command(
     };
     let fingerprint = record.header(FINGERPRINT).map(str::parse).transpose().map_err(malformed)?;
     Ok(NamedCommand { identity, fingerprint })
-}
-
-/// A person saw or did something that is not their own. The record is acknowledged before the
-/// answer is sent or the action taken.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct AuditRecord {
-    /// When, by the gateway's clock.
-    pub at: Millis,
-    /// The subject of the token, which is a pseudonym.
-    pub subject: String,
-    /// The role of the token.
-    pub role: String,
-    /// The action, a word of a closed set.
-    pub action: String,
-    /// The run that was seen or changed. Absent for a list of runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunId>,
-    /// The tenant that a super admin crossed into, or came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub other_tenant: Option<TenantId>,
-    /// Why a super admin crossed into another tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";
-
-impl AuditRecord {
-    /// Writes the record of [`AUDIT_TOPIC`] under the tenant's key. The random `id` makes the
-    /// record unique.
-    ///
-    /// # Panics
-    /// Never: every record of the audit has a JSON form.
-    pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
-        let headers = [
-            ("ce_specversion", "1.0".to_owned()),
-            ("ce_id", format!("{id:032x}")),
-            ("ce_source", "clinicwire-gateway".to_owned()),
-            ("ce_type", AUDIT_TYPE.to_owned()),
-            ("content-type", "application/json".to_owned()),
-        ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let value = serde_json::to_vec(self).expect("a record of the audit always has a JSON form");
-        WireRecord { key: tenant.to_string(), headers, value: value.into() }
-    }
 }
 
 /// The partition of a key under the `murmur2` partitioner of Kafka's Java clients: the Murmur2 hash

@@ -80,6 +80,8 @@ pub enum Effect<'a> {
         id: u32,
         /// Why the command is refused.
         code: Code,
+        /// The channel that the client may not open.
+        channel: Option<String>,
     },
     /// Close the connection.
     Close(Close),
@@ -140,14 +142,14 @@ impl Session {
             Request::Refresh { token } => Effect::Refresh { id, token },
             Request::Subscribe { channel, since } => match self.may_subscribe(claims, &channel) {
                 Ok(channel) => Effect::Subscribe { id, channel, since },
-                Err(code) => Effect::Error { id, code },
+                Err(code) => Effect::Error { id, code, channel: Some(channel.into_owned()) },
             },
             Request::Unsubscribe { channel } => match self.find(&channel) {
                 Some(slot) => Effect::Unsubscribe { id, slot },
                 None => Effect::Done { id, method: Method::Unsubscribe },
             },
             Request::Ping => Effect::Done { id, method: Method::Ping },
-            Request::NotOffered => Effect::Error { id, code: Code::Unavailable },
+            Request::NotOffered => Effect::Error { id, code: Code::Unavailable, channel: None },
             Request::Pong => Effect::Pong,
         }
     }
@@ -155,7 +157,7 @@ impl Session {
     /// A pong without a ping closes the connection, as the protocol demands.
     fn receive_pong(&mut self, id: u32) -> Effect<'static> {
         if id != 0 && self.claims.is_some() {
-            return Effect::Error { id, code: Code::UnknownMethod };
+            return Effect::Error { id, code: Code::UnknownMethod, channel: None };
         }
         if std::mem::take(&mut self.awaits_pong) {
             Effect::Pong

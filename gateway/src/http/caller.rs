@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
 
-use super::{Problem, limits, now};
+use super::{Problem, audited::AuditedCaller, limits, now};
 use crate::context::NodeContext;
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
@@ -41,6 +41,9 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
     ) -> Result<Self, Problem> {
         let verified = bearer(&parts.headers).and_then(|token| node.verifier.verify(token, now()));
         let claims = verified.map_err(|code| limits::token_refused(node, parts, code))?;
+        if let Some(audited) = parts.extensions.get::<AuditedCaller>() {
+            audited.set(&claims);
+        }
         limits::admit(node, parts, &claims).await?;
         if claims.origin.crossed
             && let Some(crossing) = parts.extensions.get::<Crossing>()

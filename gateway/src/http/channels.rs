@@ -19,11 +19,11 @@ use serde_json::json;
 
 use super::{
     NodeState, Problem,
+    audited::NamedInBody,
     caller::{Caller, JsonText, Segments},
     requests::{not_an_id, read},
 };
 use crate::{
-    access::audit::Action,
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
     context::NodeContext,
     stream::reader::FetchGoal,
@@ -162,11 +162,6 @@ pub(super) async fn stream_ticket(
         }
         channels.push(channel);
     }
-    for channel in &channels {
-        if let Channel::Run(run) = channel {
-            node.audit.seen(&claims, Action::Open, Some(run)).await?;
-        }
-    }
     let Claims { tenant, subject, expires, origin, .. } = claims;
     let ticket = grant::issue_ticket(
         &*node.short_keys,
@@ -174,5 +169,7 @@ pub(super) async fn stream_ticket(
     )
     .await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });
-    Ok(Json(body).into_response())
+    let mut response = Json(body).into_response();
+    response.extensions_mut().insert(NamedInBody(names));
+    Ok(response)
 }

@@ -10,7 +10,10 @@ use http::{HeaderValue, StatusCode, header};
 use schemas::{codes::Code, ids::CommandId};
 use serde::Serialize;
 
-use super::limits::{set_headers, whole_seconds};
+use super::{
+    audited::RefusedCode,
+    limits::{set_headers, whole_seconds},
+};
 use crate::limits::LimitRefusal;
 
 /// The problem of a refused request. Its text never quotes the request.
@@ -94,6 +97,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&text).expect("a problem has a JSON form");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(RefusedCode(self.code));
         let mut set =
             |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
         set(header::CONTENT_TYPE, "application/problem+json");

