@@ -106,6 +106,9 @@ impl Shard {
         let session = Session::with_claims(claims);
         let peer = Peer::Tcp(TcpPeer::new(socket));
         let conn = self.connections.add(peer, Form::Sse, sealed, session);
+        if self.close_newcomer(conn) {
+            return conn;
+        }
         // All subscriptions first, because the id of an event names the positions of all channels.
         let subscriptions: Vec<_> = channels
             .into_iter()

@@ -344,6 +344,20 @@ async fn start_names_missing_topic_and_command() {
     );
 }
 
+/// Revocations that expire before the tokens that they end would let those tokens in again.
+#[tokio::test]
+async fn topic_of_revocations_must_be_compacted() {
+    let topics = TestTopics::named();
+    let wrong = NewTopic::new(&topics.names.access, PARTITIONS as i32, TopicReplication::Fixed(1))
+        .set("message.timestamp.type", "LogAppendTime")
+        .set("cleanup.policy", "delete");
+    admin().create_topics([&wrong], &AdminOptions::new()).await.expect("kafka answers");
+    let error = prepare_topics(&topics.cluster(), &new_topics(PARTITIONS))
+        .await
+        .expect_err("it loses revocations");
+    assert!(matches!(&error, TopicError::Cleanup { found, .. } if found == "delete"), "{error}");
+}
+
 #[tokio::test]
 async fn topic_with_create_time_is_refused() {
     let topics = TestTopics::named();

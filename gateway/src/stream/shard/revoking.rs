@@ -3,8 +3,8 @@
 use gateway_core::protocol::Reply;
 use schemas::codes::{Close, Code};
 
-use super::Shard;
-use crate::stream::frames::Form;
+use super::{Shard, ids::ConnId};
+use crate::{access::revocations::RevocationsReader, stream::frames::Form};
 
 impl Shard {
     /// Closes the connections of revoked tokens, if there are new revocations. Called once a
@@ -19,16 +19,29 @@ impl Shard {
         self.checked_revocations = generation;
         let reader = revocations.read();
         for conn in self.connections.ids() {
-            let claims = self.connections.find(conn).and_then(|found| found.session.claims());
-            let Some(Err(code)) = claims.map(|claims| reader.check(claims)) else { continue };
-            let close = match code {
-                Code::PermissionsChanged => Close::PermissionsChanged,
-                _ => Close::PermissionDenied,
-            };
-            if self.connections.find(conn).is_some_and(|found| found.form == Form::Sse) {
-                self.connections.reply(conn, &Reply::Error { id: 0, code });
-            }
-            self.connections.close(conn, close);
+            self.close_if_revoked(conn, &reader);
         }
+    }
+
+    /// Closes a connection whose token was revoked between its check and the arrival of the
+    /// connection at this shard. Returns whether it did.
+    pub(super) fn close_newcomer(&mut self, conn: ConnId) -> bool {
+        let revocations = self.context.node.revocations.clone();
+        let reader = revocations.read();
+        self.close_if_revoked(conn, &reader)
+    }
+
+    fn close_if_revoked(&mut self, conn: ConnId, revocations: &RevocationsReader<'_>) -> bool {
+        let claims = self.connections.find(conn).and_then(|found| found.session.claims());
+        let Some(Err(code)) = claims.map(|claims| revocations.check(claims)) else { return false };
+        let close = match code {
+            Code::PermissionsChanged => Close::PermissionsChanged,
+            _ => Close::PermissionDenied,
+        };
+        if self.connections.find(conn).is_some_and(|found| found.form == Form::Sse) {
+            self.connections.reply(conn, &Reply::Error { id: 0, code });
+        }
+        self.connections.close(conn, close);
+        true
     }
 }

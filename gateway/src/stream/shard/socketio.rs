@@ -24,6 +24,7 @@ impl Shard {
             Ok(places) => self.connections.hold_places(conn, places),
             Err(_) => self.connections.close(conn, Close::TryAgain),
         }
+        self.close_newcomer(conn);
         if self.drain.is_some() {
             self.connections.close(conn, Close::Shutdown);
         }

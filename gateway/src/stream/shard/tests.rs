@@ -5,8 +5,9 @@ use std::{cell::RefCell, time::Duration};
 
 use gateway_core::access::{Origin, Role};
 use schemas::{
+    access::{Revocation, RevocationTarget, TargetKind},
     ids::{Aggregate, LocationId, TenantId},
-    record::{ViewDelta, ViewsRecord},
+    record::{Actor, ViewDelta, ViewsRecord},
     view::{Delta, raw},
 };
 use serde_json::{Value, json};
@@ -99,7 +100,7 @@ impl TestShard {
             appointments: Vec::new(),
             doctor: None,
             expires: clock::now() + 3_600_000,
-            origin: Origin::default(),
+            origin: Origin::new(&self.aggregate.tenant(), "somebody", 1),
         };
         let since = since.map(|version| Position { epoch: EPOCH, version });
         let channels = vec![(Channel::parse(channel).unwrap(), since)];
@@ -162,6 +163,41 @@ async fn sleep_ms(milliseconds: u64) {
 }
 
 const DASHBOARD: &str = "load:riverside";
+
+/// Revokes the tokens of the streams' subject.
+fn revoke_somebody(shard: &TestShard) {
+    let target = RevocationTarget { kind: TargetKind::Subject, id: "somebody".to_owned() };
+    let by = Actor { subject: "boss".to_owned(), role: "admin".to_owned() };
+    let revocation = Revocation { target, permission_version: None, at: 1, by };
+    shard.node.revocations.add(shard.aggregate.tenant(), &revocation, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn revocation_ends_an_open_stream_within_a_second() {
+    let test = async {
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        stream.next().await;
+        revoke_somebody(&shard);
+        let began = Instant::now();
+        assert_eq!(stream.error().await, "token_revoked");
+        assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// A token may be revoked between its check and the arrival of its connection at the shard.
+#[tokio::test(start_paused = true)]
+async fn connection_that_arrives_revoked_gets_nothing() {
+    let test = async {
+        let shard = TestShard::start();
+        revoke_somebody(&shard);
+        sleep_ms(1_500).await;
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        assert_eq!(stream.error().await, "token_revoked");
+    };
+    LocalSet::new().run_until(test).await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_shown_before_the_audit_is_acknowledged() {
