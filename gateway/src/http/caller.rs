@@ -39,8 +39,8 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
         parts: &mut Parts,
         node: &Arc<NodeContext>,
     ) -> Result<Self, Problem> {
-        let verified = bearer(&parts.headers).and_then(|token| node.verifier.verify(token, now()));
-        let claims = verified.map_err(|code| limits::token_refused(node, parts, code))?;
+        let claims = verified(node, &parts.headers)
+            .map_err(|code| limits::token_refused(node, parts, code))?;
         if let Some(audited) = parts.extensions.get::<AuditedCaller>() {
             audited.set(&claims);
         }
@@ -52,6 +52,11 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
         }
         Ok(Self(claims))
     }
+}
+
+/// The claims of the token in the headers.
+pub(super) fn verified(node: &NodeContext, headers: &HeaderMap) -> Result<Claims, Code> {
+    bearer(headers).and_then(|token| node.verifier.verify(token, now()))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Code> {

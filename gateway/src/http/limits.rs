@@ -15,7 +15,7 @@ use gateway_core::access::{Claims, Role};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 use schemas::codes::Code;
 
-use super::Problem;
+use super::{Problem, caller};
 use crate::{
     client_address::ClientAddress,
     context::NodeContext,
@@ -100,7 +100,11 @@ async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Respon
     let limits = &node.limits;
     let client = ClientAddress::from_extensions(request.extensions());
     let address = limits.address_key(client.group());
-    if let Err(refusal) = limits.spend(Limit::AddressRequests, address) {
+    // Staff share an address with everybody on their network. Whoever has a token has rates of its
+    // own, so a neighbour cannot spend theirs.
+    if let Err(refusal) = limits.spend(Limit::AddressRequests, address)
+        && caller::verified(node, request.headers()).is_err()
+    {
         return Problem::from(refusal).into_response();
     }
     // An unknown address is refused without a token, so it can only be a guess.

@@ -132,7 +132,8 @@ limits! {
     AddressRequests = "address-requests", Address, rate(3000, 15), AddressLimited,
         "All requests, except those for health and metrics",
         "A carrier or a clinic puts thousands of phones behind one address. A page takes about \
-         fifteen requests, so 200 pages may open at once, and 13 a second after that";
+         fifteen requests, so 200 pages may open at once, and 13 a second after that. Requests \
+         with a valid token are never refused for it";
     TenantCommands = "tenant-commands", Tenant, rate(30_000, 60), TenantLimited,
         "All commands of a tenant",
         "A sixth of what one processor decides, and ten times what 120 busy desks press";

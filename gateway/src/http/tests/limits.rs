@@ -165,6 +165,10 @@ async fn address_has_a_rate_of_requests() {
     assert_eq!((answer.status, answer.code().as_str()), (429, "address_limited"));
     assert_eq!(answer.header("retry-after"), "20");
     assert_eq!(node.get_from("2001:db8:0:1::1", "", "/").await.status, 200);
+    // Staff at the same address are served; a bad token helps nobody.
+    let staff = token(Role::Reception);
+    assert_eq!(node.get_from("2001:db8::3", &staff, BOARD).await.status, 200);
+    assert_eq!(node.get_from("2001:db8::3", "nonsense", BOARD).await.code(), "address_limited");
     for path in ["/health/live", "/metrics"] {
         assert_eq!(node.get_from("2001:db8::1", "", path).await.status, 200, "{path}");
     }
