@@ -388,6 +388,10 @@ async fn large_file_uploads_over_a_socket() {
     let backends = backends(&fakes, Arc::new(files));
     let settings = Settings { max_file: LARGE, ..test_settings() };
     let node = node::start(settings, backends).unwrap();
+    let ready = "GET /health/ready HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\n\r\n";
+    while over_socket(&node, ready, b"").await.contains("access_unread") {
+        tokio::task::yield_now().await;
+    }
     let request = |length: u64| {
         format!(
             "POST /v1/files HTTP/1.1\r\nhost: clinic.example\r\nconnection: close\r\ncontent-type: \
