@@ -173,7 +173,7 @@ async fn attempt(
     rule.enabled = true;
     let rules = Rules::compile(&[rule]).map_err(|error| wrong(&error))?;
     let place = node.trials.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
-    node.files.find(&claims, &file).await?.ok_or(Code::FileUnknown)?;
+    node.files.find(claims, &file).await?.ok_or(Code::FileUnknown)?;
     let reader = node.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
     let (tables, (done, trial)) = (node.tables.clone(), oneshot::channel());
     node.files.runtime().spawn_blocking(move || {
