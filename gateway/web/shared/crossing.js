@@ -1,4 +1,5 @@
-// The banner of a super admin who looks at another organisation's data with a token of some minutes.
+// The banner of a super admin who looks at another organisation's data with a token of some
+// minutes.
 
 /** @typedef {import("./language.js").Language} Language */
 /** @typedef {{tenant: string, until: Date}} Crossing */
