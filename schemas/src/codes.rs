@@ -419,7 +419,7 @@ impl Close {
             Close::PermissionDenied => (3507, "permission denied"),
             // In the range with a reconnect: the reply to its old token, 109, makes an SDK ask for
             // a newer one.
-            Close::PermissionsChanged => (4001, "permissions changed"),
+            Close::PermissionsChanged => (4002, "permissions changed"),
             // A number outside the protocol's own, in the range without a reconnect: the same
             // message would be too large again.
             Close::TooLarge => (4500, "message too large"),

@@ -82,7 +82,8 @@ async fn refuse_change(node: &Arc<NodeContext>, request: Request) -> Response {
 }
 
 /// The name of an action, from the pattern of its route, and the ids in its path. A path that is
-/// not UTF-8 has none. The word of a route such as `/v1/tickets/{ticket}/{action}` names the action.
+/// not UTF-8 has none. The word of a route such as `/v1/tickets/{ticket}/{action}` names the
+/// action.
 fn action(method: &Method, route: &str, params: Option<&RawPathParams>) -> AuditedAction {
     let mut segments = route.trim_start_matches("/v1/").split('/');
     let list = segments.next().unwrap_or_default();

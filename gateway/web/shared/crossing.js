@@ -9,8 +9,8 @@ const TEXTS = {
   en: (tenant, time) =>
     `You are seeing ${tenant} as a super admin until ${time}. Your reason is in its audit.`,
   fr: (tenant, time) =>
-    `Vous consultez ${tenant} à titre de super administrateur jusqu’à ${time}. Votre motif figure ` +
-    `dans son registre des accès.`,
+    `Vous consultez ${tenant} à titre de super administrateur jusqu’à ${time}. ` +
+    `Votre motif figure dans son registre des accès.`,
 };
 
 /**

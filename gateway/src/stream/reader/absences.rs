@@ -1,4 +1,5 @@
-//! Views that were found not to exist a moment ago, so that asking for them in a loop reads nothing.
+//! Views that were found not to exist a moment ago, so that asking for them in a loop reads
+//! nothing.
 
 use std::{
     collections::HashMap,
