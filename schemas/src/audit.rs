@@ -1,6 +1,6 @@
 //! Records of the audit: who opened, read, changed or was refused what.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 

@@ -69,9 +69,15 @@ impl RunningProgram {
         self.child().try_wait().is_ok_and(|status| status.is_none())
     }
 
+    /// The id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child().id()
+    }
+
     /// Sends a signal such as `-TERM`. A program that has ended ignores it.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child().id().to_string();
+        let pid = self.pid().to_string();
         let _ = Command::new("kill").args([signal, &pid]).status();
     }
 

@@ -195,6 +195,44 @@ async fn named_instance_continues_at_once() {
     }
 }
 
+/// Joins a group under a name that a living member has, until something is assigned.
+fn take_name(settings: &ReaderSettings, topic: &str) {
+    let rival: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
+        .set("group.id", &settings.group)
+        .set("group.instance.id", settings.instance.as_ref().expect("a name"))
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", "6000")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a client");
+    rival.subscribe(&[topic]).expect("the topic can be subscribed to");
+    let began = Instant::now();
+    while rival.assignment().expect("an assignment").count() == 0 {
+        assert!(began.elapsed() < PATIENCE, "the rival gets partitions");
+        let _ = rival.poll(Duration::from_millis(100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fenced_member_joins_again() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let checkpoints = Arc::new(Checkpoints::default());
+    let writer = topics.writer();
+    let named = || ReaderSettings { instance: Some("a-name".into()), ..topics.reader("group") };
+    let leave = Arc::new(Notify::new());
+    let log = topics.log(named(), PARTITIONS);
+    let lives = member(0, log, Arc::clone(&checkpoints), Arc::clone(&leave));
+    append(&writer, 0..20).await;
+    checkpoints.applied(20).await;
+    let (settings, topic) = (named(), topics.names.care.clone());
+    tokio::task::spawn_blocking(move || take_name(&settings, &topic)).await.expect("a rival");
+    append(&writer, 20..40).await;
+    checkpoints.applied(40).await;
+    leave.notify_one();
+    soon("the member leaves", lives).await.expect("a member without complaint");
+}
+
 /// The number of a group's members that the broker knows.
 async fn members(group: &str) -> usize {
     let group = group.to_owned();

@@ -63,7 +63,7 @@ async fn killed_processor_leaves_everybody_in_one_line() {
         }
     }
     assert_eq!(found, expected, "everybody is where the last answer said, and nobody else");
-    let live = "SELECT count(*)::text FROM clinicwire.ticket WHERE live";
+    let live = "SELECT count(*)::text FROM clinicwire.ticket WHERE unfinished";
     assert_eq!(installation.query(live).await, [expected.len().to_string()]);
     installation.stop().await;
 }

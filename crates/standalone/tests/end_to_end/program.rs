@@ -74,11 +74,13 @@ fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// More clients than descriptors: one line for all failed accepts, and clients are served again
-/// once others have left.
+/// More clients than descriptors, which were fewer than at the start: one line for all failed
+/// accepts, and clients are served again once others have left.
 #[tokio::test]
 async fn node_without_descriptors_says_so_once() {
-    const DESCRIPTORS: usize = 100;
+    const DESCRIPTORS: usize = 400;
+    /// Some more than a node without clients has open.
+    const LEFT: usize = 60;
     let path = |kind: &str| {
         let name = format!("descriptors-{}.{kind}", std::process::id());
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
@@ -95,8 +97,11 @@ async fn node_without_descriptors_says_so_once() {
     let world = World::new(vec![ready.url.clone()], "");
     let address = ready.url.strip_prefix("http://").unwrap().to_owned();
 
+    let limit = format!("--nofile={LEFT}:{LEFT}");
+    let pid = format!("--pid={}", program.pid());
+    assert!(Command::new("prlimit").args([pid, limit]).status().unwrap().success());
     let clients: Vec<_> =
-        (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+        (0..2 * LEFT).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
     let lines = || program.log_text().matches("sockets could not be accepted").count();
     eventually("the fault is logged", async || (lines() > 0).then_some(())).await;
     drop(clients);
@@ -113,6 +118,39 @@ async fn node_without_descriptors_says_so_once() {
     for file in [ready_file, log] {
         std::fs::remove_file(file).unwrap();
     }
+}
+
+/// A node that knows its descriptors keeps some: it goes on answering for its health.
+#[tokio::test]
+async fn full_node_answers_for_its_health() {
+    const DESCRIPTORS: usize = 100;
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("full-node-{}.json", std::process::id()));
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_clinicwire"))
+        .args(["--listen", "127.0.0.1:0", "--empty", "--ready-file"])
+        .arg(&file);
+    let program = RunningProgram::start(&mut command).unwrap();
+    let ready = wait_until_ready(&file).await;
+    let world = World::new(vec![ready.url.clone()], "");
+    let address = ready.url.strip_prefix("http://").unwrap().to_owned();
+    let clients: Vec<_> =
+        (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let metrics = eventually("health is answered", async || {
+        let answer = world.api.try_call(&ready.url, ApiRequest::get("/health/live")).await?;
+        assert_eq!(answer.status, 200);
+        world.api.try_call(&ready.url, ApiRequest::get("/metrics")).await
+    })
+    .await;
+    assert!(metrics.text.contains("clinicwire_accept_failures_total 0"), "{}", metrics.text);
+    let full = "clinicwire_limited_total{limit=\"connections\"} ";
+    let refused = metrics.text.lines().find_map(|line| line.strip_prefix(full));
+    assert!(refused.is_some_and(|count| count != "0"), "{}", metrics.text);
+    drop(clients);
+    program.terminate().await;
+    std::fs::remove_file(file).unwrap();
 }
 
 #[tokio::test]

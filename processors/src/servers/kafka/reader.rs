@@ -46,6 +46,12 @@ const LIMITS: WatchdogLimits =
 const GIVE_BACK_AFTER: Duration = Duration::from_secs(20);
 /// How long it then stays out of the group, unless its producer recovers.
 const ASIDE: Duration = Duration::from_secs(30);
+/// How often a member may be fenced in [`FENCED_WITHIN`] and join again. After a stall of Kafka a
+/// member can fence itself: the broker answers its first request to join and then the repetition,
+/// which names the member that the first has replaced. Two processes of one name fence each other
+/// without end.
+const FENCED_MOST: usize = 3;
+const FENCED_WITHIN: Duration = Duration::from_mins(10);
 /// How long leaving the group may take. Past it, the group notices after its session timeout.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the request to leave needs to reach the socket once nothing is assigned. The client
@@ -103,6 +109,13 @@ enum ReaderStop {
     Fatal(#[source] KafkaError),
 }
 
+impl ReaderStop {
+    fn is_fencing(&self) -> bool {
+        matches!(self, Self::Fatal(error)
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId))
+    }
+}
+
 /// Everything that a reader's thread needs.
 pub(super) struct ReaderThread {
     pub(super) cluster: KafkaCluster,
@@ -121,6 +134,7 @@ impl ReaderThread {
     pub(super) fn run(self) -> KafkaResult<()> {
         let status = &self.context.status;
         let mut watchdog = Watchdog::new(&self.cluster.brokers, Arc::clone(status), LIMITS);
+        let mut fencings = Fencings::default();
         status.expect_progress();
         loop {
             let mut reader = Reader::join(&self)?;
@@ -129,12 +143,36 @@ impl ReaderThread {
                 reader.leave();
             }
             reader.end();
-            if end == MembershipEnd::Over {
-                break;
+            match end {
+                MembershipEnd::Over => break,
+                MembershipEnd::Silent => {}
+                MembershipEnd::Fenced if fencings.may_join_again(Instant::now()) => {
+                    tracing::warn!("another member of this name joined the group: joining again");
+                }
+                MembershipEnd::Fenced => {
+                    tracing::error!(
+                        "reading stops: another process has the same name in the group; give each \
+                         a name of its own"
+                    );
+                    break;
+                }
             }
         }
         status.rest();
         Ok(())
+    }
+}
+
+/// When this process was fenced in its group.
+#[derive(Default)]
+struct Fencings(Vec<Instant>);
+
+impl Fencings {
+    /// Counts one more. Returns whether joining again may help.
+    fn may_join_again(&mut self, now: Instant) -> bool {
+        self.0.retain(|at| now.duration_since(*at) < FENCED_WITHIN);
+        self.0.push(now);
+        self.0.len() <= FENCED_MOST
     }
 }
 
@@ -176,6 +214,8 @@ enum MembershipEnd {
     Over,
     /// The consumer makes no progress.
     Silent,
+    /// The group has another member of the same name.
+    Fenced,
 }
 
 /// One membership of the group.
@@ -208,6 +248,9 @@ impl Reader {
             }
             self.apply_pauses();
             if let Err(stop) = self.gather() {
+                if stop.is_fencing() {
+                    return MembershipEnd::Fenced;
+                }
                 tracing::error!(
                     error = &stop as &dyn std::error::Error,
                     topic = self.topic,
@@ -415,6 +458,17 @@ fn is_connection(code: RDKafkaErrorCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn member_that_is_fenced_without_end_stops() {
+        let now = Instant::now();
+        let mut fencings = Fencings::default();
+        for _ in 0..FENCED_MOST {
+            assert!(fencings.may_join_again(now));
+        }
+        assert!(!fencings.may_join_again(now));
+        assert!(fencings.may_join_again(now + FENCED_WITHIN), "it was long ago");
+    }
 
     #[test]
     fn process_that_cannot_publish_leaves_its_group_for_a_while() {
