@@ -129,7 +129,7 @@ impl Session {
             return self.receive_pong(id);
         }
         if id == 0 {
-            return Effect::Close(Close::BadRequest);
+            return self.receive_without_id(&request);
         }
         let Some(claims) = &self.claims else {
             return match request {
@@ -151,6 +151,18 @@ impl Session {
             Request::Ping => Effect::Done { id, method: Method::Ping },
             Request::NotOffered => Effect::Error { id, code: Code::Unavailable, channel: None },
             Request::Pong => Effect::Pong,
+        }
+    }
+
+    /// Only `send` needs no id, because it has no reply. The SDKs take its refusal, which has no id
+    /// either, for a ping, and answer it.
+    fn receive_without_id(&mut self, request: &Request<'_>) -> Effect<'static> {
+        match request {
+            Request::NotOffered if self.claims.is_some() => {
+                self.awaits_pong = true;
+                Effect::Error { id: 0, code: Code::Unavailable }
+            }
+            _ => Effect::Close(Close::BadRequest),
         }
     }
 

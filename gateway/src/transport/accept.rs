@@ -318,10 +318,11 @@ async fn answer(
     };
     match path {
         "/connection/websocket" => {
-            let counted = count_opening(node, admission, &request).map_err(Problem::from);
+            let counted = count_opening(node, admission, &request)
+                .map_err(|refusal| Problem::from(refusal).into_response());
             match counted.and_then(|()| websocket::handshake(&edge, &request)) {
                 Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
-                Err(problem) => Ok(edge.finish(problem.into_response())),
+                Err(refusal) => Ok(edge.finish(refusal)),
             }
         }
         STREAM if request.method() == Method::GET => {

@@ -1,9 +1,9 @@
 //! The protocol in JSON, one command per line. Zero values are left out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, str::FromStr};
 
 use schemas::channel::Channel;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
 use super::{ClientCommand, Method, Reply, Request, Start};
@@ -11,7 +11,7 @@ use super::{ClientCommand, Method, Reply, Request, Start};
 /// A command on its line. It should hold one request; of several, the first field below counts.
 #[derive(Deserialize)]
 struct CommandLine<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     id: u32,
     #[serde(borrow)]
     connect: Option<TokenRequest<'a>>,
@@ -33,31 +33,67 @@ struct CommandLine<'a> {
 
 #[derive(Deserialize)]
 struct TokenRequest<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     token: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
 struct ChannelRequest<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     channel: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
 struct SubscribeRequest<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     channel: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     recover: bool,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     epoch: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     offset: u64,
 }
 
-/// Reads the commands of a text frame, with `None` for a line that is not a command.
+/// Reads a text of proto3 JSON. `null` is the default.
+fn text<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Cow<'a, str>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let text = Option::<Text<'a>>::deserialize(from)?;
+    Ok(text.map(|Text(text)| text).unwrap_or_default())
+}
+
+/// Reads a number of proto3 JSON, which may be a text. `null` is the default.
+fn number<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr + Default,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number<'a, T> {
+        Number(T),
+        #[serde(borrow)]
+        Text(Cow<'a, str>),
+    }
+    match Option::<Number<'de, T>>::deserialize(from)? {
+        None => Ok(T::default()),
+        Some(Number::Number(number)) => Ok(number),
+        Some(Number::Text(text)) => {
+            text.parse().map_err(|_| D::Error::custom("a text that is no number"))
+        }
+    }
+}
+
+/// Reads a boolean of proto3 JSON. `null` is the default.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(from)?.unwrap_or_default())
+}
+
+/// Reads the commands of a text frame, with `None` for a line that is not a command. Blank lines
+/// are ignored.
 pub fn commands(text: &str) -> impl Iterator<Item = Option<ClientCommand<'_>>> {
-    text.lines().map(|line| {
+    text.lines().filter(|line| !line.trim().is_empty()).map(|line| {
         let line: CommandLine<'_> = serde_json::from_str(line).ok()?;
         Some(ClientCommand { id: line.id, request: line.request() })
     })

@@ -39,6 +39,16 @@ fn each_method_is_recognised() {
             r#"{"id":2,"subscribe":{"channel":"c","recover":true,"epoch":"_","offset":0}}"#,
             "subscribe c None",
         ),
+        (
+            r#"{"id":"2","subscribe":{"channel":"c","recover":true,"epoch":"7","offset":"9"}}"#,
+            "subscribe c Some((7, 9))",
+        ),
+        (
+            r#"{"id":2,"subscribe":{"channel":"c","recover":null,"epoch":null,"offset":null}}"#,
+            "subscribe c None",
+        ),
+        (r#"{"id":1,"connect":{"token":null},"ping":null}"#, "connect "),
+        (r#"{"id":null}"#, "pong"),
         (r#"{"id":3,"unsubscribe":{"channel":"c"}}"#, "unsubscribe c"),
         (r#"{"id":4,"refresh":{"token":"a\"b"}}"#, "refresh a\"b"),
         (r#"{"id":5,"ping":{}}"#, "ping"),
@@ -46,11 +56,20 @@ fn each_method_is_recognised() {
         (r#"{"id":6,"publish":{"channel":"c","data":{}}}"#, "not offered"),
         ("{}", "pong"),
         (r#"{"id":"x"}"#, "no command"),
+        (r#"{"id":2,"subscribe":{"offset":"-1"}}"#, "no command"),
         ("[]x", "no command"),
     ];
     for (line, expected) in table {
         assert_eq!(kind(line), expected, "{line}");
     }
+}
+
+#[test]
+fn blank_lines_are_no_commands() {
+    let text = "\n{\"id\":1,\"ping\":{}}\r\n\n  \n{\"id\":2,\"ping\":{}}\n\n";
+    let ids: Vec<_> = json::commands(text).map(|command| command.unwrap().id).collect();
+    assert_eq!(ids, [1, 2]);
+    assert_eq!(json::commands("\n").count(), 0);
 }
 
 #[test]

@@ -74,6 +74,18 @@ fn subscribe_checks_name_then_access_then_repetition() {
 }
 
 #[test]
+fn send_is_refused_without_an_id_and_may_be_answered() {
+    let send = || ClientCommand { id: 0, request: Request::NotOffered };
+    let mut early = Session::default();
+    assert!(matches!(early.receive(send()), Effect::Close(Close::BadRequest)));
+    let mut session = Session::with_claims(claims("tv", Role::Display));
+    let refused = session.receive(send());
+    assert!(matches!(refused, Effect::Error { id: 0, code: Code::Unavailable }));
+    assert!(matches!(session.receive(PONG), Effect::Pong));
+    assert!(matches!(session.receive(PONG), Effect::Close(Close::BadRequest)));
+}
+
+#[test]
 fn each_ping_allows_one_pong() {
     let mut session = Session::with_claims(claims("tv", Role::Display));
     session.awaits_pong = true;

@@ -20,6 +20,7 @@ use crate::{
     clock,
     limits::{self, LimitRefusal},
     metrics::Limit,
+    random,
     stream::frames::Form,
     transport::admission,
 };
@@ -164,6 +165,9 @@ impl Shard {
                 return self.connections.close(conn, Close::TryAgain);
             }
         }
+        let Ok(client) = random::bits() else {
+            return self.connections.close(conn, Close::ServerError);
+        };
         let ttl_s = ttl_s(&claims, wall);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.session.connect(Arc::new(claims));
@@ -171,7 +175,7 @@ impl Shard {
         self.connections.mark_connected(conn);
         let connected = Reply::Connect {
             id,
-            client: &format!("{:x}.{conn:x}", self.context.index),
+            client: &format!("{client:032x}"),
             version: concat!("clinicwire ", env!("CARGO_PKG_VERSION")),
             ttl_s,
             ping_s: PING_S as u32,
