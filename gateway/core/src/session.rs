@@ -97,6 +97,8 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// Whether a ping is unanswered.
     pub awaits_pong: bool,
+    /// Whether a reply without an id was sent, which SDKs take for a ping.
+    replied_without_id: bool,
     commands: Bucket,
     subscribes: Bucket,
 }
@@ -154,13 +156,13 @@ impl Session {
         }
     }
 
-    /// Only `send` needs no id, because it has no reply. The SDKs take its refusal, which has no id
-    /// either, for a ping, and answer it.
+    /// Only `send` needs no id, because it has no reply. SDKs take its refusal, which has no id
+    /// either, for a ping, and answer it; other clients do not.
     fn receive_without_id(&mut self, request: &Request<'_>) -> Effect<'static> {
         match request {
             Request::NotOffered if self.claims.is_some() => {
-                self.awaits_pong = true;
-                Effect::Error { id: 0, code: Code::Unavailable }
+                self.replied_without_id = true;
+                Effect::Error { id: 0, code: Code::Unavailable, channel: None }
             }
             _ => Effect::Close(Close::BadRequest),
         }
@@ -171,11 +173,9 @@ impl Session {
         if id != 0 && self.claims.is_some() {
             return Effect::Error { id, code: Code::UnknownMethod, channel: None };
         }
-        if std::mem::take(&mut self.awaits_pong) {
-            Effect::Pong
-        } else {
-            Effect::Close(Close::BadRequest)
-        }
+        let expected =
+            std::mem::take(&mut self.awaits_pong) || std::mem::take(&mut self.replied_without_id);
+        if expected { Effect::Pong } else { Effect::Close(Close::BadRequest) }
     }
 
     /// Checks whether this connection may open the channel of that name.

@@ -80,7 +80,10 @@ fn send_is_refused_without_an_id_and_may_be_answered() {
     assert!(matches!(early.receive(send()), Effect::Close(Close::BadRequest)));
     let mut session = Session::with_claims(claims("tv", Role::Display));
     let refused = session.receive(send());
-    assert!(matches!(refused, Effect::Error { id: 0, code: Code::Unavailable }));
+    assert!(matches!(refused, Effect::Error { id: 0, code: Code::Unavailable, .. }));
+    assert!(!session.awaits_pong, "a client may leave it unanswered");
+    session.awaits_pong = true;
+    assert!(matches!(session.receive(PONG), Effect::Pong));
     assert!(matches!(session.receive(PONG), Effect::Pong));
     assert!(matches!(session.receive(PONG), Effect::Close(Close::BadRequest)));
 }
