@@ -14,7 +14,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, response::IntoResponse};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemas::codes::Code;
@@ -319,10 +319,10 @@ async fn answer(
     match path {
         "/connection/websocket" => {
             let counted = count_opening(node, admission, &request)
-                .map_err(|refusal| Problem::from(refusal).into_response());
+                .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
             match counted.and_then(|()| websocket::handshake(&edge, &request)) {
                 Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
-                Err(refusal) => Ok(edge.finish(refusal)),
+                Err(refusal) => Ok(edge.finish(*refusal)),
             }
         }
         STREAM if request.method() == Method::GET => {
@@ -339,14 +339,25 @@ async fn answer(
         "/v1/stream" => Ok(edge.answer().unwrap_or_else(|| {
             let refusal = Problem::from(Code::UnknownMethod);
             let refusal = refusal.with_status(StatusCode::METHOD_NOT_ALLOWED).into_response();
-            let allow = [(http::header::ALLOW, HeaderValue::from_static("GET"))];
+            let allow = [(header::ALLOW, HeaderValue::from_static("GET"))];
             edge.finish((allow, refusal).into_response())
         })),
         path if socketio::is_path(path) => Ok(match edge.answer() {
             Some(answer) => answer,
             None => {
+                let opens = !SocketIo::is_of_session(&request)
+                    || request.headers().contains_key(header::UPGRADE);
+                if opens && let Err(refusal) = count_opening(node, admission, &request) {
+                    return Ok(edge.finish(Problem::from(refusal).into_response()));
+                }
                 let inbox = &acceptor.context.inbox;
                 let response = node.socketio.answer(request, lent_socket, inbox).await;
+                // The socket of a WebSocket is open for longer than hyper deals with it.
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && let Some(Admission::Admitted(places)) = admission.take()
+                {
+                    lent_socket.keep_places(places);
+                }
                 node.metrics.http_request(socketio::PATH, response.status());
                 edge.finish(response)
             }

@@ -18,12 +18,16 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::admission::SocketPlaces;
+
 /// The owner's side of a lent socket.
 pub struct LentSocket {
     /// The lock is never contended: one thread at a time deals with a socket.
     socket: Mutex<Option<TcpStream>>,
     written: AtomicU64,
     progress: AtomicWaker,
+    /// The places of a socket that the borrower keeps after its last request.
+    places: Mutex<Option<SocketPlaces>>,
 }
 
 impl LentSocket {
@@ -32,6 +36,7 @@ impl LentSocket {
             socket: Mutex::new(Some(socket)),
             written: AtomicU64::new(0),
             progress: AtomicWaker::new(),
+            places: Mutex::default(),
         })
     }
 
@@ -42,6 +47,11 @@ impl LentSocket {
     /// Takes the socket back. For the borrower, the stream is then not connected.
     pub fn take(&self) -> Option<TcpStream> {
         self.socket().take()
+    }
+
+    /// Keeps the places of the socket until the borrower drops it.
+    pub fn keep_places(&self, places: SocketPlaces) {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = Some(places);
     }
 
     /// Bytes that the system has taken so far.
@@ -93,6 +103,7 @@ pub struct LentStream(pub Arc<LentSocket>);
 impl Drop for LentStream {
     fn drop(&mut self) {
         self.0.take();
+        drop(self.0.places.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.0.progress.wake();
     }
 }

@@ -16,16 +16,22 @@ const TRY_AGAIN: u16 = 4001;
 
 /// Connections that were admitted, and stay open after their request.
 async fn idle_connections(clinic: &Clinic, count: usize) -> Vec<TcpStream> {
+    let request = "GET /v1/boards/riverside HTTP/1.1\r\nhost: here\r\n\r\n";
+    admitted(clinic, count, request, "401").await
+}
+
+/// Connections whose first request has that status.
+async fn admitted(clinic: &Clinic, count: usize, request: &str, status: &str) -> Vec<TcpStream> {
+    let expected = format!("HTTP/1.1 {status}");
     let mut idle = Vec::new();
     while idle.len() < count {
         // The connections with which the clinic was furnished may not be closed yet.
         let admitted = eventually("an admitted connection", || async {
             let mut socket = clinic.dial().await;
-            let request = b"GET /v1/boards/riverside HTTP/1.1\r\nhost: here\r\n\r\n";
-            socket.write_all(request).await.ok()?;
+            socket.write_all(request.as_bytes()).await.ok()?;
             let mut answer = [0; 12];
             socket.read_exact(&mut answer).await.ok()?;
-            (&answer == b"HTTP/1.1 401").then_some(socket)
+            (answer == expected.as_bytes()).then_some(socket)
         });
         idle.push(admitted.await);
     }
@@ -57,6 +63,22 @@ async fn full_address_is_refused_but_may_ask_for_health() {
         .await;
         clinic.stop().await;
     }
+}
+
+#[tokio::test]
+async fn websockets_of_socketio_count_for_their_address() {
+    let clinic = Clinic::start_with(&["connections-address=3"]).await;
+    let request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: here\r\n\
+        connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let sockets = admitted(&clinic, 3, request, "101").await;
+    assert_refused(&clinic.get("/v1/boards/riverside").await);
+    drop(sockets);
+    eventually("the places are free", || async {
+        clinic.get("/v1/boards/riverside").await.starts_with("HTTP/1.1 401").then_some(())
+    })
+    .await;
+    clinic.stop().await;
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ const VERSION: &str = "13";
 pub(super) fn handshake<B>(
     edge: &Edge,
     request: &Request<B>,
-) -> Result<(Response<()>, Form), Response<Body>> {
-    let refusal = |status, code| Problem::from(code).with_status(status).into_response();
+) -> Result<(Response<()>, Form), Box<Response<Body>>> {
+    let refusal = |status, code| Box::new(Problem::from(code).with_status(status).into_response());
     let mut response = match check(request) {
         Ok(key) => accept(&key),
         Err(status) => {
