@@ -253,9 +253,7 @@ pub(super) fn ask_withdrawal(
     let handover = &ticket.handover.as_ref()?.handover;
     let successor = &handover.successor;
     let withdraw = Command::WithdrawTicket { ticket: successor.clone(), from: ticket.id.clone() };
-    let there = Aggregate::location(tenant, &successor.location());
-    let purpose = format!("withdraw {successor} {attempt}");
-    Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, withdraw))
+    Some(ask(tenant, handover, "withdraw", attempt, withdraw))
 }
 
 /// The question whether the successor has arrived, once the time limit of the move has passed. So
@@ -274,9 +272,21 @@ pub(super) fn ask_receipt(
         from: ticket.id.clone(),
         until: handover.until,
     };
+    Some(ask(tenant, handover, "receive", attempt, receive))
+}
+
+/// A question to the destination of a move.
+fn ask(
+    tenant: &TenantId,
+    handover: &TicketHandover,
+    what: &str,
+    attempt: u32,
+    question: Command,
+) -> CommandRecord {
+    let successor = &handover.successor;
     let there = Aggregate::location(tenant, &successor.location());
-    let purpose = format!("receive {successor} {attempt}");
-    Some(CommandRecord::follow_up_of(&handover.command, &purpose, there, receive))
+    let purpose = format!("{what} {successor} {attempt}");
+    CommandRecord::follow_up_of(&handover.command, &purpose, there, question)
 }
 
 impl Location {
