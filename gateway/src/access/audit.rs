@@ -34,7 +34,7 @@ const MAX_WAITING: usize = 20_000;
 const BATCH: usize = 20 * MAX_ENTRIES;
 
 /// What a client wants to do or has done.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct AuditedAction {
     /// The action, such as `ticket.call`.
     pub action: String,

@@ -1,5 +1,8 @@
-//! The audit of HTTP: each request with a valid token, written when its answer is known and before
-//! the client gets it.
+//! The audit of HTTP: each request with a valid token, written before the client gets its answer.
+//!
+//! The entry of a command is written while the command is decided, so that its caller waits for the
+//! slower of the two and not for their sum. A command that is refused has a second entry with the
+//! code. Other requests have one entry, written when their answer is known.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,14 +21,37 @@ use schemas::codes::Code;
 use super::Problem;
 use crate::{access::audit::AuditedAction, client_address::ClientAddress, context::NodeContext};
 
-/// The verified caller of a request. The extractor of the caller fills it in.
-#[derive(Clone, Default)]
-pub(super) struct AuditedCaller(Arc<OnceLock<Claims>>);
+/// Extension of a request: its action and, once it is verified, its caller. Clones share them.
+#[derive(Clone)]
+pub(super) struct AuditedRequest(Arc<Shared>);
 
-impl AuditedCaller {
-    pub(super) fn set(&self, claims: &Claims) {
+#[derive(Default)]
+struct Shared {
+    action: AuditedAction,
+    caller: OnceLock<Claims>,
+    /// The result of writing the entry of a command that was given.
+    written: OnceLock<Result<(), Code>>,
+}
+
+impl AuditedRequest {
+    fn new(action: AuditedAction) -> Self {
+        Self(Arc::new(Shared { action, ..Shared::default() }))
+    }
+
+    pub(super) fn set_caller(&self, claims: &Claims) {
         // The extractor runs once for each request.
-        let _ = self.0.set(claims.clone());
+        let _ = self.0.caller.set(claims.clone());
+    }
+
+    /// Writes the entry of a command. Its outcome may be shown only after this returns `Ok`.
+    ///
+    /// # Errors
+    /// The codes of [`Audit::write`](crate::access::audit::Audit::write).
+    pub(super) async fn write(&self, node: &NodeContext) -> Result<(), Code> {
+        let Some(claims) = self.0.caller.get() else { return Ok(()) };
+        let written = node.audit.write(claims, self.0.action.clone()).await;
+        let _ = self.0.written.set(written);
+        written
     }
 }
 
@@ -52,19 +78,27 @@ pub(super) async fn layer(
     let headers = request.headers();
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let address = ClientAddress::from_extensions(request.extensions());
-    let mut done = AuditedAction {
+    let action = AuditedAction {
         client: ((address != ClientAddress::NONE).then(|| address.ip()), agent.map(str::to_owned)),
         ..action(request.method(), route.as_str(), params.ok().as_ref())
     };
-    let caller = AuditedCaller::default();
-    request.extensions_mut().insert(caller.clone());
+    let audited = AuditedRequest::new(action);
+    request.extensions_mut().insert(audited.clone());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match changes && node.audit.is_failing() {
         true => refuse_change(&node, request).await,
         false => next.run(request).await,
     };
-    let Some(claims) = caller.0.get() else { return response };
-    done.code = response.extensions().get::<RefusedCode>().map(|refused| refused.0);
+    let Shared { action, caller, written } = &*audited.0;
+    let Some(claims) = caller.get() else { return response };
+    let code = response.extensions().get::<RefusedCode>().map(|refused| refused.0);
+    match written.get() {
+        Some(Ok(())) if code.is_none() => return response,
+        // The answer says so already.
+        Some(Err(_)) => return response,
+        _ => {}
+    }
+    let mut done = AuditedAction { code, ..action.clone() };
     if let Some(NamedInBody(names)) = response.extensions().get() {
         done.what.extend(names.iter().cloned());
     }

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
 
-use super::{Problem, audited::AuditedCaller, limits, now};
+use super::{Problem, audited::AuditedRequest, limits, now};
 use crate::context::NodeContext;
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
@@ -41,8 +41,8 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
     ) -> Result<Self, Problem> {
         let claims = verified(node, &parts.headers)
             .map_err(|code| limits::token_refused(node, parts, code))?;
-        if let Some(audited) = parts.extensions.get::<AuditedCaller>() {
-            audited.set(&claims);
+        if let Some(audited) = parts.extensions.get::<AuditedRequest>() {
+            audited.set_caller(&claims);
         }
         limits::admit(node, parts, &claims).await?;
         if claims.origin.crossed

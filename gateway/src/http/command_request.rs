@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem,
+    audited::AuditedRequest,
     caller::{Caller, JsonText},
     now,
 };
@@ -45,6 +46,8 @@ pub(super) struct CommandRequest {
     /// The end of the command's validity, when the caller gave one by `Valid-Until`.
     valid_until: Option<Millis>,
     pub body: Bytes,
+    /// The entry of the audit. Routes outside of `/v1` have none.
+    audited: Option<AuditedRequest>,
 }
 
 impl FromRequest<Arc<NodeContext>> for CommandRequest {
@@ -55,6 +58,7 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
         let Caller(claims) = Caller::from_request_parts(&mut parts, node).await?;
         let key = key(&parts.headers)?;
         let valid_until = valid_until(&parts.headers)?;
+        let audited = parts.extensions.get::<AuditedRequest>().cloned();
         let method = parts.method.clone();
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
         let request = Request::from_parts(parts, body);
@@ -64,7 +68,7 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
             target.as_bytes(),
             &normal_form(&body),
         ]);
-        Ok(Self { claims, key, fingerprint, valid_until, body })
+        Ok(Self { claims, key, fingerprint, valid_until, body, audited })
     }
 }
 
@@ -165,7 +169,14 @@ impl CommandRequest {
             }),
             command,
         };
-        let sent = match node.commands.submit(record).await {
+        let audited = async {
+            match &self.audited {
+                Some(audited) => audited.write(node).await,
+                None => Ok(()),
+            }
+        };
+        let (sent, audited) = tokio::join!(node.commands.submit(record), audited);
+        let sent = match audited.and(sent) {
             Ok(Submitted::Decided(CommandOutcome {
                 verdict: Verdict::Refused { code }, ..
             })) => Err(code),

@@ -65,3 +65,14 @@ async fn nothing_is_shown_or_changed_without_the_audit() {
     assert_eq!(node.audited()[0].1.code, Some(Code::TryAgain));
     assert_eq!(node.ask(Role::Reception, "POST", &cancel, "").await.status, 200);
 }
+
+#[tokio::test]
+async fn refused_command_has_a_second_entry_with_its_code() {
+    let node = node();
+    node.decide(Decision::Refused(Code::IllegalMove));
+    let cancel = format!("/v1/tickets/{TICKET}/cancel");
+    node.ask(Role::Reception, "POST", &cancel, "").await;
+    let told = node.audited().into_iter().map(|(_, entry)| (entry.action, entry.code));
+    let action = || "ticket.cancel".to_owned();
+    assert_eq!(told.collect::<Vec<_>>(), [(action(), None), (action(), Some(Code::IllegalMove))],);
+}
