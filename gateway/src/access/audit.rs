@@ -19,7 +19,7 @@ use schemas::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{backends::log::Log, clock::now, random};
@@ -32,6 +32,10 @@ const WITHIN: Duration = Duration::from_secs(3);
 const MAX_WAITING: usize = 20_000;
 /// Most entries that are written together: an append of 20 records takes about as long as one.
 const BATCH: usize = 20 * MAX_ENTRIES;
+
+/// The least time between two batches. An entry that comes alone is written at once; when clients
+/// come by the thousand, a batch for each would cost more than all the rest of their subscribe.
+const PACE: Duration = Duration::from_millis(1);
 
 /// What a client wants to do or has done.
 #[derive(Clone, Default)]
@@ -136,7 +140,15 @@ async fn write_all(
     failing: Arc<AtomicBool>,
 ) {
     let mut waiting = Vec::new();
+    let mut next = Instant::now();
     while entries.recv_many(&mut waiting, BATCH).await > 0 {
+        sleep_until(next).await;
+        while waiting.len() < BATCH
+            && let Ok(entry) = entries.try_recv()
+        {
+            waiting.push(entry);
+        }
+        next = Instant::now() + PACE;
         let mut tenants: HashMap<TenantId, Vec<WaitingEntry>> = HashMap::new();
         for entry in waiting.drain(..) {
             // A client that has given up is shown nothing.
