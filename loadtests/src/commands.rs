@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hyper::Method;
-use schemas::record::partition_for_key;
+use schemas::log::PartitionId;
 use serde_json::{Value, json};
 use testing::tokens::{DevelopmentIssuer, unix_seconds};
 use tokio::{
@@ -98,7 +98,7 @@ pub async fn run(
         length => Some(clinic.long_line(length).await?),
     };
     let line_partition = long_line.as_ref().map(|line| partition(&line.location, &commands));
-    let apart = line_partition.or(commands.partition);
+    let apart = line_partition.or(commands.partition.map(PartitionId));
     let sites = clinic.sites(&commands, apart).await?;
     say(&format!("{} callers at {} locations …", commands.at_once, sites.len()));
     let (span, began) = (Span::start(pids), Instant::now());
@@ -147,8 +147,8 @@ impl CommandsArgs {
     }
 }
 
-fn partition(location: &str, commands: &CommandsArgs) -> u32 {
-    partition_for_key(&format!("{TENANT}/{location}"), commands.partitions)
+fn partition(location: &str, commands: &CommandsArgs) -> PartitionId {
+    PartitionId::for_key(&format!("{TENANT}/{location}"), commands.partitions)
 }
 
 struct Clinic {
@@ -198,7 +198,11 @@ impl Clinic {
     }
 
     /// The locations of the callers. Every other one is in the partition that is reported apart.
-    async fn sites(&self, commands: &CommandsArgs, apart: Option<u32>) -> Result<Vec<Arc<Site>>> {
+    async fn sites(
+        &self,
+        commands: &CommandsArgs,
+        apart: Option<PartitionId>,
+    ) -> Result<Vec<Arc<Site>>> {
         let run = now_us();
         let mut names = (0..).map(|number| format!("load-{run:x}-{number}"));
         let mut chosen = Vec::new();

@@ -12,6 +12,7 @@ use schemas::{
     codes::Code,
     identity::Fingerprint,
     ids::{Aggregate, CommandId, SourceId, TenantId},
+    log::{LogOffset, PartitionId},
     record::{CommandRecord, WireRecord},
 };
 
@@ -29,9 +30,9 @@ pub struct Bridge {
 /// A record of the source's topic.
 pub struct SourceRecord {
     /// The partition of the record.
-    pub partition: u32,
+    pub partition: PartitionId,
     /// The offset of the record.
-    pub offset: i64,
+    pub offset: LogOffset,
     /// The record.
     pub record: WireRecord,
 }

@@ -1,51 +1,10 @@
 //! The backend for the log: a runner reads `care` or `runs` and writes to any topic.
 
-use std::fmt;
-
-use schemas::{
-    Millis,
-    record::{WireRecord, partition_for_key},
-};
+pub use schemas::log::{LogOffset, PartitionId};
+use schemas::{Millis, record::WireRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::BoxFuture;
-
-/// The number of a partition within its topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionId(pub u32);
-
-impl PartitionId {
-    /// The partition of a key in a topic with `partition_count` partitions.
-    pub fn for_key(key: &str, partition_count: u32) -> Self {
-        Self(partition_for_key(key, partition_count))
-    }
-}
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The place of a record in its partition. The first record of a topic has the offset 0.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogOffset(pub i64);
-
-impl LogOffset {
-    /// The offset of the first record of a partition.
-    pub const START: Self = Self(0);
-
-    /// The offset after this one.
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for LogOffset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A record and its place in one partition.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Millis,
+    attempt::AttemptNumber,
     codes::Code,
     command::{Command, MAX_TEXT},
     event::Event,
@@ -192,7 +193,7 @@ pub struct RunRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkChange {
     /// This attempt waits for a worker, unless the work already has this attempt or a later one.
-    Enqueue(u32),
+    Enqueue(AttemptNumber),
     /// The worker must stop.
     Cancel,
     /// Nothing changes: a worker has the run.
@@ -213,7 +214,7 @@ impl RunDetails {
             name: file.name.clone(),
             bytes: file.bytes,
             requested_at: at,
-            attempt: 1,
+            attempt: AttemptNumber(1),
             ahead: None,
             cancelling: false,
             started_at: None,
@@ -233,14 +234,14 @@ impl RunDetails {
         }
     }
 
-    fn queue(&mut self, attempt: u32, delta: &mut Delta) {
+    fn queue(&mut self, attempt: AttemptNumber, delta: &mut Delta) {
         self.begin_attempt(attempt, delta);
         let head = &mut self.head;
         head.state = RunState::Queued;
         (head.ahead, head.started_at, head.ended_at, head.failure) = (None, None, None, None);
     }
 
-    fn start(&mut self, attempt: u32, at: Millis, delta: &mut Delta) {
+    fn start(&mut self, attempt: AttemptNumber, at: Millis, delta: &mut Delta) {
         self.begin_attempt(attempt, delta);
         self.head.state = RunState::Running;
         self.head.ahead = None;
@@ -248,7 +249,7 @@ impl RunDetails {
     }
 
     /// Removes what another attempt has shown.
-    fn begin_attempt(&mut self, attempt: u32, delta: &mut Delta) {
+    fn begin_attempt(&mut self, attempt: AttemptNumber, delta: &mut Delta) {
         if attempt == self.head.attempt {
             return;
         }
@@ -320,7 +321,7 @@ pub fn decide(run: &Run, record: &CommandRecord, decided_at: Millis) -> Result<V
         C::CancelRun {} => cancel(head),
         C::RetryRun {} => match &head.failure {
             Some(failure) if head.state == RunState::Failed && failure.retryable => {
-                Ok(vec![Event::RunQueued { attempt: head.attempt + 1 }])
+                Ok(vec![Event::RunQueued { attempt: head.attempt.next() }])
             }
             _ => Err(Code::RunNotRetryable),
         },
@@ -351,7 +352,7 @@ fn decide_attempt(head: &RunHead, command: &Command) -> Result<Vec<Event>, Code>
         }
         C::ReleaseRun { attempt } => {
             require(head, is_running(head, *attempt))?;
-            Ok(vec![Event::RunQueued { attempt: attempt + 1 }])
+            Ok(vec![Event::RunQueued { attempt: attempt.next() }])
         }
         C::FailRun { attempt, failure } => {
             require(head, is_open(head, *attempt))?;
@@ -366,13 +367,13 @@ fn decide_attempt(head: &RunHead, command: &Command) -> Result<Vec<Event>, Code>
 }
 
 /// Whether the run is in this attempt.
-fn is_running(head: &RunHead, attempt: u32) -> bool {
+fn is_running(head: &RunHead, attempt: AttemptNumber) -> bool {
     head.state == RunState::Running && attempt == head.attempt
 }
 
 /// Whether this attempt can still end the run. A worker that took over a run may report its end
 /// without having reported its start.
-fn is_open(head: &RunHead, attempt: u32) -> bool {
+fn is_open(head: &RunHead, attempt: AttemptNumber) -> bool {
     !head.state.is_end() && attempt >= head.attempt
 }
 
@@ -403,7 +404,7 @@ fn request(
     let by = record.actor.as_ref().map(|actor| actor.subject.clone()).unwrap_or_default();
     Ok(vec![
         Event::RunRequested { file: file.clone(), by, list_passes, keep_s },
-        Event::RunQueued { attempt: 1 },
+        Event::RunQueued { attempt: AttemptNumber(1) },
     ])
 }
 

@@ -7,6 +7,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use schemas::{
+    attempt::AttemptNumber,
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
@@ -38,7 +39,7 @@ pub struct Job {
     pub worker: String,
     /// The number of the attempt. Each attempt has a higher one, and records of an older attempt
     /// are refused.
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
     /// Attempts started since the run was last requested, including this one.
     pub tries: u32,
     /// The file and the options of the run.
@@ -77,7 +78,7 @@ pub struct RunPlace {
     /// The run.
     pub run: RunId,
     /// The attempt that waits.
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
     /// The number of runs before it.
     pub ahead: u32,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact},
+    attempt::AttemptNumber,
     codes::Code,
     handover::{HandoverAnswer, MoveQuestion},
     ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
@@ -373,31 +374,31 @@ commands! {
     /// Reports how many runs are queued before this one. Written by a worker, like all that follow.
     PlaceRun = "run.place" {
         /// The attempt that is queued.
-        attempt: u32,
+        attempt: AttemptNumber,
         /// Runs before this one.
         ahead: u32,
     }
     /// Reports that a worker started the attempt.
     StartRun = "run.start" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
     }
     /// Reports the progress of the attempt.
     ReportRun = "run.report" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
         /// The changes since the last report.
         report: RunReport,
     }
     /// Reports a fault that may pass: the run is queued again as the next attempt.
     ReleaseRun = "run.release" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
     }
     /// Reports that the attempt has completed and its findings are stored.
     CompleteRun = "run.complete" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
         /// The last report.
         report: RunReport,
         /// The totals.
@@ -406,14 +407,14 @@ commands! {
     /// Reports that the attempt has failed for good.
     FailRun = "run.fail" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
         /// Why.
         failure: RunFailure,
     }
     /// Reports that the attempt was stopped, because the run was cancelled.
     StopRun = "run.stop" {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
     };
     Rules:
     /// Stores a rule, new or changed.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
+    attempt::AttemptNumber,
     codes::Code,
     handover::{AppointmentHandover, TicketHandover},
     ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
@@ -218,7 +219,7 @@ pub enum Event {
         /// The ticket.
         ticket: TicketId,
         /// How often the question was repeated, with those repetitions for which it is too late.
-        attempt: u32,
+        attempt: AttemptNumber,
     },
     /// The destination has decided about a move that its origin takes back. The decision is final.
     WithdrawalAnswered {
@@ -309,7 +310,7 @@ pub enum Event {
         /// The appointment.
         appointment: AppointmentId,
         /// How often the question was repeated, with those repetitions for which it is too late.
-        attempt: u32,
+        attempt: AttemptNumber,
     },
     /// A fact arrived while the appointment was moving, and is reported again when the move is
     /// settled. Or the appointment has moved away, and the fact was passed on.
@@ -377,7 +378,7 @@ pub enum Event {
     /// The run waits for a worker.
     RunQueued {
         /// The attempt that waits.
-        attempt: u32,
+        attempt: AttemptNumber,
     },
     /// The run's place among the queued runs is known.
     RunPlaced {
@@ -387,7 +388,7 @@ pub enum Event {
     /// A worker started an attempt.
     RunStarted {
         /// The attempt.
-        attempt: u32,
+        attempt: AttemptNumber,
     },
     /// The attempt made progress.
     RunReported {

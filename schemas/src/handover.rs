@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    attempt::AttemptNumber,
     codes::Code,
     identity::CommandIdentity,
     ids::{AppointmentId, CommandId, QueueId, TicketId},
@@ -50,7 +51,7 @@ pub struct MoveQuestion {
     /// The id of the command that asked first.
     pub first: CommandId,
     /// How often the question was repeated.
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
 }
 
 /// The answer that the origin of a ticket's move waits for.

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod appointment;
 pub mod appointment_report;
+pub mod attempt;
 pub mod audit;
 pub mod channel;
 pub mod codes;
@@ -23,6 +24,7 @@ pub mod json_schema;
 pub mod language;
 pub mod line;
 pub mod load;
+pub mod log;
 pub mod record;
 pub mod redis_keys;
 pub mod rule;

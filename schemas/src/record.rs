@@ -515,32 +515,5 @@ fn answered_command(
     Ok(NamedCommand { identity, fingerprint })
 }
 
-/// The partition of a key under the `murmur2` partitioner of Kafka's Java clients: the Murmur2 hash
-/// with seed `0x9747b28c`, cut to its lower 31 bits, modulo the partition count.
-pub fn partition_for_key(key: &str, partition_count: u32) -> u32 {
-    (murmur2(key.as_bytes()) & 0x7fff_ffff) % partition_count.max(1)
-}
-
-/// MurmurHash2, 32 bit, as `org.apache.kafka.common.utils.Utils.murmur2` computes it.
-fn murmur2(data: &[u8]) -> u32 {
-    const M: u32 = 0x5bd1_e995;
-    let mut hash = 0x9747_b28c_u32 ^ u32::try_from(data.len()).unwrap_or(u32::MAX);
-    let (words, tail) = data.as_chunks::<4>();
-    for word in words {
-        let mut k = u32::from_le_bytes(*word).wrapping_mul(M);
-        k ^= k >> 24;
-        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
-    }
-    for (index, byte) in tail.iter().enumerate() {
-        hash ^= u32::from(*byte) << (8 * index);
-    }
-    if !tail.is_empty() {
-        hash = hash.wrapping_mul(M);
-    }
-    hash ^= hash >> 13;
-    hash = hash.wrapping_mul(M);
-    hash ^ (hash >> 15)
-}
-
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 use crate::{
     Millis,
     ids::Aggregate,
+    log::PartitionId,
     view::{Entries, Position, View},
 };
 
@@ -67,7 +68,7 @@ pub const READ_IDENTITY: &str = "local info = redis.call('INFO', 'replication') 
     local replication_id = string.match(info, 'master_replid:(%x+)') or '' ";
 
 /// The key of a partition's coverage.
-pub fn covered(topic: &str, partition: u32) -> String {
+pub fn covered(topic: &str, partition: PartitionId) -> String {
     format!("cw:covered:{topic}:{partition}")
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    attempt::AttemptNumber,
     codes::Code,
     finding::Param,
     ids::{FileId, RuleId},
@@ -105,7 +106,7 @@ pub struct RunHead {
     /// When the run was requested.
     pub requested_at: Millis,
     /// The number of the attempt: 1 at first, more after a lost worker, a fault or a retry.
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
     /// Runs before this one in the queue. Only while the run is queued and the number is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u32>,

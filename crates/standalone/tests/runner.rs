@@ -42,6 +42,7 @@ use schemas::{
     command::{Command, Verdict},
     event::Event,
     ids::Aggregate,
+    log::PartitionId,
     record::WireRecord,
 };
 use standalone::memory::Memory;
@@ -503,7 +504,7 @@ async fn record_on_wrong_partition_is_parked() {
     };
     let places = (0..100).map(|n| SampleLocation::new("demo", &format!("place-{n}")));
     let (ours, others): (Vec<_>, Vec<_>) = places
-        .partition(|place| schemas::record::partition_for_key(place.aggregate().as_str(), 2) == 0);
+        .partition(|place| PartitionId::for_key(place.aggregate().as_str(), 2) == PartitionId(0));
     let (ours, other) = (&ours[0], &others[0]);
     run(backends_with(&memory, &faults, Arc::new(log)), settings());
     send_all(&memory, opening(other)).await;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use schemas::{command::Command, record::CARE_TOPIC};
 
 use super::*;
-use crate::{log::PartitionId, runner::batch};
+use crate::runner::batch;
 
 const BITS: u128 = 7;
 
@@ -19,7 +19,7 @@ fn source_record(headers: &[(&str, &str)], value: &str) -> SourceRecord {
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let record =
         WireRecord { key: "4711".into(), headers, value: value.as_bytes().to_vec().into() };
-    SourceRecord { partition: 3, offset: 42, record }
+    SourceRecord { partition: PartitionId(3), offset: LogOffset(42), record }
 }
 
 const BOOKED: &str = r#"{"location": "north", "key": "4711", "version": 2, "status": "booked",
@@ -62,8 +62,8 @@ fn record_cannot_choose_tenant_or_source() {
 /// The id of a record of `topic` at this offset, to which the source gave the id `given`.
 fn id_of(topic: &str, given: Option<&str>, offset: i64) -> String {
     let headers: Vec<_> = given.iter().map(|id| ("ce_id", *id)).collect();
-    let told = SourceRecord { offset, ..source_record(&headers, BOOKED) };
-    command(bridge(topic).convert(told, BITS)).id.to_string()
+    let read = SourceRecord { offset: LogOffset(offset), ..source_record(&headers, BOOKED) };
+    command(bridge(topic).convert(read, BITS)).id.to_string()
 }
 
 #[test]
@@ -179,6 +179,7 @@ proptest! {
         for value in [value, BOOKED.as_bytes().to_vec()] {
             let headers = vec![("ce_id".into(), id.clone())];
             let record = WireRecord { key: id.clone(), headers, value: value.into() };
+            let (partition, offset) = (PartitionId(partition), LogOffset(offset));
             match bridge(&topic).convert(SourceRecord { partition, offset, record }, BITS) {
                 BridgedRecord::Command(record) => {
                     prop_assert!(CommandRecord::from_wire(&record).is_ok());

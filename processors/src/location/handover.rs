@@ -10,6 +10,7 @@
 
 use schemas::{
     Millis,
+    attempt::AttemptNumber,
     codes::Code,
     command::{Command, CommandResult},
     event::{Event, TicketStatus},
@@ -248,7 +249,7 @@ fn keeps(decision: &Decision) -> bool {
 pub(super) fn ask_withdrawal(
     tenant: &TenantId,
     ticket: &Ticket,
-    attempt: u32,
+    attempt: AttemptNumber,
 ) -> Option<CommandRecord> {
     let handover = &ticket.handover.as_ref()?.handover;
     let successor = &handover.successor;
@@ -261,7 +262,7 @@ pub(super) fn ask_withdrawal(
 pub(super) fn ask_receipt(
     tenant: &TenantId,
     ticket: &Ticket,
-    attempt: u32,
+    attempt: AttemptNumber,
 ) -> Option<CommandRecord> {
     let handover = &ticket.handover.as_ref()?.handover;
     let successor = &handover.successor;
@@ -280,7 +281,7 @@ fn ask(
     tenant: &TenantId,
     handover: &TicketHandover,
     what: &str,
-    attempt: u32,
+    attempt: AttemptNumber,
     question: Command,
 ) -> CommandRecord {
     let successor = &handover.successor;
@@ -304,7 +305,7 @@ impl Location {
         if settled || handover.stage != HandoverStage::Leaving {
             return None;
         }
-        ask_withdrawal(tenant, ticket, 0)
+        ask_withdrawal(tenant, ticket, AttemptNumber(0))
     }
 
     /// Changes the handover of a ticket as `event` of `version` says. `ticket` has its new

@@ -6,6 +6,7 @@
 
 use schemas::{
     Millis,
+    attempt::AttemptNumber,
     command::Command,
     event::Event,
     handover::HandoverStage,
@@ -41,33 +42,34 @@ pub struct Question {
     /// When the question was asked first.
     pub since: Millis,
     /// How often the question was repeated. Repetitions that came too late count, too.
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
 }
 
 impl Question {
     pub(super) fn new(since: Millis) -> Self {
-        Self { since, attempt: 0 }
+        Self { since, attempt: AttemptNumber(0) }
     }
 
     /// When the question is asked again.
     pub(super) fn due(&self) -> Millis {
-        self.since.saturating_add(pause_before(self.attempt.saturating_add(1)))
+        self.since.saturating_add(pause_before(self.attempt.next()))
     }
 
     /// The number of the last repetition that is due at `now`. After an outage it skips those that
     /// nobody made, so that one question is asked and not all of them.
-    pub(super) fn attempt_at(&self, now: Millis) -> u32 {
+    pub(super) fn attempt_at(&self, now: Millis) -> AttemptNumber {
         let waited = now.saturating_sub(self.since).max(0);
-        let hours = (waited - pause_before(DOUBLINGS)).max(0) / LONGEST;
-        let doubled = (0..=DOUBLINGS).rev().find(|attempt| pause_before(*attempt) <= waited);
-        doubled.unwrap_or(0).saturating_add(u32::try_from(hours).unwrap_or(u32::MAX))
+        let hours = (waited - pause_before(AttemptNumber(DOUBLINGS))).max(0) / LONGEST;
+        let is_due = |number: &u32| pause_before(AttemptNumber(*number)) <= waited;
+        let doubled = (0..=DOUBLINGS).rev().find(is_due).unwrap_or(0);
+        AttemptNumber(doubled.saturating_add(u32::try_from(hours).unwrap_or(u32::MAX)))
     }
 }
 
 /// How long after the first question the repetition with this number is.
-fn pause_before(attempt: u32) -> Millis {
-    let doubled = attempt.min(DOUBLINGS);
-    ((1 << doubled) - 1) * MINUTE + Millis::from(attempt - doubled) * LONGEST
+fn pause_before(attempt: AttemptNumber) -> Millis {
+    let doubled = attempt.0.min(DOUBLINGS);
+    ((1 << doubled) - 1) * MINUTE + Millis::from(attempt.0 - doubled) * LONGEST
 }
 
 impl Location {
@@ -166,7 +168,7 @@ mod tests {
             let due = question.due();
             minutes.push((due - 1_000) / MINUTE);
             assert_eq!(question.attempt_at(due - 1), question.attempt);
-            question.attempt += 1;
+            question.attempt = question.attempt.next();
             assert_eq!(question.attempt_at(due), question.attempt);
         }
         assert_eq!(minutes, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
@@ -175,8 +177,8 @@ mod tests {
     #[test]
     fn late_question_skips_the_missed_repetitions() {
         let question = Question::new(0);
-        assert_eq!(question.attempt_at(48 * LONGEST), 6 + 46);
-        assert_eq!(question.attempt_at(-5), 0);
-        assert!(Question { since: 0, attempt: u32::MAX }.due() > 0);
+        assert_eq!(question.attempt_at(48 * LONGEST), AttemptNumber(6 + 46));
+        assert_eq!(question.attempt_at(-5), AttemptNumber(0));
+        assert!(Question { since: 0, attempt: AttemptNumber(u32::MAX) }.due() > 0);
     }
 }

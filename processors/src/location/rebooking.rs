@@ -6,6 +6,7 @@
 
 use schemas::{
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
+    attempt::AttemptNumber,
     codes::Code,
     command::Command,
     event::Event,
@@ -84,7 +85,7 @@ pub(super) fn leave(
     );
     let asked_by = receive.id.clone();
     if let Command::ReceiveAppointment { question, .. } = &mut receive.command {
-        *question = Some(MoveQuestion { first: asked_by.clone(), attempt: 0 });
+        *question = Some(MoveQuestion { first: asked_by.clone(), attempt: AttemptNumber(0) });
     }
     let handover = AppointmentHandover { successor, command: record.identity(), asked_by };
     let (appointment, fact) = (id.clone(), fact.clone());
@@ -106,7 +107,7 @@ fn receipt(successor: AppointmentId, fact: &AppointmentFact, from: AppointmentId
 pub(super) fn ask_receipt(
     tenant: &TenantId,
     held: &Appointment,
-    attempt: u32,
+    attempt: AttemptNumber,
 ) -> Option<CommandRecord> {
     let moving = held.moving.as_ref()?;
     let AppointmentHandover { successor, command, asked_by } = &moving.handover;
@@ -126,7 +127,7 @@ pub(super) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
         return false;
     };
     let is_here = held.successor.is_none() && !held.reported().is_end();
-    question.attempt > 0 && is_here && fact.revision <= held.fact.revision
+    question.attempt > AttemptNumber(0) && is_here && fact.revision <= held.fact.revision
 }
 
 /// The command that takes the booking back from the other location, when the source says that an
@@ -292,7 +293,7 @@ impl Location {
     }
 
     /// Applies that the destination was asked again.
-    pub(super) fn ask_again(&mut self, id: &AppointmentId, attempt: u32) {
+    pub(super) fn ask_again(&mut self, id: &AppointmentId, attempt: AttemptNumber) {
         self.change_appointment(id, |held| {
             if let Some(moving) = &mut held.moving {
                 moving.question.attempt = attempt;

@@ -41,7 +41,7 @@ impl Clerk {
 
     fn running() -> Self {
         let mut clerk = Self::queued();
-        clerk.applied(Command::StartRun { attempt: 1 });
+        clerk.applied(Command::StartRun { attempt: AttemptNumber(1) });
         clerk
     }
 
@@ -122,7 +122,7 @@ fn report(permille: u32, findings: usize) -> RunReport {
 }
 
 fn progress_report(attempt: u32, permille: u32, findings: usize) -> Command {
-    Command::ReportRun { attempt, report: report(permille, findings) }
+    Command::ReportRun { attempt: AttemptNumber(attempt), report: report(permille, findings) }
 }
 
 fn failure(retryable: bool) -> RunFailure {
@@ -131,20 +131,24 @@ fn failure(retryable: bool) -> RunFailure {
 }
 
 fn fail(attempt: u32, retryable: bool) -> Command {
-    Command::FailRun { attempt, failure: failure(retryable) }
+    Command::FailRun { attempt: AttemptNumber(attempt), failure: failure(retryable) }
 }
 
 fn complete(attempt: u32) -> Command {
-    Command::CompleteRun { attempt, report: report(1_000, 0), summary: RunSummary::default() }
+    let (report, summary) = (report(1_000, 0), RunSummary::default());
+    Command::CompleteRun { attempt: AttemptNumber(attempt), report, summary }
 }
 
 #[test]
 fn run_goes_from_queue_to_one_end() {
     let mut clerk = Clerk::queued();
-    assert_eq!((clerk.head().state, clerk.work()), (RunState::Queued, WorkChange::Enqueue(1)));
-    clerk.applied(Command::PlaceRun { attempt: 1, ahead: 3 });
+    assert_eq!(
+        (clerk.head().state, clerk.work()),
+        (RunState::Queued, WorkChange::Enqueue(AttemptNumber(1)))
+    );
+    clerk.applied(Command::PlaceRun { attempt: AttemptNumber(1), ahead: 3 });
     assert_eq!(clerk.head().ahead, Some(3));
-    clerk.applied(Command::StartRun { attempt: 1 });
+    clerk.applied(Command::StartRun { attempt: AttemptNumber(1) });
     assert_eq!(
         (clerk.head().state, clerk.head().ahead, clerk.work()),
         (RunState::Running, None, WorkChange::Unchanged)
@@ -161,7 +165,7 @@ fn run_goes_from_queue_to_one_end() {
     for late in [
         complete(1),
         fail(1, true),
-        Command::StopRun { attempt: 1 },
+        Command::StopRun { attempt: AttemptNumber(1) },
         progress_report(1, 999, 1),
         Command::CancelRun {},
     ] {
@@ -172,7 +176,11 @@ fn run_goes_from_queue_to_one_end() {
 #[test]
 fn run_is_requested_once_and_first() {
     let mut clerk = Clerk::new();
-    for early in [Command::CancelRun {}, Command::StartRun { attempt: 1 }, Command::RetryRun {}] {
+    for early in [
+        Command::CancelRun {},
+        Command::StartRun { attempt: AttemptNumber(1) },
+        Command::RetryRun {},
+    ] {
         assert_eq!(clerk.refused(early), Code::RunUnknown);
     }
     clerk.applied(request());
@@ -200,7 +208,7 @@ fn cancel_ends_queued_run_now_running_run_later() {
     let mut clerk = Clerk::running();
     clerk.applied(Command::CancelRun {});
     assert!(clerk.head().cancelling && clerk.work() == WorkChange::Cancel);
-    clerk.applied(Command::StopRun { attempt: 1 });
+    clerk.applied(Command::StopRun { attempt: AttemptNumber(1) });
     assert_eq!((clerk.head().state, clerk.head().cancelling), (RunState::Cancelled, false));
 }
 
@@ -210,27 +218,30 @@ fn end_before_stop_wins_over_cancel() {
     clerk.applied(Command::CancelRun {});
     clerk.applied(complete(1));
     assert_eq!(clerk.head().state, RunState::Completed);
-    assert_eq!(clerk.refused(Command::StopRun { attempt: 1 }), Code::RunOver);
+    assert_eq!(clerk.refused(Command::StopRun { attempt: AttemptNumber(1) }), Code::RunOver);
 }
 
 #[test]
 fn takeover_starts_attempt_and_refuses_old_worker() {
     let mut clerk = Clerk::running();
     clerk.applied(progress_report(1, 700, 3));
-    clerk.applied(Command::StartRun { attempt: 2 });
-    assert_eq!(clerk.head().attempt, 2);
+    clerk.applied(Command::StartRun { attempt: AttemptNumber(2) });
+    assert_eq!(clerk.head().attempt, AttemptNumber(2));
     assert_eq!(
         clerk.view.entries.keys().collect::<Vec<_>>(),
         ["run"],
         "nothing of the old attempt is shown"
     );
-    for old in
-        [progress_report(1, 800, 1), complete(1), fail(1, true), Command::ReleaseRun { attempt: 1 }]
-    {
+    for old in [
+        progress_report(1, 800, 1),
+        complete(1),
+        fail(1, true),
+        Command::ReleaseRun { attempt: AttemptNumber(1) },
+    ] {
         assert_eq!(clerk.refused(old), Code::RunOtherAttempt);
     }
     assert_eq!(
-        clerk.refused(Command::StartRun { attempt: 2 }),
+        clerk.refused(Command::StartRun { attempt: AttemptNumber(2) }),
         Code::RunOtherAttempt,
         "a start is heard once"
     );
@@ -241,12 +252,12 @@ fn takeover_starts_attempt_and_refuses_old_worker() {
 #[test]
 fn released_run_queues_the_next_attempt() {
     let mut clerk = Clerk::running();
-    clerk.applied(Command::ReleaseRun { attempt: 1 });
+    clerk.applied(Command::ReleaseRun { attempt: AttemptNumber(1) });
     assert_eq!(
         (clerk.head().state, clerk.head().attempt, clerk.work()),
-        (RunState::Queued, 2, WorkChange::Enqueue(2))
+        (RunState::Queued, AttemptNumber(2), WorkChange::Enqueue(AttemptNumber(2)))
     );
-    clerk.applied(Command::StartRun { attempt: 2 });
+    clerk.applied(Command::StartRun { attempt: AttemptNumber(2) });
 }
 
 #[test]
@@ -259,7 +270,7 @@ fn only_retryable_failure_is_retried() {
     assert_eq!(effect.deltas[0].keep_s, None, "it is kept again until it is over");
     assert_eq!(
         (clerk.head().attempt, clerk.head().failure, clerk.work()),
-        (2, None, WorkChange::Enqueue(2))
+        (AttemptNumber(2), None, WorkChange::Enqueue(AttemptNumber(2)))
     );
 
     let mut clerk = Clerk::running();
@@ -288,23 +299,24 @@ fn view_shows_first_hundred_findings() {
 fn clock_never_goes_back() {
     let mut clerk = Clerk::queued();
     clerk.at -= 5_000;
-    let effect = clerk.applied(Command::StartRun { attempt: 1 });
+    let effect = clerk.applied(Command::StartRun { attempt: AttemptNumber(1) });
     assert_eq!(effect.at, NOON + 100);
 }
 
 /// Any command. Commands have no `Debug` output for a failing case, but numbers have.
-fn any_command((kind, attempt, permille, findings): (u8, u32, u32, usize)) -> Command {
+fn any_command((kind, number, permille, findings): (u8, u32, u32, usize)) -> Command {
+    let attempt = AttemptNumber(number);
     match kind {
         0 => request(),
         1 => Command::CancelRun {},
         2 => Command::RetryRun {},
         3 => Command::PlaceRun { attempt, ahead: permille },
         4 => Command::ReleaseRun { attempt },
-        5 => complete(attempt),
-        6 => fail(attempt, permille > 500),
+        5 => complete(number),
+        6 => fail(number, permille > 500),
         7 => Command::StopRun { attempt },
         8 | 9 => Command::StartRun { attempt },
-        _ => progress_report(attempt, permille, findings),
+        _ => progress_report(number, permille, findings),
     }
 }
 
@@ -326,7 +338,7 @@ proptest! {
             prop_assert_eq!(change.delta.to, version);
             let has_progress = clerk.view.entries.contains_key("progress");
             let permille = if has_progress { clerk.progress().permille } else { 0 };
-            let now = (clerk.head().attempt, permille);
+            let now = (clerk.head().attempt.0, permille);
             prop_assert!(now.0 > seen.0 || now >= seen, "{now:?} after {seen:?}");
             seen = now;
         }

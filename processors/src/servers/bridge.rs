@@ -16,7 +16,10 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult},
 };
-use schemas::record::{CARE_TOPIC, WireRecord};
+use schemas::{
+    log::{LogOffset, PartitionId},
+    record::{CARE_TOPIC, WireRecord},
+};
 use servers::kafka::{
     ClientStatus, KafkaCluster, KafkaEvents, Membership, Pulse, STATISTICS_INTERVAL_MS, Watchdog,
     WatchdogLimits, dispose, log_error, wire_record,
@@ -174,7 +177,7 @@ struct SourceBatch {
     records: Vec<(&'static str, WireRecord)>,
     bytes: usize,
     unreadable: u64,
-    next: BTreeMap<i32, i64>,
+    next: BTreeMap<PartitionId, LogOffset>,
 }
 
 impl SourceReader<'_> {
@@ -207,11 +210,11 @@ impl SourceReader<'_> {
             match polled {
                 Ok(message) => {
                     let source_record = SourceRecord {
-                        partition: u32::try_from(message.partition()).unwrap_or_default(),
-                        offset: message.offset(),
+                        partition: PartitionId::from_kafka(message.partition()),
+                        offset: LogOffset(message.offset()),
                         record: wire_record(&message),
                     };
-                    batch.next.insert(message.partition(), message.offset() + 1);
+                    batch.next.insert(source_record.partition, source_record.offset.next());
                     batch.add(self.context.bridge.convert(source_record, random_bits()?));
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
@@ -250,17 +253,17 @@ impl SourceReader<'_> {
         }
     }
 
-    fn commit(&self, next: &BTreeMap<i32, i64>) {
+    fn commit(&self, next: &BTreeMap<PartitionId, LogOffset>) {
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in next {
             if let Err(error) = offsets.add_partition_offset(
                 &self.context.bridge.topic,
-                *partition,
-                Offset::Offset(*offset),
+                partition.to_kafka(),
+                Offset::Offset(offset.0),
             ) {
                 tracing::error!(
                     error = &error as &dyn Error,
-                    partition,
+                    %partition,
                     "an offset to commit is invalid"
                 );
             }

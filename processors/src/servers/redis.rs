@@ -101,7 +101,7 @@ impl RedisViews {
         match known {
             Some(identity) => Ok(identity),
             // No partition has this key.
-            None => Ok(self.read_coverage(covered("", 0)).await?.0),
+            None => Ok(self.read_coverage(covered("", PartitionId(0))).await?.0),
         }
     }
 
@@ -184,7 +184,7 @@ impl ViewStore for RedisViews {
         partition: PartitionId,
     ) -> BoxFuture<'_, Result<Coverage, ViewStoreError>> {
         Box::pin(async move {
-            let (identity, noted) = self.read_coverage(covered(topic, partition.0)).await?;
+            let (identity, noted) = self.read_coverage(covered(topic, partition)).await?;
             Ok(match noted == identity.as_str() {
                 true => Coverage::Covered,
                 false => Coverage::Suspect(identity),
@@ -199,7 +199,7 @@ impl ViewStore for RedisViews {
         identity: &'a StoreIdentity,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         Box::pin(async move {
-            let key = covered(topic, partition.0);
+            let key = covered(topic, partition);
             let noted = self.client.set(key, identity.as_str(), None, None, false).await;
             noted.map_err(not_stored)
         })

@@ -160,7 +160,7 @@ impl Attempt {
     fn lost(&self) -> AttemptResult {
         tracing::warn!(
             run = %self.job.run,
-            attempt = self.job.attempt,
+            attempt = self.job.attempt.0,
             "another worker took the run"
         );
         AttemptResult::Lost
@@ -294,7 +294,7 @@ impl Attempt {
         tracing::warn!(
             error = &fault as &dyn Error,
             %run,
-            attempt,
+            attempt = attempt.0,
             tries,
             "an attempt at a run failed with a fault"
         );
@@ -364,7 +364,7 @@ async fn after_end(
     if timeout(SAYING, append_until_acknowledged(&*backends.log, records)).await.is_err() {
         tracing::warn!(
             run = %job.run,
-            attempt = job.attempt,
+            attempt = job.attempt.0,
             "reporting the end of an attempt timed out"
         );
     }

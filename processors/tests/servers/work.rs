@@ -7,6 +7,7 @@ use processors::{
     work::{AttemptOutput, Job, Work, WorkError, WorkItem},
 };
 use schemas::{
+    attempt::AttemptNumber,
     command::Command,
     finding::{Finding, FindingOutcome},
     ids::{RuleId, RunId},
@@ -54,7 +55,7 @@ fn finding(row: u64) -> Finding {
 }
 
 fn stopped(attempt: u32) -> Box<Command> {
-    Box::new(Command::StopRun { attempt })
+    Box::new(Command::StopRun { attempt: AttemptNumber(attempt) })
 }
 
 async fn count(client: &tokio_postgres::Client, table: &str) -> i64 {
@@ -132,7 +133,7 @@ async fn worker_cut_off_while_storing_leaves_nothing() {
         .await
         .unwrap();
     let next = take(&work, LONG).await.expect("it is taken over");
-    assert_eq!((next.attempt, next.tries), (2, 2));
+    assert_eq!((next.attempt.0, next.tries), (2, 2));
     let (parts, received) = mpsc::channel(2);
     parts.send(AttemptOutput::Findings(vec![finding(1)])).await.unwrap();
     parts.send(AttemptOutput::End(stopped(2))).await.unwrap();

@@ -120,21 +120,6 @@ fn views_record_round_trips_as_head_and_value() {
     assert!(back.outcome == record.outcome);
 }
 
-/// The values come from the tests of Kafka's Java client. The partition of every key depends on
-/// this hash.
-#[test]
-fn murmur2_matches_the_java_client() {
-    for (text, hash) in [
-        ("21", -973_932_308_i32),
-        ("foobar", -790_332_482),
-        ("a-little-bit-long-string", -985_981_536),
-        ("a-little-bit-longer-string", -1_486_304_829),
-        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
-    ] {
-        assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
-    }
-}
-
 #[test]
 fn follow_up_ids_differ_with_every_part() {
     let to = || Aggregate::location(&aggregate().tenant(), &LocationId::new("north").unwrap());

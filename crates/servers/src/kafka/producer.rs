@@ -81,7 +81,7 @@ impl IdempotentProducer {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            // The partitioner of Kafka's Java clients and of `schemas::record::partition_for_key`;
+            // The partitioner of Kafka's Java clients and of `schemas::log::PartitionId`;
             // the default of librdkafka differs.
             .set("partitioner", "murmur2")
             .set("linger.ms", millis(settings.linger))

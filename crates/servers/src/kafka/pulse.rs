@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::Statistics;
+use schemas::log::PartitionId;
 
 /// How often consumers emit statistics, in milliseconds.
 pub const STATISTICS_INTERVAL_MS: &str = "1000";
@@ -37,7 +38,7 @@ impl Pulse {
         &mut self,
         statistics: &Statistics,
         membership: Membership,
-        is_paused: impl Fn(i32) -> bool,
+        is_paused: impl Fn(PartitionId) -> bool,
     ) -> bool {
         for (name, broker) in &statistics.brokers {
             let before = self.received.insert(name.clone(), broker.rx);
@@ -81,11 +82,13 @@ impl Pulse {
 /// The partitions that the consumer must fetch. librdkafka also lists those that it only knows.
 fn fetched<'a>(
     statistics: &'a Statistics,
-    is_paused: impl Fn(i32) -> bool + 'a,
+    is_paused: impl Fn(PartitionId) -> bool + 'a,
 ) -> impl Iterator<Item = &'a rdkafka::statistics::Partition> {
     let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
     partitions.filter(move |partition| {
-        partition.partition >= 0 && partition.desired && !is_paused(partition.partition)
+        partition.partition >= 0
+            && partition.desired
+            && !is_paused(PartitionId::from_kafka(partition.partition))
     })
 }
 
@@ -173,7 +176,9 @@ mod tests {
             let topic = deaf.topics.get_mut("views").unwrap();
             topic.partitions.get_mut(&1).unwrap().fetch_state = state.into();
             assert!(!Pulse::default().has_progress(&deaf, Membership::None, |_| false), "{state}");
-            assert!(Pulse::default().has_progress(&deaf, Membership::None, |id| id == 1));
+            assert!(
+                Pulse::default().has_progress(&deaf, Membership::None, |id| id == PartitionId(1))
+            );
         }
     }
 

@@ -70,9 +70,9 @@ struct Topics {
 /// The compacted topic of revocations: the last record of each key, by offset.
 #[derive(Default)]
 struct AccessTopic {
-    records: BTreeMap<u64, (Millis, WireRecord)>,
-    offsets: HashMap<String, u64>,
-    end: u64,
+    records: BTreeMap<LogOffset, (Millis, WireRecord)>,
+    offsets: HashMap<String, LogOffset>,
+    end: LogOffset,
 }
 
 impl AccessTopic {
@@ -81,7 +81,7 @@ impl AccessTopic {
             self.records.remove(&before);
         }
         self.records.insert(self.end, (at, record));
-        self.end += 1;
+        self.end = self.end.next();
         if self.records.len() > ACCESS_RECORDS
             && let Some((_, (_, oldest))) = self.records.pop_first()
         {
@@ -90,7 +90,7 @@ impl AccessTopic {
     }
 
     /// The first records from `offset` on, at most `RECORDS`, with their offsets.
-    fn from(&self, offset: u64) -> Vec<(u64, Millis, WireRecord)> {
+    fn from(&self, offset: LogOffset) -> Vec<(LogOffset, Millis, WireRecord)> {
         let after = self.records.range(offset..).take(RECORDS);
         after.map(|(offset, (at, record))| (*offset, *at, record.clone())).collect()
     }
@@ -117,31 +117,32 @@ impl Topics {
 
 /// Records from offset `first` on.
 struct Topic<T> {
-    first: i64,
+    first: LogOffset,
     records: VecDeque<T>,
 }
 
 impl<T> Default for Topic<T> {
     fn default() -> Self {
-        Self { first: 0, records: VecDeque::new() }
+        Self { first: LogOffset::START, records: VecDeque::new() }
     }
 }
 
 impl<T: Clone> Topic<T> {
-    fn end(&self) -> i64 {
-        self.first
-            + i64::try_from(self.records.len()).expect("memory holds fewer records than that")
+    fn end(&self) -> LogOffset {
+        let count =
+            i64::try_from(self.records.len()).expect("memory holds fewer records than that");
+        LogOffset(self.first.0 + count)
     }
 
     /// At most `limit` records from `offset` on; `None` when the first of them was dropped.
-    fn from(&self, offset: i64, limit: usize) -> Option<Vec<T>> {
-        let skip = usize::try_from(offset - self.first).ok()?;
+    fn from(&self, offset: LogOffset, limit: usize) -> Option<Vec<T>> {
+        let skip = usize::try_from(offset.0 - self.first.0).ok()?;
         Some(self.records.iter().skip(skip).take(limit).cloned().collect())
     }
 
     fn drop_first(&mut self) {
         self.records.pop_front();
-        self.first += 1;
+        self.first = self.first.next();
     }
 }
 
@@ -171,14 +172,14 @@ impl MemoryLog {
     pub fn forget_below(&self, offset: LogOffset) {
         let mut kept = lock(&self.broker.kept);
         let records = &mut kept.read(self.reads).records;
-        while records.first < offset.0 && !records.records.is_empty() {
+        while records.first < offset && !records.records.is_empty() {
             records.drop_first();
         }
     }
 
     /// The offset of the next record of the read topic.
     pub fn end(&self) -> LogOffset {
-        LogOffset(lock(&self.broker.kept).read(self.reads).records.end())
+        lock(&self.broker.kept).read(self.reads).records.end()
     }
 
     /// The last records of the audit.
@@ -206,7 +207,7 @@ impl Broker {
                 topic => {
                     let records = &mut kept.read(topic).records;
                     let offset = records.end();
-                    records.records.push_back(LogRecord { offset: LogOffset(offset), at, record });
+                    records.records.push_back(LogRecord { offset, at, record });
                 }
             }
         }
@@ -264,7 +265,7 @@ async fn feed(
             if broker.standing(topic, member).1 != releases {
                 break;
             }
-            let records = lock(&broker.kept).read(topic).records.from(offset.0, RECORDS);
+            let records = lock(&broker.kept).read(topic).records.from(offset, RECORDS);
             let Some(records) = records else {
                 tokio::time::sleep(ASSIGN_AGAIN).await; // the claim is below the first kept record
                 break;
@@ -368,7 +369,7 @@ impl gateway::backends::log::Log for MemoryLog {
 async fn follow_access(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
     let mut changed = broker.views.subscribe();
     let end = lock(&broker.kept).access.end;
-    let (mut next, mut caught_up) = (0, false);
+    let (mut next, mut caught_up) = (LogOffset::START, false);
     loop {
         changed.mark_unchanged();
         let records = lock(&broker.kept).access.from(next);
@@ -385,7 +386,7 @@ async fn follow_access(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
             }
         }
         for (offset, appended_at, record) in records {
-            next = offset + 1;
+            next = offset.next();
             if feed.send(FeedItem::Record { record, appended_at }).await.is_err() {
                 return;
             }
@@ -429,7 +430,7 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
             }
         }
         for (_, appended_at, record) in records {
-            offset += 1;
+            offset = offset.next();
             if feed.send(FeedItem::Record { record, appended_at }).await.is_err() {
                 return;
             }
@@ -438,6 +439,6 @@ async fn follow(broker: Arc<Broker>, feed: mpsc::Sender<FeedItem>) {
 }
 
 /// Records to read before the end at the start of following.
-fn to_end(offset: i64, end: i64) -> usize {
-    usize::try_from(end - offset).unwrap_or(0).min(RECORDS)
+fn to_end(offset: LogOffset, end: LogOffset) -> usize {
+    usize::try_from(end.0 - offset.0).unwrap_or(0).min(RECORDS)
 }

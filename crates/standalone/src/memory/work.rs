@@ -119,7 +119,7 @@ impl Work for MemoryWork {
     ) -> WorkFuture<'a, ()> {
         self.answer(move |state, now| {
             let due = state.unended(job)?;
-            due.attempt += 1;
+            due.attempt = due.attempt.next();
             due.tries -= u32::from(count == TryCounting::NotCounted);
             (due.worker, due.lease_until, due.told) = (None, None, None);
             due.not_before = now + millis(pause);

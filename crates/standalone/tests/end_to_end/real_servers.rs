@@ -12,7 +12,8 @@ use rdkafka::{
 use schemas::{
     command::Command,
     ids::{Aggregate, CommandId, QueueId, TenantId, TicketId},
-    record::{CommandRecord, WireRecord, partition_for_key},
+    log::PartitionId,
+    record::{CommandRecord, WireRecord},
     ticket::Priority,
 };
 use serde_json::json;
@@ -285,7 +286,8 @@ async fn unreadable_records_are_parked_and_others_applied() {
     let site = installation.world.site().await;
     let good = |bits: u128| record_of(&site, bits);
     let partitions: u32 = installation.setting("CLINICWIRE_PARTITIONS").parse().unwrap();
-    let home = |wire: &WireRecord| partition_for_key(&wire.key, partitions);
+    let home = |wire: &WireRecord| PartitionId::for_key(&wire.key, partitions);
+    let after = |home: PartitionId, shift| PartitionId((home.0 + shift) % partitions);
     let with = |name: &str, value: &str| {
         let mut wire = good(1).to_wire();
         wire.headers.retain(|(header, _)| header != name);
@@ -315,7 +317,7 @@ async fn unreadable_records_are_parked_and_others_applied() {
             &producer,
             installation.setting("CLINICWIRE_CARE_TOPIC"),
             wire,
-            (home(wire) + shift.unwrap_or(0)) % partitions,
+            after(home(wire), shift.unwrap_or(0)),
         );
     }
     // One valid record among them, as a bridge would write it.
@@ -366,13 +368,13 @@ fn record_of(site: &Site, bits: u128) -> CommandRecord {
     }
 }
 
-fn append(producer: &BaseProducer, topic: &str, wire: &WireRecord, partition: u32) {
+fn append(producer: &BaseProducer, topic: &str, wire: &WireRecord, partition: PartitionId) {
     let mut headers = OwnedHeaders::new();
     for (name, value) in &wire.headers {
         headers = headers.insert(Header { key: name, value: Some(value) });
     }
     let record = BaseRecord::to(topic)
-        .partition(partition.cast_signed())
+        .partition(partition.to_kafka())
         .key(&wire.key)
         .payload(wire.value.as_ref())
         .headers(headers);

@@ -55,7 +55,7 @@ pub struct Partitions {
     pub memory: Memory,
     pub log: Arc<ManualLog>,
     events: mpsc::Sender<LogEvent>,
-    pub ends: BTreeMap<PartitionId, i64>,
+    pub ends: BTreeMap<PartitionId, LogOffset>,
 }
 
 impl Partitions {
@@ -95,8 +95,9 @@ impl Partitions {
         let partition = PartitionId(id);
         let end = self.ends.entry(partition).or_default();
         let records = records.into_iter().map(|record| {
-            *end += 1;
-            LogRecord { offset: LogOffset(*end - 1), at: START, record }
+            let offset = *end;
+            *end = offset.next();
+            LogRecord { offset, at: START, record }
         });
         let records = records.collect();
         let event = LogEvent::Records { partition, partition_count: COUNT, records };
@@ -106,7 +107,7 @@ impl Partitions {
     pub async fn is_committed(&self, id: u32) -> bool {
         let partition = PartitionId(id);
         let checkpoint = self.memory.ledger.checkpoint(partition).await.unwrap();
-        checkpoint.next_offset.0 == self.ends[&partition]
+        checkpoint.next_offset == self.ends[&partition]
     }
 }
 
@@ -114,7 +115,7 @@ impl Partitions {
 pub fn location(partition: u32) -> SampleLocation {
     let place = |n: u32| SampleLocation::new("demo", &format!("place-{n}"));
     let is_there = |place: &SampleLocation| {
-        schemas::record::partition_for_key(place.aggregate().as_str(), COUNT) == partition
+        PartitionId::for_key(place.aggregate().as_str(), COUNT) == PartitionId(partition)
     };
     (0..).map(place).find(is_there).unwrap()
 }

@@ -32,7 +32,7 @@ async fn whole_file_is_checked_and_reported() {
     let head = office.until_state(&asked, RunState::Completed).await;
     let summary = head.summary.expect("a completed run has one");
     assert_eq!((summary.rows, summary.rows_unreadable, summary.stored), (25_000, 2_500, 2_500));
-    assert_eq!((summary.counts.error, head.attempt), (2_500, 1));
+    assert_eq!((summary.counts.error, head.attempt.0), (2_500, 1));
 
     let found = office.findings(&asked).await;
     assert!(found.iter().map(|(_, finding)| finding.row).eq((1..=2_500).map(|n| n * 10)));
@@ -65,7 +65,7 @@ async fn whole_file_is_checked_and_reported() {
 async fn fails(office: &Office, asked: &RequestedRun, code: Code, param: Option<(&str, Param)>) {
     let head = office.until_state(asked, RunState::Failed).await;
     let failure = head.failure.expect("a failed run says why");
-    assert_eq!((failure.code, failure.retryable, head.attempt), (code, false, 1));
+    assert_eq!((failure.code, failure.retryable, head.attempt.0), (code, false, 1));
     let params = param.map(|(name, param)| (name.to_owned(), param)).into_iter().collect();
     assert_eq!(failure.params, params);
     assert!(office.findings(asked).await.is_empty());
@@ -112,7 +112,7 @@ async fn cancelled_run_stops_its_check() {
     office.say(&asked.run, Command::CancelRun {}).await;
     // The file store stays closed: the check stops without another byte.
     let head = office.until_state(&asked, RunState::Cancelled).await;
-    assert_eq!(head.attempt, 1);
+    assert_eq!(head.attempt.0, 1);
     office.removed(&asked.file).await;
     assert!(office.findings(&asked).await.is_empty() && office.is_idle().await);
     assert_eq!((office.ends(&asked), worker.counters.running.load(SeqCst)), (1, 0));

@@ -24,14 +24,14 @@ use super::{
 
 fn starts(office: &Office, asked: &RequestedRun) -> Vec<u32> {
     let start =
-        |event| if let Event::RunStarted { attempt } = event { Some(attempt) } else { None };
+        |event| if let Event::RunStarted { attempt } = event { Some(attempt.0) } else { None };
     office.events(asked).into_iter().filter_map(start).collect()
 }
 
 /// Asserts that a file of 10,000 rows has a thousand findings, each once.
 async fn completed_whole(office: &Office, asked: &RequestedRun, attempt: u32) {
     let head = office.until_state(asked, RunState::Completed).await;
-    assert_eq!(head.attempt, attempt);
+    assert_eq!(head.attempt.0, attempt);
     let rows: Vec<u64> =
         office.findings(asked).await.iter().map(|(_, finding)| finding.row).collect();
     assert!(rows.into_iter().eq((1..=1_000).map(|n| n * 10)));
@@ -70,7 +70,7 @@ async fn permanent_store_failure_fails_run_and_allows_retry() {
     let head = office.until_state(&asked, RunState::Failed).await;
     let failure = head.failure.expect("a failed run says why");
     assert_eq!(
-        (failure.code, failure.retryable, head.attempt),
+        (failure.code, failure.retryable, head.attempt.0),
         (Code::RunFaulted, true, MAX_ATTEMPTS)
     );
     assert!(office.is_kept(&asked.file).await, "it may be needed again");
@@ -79,7 +79,7 @@ async fn permanent_store_failure_fails_run_and_allows_retry() {
     office.files.refusals.store(1, SeqCst);
     office.say(&asked.run, Command::RetryRun {}).await;
     let head = office.until_state(&asked, RunState::Completed).await;
-    assert_eq!(head.attempt, MAX_ATTEMPTS + 2, "its tries count anew, its attempts go on");
+    assert_eq!(head.attempt.0, MAX_ATTEMPTS + 2, "its tries count anew, its attempts go on");
     office.removed(&asked.file).await;
 }
 
@@ -121,7 +121,7 @@ async fn run_fails_when_all_workers_die() {
 
 async fn completed_again(office: &Office, asked: &RequestedRun) {
     let head = office.until_state(asked, RunState::Completed).await;
-    assert!(head.attempt > MAX_ATTEMPTS);
+    assert!(head.attempt.0 > MAX_ATTEMPTS);
     assert_eq!(office.findings(asked).await.len(), 1_000);
 }
 
@@ -136,7 +136,9 @@ async fn stopping_worker_returns_its_run() {
     first.stop().await;
     assert_eq!(counters.ended(AttemptResult::Released), 1);
     office
-        .until(&asked, "it waits again", |head| head.state == RunState::Queued && head.attempt == 2)
+        .until(&asked, "it waits again", |head| {
+            head.state == RunState::Queued && head.attempt.0 == 2
+        })
         .await;
     // A lease of ten minutes does not delay the next worker, and no try is used up.
     let _second = office.worker(|_, _| ());

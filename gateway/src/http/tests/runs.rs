@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{
+    attempt::AttemptNumber,
     finding::{FindingOutcome as Found, Param},
     ids::RuleId,
     rule::Severity,
@@ -27,7 +28,7 @@ fn head(state: RunState, requested_at: i64) -> RunHead {
         name: "mars.csv".into(),
         bytes: 7,
         requested_at,
-        attempt: 1,
+        attempt: AttemptNumber(1),
         ahead: None,
         cancelling: false,
         started_at: None,

@@ -14,6 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
+use schemas::log::{LogOffset, PartitionId};
 use servers::kafka::{
     ClientStatus, KafkaCluster, KafkaEvents, Membership, Pulse, STATISTICS_INTERVAL_MS, Watchdog,
     WatchdogLimits, dispose, wire_record,
@@ -100,7 +101,7 @@ struct Follower {
     /// The next offset of each partition.
     next: NextOffsets,
     /// The end of each partition at the start, until it is reached.
-    behind: BTreeMap<i32, i64>,
+    behind: BTreeMap<PartitionId, LogOffset>,
     is_continuous: bool,
     caught_up: bool,
 }
@@ -149,7 +150,7 @@ impl Follower {
             self.caught_up = true;
             feed.blocking_send(FeedItem::CaughtUp).map_err(|_| FollowerStop::Closed)?;
         }
-        let reached = match self.consumer.poll(POLL_TIMEOUT) {
+        let (partition, reached) = match self.consumer.poll(POLL_TIMEOUT) {
             None => return Ok(()),
             Some(Ok(message)) => {
                 let record = wire_record(&message);
@@ -158,16 +159,19 @@ impl Follower {
                 let appended_at = message.timestamp().to_millis().unwrap_or_else(clock::now);
                 feed.blocking_send(FeedItem::Record { record, appended_at })
                     .map_err(|_| FollowerStop::Closed)?;
-                let next = message.offset() + 1;
-                self.next.insert(message.partition(), next);
-                (message.partition(), next)
+                let partition = PartitionId::from_kafka(message.partition());
+                let next = LogOffset(message.offset()).next();
+                self.next.insert(partition, next);
+                (partition, next)
             }
             // The end is reached even if its last offsets hold no records.
-            Some(Err(KafkaError::PartitionEOF(partition))) => (partition, i64::MAX),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                (PartitionId::from_kafka(partition), LogOffset(i64::MAX))
+            }
             Some(Err(error)) => return check_error(error),
         };
-        if self.behind.get(&reached.0).is_some_and(|end| reached.1 >= *end) {
-            self.behind.remove(&reached.0);
+        if self.behind.get(&partition).is_some_and(|end| reached >= *end) {
+            self.behind.remove(&partition);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
+use schemas::log::{LogOffset, PartitionId};
 
 /// How far back following starts: a client that lost its connection for a moment can still resume
 /// from the deltas of this time.
@@ -20,7 +21,7 @@ const LOOK_BACK: Duration = Duration::from_secs(60);
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The next offset of every partition.
-pub(super) type NextOffsets = BTreeMap<i32, i64>;
+pub(super) type NextOffsets = BTreeMap<PartitionId, LogOffset>;
 
 /// A topic that is followed.
 pub(super) struct FollowedTopic {
@@ -53,16 +54,18 @@ pub(super) enum StartError {
 /// it will append.
 #[derive(Debug, Clone, Copy)]
 struct Watermarks {
-    low: i64,
-    high: i64,
+    low: LogOffset,
+    high: LogOffset,
 }
+
+type PartitionMarks = BTreeMap<PartitionId, Watermarks>;
 
 /// Where each partition is read from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StartPlan {
     pub(super) next: NextOffsets,
     /// The ends of partitions that must be reached before the follower has caught up.
-    pub(super) behind: BTreeMap<i32, i64>,
+    pub(super) behind: BTreeMap<PartitionId, LogOffset>,
     /// Whether every record since the last one that was read will be read.
     pub(super) is_continuous: bool,
 }
@@ -89,9 +92,9 @@ pub(super) fn plan<C: ConsumerContext>(
         return Err(StartError::PartitionCount { found, known });
     }
     let mut marks = BTreeMap::new();
-    for partition in 0..i32::try_from(found).unwrap_or(i32::MAX) {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, left())?;
-        marks.insert(partition, Watermarks { low, high });
+    for partition in (0..).take(found).map(PartitionId) {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.to_kafka(), left())?;
+        marks.insert(partition, Watermarks { low: LogOffset(low), high: LogOffset(high) });
     }
     if let Some(plan) = read.and_then(|read| continued(read, &marks)) {
         return Ok(plan);
@@ -101,36 +104,37 @@ pub(super) fn plan<C: ConsumerContext>(
     }
     let mut times = TopicPartitionList::new();
     for partition in marks.keys() {
-        times.add_partition_offset(topic, *partition, Offset::Offset(look_back_to()))?;
+        let since = Offset::Offset(look_back_to());
+        times.add_partition_offset(topic, partition.to_kafka(), since)?;
     }
     let mut found = BTreeMap::new();
     for element in consumer.offsets_for_times(times, left())?.elements() {
         element.error()?;
         // Without a younger record, the answer is the end.
         if let Offset::Offset(offset) = element.offset() {
-            found.insert(element.partition(), offset);
+            found.insert(PartitionId::from_kafka(element.partition()), LogOffset(offset));
         }
     }
     Ok(looked_back(&found, &marks))
 }
 
 /// A start at the first record of each partition.
-fn begun(marks: &BTreeMap<i32, Watermarks>) -> StartPlan {
+fn begun(marks: &PartitionMarks) -> StartPlan {
     let next = marks.iter().map(|(partition, marks)| (*partition, marks.low)).collect();
     StartPlan::new(next, marks, false)
 }
 
 /// A start after the records that were read, if the log still holds everything since.
-fn continued(read: &NextOffsets, marks: &BTreeMap<i32, Watermarks>) -> Option<StartPlan> {
-    let holds = |(partition, next): (&i32, &i64)| {
+fn continued(read: &NextOffsets, marks: &PartitionMarks) -> Option<StartPlan> {
+    let holds = |(partition, next): (&PartitionId, &LogOffset)| {
         marks.get(partition).is_some_and(|marks| (marks.low..=marks.high).contains(next))
     };
     read.iter().all(holds).then(|| StartPlan::new(read.clone(), marks, true))
 }
 
 /// A start at the offsets of a minute ago, or at the end where there is none.
-fn looked_back(found: &NextOffsets, marks: &BTreeMap<i32, Watermarks>) -> StartPlan {
-    let start = |(partition, marks): (&i32, &Watermarks)| {
+fn looked_back(found: &NextOffsets, marks: &PartitionMarks) -> StartPlan {
+    let start = |(partition, marks): (&PartitionId, &Watermarks)| {
         let offset = found.get(partition).map_or(marks.high, |offset| (*offset).max(marks.low));
         (*partition, offset)
     };
@@ -138,8 +142,8 @@ fn looked_back(found: &NextOffsets, marks: &BTreeMap<i32, Watermarks>) -> StartP
 }
 
 impl StartPlan {
-    fn new(next: NextOffsets, marks: &BTreeMap<i32, Watermarks>, is_continuous: bool) -> Self {
-        let end = |(partition, next): (&i32, &i64)| {
+    fn new(next: NextOffsets, marks: &PartitionMarks, is_continuous: bool) -> Self {
+        let end = |(partition, next): (&PartitionId, &LogOffset)| {
             let high = marks.get(partition)?.high;
             (*next < high).then_some((*partition, high))
         };
@@ -149,7 +153,8 @@ impl StartPlan {
     pub(super) fn assignment(&self, topic: &str) -> KafkaResult<TopicPartitionList> {
         let mut assignment = TopicPartitionList::new();
         for (partition, next) in &self.next {
-            assignment.add_partition_offset(topic, *partition, Offset::Offset(*next))?;
+            let next = Offset::Offset(next.0);
+            assignment.add_partition_offset(topic, partition.to_kafka(), next)?;
         }
         Ok(assignment)
     }
@@ -165,40 +170,45 @@ fn look_back_to() -> i64 {
 mod tests {
     use super::*;
 
-    fn marks(all: [(i64, i64); 2]) -> BTreeMap<i32, Watermarks> {
-        (0..).zip(all.map(|(low, high)| Watermarks { low, high })).collect()
+    fn marks(all: [(i64, i64); 2]) -> PartitionMarks {
+        let mark = |(low, high)| Watermarks { low: LogOffset(low), high: LogOffset(high) };
+        (0..).map(PartitionId).zip(all.map(mark)).collect()
+    }
+
+    fn offsets<const N: usize>(all: [(u32, i64); N]) -> NextOffsets {
+        all.map(|(partition, offset)| (PartitionId(partition), LogOffset(offset))).into()
     }
 
     #[test]
     fn successor_continues_where_the_log_holds_everything() {
-        let read = NextOffsets::from([(0, 50), (1, 7)]);
+        let read = offsets([(0, 50), (1, 7)]);
         let plan = continued(&read, &marks([(10, 60), (7, 7)])).unwrap();
         assert_eq!(plan.next, read);
-        assert_eq!(plan.behind, BTreeMap::from([(0, 60)]));
+        assert_eq!(plan.behind, offsets([(0, 60)]));
         assert!(plan.is_continuous);
     }
 
     #[test]
     fn deleted_or_truncated_records_break_continuity() {
-        let read = NextOffsets::from([(0, 50), (1, 7)]);
+        let read = offsets([(0, 50), (1, 7)]);
         for (low, high) in [(51, 60), (0, 49)] {
             assert_eq!(continued(&read, &marks([(low, high), (0, 9)])), None, "{low}..{high}");
         }
-        assert_eq!(continued(&NextOffsets::from([(9, 1)]), &marks([(0, 1), (0, 1)])), None);
+        assert_eq!(continued(&offsets([(9, 1)]), &marks([(0, 1), (0, 1)])), None);
     }
 
     #[test]
     fn first_start_looks_back_within_the_log() {
-        let plan = looked_back(&NextOffsets::from([(0, 3)]), &marks([(5, 9), (2, 4)]));
-        assert_eq!(plan.next, NextOffsets::from([(0, 5), (1, 4)]));
-        assert_eq!(plan.behind, BTreeMap::from([(0, 9)]));
+        let plan = looked_back(&offsets([(0, 3)]), &marks([(5, 9), (2, 4)]));
+        assert_eq!(plan.next, offsets([(0, 5), (1, 4)]));
+        assert_eq!(plan.behind, offsets([(0, 9)]));
         assert!(!plan.is_continuous);
     }
 
     #[test]
     fn start_from_the_beginning_reads_all_that_is_left() {
         let plan = begun(&marks([(5, 9), (4, 4)]));
-        assert_eq!(plan.next, NextOffsets::from([(0, 5), (1, 4)]));
-        assert_eq!(plan.behind, BTreeMap::from([(0, 9)]));
+        assert_eq!(plan.next, offsets([(0, 5), (1, 4)]));
+        assert_eq!(plan.behind, offsets([(0, 9)]));
     }
 }

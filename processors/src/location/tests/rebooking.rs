@@ -33,7 +33,7 @@ fn settle(answer: HandoverAnswer) -> Command {
 fn question(revision: u64, attempt: u32) -> MoveQuestion {
     let report = record(report(100, moving(revision)));
     let asked = report.follow_up("receive", report.aggregate.clone(), Command::Tick {});
-    MoveQuestion { first: asked.id, attempt }
+    MoveQuestion { first: asked.id, attempt: AttemptNumber(attempt) }
 }
 
 fn held(clinic: &Clinic) -> &Appointment {

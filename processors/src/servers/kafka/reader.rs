@@ -368,7 +368,7 @@ impl Reader {
         let listed = |partitions: Vec<&PartitionId>| {
             let mut list = TopicPartitionList::new();
             for partition in partitions {
-                list.add_partition(&self.topic, i32::try_from(partition.0).unwrap_or(i32::MAX));
+                list.add_partition(&self.topic, partition.to_kafka());
             }
             list
         };

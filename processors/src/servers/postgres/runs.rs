@@ -40,7 +40,7 @@ pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
         column(rows, |row| row.head.state.as_str()),
         column(rows, |row| row.head.requested_at),
         column(rows, |row| row.head.ended_at),
-        column(rows, |row| super::number(row.head.attempt)),
+        column(rows, |row| super::number(row.head.attempt.0)),
         column(rows, |row| to_json(&row.head)),
         column(rows, |row| row.needed_file().map(schemas::ids::FileId::as_str)),
         column(rows, |row| row.keep_s.map(super::number)),
@@ -58,7 +58,7 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
     let parameters = vec![
         column(&rows, |(row, _)| parts(&row.aggregate).0),
         column(&rows, |(row, _)| parts(&row.aggregate).1),
-        column(&rows, |(_, attempt)| super::number(*attempt)),
+        column(&rows, |(_, attempt)| super::number(attempt.0)),
         column(&rows, |(row, _)| to_json(&row.request)),
     ];
     (rows.len(), parameters)

@@ -8,6 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use schemas::{
+    attempt::AttemptNumber,
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
@@ -109,8 +110,13 @@ impl PostgresWork {
         let connection = self.pool.lease().await?;
         let beat = connection.prepare_cached(BEAT).await?;
         let seconds = lease.as_secs_f64();
-        let parameters: [&(dyn ToSql + Sync); 5] =
-            [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt), &job.worker, &seconds];
+        let parameters: [&(dyn ToSql + Sync); 5] = [
+            &job.tenant.as_str(),
+            &job.run.as_str(),
+            &number(job.attempt.0),
+            &job.worker,
+            &seconds,
+        ];
         let (begun, row, committed) = tokio::join!(
             biased;
             connection.batch_execute(BEGIN_LIGHT),
@@ -178,7 +184,7 @@ impl PostgresWork {
         connection.give_back();
         let place = |row: &Row| {
             let (tenant, run) = run_key(row)?;
-            let (attempt, ahead) = (small(row.get(2)), small(row.get(3)));
+            let (attempt, ahead) = (AttemptNumber(small(row.get(2))), small(row.get(3)));
             Ok(RunPlace { tenant, run, attempt, ahead })
         };
         rows.iter().map(place).collect()
@@ -281,7 +287,7 @@ impl AttemptTransaction {
         let ended = serde_json::to_string(command).expect("a command always has a JSON form");
         let end = connection.prepare_cached(END).await?;
         let parameters: [&(dyn ToSql + Sync); 5] =
-            [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt), &job.worker, &ended];
+            [&job.tenant.as_str(), &job.run.as_str(), &number(job.attempt.0), &job.worker, &ended];
         if connection.execute(&end, &parameters).await? != 1 {
             // Dropping the connection rolls the transaction back.
             return Err(WorkError::Lost);
@@ -323,7 +329,7 @@ fn work_item(row: &Row, worker: &str) -> Result<WorkItem, PostgresError> {
         tenant,
         run,
         worker: worker.to_owned(),
-        attempt: small(row.get(2)),
+        attempt: AttemptNumber(small(row.get(2))),
         tries: small(row.get(3)),
         request: json(row.get(4), "a run's request")?,
     };
@@ -354,7 +360,7 @@ impl Work for PostgresWork {
     ) -> WorkFuture<'a, ()> {
         Box::pin(bounded(async move {
             let spared = i32::from(count == TryCounting::NotCounted);
-            let (attempt, pause) = (number(job.attempt), pause.as_secs_f64());
+            let (attempt, pause) = (number(job.attempt.0), pause.as_secs_f64());
             let parameters: [&(dyn ToSql + Sync); 6] =
                 [&job.tenant.as_str(), &job.run.as_str(), &attempt, &job.worker, &pause, &spared];
             let connection = self.pool.lease().await?;

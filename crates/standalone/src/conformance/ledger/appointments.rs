@@ -8,6 +8,7 @@ use processors::{
 use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    attempt::AttemptNumber,
     handover::AppointmentHandover,
     identity::CommandIdentity,
     ids::{AppointmentId, CommandId, LocationId, SourceId, TenantId},
@@ -88,7 +89,7 @@ fn moving(held: &Appointment) -> AppointmentMove {
         fact: AppointmentFact { moved_to: Some(there), ..held.fact.clone() },
         known: true,
         began: 7,
-        question: Question { since: NOW, attempt: 2 },
+        question: Question { since: NOW, attempt: AttemptNumber(2) },
         deferred: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use processors::{
     work::{AttemptOutput, Job, WorkError, WorkItem},
 };
 use schemas::{
+    attempt::AttemptNumber,
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
@@ -93,7 +94,7 @@ impl<'a> Desk<'a> {
             run,
             request: RunRequest { file, list_passes: true },
         };
-        self.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(1)).await;
+        self.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(AttemptNumber(1))).await;
         asked
     }
 
@@ -204,7 +205,7 @@ fn row(asked: &RequestedRun, state: RunState, attempt: u32, work: WorkChange) ->
         name: asked.request.file.name.clone(),
         bytes: asked.request.file.bytes,
         requested_at: 1_700_000_000_000,
-        attempt,
+        attempt: AttemptNumber(attempt),
         ahead: None,
         cancelling: false,
         started_at: None,
@@ -235,7 +236,7 @@ pub fn completed(attempt: u32) -> Command {
         rules: Default::default(),
         findings: Vec::new(),
     };
-    Command::CompleteRun { attempt, report, summary: RunSummary::default() }
+    Command::CompleteRun { attempt: AttemptNumber(attempt), report, summary: RunSummary::default() }
 }
 
 /// The job of a run under this worker's lease.

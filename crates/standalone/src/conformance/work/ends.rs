@@ -8,6 +8,7 @@ use processors::{
     work::{AttemptOutput, StoredRules, WorkItem},
 };
 use schemas::{
+    attempt::AttemptNumber,
     codes::Code,
     command::Command,
     finding::{Finding, FindingOutcome, Param},
@@ -112,7 +113,11 @@ pub async fn unpublished_end_is_handed_on(desk: &mut Desk<'_>) {
         panic!("the run ended")
     };
     assert!(*command == completed(1));
-    assert_eq!((again.attempt, &again.run), (1, &asked.run), "the attempt that ended, not another");
+    assert_eq!(
+        (again.attempt.0, &again.run),
+        (1, &asked.run),
+        "the attempt that ended, not another"
+    );
     assert!(desk.take(LONG).await.is_none(), "one at a time says it");
     desk.complete(&asked, 1, 600).await;
     assert!(lost(&desk.beat(&again).await), "it was heard");
@@ -123,7 +128,7 @@ pub async fn failure_ends_without_findings(desk: &mut Desk<'_>) {
     let job = desk.take_due(BRIEF).await;
     let params = BTreeMap::from([("column".to_owned(), Param::Word("date".into()))]);
     let failure = RunFailure { code: Code::FileNotAnExport, params, retryable: false };
-    let failed = Command::FailRun { attempt: 1, failure };
+    let failed = Command::FailRun { attempt: AttemptNumber(1), failure };
     desk.end(&job, Vec::new(), failed.clone()).await.expect("it ends");
     let WorkItem::UnreportedEnd(_, command) = desk.take_over().await else {
         panic!("the run ended")

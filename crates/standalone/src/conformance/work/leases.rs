@@ -6,7 +6,7 @@ use processors::{
     run::WorkChange,
     work::{TryCounting, WorkItem},
 };
-use schemas::run::RunState;
+use schemas::{attempt::AttemptNumber, run::RunState};
 
 use super::desk::{BRIEF, Desk, LONG, completed, is_of, lost, tenant};
 
@@ -25,7 +25,7 @@ pub async fn lost_lease_becomes_new_attempt(desk: &mut Desk<'_>) {
     tokio::time::sleep(BRIEF * 10).await;
     let new = due(desk.take_over().await);
     assert!(is_of(&new, &asked));
-    assert_eq!((new.attempt, new.tries, new.worker.as_str()), (2, 2, "worker-2"));
+    assert_eq!((new.attempt.0, new.tries, new.worker.as_str()), (2, 2, "worker-2"));
     assert!(lost(&desk.beat(&old).await));
     assert!(lost(&desk.end(&old, Vec::new(), completed(1)).await));
     assert!(lost(&desk.sides.work.release(&old, Duration::ZERO, TryCounting::Counted).await));
@@ -75,11 +75,11 @@ pub async fn released_run_is_next_attempt_after_pause(desk: &mut Desk<'_>) {
         .expect("it is given back");
     assert!(lost(&desk.beat(&job).await));
     let job = due(desk.take_over().await);
-    assert_eq!((job.attempt, job.tries), (2, 2));
+    assert_eq!((job.attempt.0, job.tries), (2, 2));
     desk.sides.work.release(&job, LONG, TryCounting::Counted).await.expect("it is given back");
     assert!(desk.take(LONG).await.is_none(), "its pause is not over");
     // The runner learns of it later and changes nothing.
-    desk.put(&asked, RunState::Queued, 3, WorkChange::Enqueue(3)).await;
+    desk.put(&asked, RunState::Queued, 3, WorkChange::Enqueue(AttemptNumber(3))).await;
     assert!(desk.take(LONG).await.is_none());
     desk.over(&asked).await;
 }
@@ -94,6 +94,6 @@ pub async fn blameless_release_uses_no_try(desk: &mut Desk<'_>) {
         .expect("it is given back");
     let job = due(desk.take_over().await);
     assert!(is_of(&job, &asked));
-    assert_eq!((job.attempt, job.tries), (2, 1));
+    assert_eq!((job.attempt.0, job.tries), (2, 1));
     desk.over(&asked).await;
 }

@@ -1,7 +1,7 @@
 //! Fair turns between tenants, and the places that waiting runs learn.
 
 use processors::{run::WorkChange, work::RunPlace};
-use schemas::run::RunState;
+use schemas::{attempt::AttemptNumber, run::RunState};
 
 use super::desk::{Desk, LONG, RequestedRun, is_of, tenant};
 
@@ -14,7 +14,7 @@ pub async fn run_is_taken_once_with_its_request(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
     assert!(is_of(&job, &asked));
-    assert_eq!((job.attempt, job.tries, job.worker.as_str()), (1, 1, "worker-1"));
+    assert_eq!((job.attempt.0, job.tries, job.worker.as_str()), (1, 1, "worker-1"));
     assert!(job.request.file == asked.request.file && job.request.list_passes);
     assert!(desk.take(LONG).await.is_none(), "it is under a lease");
     desk.over(&asked).await;
@@ -65,7 +65,7 @@ pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
     let place = |ahead: u32, asked: &RequestedRun| RunPlace {
         tenant: asked.tenant.clone(),
         run: asked.run.clone(),
-        attempt: 1,
+        attempt: AttemptNumber(1),
         ahead,
     };
     let [a, b, c, d, e] = &asked;
@@ -90,12 +90,12 @@ pub async fn each_place_is_reported_once(desk: &mut Desk<'_>) {
 pub async fn known_attempt_stays_with_its_worker(desk: &mut Desk<'_>) {
     let asked = desk.ask(&tenant()).await;
     let job = desk.take_due(LONG).await;
-    desk.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(1)).await;
+    desk.put(&asked, RunState::Queued, 1, WorkChange::Enqueue(AttemptNumber(1))).await;
     desk.put(&asked, RunState::Running, 1, WorkChange::Unchanged).await;
     assert!(!desk.beat(&job).await.expect("the lease holds"));
-    desk.put(&asked, RunState::Queued, 2, WorkChange::Enqueue(2)).await;
+    desk.put(&asked, RunState::Queued, 2, WorkChange::Enqueue(AttemptNumber(2))).await;
     assert!(super::desk::lost(&desk.beat(&job).await), "a later attempt was asked for");
     let job = desk.take_due(LONG).await;
-    assert_eq!((job.attempt, job.tries), (2, 1), "tries count from when it was asked for");
+    assert_eq!((job.attempt.0, job.tries), (2, 1), "tries count from when it was asked for");
     desk.over(&asked).await;
 }

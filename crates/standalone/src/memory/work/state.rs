@@ -10,6 +10,7 @@ use processors::{
 };
 use schemas::{
     Millis,
+    attempt::AttemptNumber,
     command::Command,
     finding::Finding,
     ids::{FileId, RunId, TenantId},
@@ -41,7 +42,7 @@ pub(super) struct State {
 
 /// Due work.
 pub(super) struct Row {
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
     pub tries: u32,
     queued: u64,
     pub not_before: Millis,
@@ -95,7 +96,7 @@ impl State {
         }
     }
 
-    fn queue(&mut self, key: Key, attempt: u32, request: &RunRequest, now: Millis) {
+    fn queue(&mut self, key: Key, attempt: AttemptNumber, request: &RunRequest, now: Millis) {
         if self.work.get(&key).is_some_and(|row| row.attempt >= attempt) {
             return;
         }
@@ -139,7 +140,9 @@ impl State {
         self.count += 1;
         self.served.insert(key.0.clone(), self.count);
         if row.ended.is_none() {
-            row.attempt += u32::from(row.worker.is_some());
+            if row.worker.is_some() {
+                row.attempt = row.attempt.next();
+            }
             row.tries += 1;
         }
         row.worker = Some(worker.to_owned());

@@ -4,6 +4,7 @@
 
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
+    attempt::AttemptNumber,
     command::{MAX_REORDER, MAX_TEXT},
     finding::{Finding, FindingOutcome, Param},
     ids::{AppointmentId, DoctorId, LocationId, MAX_SLUG, MAX_VISITS, QueueId, RuleId, TenantId},
@@ -38,7 +39,7 @@ struct Hospital {
     place: SampleLocation,
     state: BatchState,
     now: Millis,
-    offset: i64,
+    offset: LogOffset,
     /// The largest record since the last reset.
     largest: usize,
     /// Steps of views without their entries.
@@ -56,7 +57,8 @@ impl Hospital {
         let location = AggregateState::new(AggregateKind::Location, u64::MAX >> 1);
         state.aggregates.insert(place.aggregate(), location);
         let now = MIDNIGHT - 60 * MINUTE;
-        let mut hospital = Self { place, state, now, offset: 0, largest: 0, omitted: 0 };
+        let mut hospital =
+            Self { place, state, now, offset: LogOffset::START, largest: 0, omitted: 0 };
         hospital.configure("Europe/Paris", [u32::MAX - 1, u32::MAX]);
         for number in 0..queues {
             hospital.apply(Command::ConfigureQueue {
@@ -97,15 +99,14 @@ impl Hospital {
 
     /// Decides a command, and measures every record that it publishes.
     fn send(&mut self, command: Command) -> BuiltBatch {
-        self.offset += 1;
+        self.offset = self.offset.next();
         let id = format!("{:0>64}", self.offset);
         let mut record = command_record(&self.place.aggregate(), &id, command);
         record.source = "s".repeat(200);
         if let Some(actor) = &mut record.actor {
             actor.subject = "a".repeat(200);
         }
-        let record =
-            LogRecord { offset: LogOffset(self.offset), at: self.now, record: record.to_wire() };
+        let record = LogRecord { offset: self.offset, at: self.now, record: record.to_wire() };
         let claim = PartitionClaim { next_offset: record.offset, ..claim() };
         let built = build_from(claim, &[record], &mut self.state);
         for row in &built.batch.outbox {
@@ -372,8 +373,8 @@ fn largest_report_of_run_fits() {
     let key = runs::aggregate(&tenant, u128::MAX);
     let commands = [
         runs::request(runs::file(1, u64::MAX)),
-        Command::StartRun { attempt: 1 },
-        Command::ReportRun { attempt: 1, report },
+        Command::StartRun { attempt: AttemptNumber(1) },
+        Command::ReportRun { attempt: AttemptNumber(1), report },
     ];
     let records: Vec<LogRecord> = (7..)
         .zip(commands)

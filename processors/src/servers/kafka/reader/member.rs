@@ -137,7 +137,8 @@ impl GroupMember {
         let mut state = self.state();
         state.records += 1;
         state.bytes += record.value.len();
-        let partition = state.pending.entry(partition_id(message.partition())).or_default();
+        let partition =
+            state.pending.entry(PartitionId::from_kafka(message.partition())).or_default();
         partition.push(LogRecord { offset: LogOffset(message.offset()), at, record });
         Ok(state.records >= MAX_RECORDS || state.bytes >= MAX_BYTES)
     }
@@ -253,7 +254,7 @@ impl ClientContext for GroupMember {
 
     fn stats(&self, statistics: Statistics) {
         let state = self.state();
-        let is_paused = |id| state.paused || state.paused_partitions.contains(&partition_id(id));
+        let is_paused = |id| state.paused || state.paused_partitions.contains(&id);
         let mut pulse = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
         if pulse.has_progress(&statistics, Membership::Group, is_paused)
             && !self.is_retired.load(SeqCst)
@@ -272,7 +273,7 @@ impl ConsumerContext for GroupMember {
     ) {
         let elements = list.elements();
         let partitions: Vec<PartitionId> =
-            elements.iter().map(|element| partition_id(element.partition())).collect();
+            elements.iter().map(|element| PartitionId::from_kafka(element.partition())).collect();
         let is_assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let done = if self.is_retired.load(SeqCst) {
             consumer.unassign()
@@ -282,13 +283,15 @@ impl ConsumerContext for GroupMember {
                 elements.first().map(|element| element.topic().to_owned()).unwrap_or_default();
             let mut assignment = TopicPartitionList::new();
             for (partition, offset) in self.claimed(&partitions) {
-                let partition = i32::try_from(partition.0).unwrap_or(i32::MAX);
-                if let Err(error) =
-                    assignment.add_partition_offset(&topic, partition, Offset::Offset(offset.0))
-                {
+                let added = assignment.add_partition_offset(
+                    &topic,
+                    partition.to_kafka(),
+                    Offset::Offset(offset.0),
+                );
+                if let Err(error) = added {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        partition,
+                        %partition,
                         "an offset to read from is invalid"
                     );
                 }
@@ -309,8 +312,4 @@ impl ConsumerContext for GroupMember {
             );
         }
     }
-}
-
-fn partition_id(partition: i32) -> PartitionId {
-    PartitionId(u32::try_from(partition).unwrap_or_default())
 }
