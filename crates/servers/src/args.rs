@@ -18,6 +18,7 @@ use crate::{
     postgres, redis,
 };
 
+/// The flags of a Kafka cluster and its topics.
 #[derive(Debug, Args)]
 pub struct KafkaArgs {
     /// Kafka's brokers as `host:port`, separated by commas
@@ -44,6 +45,7 @@ pub struct KafkaArgs {
 const LONGEST_TOPIC_NAME: usize = 249;
 
 impl KafkaArgs {
+    /// The cluster that a program uses under this name.
     pub fn cluster(&self, client_id: &'static str) -> KafkaCluster {
         let topics = Topics {
             care: self.care_topic.clone(),
@@ -55,6 +57,7 @@ impl KafkaArgs {
         KafkaCluster { brokers: self.kafka.clone(), client_id, topics }
     }
 
+    /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         for broker in self.kafka.split(',') {
             let is_address = broker.trim().rsplit_once(':').is_some_and(|(host, port)| {
@@ -89,6 +92,7 @@ pub fn validate_topic(flag: &str, name: &str, faults: &mut Faults) {
     }
 }
 
+/// The flag of Redis.
 #[derive(Debug, Args)]
 pub struct RedisArgs {
     /// Redis, as `redis://user:password@host:port`
@@ -102,11 +106,13 @@ pub struct RedisArgs {
 }
 
 impl RedisArgs {
+    /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         faults.check("--redis", redis::check_url(&self.redis));
     }
 }
 
+/// The flag of PostgreSQL.
 #[derive(Debug, Args)]
 pub struct PostgresArgs {
     /// PostgreSQL, as `postgres://user:password@host:port/database`
@@ -123,11 +129,13 @@ pub struct PostgresArgs {
 }
 
 impl PostgresArgs {
+    /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         faults.check("--postgres", postgres::parse_url(&self.postgres));
     }
 }
 
+/// The flag of the file store.
 #[derive(Debug, Args)]
 pub struct FileStoreArgs {
     /// Where uploaded claims files are kept until they are checked: `file:///directory`, or
@@ -137,11 +145,13 @@ pub struct FileStoreArgs {
 }
 
 impl FileStoreArgs {
+    /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         faults.check("--files", FileStoreUrl::parse(&self.files));
     }
 }
 
+/// The flags of the tables that rules use.
 #[derive(Debug, Args)]
 pub struct TableArgs {
     /// Table of billing codes that rules use, as CSV. The same for gateways and workers

@@ -24,7 +24,7 @@ pub const CHECK_CONFIG: &str = "check-config";
 pub struct Faults(Vec<(String, String)>);
 
 impl Faults {
-    /// `flag` is the flag's name with its dashes.
+    /// Adds a fault of `flag`, the name of the flag with its dashes.
     pub fn add(&mut self, flag: &str, problem: impl Display) {
         self.0.push((flag.to_owned(), problem.to_string()));
     }
@@ -38,10 +38,13 @@ impl Faults {
         result.map_err(|error| self.add(flag, format!("{:#}", error.into()))).ok()
     }
 
+    /// Whether no fault was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Turns the faults into an error.
+    ///
     /// # Errors
     /// All faults as one error, when there are any.
     pub fn into_result(self) -> anyhow::Result<()> {

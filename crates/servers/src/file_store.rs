@@ -15,12 +15,16 @@ use tokio::runtime::Handle;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why a file store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileStoreError {
+    /// The address has none of the known forms.
     #[error("the address is neither file:///directory nor s3://bucket/prefix")]
     InvalidUrl,
+    /// The directory cannot be created or read.
     #[error("the directory {} cannot be created or read", .0.display())]
     Directory(PathBuf, #[source] std::io::Error),
+    /// The store refuses a request, or does not answer.
     #[error("the store does not answer as expected")]
     Store(#[from] object_store::Error),
 }
@@ -28,11 +32,20 @@ pub enum FileStoreError {
 /// The address of a store, parsed.
 #[derive(Debug)]
 pub enum FileStoreUrl<'a> {
+    /// A directory of this machine.
     Directory(&'a str),
-    S3 { bucket: &'a str, prefix: &'a str },
+    /// A bucket of an object store that speaks S3, and the prefix of our paths in it.
+    S3 {
+        /// The name of the bucket.
+        bucket: &'a str,
+        /// The prefix. May be empty.
+        prefix: &'a str,
+    },
 }
 
 impl<'a> FileStoreUrl<'a> {
+    /// Reads an address.
+    ///
     /// # Errors
     /// [`FileStoreError::InvalidUrl`]
     pub fn parse(url: &'a str) -> Result<Self, FileStoreError> {

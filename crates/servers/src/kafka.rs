@@ -42,10 +42,15 @@ const _: () = assert!(MAX_RECORD_BYTES + 64 * 1024 <= MAX_MESSAGE_BYTES);
 /// on one cluster apart.
 #[derive(Debug, Clone)]
 pub struct Topics {
+    /// Commands to locations.
     pub care: String,
+    /// Commands to runs and rule books.
     pub runs: String,
+    /// Changes of views, and outcomes of commands.
     pub views: String,
+    /// Entries of the audit.
     pub audit: String,
+    /// Revocations.
     pub access: String,
 }
 
@@ -85,6 +90,7 @@ pub struct KafkaCluster {
     pub brokers: String,
     /// The program's name in the brokers' logs and quotas.
     pub client_id: &'static str,
+    /// The names of the topics on this cluster.
     pub topics: Topics,
 }
 

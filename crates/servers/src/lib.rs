@@ -1,6 +1,8 @@
 //! Parts that gateways and processors share to use the real servers: settings as flags, clients,
 //! start-up checks and logging. The crate decides nothing about clinics.
 
+#![warn(missing_docs)]
+
 pub mod args;
 pub mod config_check;
 pub mod file_store;

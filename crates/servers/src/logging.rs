@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config_check::Faults;
 
+/// The flags of the log.
 #[derive(Debug, Args)]
 pub struct LogArgs {
     /// Which events are logged: a level (error, warn, info, debug, trace), or levels by module,
@@ -19,9 +20,12 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum LogFormat {
+    /// Lines for people.
     Text,
+    /// One JSON object a line, for collectors.
     Json,
 }
 
@@ -45,6 +49,7 @@ impl LogArgs {
         Ok(())
     }
 
+    /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         faults.check("--log", self.filter());
     }

@@ -77,11 +77,14 @@ impl From<PoolError> for PostgresError {
 /// owner or a superuser only after `SET ROLE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// Writes the journal, the read models and the outbox.
     Processor,
+    /// Reads the rows of one tenant at a time.
     Gateway,
 }
 
 impl Role {
+    /// The name of the role in the database.
     pub fn name(self) -> &'static str {
         match self {
             Role::Processor => "clinicwire_processor",
@@ -99,6 +102,7 @@ pub struct SessionSettings {
     pub role: Option<Role>,
     /// Server settings as `-c name=value`, separated by blanks.
     pub options: String,
+    /// How long connecting to one address may take.
     pub connect_timeout: Duration,
 }
 

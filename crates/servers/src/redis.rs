@@ -100,6 +100,7 @@ pub fn check_url(url: &str) -> Result<(), InvalidRedisUrl> {
     parse(url).map(drop)
 }
 
+/// A text that is no address of Redis.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is not a redis:// URL of one server or of its sentinels")]
 pub struct InvalidRedisUrl;

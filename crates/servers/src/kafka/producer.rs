@@ -26,6 +26,7 @@ use super::{
     dispose::dispose,
 };
 
+/// The times of a producer.
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerSettings {
     /// How long a record waits for others to share its request.
@@ -106,6 +107,7 @@ impl IdempotentProducer {
         ProducerHandle(self.0.current())
     }
 
+    /// The status that the watchdog of this producer keeps.
     pub fn status(&self) -> &Arc<ClientStatus> {
         &self.0.events.status
     }

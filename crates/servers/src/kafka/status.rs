@@ -70,6 +70,7 @@ impl ClientStatus {
         if progress.is_due { progress.at.elapsed() } else { Duration::ZERO }
     }
 
+    /// Whether the client has owed progress for so long that readiness turns false.
     pub fn is_failing(&self) -> bool {
         self.silence() >= FAILING_AFTER
     }

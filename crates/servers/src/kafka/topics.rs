@@ -19,36 +19,45 @@ const HOUR_MS: u64 = 60 * 60 * 1000;
 /// How long a revocation stays in its topic: a day longer than any token that it refuses.
 const ACCESS_HOURS: u64 = MAX_TOKEN_LIFE_MS as u64 / HOUR_MS + 24;
 
+/// Why the topics cannot be used.
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
+    /// Kafka did not answer.
     #[error("kafka at {brokers} did not answer: check --kafka or CLINICWIRE_KAFKA")]
     Unreachable {
         brokers: String,
         #[source]
         source: KafkaError,
     },
+    /// The topic does not exist.
     #[error("kafka has no topic {0}: run `clinicwire-processors prepare`")]
     Missing(String),
+    /// The records of the topic are not dated by the broker.
     #[error(
         "topic {topic} has message.timestamp.type={found}: set it to LogAppendTime, since \
          the log's clock is the clock of every location"
     )]
     Timestamp { topic: String, found: String },
+    /// The topic refuses records as large as ours can be.
     #[error(
         "topic {topic} has max.message.bytes={found}: set it to {MAX_MESSAGE_BYTES} or more, since \
          a record may be that large"
     )]
     MessageBytes { topic: String, found: String },
+    /// The topic can lose revocations that still count.
     #[error(
         "topic {topic} has cleanup.policy={found}: set it to `compact,delete` with 31 days of \
          retention, or to `compact`, so that no revocation is lost before the tokens that it ends"
     )]
     Cleanup { topic: String, found: String },
+    /// The topic has another partition count than configured.
     #[error(
         "topic {topic} has {found} partitions, not {wanted}: the count is fixed for a \
          topic's life, since keys would change partitions"
     )]
     PartitionCount { topic: String, found: u32, wanted: u32 },
+    /// Kafka refused a request about the topic.
     #[error("kafka refused to create or describe topic {topic}: {code}")]
     Refused { topic: String, code: RDKafkaErrorCode },
 }
@@ -56,8 +65,11 @@ pub enum TopicError {
 /// Settings of topics that do not exist yet.
 #[derive(Debug, Clone)]
 pub struct NewTopics {
+    /// Partitions of each topic but that of revocations. Fixed for the life of a topic.
     pub partition_count: u32,
+    /// Copies of each partition.
     pub replication_factor: u32,
+    /// Copies that must have a record before it is acknowledged.
     pub min_insync_replicas: u32,
     /// A rebuild reads the journal. `care` is kept so that a database restored from a backup can
     /// catch up.

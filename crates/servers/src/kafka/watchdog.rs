@@ -36,6 +36,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
+    /// A watchdog over the client with this status.
     pub fn new(brokers: &str, status: Arc<ClientStatus>, limits: WatchdogLimits) -> Self {
         let timer = Timer::new(Instant::now());
         Self { status, limits, probe: Probe::new(brokers), timer }
