@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    clinic::ClinicInfo,
     codes::Code,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, TicketId},
     ticket::TicketState,
@@ -314,6 +315,9 @@ pub struct AppointmentView {
     /// The appointment that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<AppointmentId>,
+    /// The clinic where the appointment is. An appointment on a later day keeps what its last
+    /// change told of the clinic.
+    pub clinic: ClinicInfo,
 }
 
 /// One visit of an appointment: a check-in with its ticket.

@@ -11,6 +11,7 @@ pub mod appointment_report;
 pub mod attempt;
 pub mod audit;
 pub mod channel;
+pub mod clinic;
 pub mod codes;
 pub mod command;
 pub mod event;

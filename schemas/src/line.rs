@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    clinic::ClinicInfo,
     ids::{LocationId, QueueId, TicketId},
     ticket::{
         CallRef, Estimate, NoEstimate, Priority, QueueState, TicketState, TicketView, TicketViewRef,
@@ -38,6 +39,8 @@ pub struct QueueHead {
     /// When the queue last called somebody. The estimate counts from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_call_at: Option<Millis>,
+    /// The clinic that the queue is of, for the patients in it.
+    pub clinic: ClinicInfo,
 }
 
 /// One live ticket, as staff see it. The key is the id of the ticket.
@@ -304,6 +307,7 @@ impl Line {
             reason: entry.reason.as_deref(),
             moving_to: entry.moving_to.as_ref(),
             successor: None,
+            clinic: &self.head.clinic,
         })
     }
 

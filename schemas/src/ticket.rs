@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    clinic::ClinicInfo,
     ids::{QueueId, TicketId},
 };
 
@@ -211,6 +212,8 @@ pub struct TicketView {
     /// The ticket that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
+    /// The clinic that the ticket is of.
+    pub clinic: ClinicInfo,
 }
 
 /// A borrowed [`TicketView`] with the same JSON. A queue's line derives thousands of them from one
@@ -242,6 +245,7 @@ pub struct TicketViewRef<'a> {
     pub moving_to: Option<&'a QueueId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<&'a TicketId>,
+    pub clinic: &'a ClinicInfo,
 }
 
 /// A borrowed [`Call`] with the same JSON.
@@ -284,6 +288,7 @@ impl TicketViewRef<'_> {
             reason: self.reason.map(str::to_owned),
             moving_to: self.moving_to.cloned(),
             successor: self.successor.cloned(),
+            clinic: self.clinic.clone(),
         }
     }
 }
@@ -312,6 +317,7 @@ impl TicketView {
             reason: self.reason.as_deref(),
             moving_to: self.moving_to.as_ref(),
             successor: self.successor.as_ref(),
+            clinic: &self.clinic,
         }
     }
 }

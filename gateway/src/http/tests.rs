@@ -28,6 +28,7 @@ use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
     access::Revocation,
     audit::{AuditEntry, AuditRecord},
+    clinic::ClinicInfo,
     command::{Command, CommandOutcome, CommandResult, Verdict},
     finding::Finding,
     identity::CommandIdentity,
@@ -278,6 +279,7 @@ fn views() -> HashMap<String, View> {
         service_s: 600,
         servers: 1,
         last_call_at: None,
+        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
     };
     let entry = QueueEntry {
         label: "A-001".into(),

@@ -12,7 +12,7 @@ import {
   textsOfNote,
   TicketParts,
 } from "../shared/ticket.js";
-import { dateText, timeText, zonedTimeText } from "../shared/times.js";
+import { dateText, zonedTimeText } from "../shared/times.js";
 import { ownTexts } from "./texts.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
@@ -38,12 +38,13 @@ const appointmentId = shell.link.get("appointment");
 function render() {
   const { text, language } = shell;
   const { changedAt: changed, asOf } = connectionTexts[language];
+  const zone = appointment?.clinic.time_zone;
   shell.filled = appointment !== undefined;
   document.title = text.title;
   shell.renderFrame(
     shell.lossMs === undefined
-      ? changed(timeText(changedAt, language))
-      : asOf(timeText(shell.shownNow, language)),
+      ? changed(zonedTimeText(changedAt, language, zone))
+      : asOf(zonedTimeText(shell.shownNow, language, zone)),
   );
   const shown = shell.note ? undefined : appointment;
   const place = shown && ticketLeads(shown.status, ticket?.state, movedOn) ? ticket : undefined;
@@ -52,6 +53,7 @@ function render() {
   root.dataset.status = shown?.status ?? "none";
   root.dataset.over = String(Boolean(shown && isOver(shown.status)));
   setText(byId("queue-name"), place?.queue_name ?? text.title);
+  setText(byId("clinic"), (place ?? shown)?.clinic.name ?? "");
   if (shown) renderAppointment(shown);
   parts.render(place, language, shell.shownNow);
   const note = place && noteOfTicket(place);
@@ -66,10 +68,11 @@ function render() {
 function renderAppointment(shown) {
   const { text, language } = shell;
   const { status, start, end, doctor, delay_min: delay = 0, reason, successor } = shown;
-  setText(byId("date"), start === undefined ? "" : dateText(start, language));
+  const zone = shown.clinic.time_zone;
+  setText(byId("date"), start === undefined ? "" : dateText(start, language, zone));
   byId("time").classList.toggle("none", start === undefined);
-  setText(byId("time"), start === undefined ? text.noTime : zonedTimeText(start, language));
-  const until = isOver(status) || end === undefined ? "" : zonedTimeText(end, language);
+  setText(byId("time"), start === undefined ? text.noTime : zonedTimeText(start, language, zone));
+  const until = isOver(status) || end === undefined ? "" : zonedTimeText(end, language, zone);
   setText(byId("until"), until && text.until(until));
   byId("doctor").hidden = !doctor;
   setText(byId("doctor"), doctor ? text.withDoctor(doctor) : "");

@@ -12,7 +12,7 @@ import {
   TicketParts,
 } from "../shared/ticket.js";
 import { ticketTexts } from "../shared/ticket-texts.js";
-import { ageText, timeText } from "../shared/times.js";
+import { ageText, zonedTimeText } from "../shared/times.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/ticket.js").Note} Note */
@@ -69,6 +69,7 @@ function render() {
 
   byId("note").hidden = !note;
   setText(byId("queue-name"), shown?.queue_name ?? text().title);
+  setText(byId("clinic"), shown?.clinic.name ?? "");
   document.title = [shown?.label, note ? text().notes[note][0] : "", text().title]
     .filter(Boolean)
     .join(" · ");
@@ -101,9 +102,10 @@ function renderConnection(shown) {
     ended: finished,
   };
   setText(byId("link"), ticketId && token ? names[state.name] : "");
+  const zone = shown?.clinic.time_zone;
   const age = showBanner
-    ? texts.asOf(timeText(shownNow(), language))
-    : shown && texts.changedAt(timeText(shown.at, language));
+    ? texts.asOf(zonedTimeText(shownNow(), language, zone))
+    : shown && texts.changedAt(zonedTimeText(shown.at, language, zone));
   setText(byId("changed"), age ? `· ${age}` : "");
 }
 

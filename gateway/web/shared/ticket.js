@@ -74,9 +74,8 @@ export class TicketParts {
    * @param {Ticket | undefined} ticket
    * @param {Language} language
    * @param {number} now the moment that the page shows
-   * @param {string} [timeZone] the clinic's
    */
-  render(ticket, language, now, timeZone) {
+  render(ticket, language, now) {
     const text = ticketTexts[language];
     const waiting = ticket?.state === "waiting";
     byId("ticket").hidden = !ticket;
@@ -85,7 +84,7 @@ export class TicketParts {
     setText(byId("ticket-caption"), text.yourTicket);
     setText(byId("label"), ticket?.label ?? "");
     if (ticket && waiting) this.#renderWaiting(ticket, language, now);
-    if (ticket?.state === "called") renderCalled(ticket, language, now, timeZone);
+    if (ticket?.state === "called") renderCalled(ticket, language, now);
     byId("alert").setAttribute("aria-checked", String(this.#alerting));
     setText(byId("alert-text"), text.alert);
     setText(byId("alert-hint"), text.alertHint);
@@ -175,9 +174,8 @@ function noticeOfLine({ queue_state: queueState, no_estimate: noEstimate }, lang
  * @param {Ticket} ticket
  * @param {Language} language
  * @param {number} now
- * @param {string | undefined} timeZone
  */
-function renderCalled({ label, call }, language, now, timeZone) {
+function renderCalled({ label, call, clinic }, language, now) {
   const text = ticketTexts[language];
   const room = call?.station ?? "";
   setText(byId("your-turn"), text.yourTurn);
@@ -186,8 +184,9 @@ function renderCalled({ label, call }, language, now, timeZone) {
   const longest = Math.max(4, ...room.split(/\s+/).map((word) => word.length));
   byId("room").style.setProperty("--longest", String(longest));
   const calledAt = call?.recalls ? text.recalledAt : text.calledAt;
+  const zone = clinic.time_zone;
   const time = call
-    ? datedText(zonedTimeText(call.at, language, timeZone), call.at, now, language, timeZone)
+    ? datedText(zonedTimeText(call.at, language, zone), call.at, now, language, zone)
     : "";
   setText(byId("called-at"), call ? calledAt(time) : "");
   document.title = [room, text.yourTurn, label].filter(Boolean).join(" · ");

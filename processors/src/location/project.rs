@@ -311,13 +311,16 @@ impl Location {
                 self.widen_by_name(scope, fact);
             }
             Event::FactIgnored { .. } => scope.load = true,
-            // Appointments may be on another service day now.
-            Event::LocationConfigured { time_zone, timers, .. } => {
+            Event::LocationConfigured { name, time_zone, timers, .. } => {
                 let header = &self.header;
-                if *time_zone != header.time_zone
-                    || timers.day_start_min != header.timers.day_start_min
-                {
+                let is_renamed = *name != header.name || *time_zone != header.time_zone;
+                // Appointments may be on another service day now.
+                if is_renamed || timers.day_start_min != header.timers.day_start_min {
                     self.widen_by_days(scope, |_| true);
+                }
+                // Each appointment shows the name and the zone of the clinic, without a start too.
+                if is_renamed {
+                    scope.appointments.extend(self.appointments.keys().cloned());
                 }
             }
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),

@@ -8,6 +8,7 @@ use processors::{
     views::{Coverage, StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
+    clinic::ClinicInfo,
     ids::{Aggregate, LocationId, TenantId},
     line::{Line, QUEUE_KEY, QueueEntry, QueueHead},
     record::{CARE_TOPIC, ViewDelta},
@@ -183,6 +184,7 @@ fn head() -> QueueHead {
         service_s: 720,
         servers: 1,
         last_call_at: None,
+        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
     }
 }
 

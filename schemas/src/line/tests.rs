@@ -3,7 +3,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ids::LocationId, view::Fold};
+use crate::{clinic::ClinicInfo, ids::LocationId, view::Fold};
 
 fn ticket(number: u8) -> TicketId {
     TicketId::from_random(&LocationId::new("riverside").unwrap(), number.into())
@@ -17,6 +17,7 @@ fn head() -> QueueHead {
         service_s: 600,
         servers: 2,
         last_call_at: Some(0),
+        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
     }
 }
 

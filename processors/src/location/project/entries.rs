@@ -2,6 +2,7 @@
 
 use schemas::{
     appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
+    clinic::ClinicInfo,
     ids::{QueueId, StationId, TicketId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     settings::{LocationSettings, QueueSettings, StationSettings},
@@ -52,7 +53,12 @@ impl Location {
                 .as_ref()
                 .map(|moving| moving.handover.successor.location()),
             successor: appointment.successor.clone(),
+            clinic: self.clinic(),
         }
+    }
+
+    fn clinic(&self) -> ClinicInfo {
+        ClinicInfo { name: self.header.name.clone(), time_zone: self.header.time_zone.clone() }
     }
 
     fn station_name(&self, id: &StationId) -> String {
@@ -88,6 +94,7 @@ impl Location {
             service_s: queue.service.expected_s(),
             servers: self.indexes.tallies.get(id).map_or(0, |tally| tally.stations),
             last_call_at: queue.last_call_at,
+            clinic: self.clinic(),
         }
     }
 
@@ -177,6 +184,7 @@ impl Location {
             reason: standing.reason.clone(),
             moving_to: None,
             successor: standing.successor.clone(),
+            clinic: self.clinic(),
         }
     }
 }

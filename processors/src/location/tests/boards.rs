@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
-    line::{BoardCall, BoardQueue, QueueHead},
+    appointment::AppointmentView,
+    clinic::ClinicInfo,
+    line::{BoardCall, BoardQueue, Line, QueueHead},
     ticket::{TicketEntry, TicketView},
     view::{Fold, View},
 };
@@ -213,6 +215,7 @@ fn ended_ticket_keeps_last_state_until_reverted() {
         reason: Some("ill".into()),
         moving_to: None,
         successor: None,
+        clinic: naive::clinic(followed.clinic.location.header()),
     };
     assert!(*last == expected);
 
@@ -223,4 +226,31 @@ fn ended_ticket_keeps_last_state_until_reverted() {
         (None, delta.delta.to, delta.delta.to + 1)
     );
     assert_eq!(back.delta.set["ticket"].get(), r#"{"in":"riverside.general"}"#);
+}
+
+/// Pages show every time in the zone of the clinic, wherever the phone is.
+#[test]
+fn patients_see_name_and_zone_of_their_clinic() {
+    let mut followed = FollowedClinic::open();
+    followed.apply(issue("general", 1, 0));
+    followed.apply(report(2, fact(2, 1, AppointmentStatus::Booked)));
+    let undated = fact(3, 1, AppointmentStatus::Proposed);
+    followed.apply(report(3, AppointmentFact { start: None, end: None, ..undated }));
+    for (zone, new_name) in [("America/Toronto", "Riverside"), ("America/Toronto", "By the river")]
+    {
+        let mut command = configure(zone);
+        if let Command::ConfigureLocation { name, .. } = &mut command {
+            *name = new_name.into();
+        }
+        followed.apply(command);
+        let expected = ClinicInfo { name: new_name.into(), time_zone: zone.into() };
+        let line =
+            Line::from_view(queue("general"), &followed.views["queue:riverside.general"]).unwrap();
+        assert_eq!(line.ticket_view(&ticket(1)).unwrap().clinic, expected);
+        for number in [2, 3] {
+            let view = format!("appointment:{}", appointment(number));
+            let shown: AppointmentView = followed.entry(&view, "appointment").unwrap();
+            assert_eq!(shown.clinic, expected);
+        }
+    }
 }

@@ -12,7 +12,10 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-use super::{naive::waits, *};
+use super::{
+    naive::{self, waits},
+    *,
+};
 
 fn median(mut since: Vec<Millis>) -> Option<Millis> {
     since.sort_unstable();
@@ -108,6 +111,7 @@ fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentV
         reason: one.fact.reason.clone(),
         moving_to: one.moving.as_ref().map(|moving| moving.handover.successor.location()),
         successor: one.successor.clone(),
+        clinic: naive::clinic(header),
     }
 }
 

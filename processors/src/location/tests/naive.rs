@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::{
+    clinic::ClinicInfo,
     line::{BoardCall, BoardHead, BoardMove, BoardQueue, QueueEntry, QueueHead},
     ticket::{Call, TicketEntry, TicketView},
 };
@@ -43,6 +44,7 @@ pub(super) fn views(
             service_s: queue.service.expected_s(),
             servers: header.stations.values().filter(serves).count() as u32,
             last_call_at: queue.last_call_at,
+            clinic: clinic(header),
         };
         line.insert("queue".to_owned(), json!(head));
         for ticket in tickets.iter().copied().filter(here) {
@@ -74,6 +76,10 @@ pub(super) fn views(
         views.insert(format!("ticket:{}", ticket.id), json!({ "ticket": place }));
     }
     views
+}
+
+pub(super) fn clinic(header: &LocationHeader) -> ClinicInfo {
+    ClinicInfo { name: header.name.clone(), time_zone: header.time_zone.clone() }
 }
 
 fn settings(header: &LocationHeader) -> Value {
@@ -202,5 +208,6 @@ pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView 
         reason: standing.reason.clone(),
         moving_to: None,
         successor: standing.successor.clone(),
+        clinic: clinic(header),
     }
 }
