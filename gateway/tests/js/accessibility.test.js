@@ -81,6 +81,7 @@ const ticket = {
   queue_state: "open",
   state: "waiting",
   issued_at: 1,
+  clinic: { name: "Harbour Clinic", time_zone: "America/Toronto" },
 };
 const now = Date.now();
 const estimate = { from: now + 20 * MINUTE_MS, to: now + 40 * MINUTE_MS };
@@ -145,6 +146,7 @@ describe("an appointment's page is accessible", () => {
     end: now + 20 * MINUTE_MS,
     doctor: "Dr. Roy",
     delay_min: 0,
+    clinic: ticket.clinic,
   };
   /** @type {Record<string, object>} */
   const states = {

@@ -151,6 +151,7 @@ describe("a patient's appointment", () => {
     end: NINE + 20 * MINUTE_MS,
     doctor: "Dr. Roy",
     delay_min: 0,
+    clinic: { name: "Harbour Clinic", time_zone: "America/Toronto" },
   };
   const place = {
     ticket: ID,
@@ -159,6 +160,7 @@ describe("a patient's appointment", () => {
     queue_name: "General medicine",
     queue_state: "open",
     issued_at: NINE,
+    clinic: booked.clinic,
   };
 
   it("shows time, doctor, next step and delay", async () => {
@@ -183,6 +185,26 @@ describe("a patient's appointment", () => {
     assert.ok(
       Number(await page.page.evaluate("document.documentElement.scrollWidth - innerWidth")) <= 0,
     );
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("shows every time in the zone of the clinic", async () => {
+    const clinic = { name: "Himalaya Clinic", time_zone: "Asia/Kolkata" };
+    stage.show(CHANNEL, { appointment: { ...booked, start: NINE + 4 * 60 * MINUTE_MS, clinic } });
+    const page = await openPage(PATH, SMALL);
+    await page.shows("#clinic", "Himalaya Clinic");
+    await page.shows("#date", "Friday, November 27");
+    await page.shows("#time", /^11:30 p\.m\. (IST|GMT\+5:30)$/);
+    stage.state(TICKET, {
+      ...place,
+      clinic,
+      state: "called",
+      call: { station: "Room 3", at: NINE, recalls: 0 },
+    });
+    stage.show(CHANNEL, {
+      appointment: { ...booked, clinic, status: "checked-in", ticket: ID, ticket_label: "A-042" },
+    });
+    await page.shows("#called-at", /7:30 p\.m\. (IST|GMT\+5:30)/);
     assert.deepEqual(page.complaints, []);
   });
 
@@ -418,6 +440,7 @@ describe("the start page of a demo", () => {
         status: "booked",
         start: NINE + 20 * MINUTE_MS,
         delay_min: 0,
+        clinic: { name: "Harbour Clinic", time_zone: "America/Toronto" },
       },
     });
     return openPage("");

@@ -157,6 +157,7 @@ describe("a move to another location", () => {
     queue_name: "General medicine",
     queue_state: "open",
     issued_at: 1,
+    clinic: { name: "Harbour Clinic", time_zone: "America/Toronto" },
   };
   const away = { ...ticket, state: "transferred", successor: "hill-side.t" };
   const there = { ...ticket, ticket: "hill-side.t", label: "L-007", queue_name: "Laboratory" };
@@ -229,7 +230,8 @@ describe("a move to another location", () => {
 
   it("leads the page of an appointment to the ticket that continues there", async () => {
     const stage = open(await StagedClinic.start());
-    const appointment = { appointment: "harbour.7", status: "fulfilled", ticket: "harbour.t" };
+    const seen = { appointment: "harbour.7", status: "fulfilled", ticket: "harbour.t" };
+    const appointment = { ...seen, clinic: ticket.clinic };
     stage.show("appointment:harbour.7", { appointment });
     stage.state("ticket:hill-side.t", { ...there, state: "waiting", ahead: 3 });
     stage.state("ticket:harbour.t", { ...ticket, state: "in_service" });

@@ -229,8 +229,8 @@ function showSchedule(token, schedule, onView) {
 function showAppointment(token, appointment) {
   const channel = `appointment:${appointment}`;
   showCard("appointment", { token, appointment }, [channel], (_channel, { entries }) => {
-    const { start, status } = entries?.get("appointment") ?? {};
-    if (start) setText(byId("appointment-time"), timeText(start, "en"));
+    const { start, status, clinic } = entries?.get("appointment") ?? {};
+    if (start) setText(byId("appointment-time"), timeText(start, "en", clinic.time_zone));
     if (status) setText(byId("appointment-state"), stateName(status));
   });
 }
