@@ -110,6 +110,7 @@ pub fn private_router(node: Arc<NodeContext>) -> Router {
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready_with_reasons))
         .fallback(|| async { Problem::from(Code::NotFound) })
+        .layer(middleware::map_response(edge::secured))
         .with_state(node)
 }
 

@@ -164,6 +164,12 @@ fn secure(headers: &mut HeaderMap) {
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 }
 
+/// The layer of the private listener, which pages do not call.
+pub(super) async fn secured(mut response: Response<Body>) -> Response<Body> {
+    secure(response.headers_mut());
+    response
+}
+
 /// The layer of the routes.
 pub(super) async fn layer(
     State(node): State<Arc<NodeContext>>,

@@ -4,6 +4,7 @@
 
 mod api;
 mod clerk;
+mod headers;
 mod installation;
 mod metrics;
 mod moving_people;

@@ -119,6 +119,7 @@ async fn private_listener_alone_tells_metrics_and_reasons() {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         let response = private.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(body.contains(text), "{path}: {body}");
