@@ -1,21 +1,16 @@
 //! The contents of a location's views, and the deltas between before and after a record.
-//!
-//! Only entries that the events of the record can change are rendered and compared. So the cost of
-//! a record does not grow with the length of the line.
 
 mod entries;
+mod scope;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemas::{
     Millis,
-    appointment::{
-        APPOINTMENT_KEY, AppointmentFact, AppointmentView, SCHEDULE_KEY, ScheduleEntry,
-        ScheduleHead,
-    },
+    appointment::{APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead},
     channel::Channel,
     event::Event,
-    ids::{AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, StationId, TicketId},
+    ids::{DoctorId, LocationId, ScheduleId},
     line::{
         BOARD_KEY, BoardCall, BoardHead, BoardMove, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead,
         TICKET_KEY,
@@ -29,64 +24,16 @@ use schemas::{
 use serde::Serialize;
 
 use entries::{queue_settings, schedule_entry, station_settings};
+use scope::{SettingsPart, ViewScope};
 
 use super::{
     Location,
-    indexes::quarter_of,
-    moves::{self, BoardPlace, shown},
-    state::Station,
-    ticket::Ticket,
+    moves::{BoardPlace, shown},
 };
 
 /// Seconds for which the last state of an ended ticket can be read: the patient's phone may be
 /// asleep for a day. After that, the channel of the ticket is unknown.
 pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
-
-/// A part of a location that has settings.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum SettingsPart {
-    Location,
-    Queue(QueueId),
-    Station(StationId),
-}
-
-/// The entries that some events may change.
-#[derive(Default)]
-pub(super) struct ViewScope {
-    tickets: BTreeSet<TicketId>,
-    queues: BTreeSet<QueueId>,
-    stations: BTreeSet<StationId>,
-    appointments: BTreeSet<AppointmentId>,
-    /// Doctors whose own entry in their schedule may change.
-    doctors: BTreeSet<DoctorId>,
-    quarters: BTreeSet<Millis>,
-    settings: BTreeSet<SettingsPart>,
-    location: bool,
-    recents: bool,
-    load: bool,
-}
-
-impl ViewScope {
-    /// Adds `more` to the scope and returns the part that is new.
-    fn take_in(&mut self, more: ViewScope) -> ViewScope {
-        fn new<T: Ord + Clone>(held: &mut BTreeSet<T>, more: BTreeSet<T>) -> BTreeSet<T> {
-            more.into_iter().filter(|one| held.insert(one.clone())).collect()
-        }
-        let first = |held: &mut bool, more: bool| more && !std::mem::replace(held, *held || more);
-        ViewScope {
-            tickets: new(&mut self.tickets, more.tickets),
-            queues: new(&mut self.queues, more.queues),
-            stations: new(&mut self.stations, more.stations),
-            appointments: new(&mut self.appointments, more.appointments),
-            doctors: new(&mut self.doctors, more.doctors),
-            quarters: new(&mut self.quarters, more.quarters),
-            settings: new(&mut self.settings, more.settings),
-            location: first(&mut self.location, more.location),
-            recents: first(&mut self.recents, more.recents),
-            load: first(&mut self.load, more.load),
-        }
-    }
-}
 
 /// One entry of a view.
 #[derive(PartialEq, Serialize)]
@@ -172,210 +119,6 @@ impl Location {
         let schedule = |id: &DoctorId| Channel::Schedule(ScheduleId::from_parts(location, id));
         let held = scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)));
         held.map(|(id, doctor)| (id.clone(), schedule(id), doctor.view)).collect()
-    }
-
-    fn scope(&self, event: &Event, now: Millis) -> ViewScope {
-        let mut scope = ViewScope::default();
-        if moves::is_question_of_ticket(event) {
-            return scope;
-        }
-        for id in moves::tickets_of(event) {
-            scope.tickets.insert(id.clone());
-            if let Some(ticket) = self.ticket(id) {
-                scope.queues.insert(ticket.standing.queue.clone());
-                scope.stations.extend(ticket.standing.station.clone());
-                // The appointment changes with its ticket, and may no longer count as booked in its
-                // quarter hour.
-                let appointment = ticket.appointment.as_ref().and_then(|id| self.appointment(id));
-                scope.appointments.extend(appointment.map(|held| held.id.clone()));
-                scope.quarters.extend(appointment.and_then(|held| held.fact.start).map(quarter_of));
-            }
-            scope.recents = true;
-            scope.load = true;
-            scope.quarters.insert(quarter_of(now));
-        }
-        self.widen(&mut scope, event);
-        self.widen_by_appointments(&mut scope, event, now);
-        scope
-    }
-
-    fn widen(&self, scope: &mut ViewScope, event: &Event) {
-        match event {
-            Event::LocationConfigured { .. } => {
-                scope.location = true;
-                scope.settings.insert(SettingsPart::Location);
-                scope.load = true;
-                // The bands, the day and the time zone of the location appear in all of these
-                // entries.
-                scope.queues.extend(self.header.queues.keys().cloned());
-                scope.doctors.extend(self.header.doctors.keys().cloned());
-            }
-            Event::QueueConfigured { queue, .. } | Event::QueueStateChanged { queue, .. } => {
-                scope.queues.insert(queue.clone());
-                scope.settings.insert(SettingsPart::Queue(queue.clone()));
-            }
-            Event::QueueRemoved { queue, move_to, .. } => {
-                scope.queues.insert(queue.clone());
-                scope.queues.extend(move_to.clone());
-                scope.settings.insert(SettingsPart::Queue(queue.clone()));
-                for (id, station) in &self.header.stations {
-                    if station.queues.as_ref().is_some_and(|queues| queues.contains(queue)) {
-                        scope.settings.insert(SettingsPart::Station(id.clone()));
-                    }
-                    if station.served.as_ref() == Some(queue) {
-                        scope.stations.insert(id.clone());
-                    }
-                }
-            }
-            Event::QueueReordered { queue, .. } | Event::TicketMoved { queue, .. } => {
-                scope.queues.insert(queue.clone());
-            }
-            Event::TicketIssued { queue, appointment, .. } => {
-                scope.queues.insert(queue.clone());
-                scope.appointments.extend(appointment.clone());
-            }
-            Event::TicketReverted { ticket, to, .. } | Event::TicketStayed { ticket, to, .. } => {
-                scope.queues.insert(to.queue.clone());
-                scope.stations.extend(to.station.clone());
-                if let Some(ticket) = self.ticket(ticket) {
-                    self.widen_by_undo(scope, ticket);
-                }
-            }
-            // The station leaves the queue that it served before.
-            Event::TicketCalled { station, .. } => {
-                scope.stations.insert(station.clone());
-                let station = self.header.stations.get(station);
-                scope.queues.extend(station.and_then(|station| station.served.clone()));
-            }
-            Event::StationStateChanged { station, .. } => {
-                scope.stations.insert(station.clone());
-                scope.settings.insert(SettingsPart::Station(station.clone()));
-                scope.queues.extend(self.served_queues(station));
-            }
-            // The name of the station appears beside every ticket that it called.
-            Event::StationConfigured { station, queues, .. } => {
-                scope.stations.insert(station.clone());
-                scope.settings.insert(SettingsPart::Station(station.clone()));
-                scope.queues.extend(self.served_queues(station));
-                scope.queues.extend(queues.iter().flatten().cloned());
-                let last = self.header.stations.get(station);
-                scope.queues.extend(last.and_then(|station| station.served.clone()));
-                scope
-                    .tickets
-                    .extend(self.indexes.stations.get(station).into_iter().flatten().cloned());
-                scope.recents = true;
-            }
-            Event::TicketExpired { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
-            _ => {}
-        }
-    }
-
-    /// The queues that the station serves while it is open.
-    fn served_queues(&self, station: &StationId) -> Vec<QueueId> {
-        let station = self.header.stations.get(station);
-        station.into_iter().flat_map(Station::served_queues).cloned().collect()
-    }
-
-    /// Adds what the undo of a ticket's last step may restore.
-    fn widen_by_undo(&self, scope: &mut ViewScope, ticket: &Ticket) {
-        scope.quarters.insert(quarter_of(ticket.moved_at));
-        let Some(undo) = &ticket.undo else { return };
-        if let (Some(calls), Some(station)) = (&undo.trace.calls, &ticket.standing.station) {
-            scope.queues.extend(calls.served().cloned());
-            scope.queues.extend(self.served_queues(station));
-        }
-        if let Some(delay) = &undo.trace.delay {
-            self.widen_by_doctor(scope, delay.doctor());
-        }
-    }
-
-    /// Adds a doctor and all their appointments of the day, which show the doctor's delay.
-    fn widen_by_doctor(&self, scope: &mut ViewScope, doctor: &DoctorId) {
-        scope.doctors.insert(doctor.clone());
-        scope.appointments.extend(self.indexes.days.get(doctor).into_iter().flatten().cloned());
-    }
-
-    fn widen_by_appointments(&self, scope: &mut ViewScope, event: &Event, now: Millis) {
-        if let Some(id) = moves::appointment_of(event) {
-            scope.appointments.insert(id.clone());
-            let start = self.appointment(id).and_then(|held| held.fact.start);
-            scope.quarters.extend(start.map(quarter_of));
-            scope.load = true;
-        }
-        match event {
-            Event::AppointmentReported { fact, .. }
-            | Event::AppointmentMoved { fact, .. }
-            | Event::AppointmentLeaving { fact, .. } => {
-                scope.quarters.extend(fact.start.map(quarter_of));
-                scope.doctors.extend(self.replaced_doctor(fact).cloned());
-                self.widen_by_name(scope, fact);
-            }
-            Event::FactIgnored { .. } => scope.load = true,
-            Event::LocationConfigured { name, time_zone, timers, .. } => {
-                let header = &self.header;
-                let is_renamed = *name != header.name || *time_zone != header.time_zone;
-                // Appointments may be on another service day now.
-                if is_renamed || timers.day_start_min != header.timers.day_start_min {
-                    self.widen_by_days(scope, |_| true);
-                }
-                // Each appointment shows the name and the zone of the clinic, without a start too.
-                if is_renamed {
-                    scope.appointments.extend(self.appointments.keys().cloned());
-                }
-            }
-            Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
-            Event::ServiceStarted { ticket } => self.widen_by_delay(scope, ticket, now),
-            Event::DayEnded { next, .. } => self.widen_by_day_end(scope, next),
-            _ => {}
-        }
-    }
-
-    /// Adds all appointments of the doctor of a fact, if it gives the doctor another name.
-    fn widen_by_name(&self, scope: &mut ViewScope, fact: &AppointmentFact) {
-        let Some(doctor) = &fact.doctor else { return };
-        let known = self.header.doctors.get(&doctor.id);
-        if known.is_none_or(|known| known.name != doctor.name) {
-            let days = self.indexes.days.get(&doctor.id);
-            scope.doctors.insert(doctor.id.clone());
-            scope.appointments.extend(days.into_iter().flatten().cloned());
-        }
-    }
-
-    /// Adds all appointments of the doctor who starts to serve the ticket, if the delay changes.
-    fn widen_by_delay(&self, scope: &mut ViewScope, ticket: &TicketId, now: Millis) {
-        let ticket = self.ticket(ticket);
-        let held = ticket.and_then(|ticket| self.appointment(ticket.appointment.as_ref()?));
-        let Some((doctor, delay_min)) = held.and_then(|held| held.delay_at(now)) else { return };
-        let known = self.header.doctors.get(doctor);
-        if known.is_some_and(|known| known.delay_min != delay_min) {
-            self.widen_by_doctor(scope, doctor);
-        }
-    }
-
-    /// Adds the views of the day that ends and of the day `next`.
-    fn widen_by_day_end(&self, scope: &mut ViewScope, next: &str) {
-        scope.load = true;
-        scope.recents = true;
-        scope.queues.extend(self.header.queues.keys().cloned());
-        scope.stations.extend(self.header.stations.keys().cloned());
-        scope.doctors.extend(self.header.doctors.keys().cloned());
-        let quarters = self.header.quarters.keys().chain(self.indexes.day_counts.booked.keys());
-        scope.quarters.extend(quarters);
-        scope.appointments.extend(self.indexes.days.values().flatten().cloned());
-        let coming = self.bounds_of_day(next);
-        self.widen_by_days(scope, |start| coming.contains(&start));
-    }
-
-    /// Adds all appointments with such a start, and their doctors.
-    fn widen_by_days(&self, scope: &mut ViewScope, wanted: impl Fn(Millis) -> bool) {
-        for appointment in self.appointments.values() {
-            let Some(start) = appointment.fact.start.filter(|start| wanted(*start)) else {
-                continue;
-            };
-            scope.appointments.insert(appointment.id.clone());
-            scope.quarters.insert(quarter_of(start));
-            scope.doctors.extend(appointment.fact.doctor.as_ref().map(|doctor| doctor.id.clone()));
-        }
     }
 
     /// Renders the entries in scope as they are now.
