@@ -11,8 +11,10 @@ pub mod batch;
 mod breaker;
 mod cache;
 mod counters;
+mod decided_batch;
 mod deciding;
 mod delivery;
+mod dirty;
 mod flow;
 mod outcome_age;
 mod outcomes;
@@ -24,6 +26,7 @@ mod repair;
 mod restore;
 mod shared;
 mod status;
+mod ticking;
 mod timers;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
@@ -43,7 +46,8 @@ use crate::{
     log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
     views::ViewStore,
 };
-use owned::{OwnedPartition, TaskEnd};
+use owned::OwnedPartition;
+use partition_task::TaskEnd;
 use shared::Shared;
 
 /// The backends of a runner.

@@ -1,17 +1,19 @@
 //! Commands: requests to one aggregate and facts about it, as the topics `clinicwire.care.v1` and
 //! `clinicwire.runs.v1` carry them. Each is one record with an id of its own.
 
+mod content;
+mod outcome;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact},
+    appointment::AppointmentFact,
     attempt::AttemptNumber,
-    codes::Code,
     handover::{HandoverAnswer, MoveQuestion},
-    ids::{AggregateKind, AppointmentId, CommandId, QueueId, RuleId, StationId, TicketId},
+    ids::{AggregateKind, AppointmentId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
@@ -19,6 +21,8 @@ use crate::{
     ticket::Priority,
     timers::Timers,
 };
+
+pub use outcome::{CommandOutcome, CommandResult, Verdict};
 
 macro_rules! commands {
     ($($aggregate:ident: $(
@@ -484,83 +488,5 @@ impl Command {
             | Command::UndoCheckIn { appointment } => Some(appointment),
             _ => None,
         }
-    }
-}
-
-/// The outcome of a command. A repeat of the command, with the same content, gets the same outcome.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct CommandOutcome {
-    /// The id of the command.
-    pub command: CommandId,
-    /// Time of the command's record.
-    pub at: Millis,
-    /// Whether the command was applied.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-}
-
-/// Whether a command was applied, under which version, or refused, with which code.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Verdict {
-    /// The command was applied here and waits for another location. Replaced by another verdict
-    /// when that location has answered.
-    Moving {
-        /// The epoch. A decimal string in JSON, because it can pass 2^53.
-        #[serde(with = "crate::view::decimal")]
-        #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
-        epoch: u64,
-        /// The version that the command has.
-        version: u64,
-        /// The result for the caller.
-        #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
-        result: CommandResult,
-    },
-    /// The command was applied.
-    Applied {
-        /// The epoch. A decimal string in JSON, because it can pass 2^53.
-        #[serde(with = "crate::view::decimal")]
-        #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "String"))]
-        epoch: u64,
-        /// The version that the command has.
-        version: u64,
-        /// The result for the caller.
-        #[serde(default, skip_serializing_if = "CommandResult::is_empty")]
-        result: CommandResult,
-    },
-    /// The command was refused.
-    Refused {
-        /// Why.
-        code: Code,
-    },
-}
-
-/// The result of an applied command for its caller.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-pub struct CommandResult {
-    /// The ticket that was issued or called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<TicketId>,
-    /// The label of that ticket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// The station that the ticket was called to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub station: Option<StationId>,
-    /// The appointment that was reported or checked in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub appointment: Option<AppointmentId>,
-    /// The change that the fact about an appointment made, or why it changed nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<AppointmentChange>,
-}
-
-impl CommandResult {
-    /// Whether the command returns nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }

@@ -1,15 +1,12 @@
 //! The identity of a command, and the fingerprint of its content. A repeat of both gets the first
 //! outcome. A repeat of the identity with another content is refused.
 
-use std::{fmt, io, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    command::Command,
-    ids::{Aggregate, AppointmentId, CommandId, InvalidId, TenantId, TicketId},
-};
+use crate::ids::{CommandId, InvalidId, TenantId};
 
 /// The identity of a command. Two callers that choose the same key have two commands.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,24 +49,6 @@ impl Fingerprint {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self::from_digest(hash)
-    }
-
-    /// The fingerprint of a command without the random ids that its sender drew as candidates: a
-    /// repeat draws others.
-    ///
-    /// # Panics
-    /// Never: every command has a JSON form.
-    pub fn of_content(aggregate: &Aggregate, command: &Command) -> Self {
-        let mut hash = HashWriter(Sha256::new_with_prefix(aggregate.as_str()));
-        hash.0.update("\n");
-        let stripped = without_candidates(command);
-        serde_json::to_writer(&mut hash, stripped.as_ref().unwrap_or(command))
-            .expect("a command always has a JSON form");
-        Self::from_digest(hash.0)
-    }
-
-    fn from_digest(hash: Sha256) -> Self {
         let digest = hash.finalize();
         Self(u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes")))
     }
@@ -77,36 +56,6 @@ impl Fingerprint {
     /// The 128 bits.
     pub fn bits(self) -> u128 {
         self.0
-    }
-}
-
-/// The command with a fixed id in place of a candidate id. `None` when the command has none.
-fn without_candidates(command: &Command) -> Option<Command> {
-    use Command as C;
-    match command {
-        C::IssueTicket { queue, priority, .. } => Some(C::IssueTicket {
-            queue: queue.clone(),
-            ticket: TicketId::from_random(&queue.location(), 0),
-            priority: *priority,
-        }),
-        C::ReportAppointment { appointment, fact } => Some(C::ReportAppointment {
-            appointment: AppointmentId::from_random(&appointment.location(), 0),
-            fact: fact.clone(),
-        }),
-        _ => None,
-    }
-}
-
-struct HashWriter(Sha256);
-
-impl io::Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -146,30 +95,6 @@ impl From<Fingerprint> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ids::{LocationId, QueueId},
-        ticket::Priority,
-    };
-
-    fn aggregate(location: &str) -> Aggregate {
-        let tenant = TenantId::new("demo").unwrap();
-        Aggregate::location(&tenant, &LocationId::new(location).unwrap())
-    }
-
-    fn issue(ticket: u128, priority: u8) -> Command {
-        let queue = QueueId::new("riverside.general").unwrap();
-        let ticket = TicketId::from_random(&queue.location(), ticket);
-        Command::IssueTicket { queue, ticket, priority: Priority::new(priority).unwrap() }
-    }
-
-    #[test]
-    fn candidate_ids_do_not_change_the_fingerprint() {
-        let riverside = aggregate("riverside");
-        let first = Fingerprint::of_content(&riverside, &issue(1, 0));
-        assert_eq!(first, Fingerprint::of_content(&riverside, &issue(2, 0)));
-        assert_ne!(first, Fingerprint::of_content(&riverside, &issue(1, 3)));
-        assert_ne!(first, Fingerprint::of_content(&aggregate("north"), &issue(1, 0)));
-    }
 
     #[test]
     fn parts_are_hashed_with_their_bounds() {

@@ -3,23 +3,14 @@
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
-use schemas::{Millis, codes::Code, ids::Aggregate};
+use schemas::codes::Code;
 
 use super::{
-    batch::{self, BatchTally, BuiltBatch},
+    batch,
+    decided_batch::DecidedBatch,
     partition_task::{PartitionError, PartitionTask},
 };
-use crate::{aggregate::AggregateState, ledger::Batch, log::LogRecord};
-
-/// A batch that is decided and not committed.
-pub(super) struct DecidedBatch {
-    pub(super) batch: Batch,
-    pub(super) tally: BatchTally,
-    /// The aggregates as they are after the commit.
-    pub(super) aggregates: HashMap<Aggregate, AggregateState>,
-    /// The latest append time of its records.
-    pub(super) latest: Millis,
-}
+use crate::log::LogRecord;
 
 impl PartitionTask {
     /// Decides the next records. `None` when no record waits. A panic is a fault of one record: it
@@ -62,18 +53,5 @@ impl PartitionTask {
         let mut state = self.restore(records, &read).await?;
         let built = batch::build(claim, records, read, &mut state);
         Ok(DecidedBatch::new(built, records, state.aggregates))
-    }
-}
-
-impl DecidedBatch {
-    fn new(
-        built: BuiltBatch,
-        records: &[&LogRecord],
-        aggregates: HashMap<Aggregate, AggregateState>,
-    ) -> Self {
-        let BuiltBatch { batch, records: count, tally } = built;
-        let latest = records[..count].iter().map(|record| record.at).max();
-        let latest = latest.expect("a batch holds at least one record");
-        Self { batch, tally, aggregates, latest }
     }
 }

@@ -8,21 +8,15 @@ use tokio::{
     time::timeout,
 };
 
-use super::{flow::Flow, partition_task::PartitionTask, shared::Shared};
+use super::{
+    flow::Flow,
+    partition_task::{PartitionTask, TaskEnd},
+    shared::Shared,
+};
 use crate::{
     ledger::{OwnerEpoch, PartitionClaim},
     log::{Log, LogRecord, PartitionId},
 };
-
-/// Why the task of a partition ended.
-pub(super) enum TaskEnd {
-    /// The runner stopped it.
-    Stopped,
-    /// The partition has another owner.
-    Lost,
-    /// A fault of the program.
-    Panicked,
-}
 
 /// A partition that this process owns, and its task. Dropping it cuts the task off.
 pub(super) struct OwnedPartition {

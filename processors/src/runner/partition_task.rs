@@ -12,9 +12,8 @@ use tokio::{
 use super::{
     answered,
     batch::BatchTally,
-    deciding::DecidedBatch,
+    decided_batch::DecidedBatch,
     flow::Flow,
-    owned::TaskEnd,
     partition::{Partition, PartitionStage},
     shared::Shared,
     status::{Failure, FailureKind, PartitionStatus},
@@ -31,6 +30,16 @@ pub(super) struct PartitionTask {
     pub(super) shared: Arc<Shared>,
     pub(super) partition: Partition,
     flow: Arc<Flow>,
+}
+
+/// Why the task of a partition ended.
+pub(super) enum TaskEnd {
+    /// The runner stopped it.
+    Stopped,
+    /// The partition has another owner.
+    Lost,
+    /// A fault of the program.
+    Panicked,
 }
 
 /// Why a partition could not advance.

@@ -6,14 +6,11 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     error::Error,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{answered, shared::Shared};
 use crate::{
@@ -33,63 +30,6 @@ const PASS_PAUSE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a failure of either store.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// The owned partitions, and which of them may have dirty views.
-#[derive(Default)]
-pub(super) struct DirtyPartitions {
-    owned: Mutex<BTreeMap<PartitionId, Dirt>>,
-    marked: Notify,
-}
-
-struct Dirt {
-    partition_count: u32,
-    dirty: bool,
-}
-
-impl DirtyPartitions {
-    fn owned(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Dirt>> {
-        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a partition that is owned from now on. An earlier owner may have left dirty views.
-    pub(super) fn own(&self, partition: PartitionId, partition_count: u32) {
-        self.owned().insert(partition, Dirt { partition_count, dirty: true });
-        self.marked.notify_one();
-    }
-
-    /// Notes that views of a partition may be dirty, while it is owned, and has them repaired at
-    /// once.
-    pub(super) fn mark(&self, partition: PartitionId) {
-        self.left(partition);
-        self.marked.notify_one();
-    }
-
-    pub(super) fn forget(&self, partition: PartitionId) {
-        self.owned().remove(&partition);
-    }
-
-    /// Every owned partition, and the partition count of its topic.
-    fn all(&self) -> BTreeMap<PartitionId, u32> {
-        let owned = self.owned();
-        owned.iter().map(|(partition, dirt)| (*partition, dirt.partition_count)).collect()
-    }
-
-    /// The partitions that may have dirty views. They count as clean until they are marked again.
-    fn take(&self) -> Vec<(PartitionId, u32)> {
-        let mut owned = self.owned();
-        let take = |(partition, dirt): (&PartitionId, &mut Dirt)| {
-            std::mem::take(&mut dirt.dirty).then_some((*partition, dirt.partition_count))
-        };
-        owned.iter_mut().filter_map(take).collect()
-    }
-
-    /// Notes that a pass left dirty views of a partition, while it is owned.
-    fn left(&self, partition: PartitionId) {
-        if let Some(dirt) = self.owned().get_mut(&partition) {
-            dirt.dirty = true;
-        }
-    }
-}
 
 /// Repairs for ever.
 pub(super) async fn run(shared: Arc<Shared>) -> Infallible {

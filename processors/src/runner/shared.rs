@@ -9,7 +9,7 @@ use schemas::ids::Aggregate;
 use tokio::sync::Semaphore;
 
 use super::{
-    RunnerBackends, RunnerSettings, breaker::Breaker, cache::Cache, repair::DirtyPartitions,
+    RunnerBackends, RunnerSettings, breaker::Breaker, cache::Cache, dirty::DirtyPartitions,
 };
 use crate::{aggregate::AggregateState, log::PartitionId};
 

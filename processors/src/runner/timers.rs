@@ -1,40 +1,23 @@
-//! Ticks tell locations the time. A location knows no time except that of its records, so the owner
-//! of a partition appends a tick when a timer is due by the owner's clock and no record has moved
-//! the location past that time.
-//!
-//! A tick that comes too early, too late or twice changes nothing, so nobody waits for one. A tick
-//! without a commit after it is written again.
+//! When the timers of a partition's aggregates are due, and which of them need a tick.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    error::Error,
-    sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
 
-use schemas::{
-    Millis,
-    command::Command,
-    ids::{Aggregate, CommandId},
-    record::{CommandRecord, WireRecord, topic_for},
-};
-use tokio::time::{Instant, timeout};
+use schemas::{Millis, ids::Aggregate};
+use tokio::time::Instant;
 
-use super::{FailureKind, PATIENCE, partition::PartitionStage, partition_task::PartitionTask};
-use crate::{ledger::AggregateRow, log::AppendError};
+use crate::ledger::AggregateRow;
 
 /// How long a location waits between two ticks. The first one may be lost, or may come too early by
 /// the clock of the log, and timers that follow each other closely are served together. Timers take
 /// minutes, so nobody notices these seconds.
 const TICK_AGAIN: Duration = Duration::from_secs(3);
-/// Most ticks written at once: about one transaction. Further ticks wait for the next pass.
-const TICKS: usize = 500;
 /// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How the id of a tick begins.
 pub(super) const TICK_ID: &str = "tick.";
-/// The source of ticks.
-const SOURCE: &str = "clinicwire-processors";
 
 /// When the timers of one partition's aggregates are due, as of the last commit.
 #[derive(Default)]
@@ -80,7 +63,7 @@ impl PartitionTimers {
     }
 
     /// When the next tick must be written, if the owner's clock shows `wall` now.
-    fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
+    pub(super) fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
         let mut first: Option<Instant> = None;
         for (at, aggregate) in &self.by_time {
             let wait = u64::try_from(at.saturating_sub(wall))
@@ -98,7 +81,7 @@ impl PartitionTimers {
 
     /// Takes aggregates whose timers are still due after their last record, at most `limit`, which
     /// then count as ticked. Their next tick does not wait, so that a line soon ends its day.
-    fn take_unfinished(&mut self, now: Instant, limit: usize) -> Vec<Aggregate> {
+    pub(super) fn take_unfinished(&mut self, now: Instant, limit: usize) -> Vec<Aggregate> {
         let taken: Vec<Aggregate> = self.unfinished.iter().take(limit).cloned().collect();
         for aggregate in &taken {
             self.unfinished.remove(aggregate);
@@ -108,7 +91,7 @@ impl PartitionTimers {
     }
 
     /// The aggregates that need a tick now, at most `limit`. They count as ticked.
-    fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
+    pub(super) fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
         self.ticked.retain(|_, at| now < *at + TICK_AGAIN);
         let overdue =
             self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
@@ -117,73 +100,11 @@ impl PartitionTimers {
         self.ticked.extend(taken.iter().map(|aggregate| (aggregate.clone(), now)));
         taken
     }
-}
 
-impl PartitionTask {
-    /// When a tick must be written. Waiting records carry the time themselves, so that no tick is
-    /// needed before them.
-    pub(super) fn timers_due(&self) -> Option<Instant> {
-        let (wall, now) = ((self.shared.settings.clock)(), Instant::now());
-        self.partition.is_idle().then(|| self.partition.timers.next(wall, now)).flatten()
-    }
-
-    /// Writes the ticks that are due. Ticks that are lost or not acknowledged are written again
-    /// later.
-    pub(super) async fn tick(&mut self) {
-        let ticks = self.take_ticks();
-        if ticks.is_empty() {
-            return;
-        }
-        let appended = timeout(PATIENCE, self.shared.backends.log.append(&ticks)).await;
-        match appended.unwrap_or_else(|elapsed| Err(AppendError::unknown(elapsed))) {
-            Ok(()) => {
-                self.shared.settings.counters.ticks.fetch_add(ticks.len() as u64, Relaxed);
-                if self.partition.is_idle() {
-                    self.works();
-                }
-            }
-            Err(error) => {
-                tracing::warn!(
-                    partition = self.partition.claim.partition.0,
-                    ticks = ticks.len(),
-                    error = &error as &dyn Error,
-                    "the log did not acknowledge ticks; they are written again"
-                );
-                self.fails(FailureKind::Publish);
-            }
-        }
-    }
-
-    fn take_ticks(&mut self) -> Vec<(&'static str, WireRecord)> {
-        if self.partition.stage != PartitionStage::Ready {
-            return Vec::new();
-        }
-        let (wall, now) = ((self.shared.settings.clock)(), Instant::now());
-        let timers = &mut self.partition.timers;
-        let mut aggregates = timers.take_unfinished(now, TICKS);
-        if self.partition.pending.is_empty() {
-            aggregates.extend(timers.take_due(wall, now, TICKS - aggregates.len()));
-        }
-        let claim = self.partition.claim;
-        let ticks = aggregates.into_iter().map(|aggregate| {
-            timers.written += 1;
-            let id =
-                format!("{TICK_ID}{}.{}.{}", claim.partition, claim.owner_epoch, timers.written);
-            (topic_for(aggregate.kind()), tick(aggregate, &id).to_wire())
-        });
-        ticks.collect()
-    }
-}
-
-fn tick(aggregate: Aggregate, id: &str) -> CommandRecord {
-    CommandRecord {
-        aggregate,
-        id: CommandId::new(id).expect("two numbers of 20 digits and one of 10 are short enough"),
-        source: SOURCE.to_owned(),
-        fingerprint: None,
-        valid_until: None,
-        actor: None,
-        command: Command::Tick {},
+    /// Counts a tick that is written, and returns its number.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.written += 1;
+        self.written
     }
 }
 
@@ -241,11 +162,5 @@ mod tests {
         let (far, now) = self::timers(&[("a", Millis::MAX)]);
         assert_eq!(far.next(0, now), Some(now + LOOK_EVERY));
         assert_eq!(PartitionTimers::default().next(0, now), None);
-    }
-
-    #[test]
-    fn tick_id_is_a_command_id() {
-        let id = format!("tick.{}.{}.{}", u32::MAX, i64::MAX, u64::MAX);
-        assert!(tick(aggregate("a"), &id).id.as_str().starts_with("tick."));
     }
 }

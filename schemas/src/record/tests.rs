@@ -1,8 +1,11 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::{
-    command::{CommandResult, Verdict},
+    command::{CommandOutcome, CommandResult, Verdict},
     ids::{LocationId, TenantId, TicketId},
     ticket::Priority,
+    view::{Delta, Position},
 };
 
 fn aggregate() -> Aggregate {

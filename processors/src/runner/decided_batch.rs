@@ -1,0 +1,32 @@
+//! A batch between its decision and its commit.
+
+use std::collections::HashMap;
+
+use schemas::{Millis, ids::Aggregate};
+
+use super::batch::{BatchTally, BuiltBatch};
+use crate::{aggregate::AggregateState, ledger::Batch, log::LogRecord};
+
+/// A batch that is decided and not committed.
+pub(super) struct DecidedBatch {
+    pub(super) batch: Batch,
+    pub(super) tally: BatchTally,
+    /// The aggregates as they are after the commit.
+    pub(super) aggregates: HashMap<Aggregate, AggregateState>,
+    /// The latest append time of its records.
+    pub(super) latest: Millis,
+}
+
+impl DecidedBatch {
+    /// The batch of the first of `records`, as many as it holds.
+    pub(super) fn new(
+        built: BuiltBatch,
+        records: &[&LogRecord],
+        aggregates: HashMap<Aggregate, AggregateState>,
+    ) -> Self {
+        let BuiltBatch { batch, records: count, tally } = built;
+        let latest = records[..count].iter().map(|record| record.at).max();
+        let latest = latest.expect("a batch holds at least one record");
+        Self { batch, tally, aggregates, latest }
+    }
+}
