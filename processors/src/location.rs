@@ -36,6 +36,7 @@ mod issue;
 mod load;
 mod moves;
 mod project;
+mod question;
 mod questions;
 mod queues;
 mod rebooking;
@@ -55,7 +56,7 @@ use step::Step;
 pub use decide::decide;
 pub use decision::Decision;
 pub use project::KEEP_ENDED_S;
-pub use questions::Question;
+pub use question::Question;
 pub use settings::{MAX_DOCTORS, MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, MAX_TICKETS, SERVICE_S};
 pub use state::{
     Appointment, AppointmentMove, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime,
@@ -106,7 +107,7 @@ impl Location {
             zone: settings::zone_or_utc(&header.time_zone),
             complete_until: header.day_ends,
             slice: timers::SLICE,
-            most_moves: questions::MAX_MOVES,
+            most_moves: question::MAX_MOVES,
             header,
             tickets: HashMap::new(),
             appointments: HashMap::new(),

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+mod aggregate;
 mod form;
+
+pub use aggregate::{Aggregate, AggregateKind};
 
 use self::form::{
     is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source, is_ticket,
@@ -312,105 +315,6 @@ impl CommandId {
     /// A command id made of 128 random bits.
     pub fn from_random(random: u128) -> Self {
         Self(format!("{random:032x}").into())
-    }
-}
-
-/// An aggregate, which owns one order of versions: a location, a run, or the rules of a tenant. Its
-/// text `<tenant>/<id>` is the key of a record in every topic.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Aggregate(Arc<str>);
-
-/// The kind of an aggregate, which its key tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AggregateKind {
-    /// A location.
-    Location,
-    /// A run.
-    Run,
-    /// The rules of a tenant.
-    Rules,
-}
-
-/// The id of the rules aggregate of every tenant. It is no slug, so no location can have it.
-const RULES: &str = "_rules";
-
-impl Aggregate {
-    /// The aggregate of a location.
-    pub fn location(tenant: &TenantId, location: &LocationId) -> Self {
-        Self(format!("{tenant}/{location}").into())
-    }
-
-    /// The aggregate of a run.
-    pub fn run(tenant: &TenantId, run: &RunId) -> Self {
-        Self(format!("{tenant}/{run}").into())
-    }
-
-    /// The aggregate of the tenant's rules.
-    pub fn rules(tenant: &TenantId) -> Self {
-        Self(format!("{tenant}/{RULES}").into())
-    }
-
-    /// Reads a record's key.
-    ///
-    /// # Errors
-    /// [`InvalidId`] when the key is not `<tenant>/<id>` of a known kind.
-    pub fn parse(key: &str) -> Result<Self, InvalidId> {
-        match key.split_once('/') {
-            Some((tenant, id)) if is_slug(tenant) && (is_slug(id) || is_run(id) || id == RULES) => {
-                Ok(Self(key.into()))
-            }
-            _ => Err(InvalidId("aggregate")),
-        }
-    }
-
-    /// The key of the aggregate's records.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn split(&self) -> (&str, &str) {
-        self.0.split_once('/').expect("an aggregate is built with its slash")
-    }
-
-    /// The kind of the aggregate.
-    pub fn kind(&self) -> AggregateKind {
-        match self.id() {
-            RULES => AggregateKind::Rules,
-            id if id.starts_with("r_") => AggregateKind::Run,
-            _ => AggregateKind::Location,
-        }
-    }
-
-    /// The tenant that owns the aggregate.
-    pub fn tenant(&self) -> TenantId {
-        TenantId(self.split().0.into())
-    }
-
-    /// The part of the key after the tenant.
-    pub fn id(&self) -> &str {
-        self.split().1
-    }
-
-    /// The location, when the aggregate is one.
-    pub fn location_id(&self) -> Option<LocationId> {
-        (self.kind() == AggregateKind::Location).then(|| LocationId(self.id().into()))
-    }
-
-    /// The run, when the aggregate is one.
-    pub fn run_id(&self) -> Option<RunId> {
-        (self.kind() == AggregateKind::Run).then(|| RunId(self.id().into()))
-    }
-}
-
-impl fmt::Display for Aggregate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Aggregate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Aggregate({})", self.0)
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     decision::Decision,
     issue::issue,
     moves,
-    questions::Question,
+    question::Question,
     ticket::{Ticket, TicketMove},
 };
 use crate::effect::Settlement;

@@ -18,7 +18,7 @@ use schemas::{
 use super::{
     Location,
     decision::{Decision, result_of},
-    questions::Question,
+    question::Question,
     state::{Appointment, AppointmentMove, DeferredFact, Visit},
 };
 use crate::effect::Settlement;

@@ -18,7 +18,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::questions::Question;
+use super::question::Question;
 
 /// Everything that a location stores, except its tickets and appointments. The header grows with
 /// queues and stations, never with people.

@@ -11,7 +11,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    questions::Question,
+    question::Question,
     state::{RecentCall, ServiceTime},
 };
 

@@ -1,6 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 use schemas::{
-    command::Verdict,
+    codes::Code,
+    command::{Command, MAX_TEXT, Verdict},
     finding::{Finding, FindingOutcome},
     rule::Severity,
     run::{RunFailure, RunPhase, RunSummary},

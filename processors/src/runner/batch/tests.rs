@@ -1,8 +1,17 @@
-use schemas::{command::Command, ids::AggregateKind, record::CARE_TOPIC};
+use std::collections::BTreeSet;
+
+use schemas::{
+    command::{Command, CommandOutcome, Verdict},
+    ids::AggregateKind,
+    record::{CARE_TOPIC, VIEWS_TOPIC, ViewsRecord},
+};
 use testing::records::{command_record, riverside};
 
 use super::*;
-use crate::ledger::OwnerEpoch;
+use crate::{
+    ledger::{JournalEntry, OwnerEpoch},
+    log::LogOffset,
+};
 
 mod sizes;
 

@@ -7,7 +7,10 @@ use schemas::{
     attempt::AttemptNumber,
     command::{MAX_REORDER, MAX_TEXT},
     finding::{Finding, FindingOutcome, Param},
-    ids::{AppointmentId, DoctorId, LocationId, MAX_SLUG, MAX_VISITS, QueueId, RuleId, TenantId},
+    ids::{
+        AppointmentId, DoctorId, LocationId, MAX_SLUG, MAX_VISITS, QueueId, RuleId, TenantId,
+        TicketId,
+    },
     load::LoadBands,
     record::{MAX_RECORD_BYTES, RUNS_TOPIC},
     rule::{MAX_RULES, Severity},
