@@ -72,6 +72,17 @@ pub(super) fn report(
         return Err(Code::InvalidId);
     }
     check(state, fact)?;
+    accept(state, record, held, &id, fact)
+}
+
+/// Decides a fact that is news about the appointment `id`, and can be applied.
+fn accept(
+    state: &Location,
+    record: &CommandRecord,
+    held: Option<&Appointment>,
+    id: &AppointmentId,
+    fact: &AppointmentFact,
+) -> Result<Decision, Code> {
     let visit = held.and_then(Appointment::visit);
     // A patient who is in service, or who was served, cannot be called off.
     let removable = visit.is_none_or(|visit| !visit.is_served());
@@ -85,13 +96,13 @@ pub(super) fn report(
         return Err(Code::StatusCannotFollow);
     }
     if let Some(there) = leads_to {
-        return rebooking::leave(state, record, &id, fact, there);
+        return rebooking::leave(state, record, id, fact, there);
     }
-    let after = accepted(held, &id, fact, None, state.header().now);
+    let after = accepted(held, id, fact, None, state.header().now);
     let change = change_of(held, &after, taken_back && removable);
     let (appointment, accepted) = (id.clone(), fact.clone());
     let event = Event::AppointmentReported { appointment, fact: accepted, change };
-    let mut decision = Decision { result: result_of(&id, change), ..event.into() };
+    let mut decision = Decision { result: result_of(id, change), ..event.into() };
     if let Some(visit) = visit.filter(|visit| visit.is_live() && removable && taken_back) {
         let (ticket, reason) = (visit.ticket.clone(), fact.reason.clone());
         decision.events.push(Event::TicketCancelled { ticket, reason });
