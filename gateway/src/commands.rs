@@ -41,7 +41,7 @@ const MAX_WAITERS: usize = 10_000;
 const MAX_LOOKUPS: usize = 2_000;
 
 /// The result of submitting a command.
-pub enum Submitted {
+pub enum Submission {
     Decided(CommandOutcome),
     /// The command is appended and not decided yet.
     Pending,
@@ -125,7 +125,7 @@ impl Commands {
     /// # Errors
     /// The code under which the record would be parked, or `try_again` when it is unknown whether
     /// the record was appended: the caller may send it again under the same id.
-    pub async fn submit(&self, record: CommandRecord) -> Result<Submitted, Code> {
+    pub async fn submit(&self, record: CommandRecord) -> Result<Submission, Code> {
         let wire = record.to_wire();
         // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
@@ -146,7 +146,7 @@ impl Commands {
                 return Err(Code::TryAgain);
             }
         }
-        Ok(waiter.outcome().await.map_or(Submitted::Pending, Submitted::Decided))
+        Ok(waiter.outcome().await.map_or(Submission::Pending, Submission::Decided))
     }
 
     /// Returns the outcome of an earlier command. Waits for it when the command is not decided yet.

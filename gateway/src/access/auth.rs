@@ -257,12 +257,13 @@ fn check_header(header: &Header) -> Result<(), Code> {
 /// The issuer that a token names, before its signature is verified.
 fn named_issuer(token: &str) -> Result<String, Code> {
     #[derive(Deserialize)]
-    struct Named {
+    struct UnverifiedClaims {
         iss: String,
     }
     let payload = token.split('.').nth(1).ok_or(Code::TokenInvalid)?;
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Code::TokenInvalid)?;
-    let named: Named = serde_json::from_slice(&payload).map_err(|_| Code::TokenInvalid)?;
+    let named: UnverifiedClaims =
+        serde_json::from_slice(&payload).map_err(|_| Code::TokenInvalid)?;
     Ok(named.iss)
 }
 

@@ -33,21 +33,21 @@ const PRUNE_INTERVAL_MS: Millis = 60_000;
 /// The revocations of all tenants.
 #[derive(Default)]
 pub struct Revocations {
-    held: RwLock<Held>,
+    held: RwLock<RevocationTable>,
     /// Changes with each revocation, so that shards notice new ones without the lock.
     generation: AtomicU64,
     is_read: AtomicBool,
 }
 
 #[derive(Default)]
-struct Held {
-    tenants: HashMap<TenantId, OfTenant>,
+struct RevocationTable {
+    tenants: HashMap<TenantId, TenantRevocations>,
     count: usize,
     pruned_at: Millis,
 }
 
 #[derive(Default)]
-struct OfTenant {
+struct TenantRevocations {
     by_tag: HashMap<RevocationTag, Entry>,
     /// Tokens that were issued up to this moment are outdated, because the revocations until then
     /// are no longer known one by one.
@@ -130,7 +130,7 @@ impl Revocations {
 }
 
 /// The revocations, locked for reading.
-pub struct RevocationsReader<'a>(RwLockReadGuard<'a, Held>);
+pub struct RevocationsReader<'a>(RwLockReadGuard<'a, RevocationTable>);
 
 impl RevocationsReader<'_> {
     /// Checks that a token still counts.
@@ -145,7 +145,7 @@ impl RevocationsReader<'_> {
     }
 }
 
-impl OfTenant {
+impl TenantRevocations {
     fn check(&self, claims: &Claims) -> Result<(), Code> {
         let origin = &claims.origin;
         let ends = |tag: &RevocationTag| {
@@ -167,7 +167,7 @@ impl OfTenant {
     }
 }
 
-impl Held {
+impl RevocationTable {
     /// Removes what outlived every token that it could refuse, by the time of the log.
     fn prune(&mut self, now: Millis) {
         if now - self.pruned_at < PRUNE_INTERVAL_MS {

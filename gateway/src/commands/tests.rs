@@ -160,9 +160,9 @@ fn commands_with(log: Arc<OneLog>, authority: Authority, limits: LimitSettings) 
     Arc::new(Commands::new(log, Arc::new(authority), Arc::new(limits)))
 }
 
-fn version(submitted: Result<Submitted, Code>) -> Option<u64> {
+fn version(submitted: Result<Submission, Code>) -> Option<u64> {
     match submitted {
-        Ok(Submitted::Decided(CommandOutcome {
+        Ok(Submission::Decided(CommandOutcome {
             verdict: Verdict::Applied { version, .. },
             ..
         })) => Some(version),
@@ -230,7 +230,7 @@ async fn caller_gets_outcome_of_its_own_content() {
     commands.answer(&reused, &refusal);
     assert!(matches!(
         second.await.unwrap(),
-        Ok(Submitted::Decided(CommandOutcome { verdict: Verdict::Refused { .. }, .. }))
+        Ok(Submission::Decided(CommandOutcome { verdict: Verdict::Refused { .. }, .. }))
     ));
     commands.answer(&named("a"), &outcome("a", 3));
     assert_eq!(version(first.await.unwrap()), Some(3));
@@ -258,7 +258,7 @@ async fn callers_of_one_command_share_its_outcome() {
 async fn slow_decision_is_pending_then_found() {
     let log = OneLog::new(AppendOutcome::Acknowledged);
     let pending = commands(log.clone(), Authority::Knows(None));
-    assert!(matches!(pending.submit(record("a")).await, Ok(Submitted::Pending)));
+    assert!(matches!(pending.submit(record("a")).await, Ok(Submission::Pending)));
     assert!(pending.is_empty());
 
     let commands = commands(log, Authority::Knows(Some(outcome("a", 3))));

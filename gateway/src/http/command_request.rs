@@ -27,7 +27,7 @@ use super::{
     caller::{Caller, JsonText},
     now,
 };
-use crate::{commands::Submitted, context::NodeContext, random};
+use crate::{commands::Submission, context::NodeContext, random};
 
 /// The CloudEvents source of the records that gateways append. With the id of a command it names
 /// the record.
@@ -177,11 +177,11 @@ impl CommandRequest {
         };
         let (sent, audited) = tokio::join!(node.commands.submit(record), audited);
         let sent = match audited.and(sent) {
-            Ok(Submitted::Decided(CommandOutcome {
+            Ok(Submission::Decided(CommandOutcome {
                 verdict: Verdict::Refused { code }, ..
             })) => Err(code),
-            Ok(Submitted::Decided(outcome)) => Ok(Some(outcome)),
-            Ok(Submitted::Pending) => Ok(None),
+            Ok(Submission::Decided(outcome)) => Ok(Some(outcome)),
+            Ok(Submission::Pending) => Ok(None),
             Err(code) => Err(code),
         };
         let result = match &sent {

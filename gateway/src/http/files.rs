@@ -240,9 +240,9 @@ impl Form {
 /// The body of a form. It is passed to the parser in pieces, counted and digested, because the
 /// parser keeps each piece until it knows what the piece is.
 #[derive(Clone)]
-struct BodyFrames(Arc<Mutex<Inner>>);
+struct BodyFrames(Arc<Mutex<BodyState>>);
 
-struct Inner {
+struct BodyState {
     body: Body,
     digest: Sha256,
     /// Bytes passed on that do not belong to the file, as far as is known.
@@ -256,7 +256,7 @@ struct Inner {
 
 impl BodyFrames {
     fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(BodyState {
             body,
             digest: Sha256::new(),
             around: 0,
@@ -265,7 +265,7 @@ impl BodyFrames {
         })))
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BodyState) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

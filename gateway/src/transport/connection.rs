@@ -92,10 +92,10 @@ pub async fn run_ws(
     loop {
         match registration.ready().await {
             Ready::Read => match read_frames(&registration, &mut frames, &mut meter) {
-                Turn::Idle => {}
-                Turn::Spent => tokio::task::yield_now().await,
-                Turn::Closed => return say_farewell(&registration, None).await,
-                Turn::Gone => return,
+                ReadTurn::Idle => {}
+                ReadTurn::Spent => tokio::task::yield_now().await,
+                ReadTurn::Closed => return say_farewell(&registration, None).await,
+                ReadTurn::Gone => return,
             },
             Ready::Write => registration.shard.borrow_mut().flush(registration.id),
             Ready::Close(close) => {
@@ -107,7 +107,7 @@ pub async fn run_ws(
 }
 
 /// The end of a turn of reading.
-enum Turn {
+enum ReadTurn {
     /// The socket holds nothing more, or the connection is about to be closed.
     Idle,
     /// The budget is spent: everybody else has a turn first.
@@ -123,7 +123,7 @@ fn read_frames(
     registration: &Registration,
     frames: &mut WebSocketContext,
     meter: &mut FrameMeter,
-) -> Turn {
+) -> ReadTurn {
     let Registration { shard, id, socket, .. } = registration;
     let now = shard.borrow().rate_clock();
     let mut stream = SocketStream { socket, meter, now, budget: TURN_BYTES, answers: Vec::new() };
@@ -142,40 +142,42 @@ fn read_frames(
             Ok(Message::Text(text)) => shard.borrow_mut().receive_text(*id, &text),
             Ok(Message::Binary(bytes)) => shard.borrow_mut().receive_binary(*id, &bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-            Ok(Message::Close(_)) => return Turn::Closed,
+            Ok(Message::Close(_)) => return ReadTurn::Closed,
             Err(Error::Io(error)) => return end_turn(registration, &stream, &error),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                 registration.close(Close::TooLarge);
-                return Turn::Idle;
+                return ReadTurn::Idle;
             }
-            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return Turn::Gone,
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                return ReadTurn::Gone;
+            }
             Err(Error::Protocol(_) | Error::Utf8(_)) => {
                 registration.close(Close::BadRequest);
-                return Turn::Idle;
+                return ReadTurn::Idle;
             }
-            Err(_) => return Turn::Gone,
+            Err(_) => return ReadTurn::Gone,
         }
         if shard.borrow_mut().connections().is_closing(*id) {
-            return Turn::Idle;
+            return ReadTurn::Idle;
         }
     }
 }
 
 /// The end of a turn in which the stream gave no more bytes.
-fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::Error) -> Turn {
+fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::Error) -> ReadTurn {
     let excess = error.get_ref().and_then(|source| source.downcast_ref());
     match (error.kind(), excess) {
-        (ErrorKind::WouldBlock, _) if stream.budget == 0 => Turn::Spent,
-        (ErrorKind::WouldBlock, _) => Turn::Idle,
+        (ErrorKind::WouldBlock, _) if stream.budget == 0 => ReadTurn::Spent,
+        (ErrorKind::WouldBlock, _) => ReadTurn::Idle,
         (_, Some(FrameLimit(excess))) => {
             let limit = match excess {
                 FrameExcess::Control => Limit::ControlFrames,
                 FrameExcess::Fragments => Limit::Fragments,
             };
             registration.shard.borrow_mut().close_limited(registration.id, limit);
-            Turn::Idle
+            ReadTurn::Idle
         }
-        (_, None) => Turn::Gone,
+        (_, None) => ReadTurn::Gone,
     }
 }
 

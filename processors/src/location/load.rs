@@ -13,7 +13,7 @@ use super::{
     Location,
     indexes::{Update, quarter_of},
     state::{Queue, Station},
-    ticket::Counted,
+    ticket::LoadCount,
 };
 
 impl Location {
@@ -31,8 +31,8 @@ impl Location {
     }
 
     /// Counts a step of a ticket that happened `at`, or takes it out of the counts.
-    pub(super) fn count(&mut self, counted: Counted, update: Update, at: Millis) {
-        if matches!(counted, Counted::Called | Counted::Served) {
+    pub(super) fn count(&mut self, counted: LoadCount, update: Update, at: Millis) {
+        if matches!(counted, LoadCount::Called | LoadCount::Served) {
             match update {
                 Update::Add => self.count_minute(at, counted),
                 Update::Remove => self.uncount_minute(at, counted),
@@ -43,9 +43,9 @@ impl Location {
         }
         self.count_quarter(at, |quarter| {
             let count = match counted {
-                Counted::Called => &mut quarter.called,
-                Counted::Served => &mut quarter.served,
-                Counted::NoShow => &mut quarter.no_show,
+                LoadCount::Called => &mut quarter.called,
+                LoadCount::Served => &mut quarter.served,
+                LoadCount::NoShow => &mut quarter.no_show,
             };
             // A step outside the day as it was before a change of the time zone was not counted.
             *count = match update {
@@ -57,7 +57,7 @@ impl Location {
     }
 
     /// Counts a call or a service in the last hour, and removes minutes older than an hour.
-    fn count_minute(&mut self, at: Millis, counted: Counted) {
+    fn count_minute(&mut self, at: Millis, counted: LoadCount) {
         let minute = minute_of(at);
         let hour = &mut self.header.hour;
         hour.retain(|past| past.at > at - HOUR_MS);
@@ -70,7 +70,7 @@ impl Location {
     }
 
     /// Takes a call or a service out of its minute, if that is still kept.
-    fn uncount_minute(&mut self, at: Millis, counted: Counted) {
+    fn uncount_minute(&mut self, at: Millis, counted: LoadCount) {
         let minute = minute_of(at);
         let hour = &mut self.header.hour;
         if let Some(kept) = hour.iter_mut().find(|kept| kept.at == minute) {
@@ -142,10 +142,10 @@ fn minute_of(at: Millis) -> Millis {
     at.div_euclid(MINUTE_MS) * MINUTE_MS
 }
 
-fn minute_count(minute: &mut LoadMinute, counted: Counted) -> &mut u32 {
+fn minute_count(minute: &mut LoadMinute, counted: LoadCount) -> &mut u32 {
     match counted {
-        Counted::Served => &mut minute.served,
-        Counted::Called | Counted::NoShow => &mut minute.called,
+        LoadCount::Served => &mut minute.served,
+        LoadCount::Called | LoadCount::NoShow => &mut minute.called,
     }
 }
 

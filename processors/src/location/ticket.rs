@@ -108,7 +108,7 @@ pub struct Undo {
 pub struct StepTrace {
     /// The count that rose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<Counted>,
+    pub counted: Option<LoadCount>,
     /// The last calls before the step, which was a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<LastCalls>,
@@ -132,7 +132,7 @@ impl StepTrace {
 /// A count of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Counted {
+pub enum LoadCount {
     /// Calls.
     Called,
     /// Services that ended.

@@ -15,7 +15,7 @@ use super::{
     indexes::Update,
     moves::{BoardPlace, shown},
     state::{RecentCall, ServiceTime},
-    ticket::{Counted, LastCalls, LastDelay, RecentChange, StepTrace, Ticket, Undo},
+    ticket::{LastCalls, LastDelay, LoadCount, RecentChange, StepTrace, Ticket, Undo},
 };
 
 impl Location {
@@ -31,17 +31,17 @@ impl Location {
         let mut trace = StepTrace::default();
         match event {
             Event::TicketCalled { station, .. } => {
-                trace.counted = Some(Counted::Called);
+                trace.counted = Some(LoadCount::Called);
                 trace.calls = Some(self.note_call(station, &before.queue, version, at));
             }
             Event::ServiceStarted { .. } => trace.delay = self.note_delay(ticket, version, at),
             Event::TicketCompleted { .. } => {
-                trace.counted = Some(Counted::Served);
+                trace.counted = Some(LoadCount::Served);
                 trace.service = self.measure(before, version, at);
             }
-            Event::TicketNoShow { .. } => trace.counted = Some(Counted::NoShow),
+            Event::TicketNoShow { .. } => trace.counted = Some(LoadCount::NoShow),
             Event::TicketExpired { state: TicketState::NoShow, at, .. } => {
-                trace.counted = self.counts_for_today(*at).then_some(Counted::NoShow);
+                trace.counted = self.counts_for_today(*at).then_some(LoadCount::NoShow);
             }
             _ => {}
         }

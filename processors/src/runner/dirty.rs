@@ -12,23 +12,23 @@ use crate::log::PartitionId;
 /// The owned partitions, and which of them may have dirty views.
 #[derive(Default)]
 pub(super) struct DirtyPartitions {
-    owned: Mutex<BTreeMap<PartitionId, Dirt>>,
+    owned: Mutex<BTreeMap<PartitionId, DirtyState>>,
     pub(super) marked: Notify,
 }
 
-struct Dirt {
+struct DirtyState {
     partition_count: u32,
     dirty: bool,
 }
 
 impl DirtyPartitions {
-    fn owned(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Dirt>> {
+    fn owned(&self) -> MutexGuard<'_, BTreeMap<PartitionId, DirtyState>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a partition that is owned from now on. An earlier owner may have left dirty views.
     pub(super) fn own(&self, partition: PartitionId, partition_count: u32) {
-        self.owned().insert(partition, Dirt { partition_count, dirty: true });
+        self.owned().insert(partition, DirtyState { partition_count, dirty: true });
         self.marked.notify_one();
     }
 
@@ -52,7 +52,7 @@ impl DirtyPartitions {
     /// The partitions that may have dirty views. They count as clean until they are marked again.
     pub(super) fn take(&self) -> Vec<(PartitionId, u32)> {
         let mut owned = self.owned();
-        let take = |(partition, dirt): (&PartitionId, &mut Dirt)| {
+        let take = |(partition, dirt): (&PartitionId, &mut DirtyState)| {
             std::mem::take(&mut dirt.dirty).then_some((*partition, dirt.partition_count))
         };
         owned.iter_mut().filter_map(take).collect()

@@ -19,17 +19,17 @@ const LOW_DIVISOR: usize = 5;
 pub(super) struct Flow {
     partition: PartitionId,
     high_records: usize,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingRecords>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingRecords {
     records: usize,
     bytes: usize,
     paused: bool,
 }
 
-impl Waiting {
+impl WaitingRecords {
     fn count<'a>(records: impl IntoIterator<Item = &'a LogRecord>) -> (usize, usize) {
         let count =
             |(records, bytes), record: &LogRecord| (records + 1, bytes + record.record.value.len());
@@ -44,7 +44,7 @@ impl Flow {
 
     /// Counts records before the partition is given them.
     pub(super) fn arrive(&self, log: &dyn Log, records: &[LogRecord]) {
-        let (count, bytes) = Waiting::count(records);
+        let (count, bytes) = WaitingRecords::count(records);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.records += count;
         waiting.bytes += bytes;
@@ -61,7 +61,7 @@ impl Flow {
         log: &dyn Log,
         records: impl IntoIterator<Item = &'a LogRecord>,
     ) {
-        let (count, bytes) = Waiting::count(records);
+        let (count, bytes) = WaitingRecords::count(records);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.records -= count;
         waiting.bytes -= bytes;

@@ -34,7 +34,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Repairs for ever.
 pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
     let mut refilling =
-        Refilling { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
+        RefillPass { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
     loop {
         let mut pause = match refilling.work().await {
             Ok(pause) => pause,
@@ -70,13 +70,13 @@ pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
 
 /// Notices when the view store was emptied, restarted or replaced, and has every view of the owned
 /// partitions copied again, also those that nobody changes.
-struct Refilling<'a> {
+struct RefillPass<'a> {
     shared: &'a Shared,
     refills: BTreeMap<PartitionId, Refill>,
     look_at: Instant,
 }
 
-impl Refilling<'_> {
+impl RefillPass<'_> {
     /// Asks the store when it is time, and marks one slice of each partition that it lacks. Returns
     /// the pause before the next slice.
     async fn work(&mut self) -> Result<Option<Duration>, RepairError> {

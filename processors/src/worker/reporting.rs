@@ -51,11 +51,11 @@ pub struct Reporting {
     reported: usize,
     /// When the last report was taken.
     last: Option<Duration>,
-    pending: Pending,
+    pending: ReportUrgency,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Pending {
+enum ReportUrgency {
     Nothing,
     InTurn,
     AtOnce,
@@ -86,7 +86,7 @@ impl Reporting {
             first: Vec::new(),
             reported: 0,
             last: None,
-            pending: Pending::AtOnce,
+            pending: ReportUrgency::AtOnce,
         }
     }
 
@@ -112,7 +112,7 @@ impl Reporting {
         if room > 0 && !found.is_empty() {
             let first = self.first.is_empty();
             self.first.extend(found.iter().take(room).cloned());
-            self.mark_pending(if first { Pending::AtOnce } else { Pending::InTurn });
+            self.mark_pending(if first { ReportUrgency::AtOnce } else { ReportUrgency::InTurn });
         }
     }
 
@@ -138,7 +138,7 @@ impl Reporting {
                     self.counts.add(severity, more);
                 }
             }
-            self.mark_pending(Pending::InTurn);
+            self.mark_pending(ReportUrgency::InTurn);
         }
     }
 
@@ -151,16 +151,16 @@ impl Reporting {
     /// When the next report is due. `None` while there is nothing to report.
     pub fn due(&self) -> Option<Duration> {
         match self.pending {
-            Pending::Nothing => None,
-            Pending::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
-            Pending::AtOnce => Some(Duration::ZERO),
+            ReportUrgency::Nothing => None,
+            ReportUrgency::InTurn => Some(self.last.map_or(Duration::ZERO, |last| last + GAP)),
+            ReportUrgency::AtOnce => Some(Duration::ZERO),
         }
     }
 
     /// Takes the report of everything that changed since the last one.
     pub fn report(&mut self, now: Duration) -> RunReport {
         self.last = Some(now);
-        self.pending = Pending::Nothing;
+        self.pending = ReportUrgency::Nothing;
         self.progress.rows_per_s = whole(self.rows.per_second());
         self.progress.eta_ms = self.estimate(now);
         let changed = std::mem::take(&mut self.changed);
@@ -184,7 +184,7 @@ impl Reporting {
     fn enter(&mut self, phase: RunPhase) {
         if phase > self.progress.phase {
             self.progress.phase = phase;
-            self.mark_pending(Pending::AtOnce);
+            self.mark_pending(ReportUrgency::AtOnce);
         }
     }
 
@@ -193,7 +193,7 @@ impl Reporting {
         if rows > self.progress.rows_done || self.permille > f64::from(self.progress.permille) {
             self.progress.rows_done = self.progress.rows_done.max(rows);
             self.progress.permille = self.progress.permille.max(whole(self.permille));
-            self.mark_pending(Pending::InTurn);
+            self.mark_pending(ReportUrgency::InTurn);
         }
         self.rows.reach(now, rows as f64);
         self.permilles.reach(now, self.permille);
@@ -205,7 +205,7 @@ impl Reporting {
             .then(|| ((1000.0 - self.permille) / rate * 1000.0) as u64)
     }
 
-    fn mark_pending(&mut self, pending: Pending) {
+    fn mark_pending(&mut self, pending: ReportUrgency) {
         self.pending = self.pending.max(pending);
     }
 }

@@ -8,7 +8,7 @@ use crate::row::{Day, DoctorKey, PatientKey};
 pub struct MalformedCell;
 
 /// A parsed cell. `None` for an empty one.
-pub type Parsed<T> = Result<Option<T>, MalformedCell>;
+pub type CellResult<T> = Result<Option<T>, MalformedCell>;
 
 /// Most digits of a count, and of an amount before its decimal mark. A longer amount would not fit
 /// into 64 bits as cents.
@@ -76,7 +76,7 @@ fn number(digits: &[u8], least: usize, most: usize) -> Result<u64, MalformedCell
 }
 
 /// Parses `YYYY-MM-DD`, a day that exists.
-pub fn date(cell: &[u8]) -> Parsed<Day> {
+pub fn date(cell: &[u8]) -> CellResult<Day> {
     if cell.is_empty() {
         return Ok(None);
     }
@@ -98,7 +98,7 @@ pub fn date(cell: &[u8]) -> Parsed<Day> {
 }
 
 /// Parses `HH:MM`, or `H:MM` as spreadsheets write it, into minutes since midnight.
-pub fn time(cell: &[u8]) -> Parsed<u16> {
+pub fn time(cell: &[u8]) -> CellResult<u16> {
     let (hour, minute) = match *cell {
         [] => return Ok(None),
         [hour, b':', m1, m2] => (number(&[hour], 1, 1)?, number(&[m1, m2], 2, 2)?),
@@ -112,12 +112,12 @@ pub fn time(cell: &[u8]) -> Parsed<u16> {
 }
 
 /// Parses five digits.
-pub fn place(cell: &[u8]) -> Parsed<u32> {
+pub fn place(cell: &[u8]) -> CellResult<u32> {
     if cell.is_empty() { Ok(None) } else { number(cell, 5, 5).map(|place| Some(place as u32)) }
 }
 
 /// Parses four or five digits. A leading zero does not make another code.
-pub fn code(cell: &[u8]) -> Parsed<u32> {
+pub fn code(cell: &[u8]) -> CellResult<u32> {
     if cell.is_empty() { Ok(None) } else { number(cell, 4, 5).map(|code| Some(code as u32)) }
 }
 
@@ -128,7 +128,7 @@ fn signed(cell: &[u8]) -> (i64, &[u8]) {
 }
 
 /// Parses a whole number.
-pub fn units(cell: &[u8]) -> Parsed<i64> {
+pub fn units(cell: &[u8]) -> CellResult<i64> {
     if cell.is_empty() {
         return Ok(None);
     }
@@ -138,7 +138,7 @@ pub fn units(cell: &[u8]) -> Parsed<i64> {
 
 /// Parses an amount into cents: a decimal comma or point, at most two decimals, spaces only between
 /// groups of three digits, optionally a `$` at the end. An ambiguous text (`1,234`) is no amount.
-pub fn money(cell: &[u8]) -> Parsed<i64> {
+pub fn money(cell: &[u8]) -> CellResult<i64> {
     if cell.is_empty() {
         return Ok(None);
     }
@@ -204,7 +204,7 @@ fn ends(rest: &[u8]) -> bool {
 }
 
 /// Parses `7 digits-5 digits`. A name may follow.
-pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
+pub fn doctor(cell: &[u8]) -> CellResult<DoctorKey> {
     if cell.is_empty() {
         return Ok(None);
     }
@@ -217,7 +217,7 @@ pub fn doctor(cell: &[u8]) -> Parsed<DoctorKey> {
 }
 
 /// Parses `4 letters 8 digits`, without regard to case. A name may follow.
-pub fn patient(cell: &[u8]) -> Parsed<PatientKey> {
+pub fn patient(cell: &[u8]) -> CellResult<PatientKey> {
     if cell.is_empty() {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use schemas::rule::Column;
 
 use super::{
     ParsedRow, TextEncoding, UnreadableRow,
-    cell::{self, Parsed},
+    cell::{self, CellResult},
     header::Layout,
     other_forms::OtherForms,
 };
@@ -157,7 +157,7 @@ impl<'r, 'f> CellReader<'r, 'f> {
         Self { record, line, forms, unread: ColumnSet::default(), bad }
     }
 
-    fn read<T>(&mut self, column: Column, form: fn(&[u8]) -> Parsed<T>) -> Option<T> {
+    fn read<T>(&mut self, column: Column, form: fn(&[u8]) -> CellResult<T>) -> Option<T> {
         let position = self.record.layout.position(column)?;
         let cell = cell::trim(self.record.cell(position)?);
         form(cell).unwrap_or_else(|cell::MalformedCell| {

@@ -24,7 +24,7 @@ mod fates;
 mod people;
 mod rooms;
 
-use appointments::{Booking, News};
+use appointments::{Booking, FactKind};
 use people::{Person, Place, Turn};
 use rooms::Room;
 
@@ -58,7 +58,7 @@ enum Happening {
     /// The next slot of a doctor's book is filled, or stays free.
     Books(usize),
     /// The book has a new fact about an appointment.
-    Tells(SourceKey, News),
+    Tells(SourceKey, FactKind),
     /// The patient of an appointment is at the desk.
     ChecksIn(SourceKey),
     /// An appointment is forgotten.

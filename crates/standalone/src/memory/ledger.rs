@@ -1,6 +1,6 @@
 //! The ledger in memory: fenced like PostgreSQL, without durability.
 
-mod oldest;
+mod bounded_map;
 mod outcomes;
 mod state;
 

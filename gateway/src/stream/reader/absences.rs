@@ -18,10 +18,10 @@ const BELIEVED: Duration = Duration::from_secs(1);
 const MAX_ABSENCES: usize = 4096;
 
 #[derive(Default)]
-pub struct Absences(Mutex<Remembered>);
+pub struct Absences(Mutex<AbsenceTable>);
 
 #[derive(Default)]
-struct Remembered {
+struct AbsenceTable {
     by_aggregate: HashMap<Aggregate, HashMap<String, Absence>>,
     count: usize,
     swept: Option<Instant>,
@@ -62,7 +62,7 @@ impl Absences {
     }
 }
 
-impl Remembered {
+impl AbsenceTable {
     /// Forgets what is not believed any more, at most once in that time.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now - swept < BELIEVED) {

@@ -42,7 +42,7 @@ pub struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 152);
 
 /// The result of a check of a connection's deadlines.
-pub enum Due {
+pub enum DeadlineCheck {
     Close(Close),
     /// `ping` says whether to send a ping. The subscribes in `late` have waited for too long.
     Keep {
@@ -122,16 +122,16 @@ impl Connection {
     }
 
     /// Checks all deadlines at second `now`, and sets those of the next ping and its answer.
-    pub fn check_deadlines(&mut self, now: u64, wall: Millis) -> Due {
+    pub fn check_deadlines(&mut self, now: u64, wall: Millis) -> DeadlineCheck {
         if self.peer.deadline(now).is_some_and(|at| at <= now) {
-            return Due::Close(Close::Slow);
+            return DeadlineCheck::Close(Close::Slow);
         }
         let connected = self.session.claims().is_some();
         if self.answer_by <= now {
-            return Due::Close(if connected { Close::NoPong } else { Close::Stale });
+            return DeadlineCheck::Close(if connected { Close::NoPong } else { Close::Stale });
         }
         if self.session.expires_at().is_some_and(|at| at <= wall) {
-            return Due::Close(Close::TokenExpired);
+            return DeadlineCheck::Close(Close::TokenExpired);
         }
         let mut ping = false;
         if self.ping_at <= now {
@@ -143,7 +143,7 @@ impl Connection {
             self.answer_by = now + session::PONG_WITHIN_S;
         }
         let late = self.pending().filter(|(_, at)| *at <= now).map(|(slot, _)| slot).collect();
-        Due::Keep { ping, late }
+        DeadlineCheck::Keep { ping, late }
     }
 
     /// The second of the earliest deadline, or [`NEVER`].

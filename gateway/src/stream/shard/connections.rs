@@ -18,7 +18,7 @@ use schemas::{
 };
 
 use super::{
-    connection::{Connection, Due},
+    connection::{Connection, DeadlineCheck},
     ids::{ConnId, SubscriptionId},
     typed_slab::TypedSlab,
 };
@@ -288,14 +288,14 @@ impl Connections {
         let (now, wall) = (self.now, self.wall);
         let Some(connection) = self.get_mut(id) else { return Vec::new() };
         match connection.check_deadlines(now, wall) {
-            Due::Close(close) => {
+            DeadlineCheck::Close(close) => {
                 if close == Close::TokenExpired && connection.form == Form::Sse {
                     self.reply(id, &Reply::Error { id: 0, code: Code::TokenExpired });
                 }
                 self.close(id, close);
                 Vec::new()
             }
-            Due::Keep { ping, late } => {
+            DeadlineCheck::Keep { ping, late } => {
                 if ping {
                     self.reply(id, &Reply::Ping);
                 }

@@ -9,8 +9,8 @@ pub fn is_path(path: &str) -> bool {
     path.strip_prefix("/socket.io").is_some_and(|rest| matches!(rest, "" | "/"))
 }
 
-/// What a request asks for.
-pub(super) struct Wanted {
+/// The part of a request below `/socket.io/` that decides who answers it.
+pub(super) struct SocketIoRequest {
     /// The session that it names. Without one, it begins a session.
     pub session: Option<Sid>,
     /// Whether it is to become a WebSocket.
@@ -18,7 +18,7 @@ pub(super) struct Wanted {
 }
 
 /// Reads a request.
-pub(super) fn read<B>(request: &Request<B>) -> Result<Wanted, Fault> {
+pub(super) fn read<B>(request: &Request<B>) -> Result<SocketIoRequest, Fault> {
     let query = request.uri().query().unwrap_or_default();
     let websocket = match value(query, "transport") {
         Some("websocket") => true,
@@ -27,7 +27,7 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Wanted, Fault> {
     };
     if let Some(sid) = value(query, "sid") {
         let session = sid.parse().map_err(|_| Fault::UnknownSession)?;
-        return Ok(Wanted { session: Some(session), websocket });
+        return Ok(SocketIoRequest { session: Some(session), websocket });
     }
     if request.method() != Method::GET {
         return Err(Fault::BadMethod);
@@ -35,7 +35,7 @@ pub(super) fn read<B>(request: &Request<B>) -> Result<Wanted, Fault> {
     if value(query, "EIO") != Some("4") {
         return Err(Fault::UnsupportedVersion);
     }
-    Ok(Wanted { session: None, websocket })
+    Ok(SocketIoRequest { session: None, websocket })
 }
 
 fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {

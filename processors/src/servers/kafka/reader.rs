@@ -177,7 +177,7 @@ impl Fencings {
 }
 
 /// What decides whether a process is in its group.
-struct Observed {
+struct GroupObservation {
     aside_until: Option<Instant>,
     owns_nothing: bool,
     /// Silence of the consumer and of the producer.
@@ -186,23 +186,23 @@ struct Observed {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
+enum GroupStep {
     Stay,
     Leave,
     Join,
 }
 
-impl Observed {
+impl GroupObservation {
     /// A stall of Kafka is no reason to leave: then no process can publish.
-    fn turn(&self, now: Instant) -> Turn {
+    fn turn(&self, now: Instant) -> GroupStep {
         match self.aside_until {
             None => {
                 let reads = self.read < LIMITS.silence;
                 let useless = reads && self.published >= GIVE_BACK_AFTER && !self.owns_nothing;
-                if useless { Turn::Leave } else { Turn::Stay }
+                if useless { GroupStep::Leave } else { GroupStep::Stay }
             }
-            Some(until) if now < until && !self.published.is_zero() => Turn::Stay,
-            Some(_) => Turn::Join,
+            Some(until) if now < until && !self.published.is_zero() => GroupStep::Stay,
+            Some(_) => GroupStep::Join,
         }
     }
 }
@@ -274,15 +274,15 @@ impl Reader {
     /// own the partitions.
     fn step_aside_or_back(&mut self) {
         let now = Instant::now();
-        let observed = Observed {
+        let observed = GroupObservation {
             aside_until: self.aside_until,
             owns_nothing: self.consumer.context().owns_nothing(),
             read: self.status.silence(),
             published: self.producer.silence(),
         };
         match observed.turn(now) {
-            Turn::Stay => {}
-            Turn::Leave => {
+            GroupStep::Stay => {}
+            GroupStep::Leave => {
                 tracing::warn!(
                     topic = self.topic,
                     "no record could be published: leaving the group for {ASIDE:?} at most"
@@ -291,7 +291,7 @@ impl Reader {
                 self.status.rest();
                 self.aside_until = Some(now + ASIDE);
             }
-            Turn::Join => {
+            GroupStep::Join => {
                 self.aside_until = None;
                 self.status.expect_progress();
                 self.subscribe();
@@ -476,16 +476,16 @@ mod tests {
         let turn = |aside: Option<Duration>, owns_nothing, read: u64, published: u64| {
             let aside_until = aside.map(|rest| now + rest);
             let (read, published) = (Duration::from_secs(read), Duration::from_secs(published));
-            Observed { aside_until, owns_nothing, read, published }.turn(now)
+            GroupObservation { aside_until, owns_nothing, read, published }.turn(now)
         };
         let left = Some(ASIDE);
-        assert_eq!(turn(None, false, 0, 0), Turn::Stay);
-        assert_eq!(turn(None, false, 1, 19), Turn::Stay, "the producer may be replaced");
-        assert_eq!(turn(None, false, 1, 20), Turn::Leave);
-        assert_eq!(turn(None, false, 20, 20), Turn::Stay, "Kafka stalls for everybody");
-        assert_eq!(turn(None, true, 1, 20), Turn::Stay, "there is nothing to give back");
-        assert_eq!(turn(left, true, 0, 25), Turn::Stay);
-        assert_eq!(turn(left, true, 0, 0), Turn::Join, "the producer works again");
-        assert_eq!(turn(Some(Duration::ZERO), true, 0, 50), Turn::Join, "it tries again");
+        assert_eq!(turn(None, false, 0, 0), GroupStep::Stay);
+        assert_eq!(turn(None, false, 1, 19), GroupStep::Stay, "the producer may be replaced");
+        assert_eq!(turn(None, false, 1, 20), GroupStep::Leave);
+        assert_eq!(turn(None, false, 20, 20), GroupStep::Stay, "Kafka stalls for everybody");
+        assert_eq!(turn(None, true, 1, 20), GroupStep::Stay, "there is nothing to give back");
+        assert_eq!(turn(left, true, 0, 25), GroupStep::Stay);
+        assert_eq!(turn(left, true, 0, 0), GroupStep::Join, "the producer works again");
+        assert_eq!(turn(Some(Duration::ZERO), true, 0, 50), GroupStep::Join, "it tries again");
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 /// Checks a form against what it reads and what it refuses; an empty cell is none in every form.
 fn form<T: PartialEq + std::fmt::Debug>(
-    form: fn(&[u8]) -> Parsed<T>,
+    form: fn(&[u8]) -> CellResult<T>,
     good: &[(&str, T)],
     bad: &[&str],
 ) {

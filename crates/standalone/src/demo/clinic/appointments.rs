@@ -42,7 +42,7 @@ pub(super) struct Booking {
 
 /// The kinds of facts that the book may report.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum News {
+pub(super) enum FactKind {
     Rescheduled,
     Modified,
     CalledOff,
@@ -139,42 +139,42 @@ impl DemoClinic {
         Command::ReportAppointment { appointment, fact }
     }
 
-    pub(super) fn news(&mut self, key: &SourceKey, news: News) -> Option<Command> {
+    pub(super) fn news(&mut self, key: &SourceKey, news: FactKind) -> Option<Command> {
         let booking = self.bookings.get(key)?;
         let id = booking.id.clone()?;
         let fact = match news {
-            News::Again => booking.fact.clone(),
-            News::Belated => booking.before.clone()?,
+            FactKind::Again => booking.fact.clone(),
+            FactKind::Belated => booking.before.clone()?,
             _ => self.newer(key, news)?,
         };
         Some(self.report(Some(id), fact))
     }
 
     /// The fact to report, or `None` when later events have made it obsolete.
-    fn newer(&mut self, key: &SourceKey, news: News) -> Option<AppointmentFact> {
+    fn newer(&mut self, key: &SourceKey, news: FactKind) -> Option<AppointmentFact> {
         let booking = self.bookings.get(key)?;
         let (doctor, checked_in) = (booking.doctor, booking.checked_in);
         let mut fact = booking.fact.clone();
         fact.revision = u64::try_from(self.now).unwrap_or_default().max(fact.revision + 1);
         let to_come = !checked_in && fact.status == AppointmentStatus::Booked;
         match news {
-            News::Rescheduled if to_come => {
+            FactKind::Rescheduled if to_come => {
                 let start = self.free_slot(doctor)?;
                 (fact.start, fact.end) =
                     (Some(start), Some(start + DOCTORS[doctor].slot(self.pace)));
             }
-            News::Modified if to_come && self.chance.happens(0.5) => {
+            FactKind::Modified if to_come && self.chance.happens(0.5) => {
                 fact.doctor = Some(DOCTORS[(doctor + 1) % DOCTORS.len()].doctor());
             }
-            News::Modified if to_come => fact.label = Some(self.initials()),
-            News::Arrived if to_come => fact.status = AppointmentStatus::Arrived,
-            News::Mistaken if to_come => fact.status = AppointmentStatus::EnteredInError,
-            News::CalledOff if to_come || self.may_still_go(key) => {
+            FactKind::Modified if to_come => fact.label = Some(self.initials()),
+            FactKind::Arrived if to_come => fact.status = AppointmentStatus::Arrived,
+            FactKind::Mistaken if to_come => fact.status = AppointmentStatus::EnteredInError,
+            FactKind::CalledOff if to_come || self.may_still_go(key) => {
                 fact.status = AppointmentStatus::Cancelled;
                 fact.reason = Some(self.reason());
             }
             // Once the patient has checked in, the location knows better.
-            News::NoShow if to_come || checked_in => fact.status = AppointmentStatus::Noshow,
+            FactKind::NoShow if to_come || checked_in => fact.status = AppointmentStatus::Noshow,
             _ => return None,
         }
         Some(fact)

@@ -11,7 +11,7 @@ use schemas::{
 use super::{
     super::plan::{DOCTORS, ROOMS},
     DemoClinic, Happening,
-    appointments::News,
+    appointments::FactKind,
 };
 
 impl DemoClinic {
@@ -23,10 +23,10 @@ impl DemoClinic {
         let share = self.chance.between(0.1, 0.9);
         let meanwhile = self.now + ((start - self.now) as f64 * share) as Millis;
         let (at, news) = match self.chance.between(0.0, 1.0) {
-            x if x < 0.08 => (meanwhile, News::CalledOff),
-            x if x < 0.14 => (meanwhile, News::Rescheduled),
-            x if x < 0.16 => (meanwhile, News::Mistaken),
-            x if x < 0.2 => (start + self.pace.ms(25.0), News::NoShow),
+            x if x < 0.08 => (meanwhile, FactKind::CalledOff),
+            x if x < 0.14 => (meanwhile, FactKind::Rescheduled),
+            x if x < 0.16 => (meanwhile, FactKind::Mistaken),
+            x if x < 0.2 => (start + self.pace.ms(25.0), FactKind::NoShow),
             // The timer of the location will end it.
             x if x < 0.23 => return,
             x => {
@@ -34,7 +34,7 @@ impl DemoClinic {
                 if x > 0.3 {
                     return;
                 }
-                (meanwhile, News::Modified)
+                (meanwhile, FactKind::Modified)
             }
         };
         self.plan_at(at, Happening::Tells(key.clone(), news));
@@ -52,15 +52,15 @@ impl DemoClinic {
         let at = booking.fact.start.unwrap_or(self.now) + self.pace.ms(minutes);
         self.plan_at(at, Happening::ChecksIn(key.clone()));
         if self.chance.happens(0.1) {
-            self.plan_at(at - self.pace.ms(1.0), Happening::Tells(key.clone(), News::Arrived));
+            self.plan_at(at - self.pace.ms(1.0), Happening::Tells(key.clone(), FactKind::Arrived));
         }
     }
 
     /// Sometimes a fact arrives twice, or after a newer one.
     pub(super) fn plan_echo(&mut self, key: &SourceKey) {
         let news = match self.chance.between(0.0, 1.0) {
-            x if x < 0.05 => News::Again,
-            x if x < 0.2 => News::Belated,
+            x if x < 0.05 => FactKind::Again,
+            x if x < 0.2 => FactKind::Belated,
             _ => return,
         };
         self.plan_between(0.5, 3.0, Happening::Tells(key.clone(), news));
@@ -87,8 +87,10 @@ impl DemoClinic {
         self.joins(ticket.clone(), ROOMS[DOCTORS[doctor].room].queue, Some((doctor, start)));
         self.plan_turn(ticket.clone());
         match self.chance.between(0.0, 1.0) {
-            x if x < 0.03 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::CalledOff)),
-            x if x < 0.08 => self.plan_between(1.0, 4.0, Happening::Tells(key, News::NoShow)),
+            x if x < 0.03 => {
+                self.plan_between(1.0, 4.0, Happening::Tells(key, FactKind::CalledOff))
+            }
+            x if x < 0.08 => self.plan_between(1.0, 4.0, Happening::Tells(key, FactKind::NoShow)),
             _ => {}
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Person {
 
 /// The decisions of a waiting person.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Turn {
+pub(super) enum PatientDecision {
     Leaves,
     CallsOff,
     SetAside,
@@ -237,10 +237,10 @@ impl DemoClinic {
     /// One in eight does something else than wait.
     pub(super) fn plan_turn(&mut self, ticket: TicketId) {
         let (turn, low, high) = match self.chance.between(0.0, 1.0) {
-            x if x < 0.03 => (Turn::Leaves, 15.0, 40.0),
-            x if x < 0.05 => (Turn::CallsOff, 5.0, 30.0),
-            x if x < 0.09 => (Turn::SetAside, 2.0, 15.0),
-            x if x < 0.12 => (Turn::GetsWorse, 3.0, 15.0),
+            x if x < 0.03 => (PatientDecision::Leaves, 15.0, 40.0),
+            x if x < 0.05 => (PatientDecision::CallsOff, 5.0, 30.0),
+            x if x < 0.09 => (PatientDecision::SetAside, 2.0, 15.0),
+            x if x < 0.12 => (PatientDecision::GetsWorse, 3.0, 15.0),
             _ => return,
         };
         self.plan_between(low, high, Happening::Turns(ticket, turn));
@@ -302,16 +302,16 @@ impl DemoClinic {
     }
 }
 
-fn turned(ticket: TicketId, turn: Turn) -> Command {
+fn turned(ticket: TicketId, turn: PatientDecision) -> Command {
     match turn {
-        Turn::Leaves => Command::LeaveTicket { ticket },
-        Turn::CallsOff => {
+        PatientDecision::Leaves => Command::LeaveTicket { ticket },
+        PatientDecision::CallsOff => {
             Command::CancelTicket { ticket, reason: Some("Called off at the desk".into()) }
         }
-        Turn::SetAside => {
+        PatientDecision::SetAside => {
             Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) }
         }
-        Turn::GetsWorse => {
+        PatientDecision::GetsWorse => {
             Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() }
         }
     }

@@ -3,14 +3,14 @@
 use processors::{ledger::OutcomeRow, log::PartitionId};
 use schemas::{Millis, identity::CommandIdentity};
 
-use super::oldest::Oldest;
+use super::bounded_map::BoundedMap;
 
 /// A partition: the number of its ledger and its number within the topic.
 pub(super) type LedgerPartition = (u32, PartitionId);
 
 #[derive(Default)]
 pub(super) struct Outcomes {
-    kept: Oldest<CommandIdentity, KeptOutcome>,
+    kept: BoundedMap<CommandIdentity, KeptOutcome>,
 }
 
 struct KeptOutcome {

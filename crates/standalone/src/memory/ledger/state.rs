@@ -22,7 +22,7 @@ use schemas::{
     view::{Position, View},
 };
 
-use super::{super::lock, oldest::Oldest, outcomes::Outcomes};
+use super::{super::lock, bounded_map::BoundedMap, outcomes::Outcomes};
 
 /// Number of views before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
@@ -31,8 +31,8 @@ const SWEEP_AT: usize = 1_000;
 pub(super) struct State {
     checkpoints: HashMap<PartitionId, Checkpoint>,
     aggregates: HashMap<Aggregate, KeptAggregate>,
-    ended: Oldest<(Aggregate, TicketId), Ticket>,
-    closed: Oldest<(Aggregate, AppointmentId), Appointment>,
+    ended: BoundedMap<(Aggregate, TicketId), Ticket>,
+    closed: BoundedMap<(Aggregate, AppointmentId), Appointment>,
     /// Shared by the ledgers of both topics, because a key is one caller's for both.
     pub(super) outcomes: Arc<Mutex<Outcomes>>,
     /// Distinguishes the partitions of the ledgers that share outcomes.

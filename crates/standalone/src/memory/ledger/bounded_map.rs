@@ -10,19 +10,19 @@ use std::{
 const KEPT: usize = 100_000;
 
 /// A map that drops its oldest keys past [`KEPT`].
-pub(super) struct Oldest<K, V> {
+pub(super) struct BoundedMap<K, V> {
     pub(super) held: HashMap<K, V>,
     /// Keys in insertion order. A removed key stays here until its turn.
     order: VecDeque<K>,
 }
 
-impl<K, V> Default for Oldest<K, V> {
+impl<K, V> Default for BoundedMap<K, V> {
     fn default() -> Self {
         Self { held: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Oldest<K, V> {
+impl<K: Clone + Eq + Hash, V> BoundedMap<K, V> {
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.held.insert(key.clone(), value).is_none() {
             self.order.push_back(key);
