@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn node_is_not_ready_until_it_has_caught_up() {
+    fn node_is_ready_once_caught_up() {
         let readiness = Readiness::default();
         assert!(!readiness.is_ready());
         readiness.set(Condition::CatchingUp, false);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn node_that_can_read_neither_server_is_not_ready() {
+    fn node_without_both_servers_is_not_ready() {
         let readiness = caught_up();
         readiness.set(Condition::StoreDown, true);
         readiness.set(Condition::AuthorityDown, true);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_condition_has_a_bit_and_a_name_of_its_own() {
+    fn conditions_have_unique_bits_and_names() {
         let bits = Condition::ALL.iter().fold(0, |bits, condition| bits | condition.bit());
         assert_eq!(bits.count_ones() as usize, Condition::ALL.len());
         let mut names = Condition::ALL.map(Condition::name);

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn bucket_refills_at_its_rate_up_to_its_burst() {
+    fn bucket_refills_up_to_its_burst() {
         let mut bucket = Bucket::default();
         for (now_ms, expected) in [(0, 3), (0, 0), (99, 0), (100, 1), (350, 2), (10_000, 3)] {
             assert_eq!(taken(&mut bucket, now_ms), expected, "at {now_ms} ms");

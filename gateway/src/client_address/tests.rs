@@ -37,7 +37,7 @@ fn untrusted_peer_is_the_client() {
 }
 
 #[test]
-fn first_untrusted_address_from_the_right_is_the_client() {
+fn last_untrusted_address_is_the_client() {
     for (lines, client) in [
         (&["192.0.2.7"][..], "192.0.2.7"),
         (&["192.0.2.7:4711"], "192.0.2.7"),

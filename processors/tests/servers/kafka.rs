@@ -269,7 +269,7 @@ async fn named_instance_that_stops_leaves_its_group() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn largest_record_travels_and_a_larger_one_is_refused() {
+async fn only_records_above_the_limit_are_refused() {
     let topics = TestTopics::created(PARTITIONS).await;
     let log = topics.writer();
     let of = |bytes: usize| {

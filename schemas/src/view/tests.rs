@@ -104,7 +104,7 @@ proptest! {
 }
 
 #[test]
-fn step_without_entries_is_gap_for_who_lacks_it() {
+fn step_without_entries_is_a_gap_for_others() {
     let mut full = Delta { from: 1, to: 3, at: 9, ..Delta::default() };
     full.put("a", &1);
     let omitted = full.without_entries();

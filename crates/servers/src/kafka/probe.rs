@@ -80,7 +80,7 @@ mod tests {
 
     /// The kernel accepts connections for a stopped process: only an answer counts.
     #[test]
-    fn one_open_question_is_answered_when_the_broker_goes_on() {
+    fn open_question_is_answered_after_the_stall() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut probe = Probe::new(&address);

@@ -25,7 +25,7 @@ mod people;
 mod rooms;
 
 use appointments::{Booking, FactKind};
-use people::{Person, Place, Turn};
+use people::{Person, Place, PatientDecision};
 use rooms::Room;
 
 /// People in each line at the start; about as many wait in it from then on.
@@ -54,7 +54,7 @@ enum Happening {
     NeverCame(TicketId),
     /// The timer of the location has ended the absence.
     Expires(TicketId),
-    Turns(TicketId, Turn),
+    Turns(TicketId, PatientDecision),
     /// The next slot of a doctor's book is filled, or stays free.
     Books(usize),
     /// The book has a new fact about an appointment.

@@ -249,7 +249,7 @@ fn signal_kafka(signal: &str) {
 
 /// `loadtests` has the program `stall`, which measures longer stalls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stalled_kafka_is_reported_and_all_clients_come_back() {
+async fn clients_come_back_after_a_stall_of_kafka() {
     let _turn = TURN.lock().await;
     let mut installation = Installation::start().await;
     let world = std::mem::replace(&mut installation.world, World::new(Vec::new(), ""));

@@ -23,7 +23,7 @@ async fn close_of_a_client_is_answered() {
 }
 
 #[tokio::test]
-async fn surplus_commands_of_a_message_are_refused_one_by_one() {
+async fn surplus_commands_of_a_message_are_refused() {
     let clinic = Clinic::start().await;
     let mut socket = clinic.open().await;
     let connect = json!({"id": 1, "connect": {"token": clinic.token("reception", &json!({}))}});

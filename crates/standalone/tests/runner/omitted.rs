@@ -15,7 +15,7 @@ use crate::{
 /// An owner commits a large step and dies. The store has never seen it, and the record in the
 /// outbox does not have its entries.
 #[tokio::test(start_paused = true)]
-async fn next_owner_repairs_views_whose_steps_were_left_out() {
+async fn next_owner_repairs_views_with_omitted_steps() {
     let memory = memory();
     let heard = ViewsTopic::listen(&memory);
     let mut clinic = Clinic::new(&*memory.ledger).await;

@@ -242,7 +242,7 @@ impl ViewStore for SlowViews {
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_batch_does_not_count_as_a_store_that_hangs() {
+async fn large_batch_opens_no_breaker() {
     let faults = Faults::none();
     let mut partitions = Partitions::new(&faults);
     let settings = runner::RunnerSettings { batch: 2_000, ..settings() };

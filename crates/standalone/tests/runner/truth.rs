@@ -42,7 +42,7 @@ fn failing(counters: &RunnerCounters) -> Option<Failure> {
 
 /// A full disk, or a standby that was not promoted: PostgreSQL reads and does not commit.
 #[tokio::test(start_paused = true)]
-async fn ledger_that_only_reads_is_a_failure_that_lasts() {
+async fn read_only_ledger_is_a_lasting_failure() {
     let faults = Faults::none();
     let (mut partitions, counters) = working(&[0], &faults, settings()).await;
     faults.break_all(&[Op::Commit]);

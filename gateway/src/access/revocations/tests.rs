@@ -49,7 +49,7 @@ fn revoked(kind: TargetKind, id: &str) -> Revocations {
 }
 
 #[test]
-fn each_kind_ends_older_tokens_of_its_target_only() {
+fn each_kind_ends_only_older_tokens_of_its_target() {
     use TargetKind as K;
     let plain = |issued| claims("ann", issued);
     for (kind, id) in
@@ -96,7 +96,7 @@ fn nothing_is_accepted_before_the_topic_is_read() {
 }
 
 #[test]
-fn later_revocation_of_a_target_counts_in_any_order() {
+fn later_revocation_counts_in_any_order() {
     let revocations = revoked(TargetKind::Subject, "ann");
     revocations.add(tenant("demo"), &revocation(TargetKind::Subject, "ann", None), AT - 500);
     assert_eq!(revocations.check(&claims("ann", AT)), Err(Code::TokenRevoked));

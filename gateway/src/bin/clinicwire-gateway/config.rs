@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn development_key_serves_other_machines_only_if_told_so() {
+    fn development_key_serves_loopback_unless_told() {
         for (listen, told, accepted) in [
             ("127.0.0.1:8080", false, true),
             ("[::1]:8080", false, true),

@@ -31,7 +31,7 @@ async fn only_own_and_listed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn pages_of_listed_origins_may_poll_with_cookies_and_headers() {
+async fn listed_origins_may_poll_with_cookies() {
     let node = node();
     let preflight = [
         ("origin", "https://desk.example"),

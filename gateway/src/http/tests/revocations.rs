@@ -46,7 +46,7 @@ async fn unusable_revocation_is_refused() {
 }
 
 #[tokio::test]
-async fn only_admins_revoke_and_a_bound_one_only_links_of_its_location() {
+async fn only_admins_revoke_within_their_locations() {
     let node = node();
     let body = |kind: &str, id: &str| json!({ "kind": kind, "id": id }).to_string();
     for role in Role::ALL {

@@ -54,7 +54,7 @@ async fn revocation_of_the_first_token_ends_its_successors() {
 }
 
 #[tokio::test]
-async fn super_admin_crosses_with_a_reason_that_both_tenants_audit() {
+async fn crossing_needs_a_reason_and_is_audited() {
     let node = node();
     for reason in ["", "because", &"x".repeat(501)] {
         let answer = node.cross(Role::SuperAdmin, reason).await;

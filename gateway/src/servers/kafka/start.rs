@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn start_from_the_beginning_reads_all_that_is_left() {
+    fn start_from_the_beginning_reads_everything() {
         let plan = begun(&marks([(5, 9), (4, 4)]));
         assert_eq!(plan.next, offsets([(0, 5), (1, 4)]));
         assert_eq!(plan.behind, offsets([(0, 9)]));

@@ -166,7 +166,7 @@ async fn view_absent_from_the_authority_does_not_exist() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn absent_view_is_looked_for_again_once_its_aggregate_changes() {
+async fn absence_ends_when_the_aggregate_changes() {
     let seen_at = |version| FetchGoal { seen: Some(position(version)), ..FetchGoal::default() };
     let (reader, _) = reader(&[Absent, Version(5)], &[Absent]);
     assert_eq!(fetch_for(&reader, seen_at(4)).await, Ok(None));
@@ -177,7 +177,7 @@ async fn absent_view_is_looked_for_again_once_its_aggregate_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn surplus_loads_wait_for_their_turn_and_free_it_when_cancelled() {
+async fn cancelled_load_frees_its_turn() {
     let (reader, _) = reader(&[Version(5)], &[Hangs]);
     let turns: Vec<_> = (0..LOADS).map(|_| reader.loads.try_acquire().unwrap()).collect();
     let started = Instant::now();

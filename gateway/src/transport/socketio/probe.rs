@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_read_as_far_as_they_are_whole() {
+    fn only_whole_frames_are_read() {
         let both = [masked(0x81, PING), masked(0x81, UPGRADE), masked(0x82, b"more")].concat();
         let whole = masked(0x81, PING).len();
         for length in 0..whole {

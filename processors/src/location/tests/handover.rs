@@ -169,7 +169,7 @@ fn day_end_spares_a_leaving_ticket() {
 }
 
 #[test]
-fn ticket_that_comes_back_after_its_day_ends_with_it() {
+fn returned_ticket_ends_with_its_past_day() {
     let refused = settle(1, HandoverAnswer::Refused(Code::QueueUnknown));
     for (back, late) in [(refused, 1_000), (Command::Tick {}, MINUTE)] {
         let (mut clinic, midnight) = leaving_at_night();
@@ -194,7 +194,7 @@ fn ticket_that_comes_back_after_its_day_ends_with_it() {
 /// The time limit passes after the day has ended. Nothing is taken back, since the person may stand
 /// in the other line already.
 #[test]
-fn ticket_on_the_way_at_the_end_of_its_day_is_left_to_the_destination() {
+fn destination_decides_about_ticket_moving_at_day_end() {
     let refusal = Code::QueueUnknown;
     for (late_answer, outcome) in
         [(HandoverAnswer::Accepted, None), (HandoverAnswer::Refused(refusal), Some(refusal))]
@@ -358,7 +358,7 @@ fn arrived(commands: Vec<Command>) -> (Clinic, Command) {
 }
 
 #[test]
-fn end_at_the_destination_stands_once_the_person_waits_at_the_origin() {
+fn end_at_destination_stands_after_return() {
     let id = || ticket(77);
     let cancel = Command::CancelTicket { ticket: id(), reason: None };
     let no_show = Command::MarkNoShow { ticket: id() };
@@ -376,7 +376,7 @@ fn end_at_the_destination_stands_once_the_person_waits_at_the_origin() {
 }
 
 #[test]
-fn successor_that_a_timer_ended_does_not_keep_the_person() {
+fn successor_ended_by_timer_frees_the_person() {
     let (mut clinic, withdraw) = arrived(vec![]);
     clinic.now += 24 * 60 * MINUTE;
     clinic.apply(Command::Tick {});
@@ -417,7 +417,7 @@ fn answer_to_a_withdrawal_is_final() {
 /// The successor itself moves on, and ends here without service before that move is answered. Only
 /// its end says whether its person is in a line.
 #[test]
-fn withdrawal_waits_until_the_successor_knows_where_its_person_is() {
+fn withdrawal_waits_for_a_moving_successor() {
     let gone = HandoverAnswer::Refused(Code::MoveTakenBack);
     let there = LocationId::new("lakeside").unwrap();
     for (end, onward, expected) in [

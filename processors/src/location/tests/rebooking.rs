@@ -102,7 +102,7 @@ fn refused_appointment_stays_booked() {
 }
 
 #[test]
-fn patient_in_line_is_called_off_when_the_appointment_has_moved() {
+fn moved_appointment_cancels_its_waiting_ticket() {
     let mut clinic = booked();
     clinic.apply(report(100, moving(2)));
     // The appointment is still here, so the patient can check in.
@@ -151,7 +151,7 @@ fn moving_appointment_keeps_the_newest_facts() {
 /// The booking comes back while its move waits for an answer. However many facts follow, it is
 /// here in the end.
 #[test]
-fn booking_that_came_back_is_not_forgotten_among_many_facts() {
+fn many_facts_do_not_hide_a_returned_booking() {
     for later in [1, 7, 8, 30] {
         let mut clinic = booked();
         clinic.apply(report(100, moving(2)));
@@ -297,7 +297,7 @@ fn repeated_question_changes_no_booking() {
 /// A fact was passed on to where the booking was, and comes back because the booking has left there
 /// too. Two locations could each take the other one for the place.
 #[test]
-fn fact_that_comes_back_is_passed_on_until_it_counts() {
+fn returned_fact_is_passed_on_until_it_counts() {
     let mut clinic = booked();
     clinic.apply(report(100, moving(2)));
     clinic.apply(settle(HandoverAnswer::Accepted));

@@ -56,7 +56,7 @@ fn end_of_day_makes_steps_of_bounded_size() {
 }
 
 #[test]
-fn ticket_of_new_day_outlives_slices_of_old_day() {
+fn new_ticket_outlives_slices_of_old_day() {
     let mut clinic = evening(3);
     clinic.now = MIDNIGHT + 1;
     clinic.apply(issue("general", 9, 0));
@@ -164,7 +164,7 @@ fn ticket_taken_back_lasts_for_its_new_day() {
 
 /// A clinic that kept people over night decides at noon that tickets end with their day.
 #[test]
-fn tickets_of_yesterday_last_for_day_of_that_decision() {
+fn kept_tickets_last_for_one_more_day() {
     let week = Timers { stale_s: 7 * 24 * 60 * 60, ..Timers::default() };
     let mut clinic = evening(1);
     clinic
@@ -179,7 +179,7 @@ fn tickets_of_yesterday_last_for_day_of_that_decision() {
 }
 
 #[test]
-fn no_show_at_end_of_day_counts_for_no_later_day() {
+fn no_show_at_day_end_counts_for_that_day() {
     let mut clinic = evening(1);
     clinic.apply(call(1, "room-1"));
     clinic.now = MIDNIGHT;
@@ -285,7 +285,7 @@ proptest! {
     /// One location ticks whenever a timer is due. Another sleeps for up to 16 hours, over the end
     /// of a day, and then ticks in slices of a few timers.
     #[test]
-    fn late_slices_give_same_state_as_ticks_in_time(
+    fn late_slices_equal_ticks_in_time(
         picks in prop::collection::vec(pick(), 1..60),
         sleep in 0..16 * 60 * MINUTE,
         slice in 1usize..6,

@@ -150,7 +150,7 @@ fn undone_check_in_opens_the_appointment() {
 }
 
 #[test]
-fn check_in_opens_early_and_ends_at_no_show() {
+fn check_in_window_ends_at_no_show() {
     for (after_start, code) in [
         (-20 * 24 * 60 * MINUTE, Some(Code::TooEarly)),
         (-30 * MINUTE - 1, Some(Code::TooEarly)),

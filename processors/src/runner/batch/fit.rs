@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn more_views_than_a_record_can_name_are_all_loaded() {
+    fn unnamed_views_are_all_loaded() {
         let name = |number: usize| format!("{number:0>MAX_CHANNEL$}");
         let views = record((0..10_000).map(|number| step(name(number), 100)).collect());
         let (wire, omitted) = to_wire(&views, &aggregate());

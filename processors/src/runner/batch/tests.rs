@@ -126,7 +126,7 @@ fn published(batch: &Batch, identity: &CommandIdentity) -> Option<CommandOutcome
 }
 
 #[test]
-fn answer_settles_the_outcome_of_its_own_move_alone() {
+fn answer_settles_only_its_own_move() {
     type Change = fn(&mut OutcomeRow);
     let elsewhere: Change = |row| row.aggregate = testing::records::aggregate("demo", "hillside");
     let newer: Change = |row| {
@@ -167,7 +167,7 @@ fn answer_settles_the_outcome_of_its_own_move_alone() {
 }
 
 #[test]
-fn outcome_settled_in_the_batch_of_its_command_is_stored_once() {
+fn outcome_settled_within_its_batch_is_stored_once() {
     let (mut records, answer) = moving_log();
     records.push(answer);
     let batch = build_from(claim(), &records, &mut empty_state()).batch;

@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn process_that_cannot_publish_leaves_its_group_for_a_while() {
+    fn process_that_cannot_publish_leaves_its_group() {
         let now = Instant::now();
         let turn = |aside: Option<Duration>, owns_nothing, read: u64, published: u64| {
             let aside_until = aside.map(|rest| now + rest);

@@ -30,7 +30,7 @@ fn read_one(key: Value, algorithms: &[KeyAlgorithm]) -> Option<Vec<Algorithm>> {
 }
 
 #[test]
-fn only_keys_for_signatures_of_the_family_are_used() {
+fn only_signature_keys_of_the_family_are_used() {
     use Algorithm as A;
     let table = [
         (key("rs256"), Some(vec![A::RS256, A::PS256])),

@@ -61,7 +61,7 @@ fn find(keys: &RemoteKeys, kid: &str) -> Result<(), Code> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rotated_key_is_fetched_once_a_token_names_it() {
+async fn rotated_key_is_fetched_when_named() {
     let (issuer, keys) = started(Some(KEYS));
     seconds(40).await;
     assert_eq!(find(&keys, "rs256"), Ok(()));
@@ -73,7 +73,7 @@ async fn rotated_key_is_fetched_once_a_token_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flood_of_unknown_ids_causes_one_fetch_a_cooldown() {
+async fn unknown_ids_cause_one_fetch_per_cooldown() {
     let (issuer, keys) = started(Some(KEYS));
     seconds(1).await;
     for second in 0..120 {
@@ -89,7 +89,7 @@ async fn flood_of_unknown_ids_causes_one_fetch_a_cooldown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_id_is_refused_for_good_after_a_fetch() {
+async fn unknown_id_is_refused_after_a_fetch() {
     let (_, keys) = started(Some(KEYS));
     seconds(1).await;
     assert_eq!(find(&keys, "never"), Err(Code::TryAgain));
@@ -98,7 +98,7 @@ async fn unknown_id_is_refused_for_good_after_a_fetch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_stay_while_the_issuer_fails_until_they_are_stale() {
+async fn failing_issuer_keeps_its_keys_until_stale() {
     let (issuer, keys) = started(Some(KEYS));
     seconds(1).await;
     for failure in [None, Some("{\"keys\":[]}".to_owned()), Some("<html>".to_owned())] {

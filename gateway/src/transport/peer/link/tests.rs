@@ -117,7 +117,7 @@ fn session_connects_once_and_is_ignored_after_leaving() {
 }
 
 #[test]
-fn client_that_left_can_connect_again_a_bounded_number_of_times() {
+fn reconnects_of_a_session_are_bounded() {
     let link = polling();
     for _ in 0..MAX_RETURNS {
         assert!(link.connect(claims()));
