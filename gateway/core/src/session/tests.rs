@@ -74,7 +74,7 @@ fn subscribe_checks_name_then_access_then_repetition() {
 }
 
 #[test]
-fn send_is_refused_with_or_without_id() {
+fn send_without_id_is_refused() {
     let send = || ClientCommand { id: 0, request: Request::NotOffered };
     let mut early = Session::default();
     assert!(matches!(early.receive(send()), Effect::Close(Close::BadRequest)));

@@ -179,7 +179,7 @@ fn kept_tickets_last_for_one_more_day() {
 }
 
 #[test]
-fn no_show_at_day_end_counts_for_that_day() {
+fn day_end_no_show_is_not_counted_tomorrow() {
     let mut clinic = evening(1);
     clinic.apply(call(1, "room-1"));
     clinic.now = MIDNIGHT;
