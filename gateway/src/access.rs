@@ -1,4 +1,4 @@
-//! Who a client is and what was opened: tokens, the grants of streams, and the audit.
+//! The identity of clients and a record of their actions: tokens, grants of streams, the audit.
 
 pub mod audit;
 pub mod auth;

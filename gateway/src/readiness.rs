@@ -161,7 +161,7 @@ impl Readiness {
         text
     }
 
-    /// What takes the node out of its balancer, and what does not.
+    /// Conditions that take the node out of its balancer, and conditions that do not.
     fn reasons(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let held = self.0.load(Ordering::Acquire);
         let (blocking, degraded): (Vec<_>, Vec<_>) = Condition::ALL

@@ -22,7 +22,7 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// Proxies whose reports about the addresses of their clients are believed.
     pub proxies: TrustedProxies,
-    /// What one client may ask.
+    /// The limits of one client.
     pub limits: LimitSettings,
     /// Names by which clients may call this node, as `Host` has them. Empty: any.
     pub hosts: Vec<String>,

@@ -56,7 +56,7 @@ impl TargetKind {
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct RevocationTarget {
-    /// What the id names.
+    /// The kind of thing that the id names.
     pub kind: TargetKind,
     /// The subject, session, device or ticket.
     pub id: String,
@@ -95,7 +95,7 @@ impl RevocationTag {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Revocation {
-    /// What is revoked.
+    /// The revoked thing.
     pub target: RevocationTarget,
     /// For [`TargetKind::Permissions`]: tokens with a lower version are refused. Tokens without a
     /// version are refused when they were issued before the record.
@@ -103,7 +103,7 @@ pub struct Revocation {
     pub permission_version: Option<u32>,
     /// When it was asked for, by the gateway's clock.
     pub at: Millis,
-    /// Who asked for it.
+    /// The person who asked for the revocation.
     pub by: Actor,
 }
 

@@ -1,4 +1,4 @@
-//! What patients see of the location of their ticket or appointment.
+//! The location of a ticket or an appointment, as its patient sees it.
 
 use serde::{Deserialize, Serialize};
 

@@ -27,7 +27,7 @@ pub struct Settings {
     pub drain: Duration,
     /// The reference tables for claims files.
     pub tables: Arc<Tables>,
-    /// What one client may ask.
+    /// The limits of one client.
     pub limits: LimitSettings,
 }
 

@@ -1,4 +1,4 @@
-//! Who may open which channel and give which command, in one table. Everything that has no row is
+//! The rights of each role on channels and commands, in one table. Everything that has no row is
 //! denied.
 
 mod origin;
@@ -116,7 +116,7 @@ pub struct Claims {
     pub doctor: Option<DoctorId>,
     /// When the token expires, and every connection with it ends.
     pub expires: Millis,
-    /// What a revocation of the token can name.
+    /// Everything that a revocation of the token can name.
     pub origin: Origin,
 }
 

@@ -30,7 +30,7 @@ pub struct Grant {
     pub subject: Arc<str>,
     pub expires: Millis,
     pub channels: Vec<Channel>,
-    /// What a revocation of the token behind the grant can name.
+    /// Everything that a revocation of the token behind the grant can name.
     pub origin: Origin,
 }
 

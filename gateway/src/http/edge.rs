@@ -19,7 +19,7 @@ use crate::{client_address::ReportedClient, context::NodeContext, transport::soc
 const PREFLIGHT_SECONDS: &str = "600";
 /// How long a browser then uses TLS alone: a year, as browsers recommend.
 const HSTS: &str = "max-age=31536000";
-/// What no page of ours uses. Boards keep their screen awake and play a sound.
+/// The features that no page of ours uses. Boards keep their screen awake and play a sound.
 const PERMISSIONS: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 /// Pages run only what this host serves.

@@ -97,7 +97,7 @@ struct FakeBackends {
     /// Whether the log refuses records of the audit.
     audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
-    /// What was spent of quotas on all nodes.
+    /// The spent quotas of all nodes.
     spent: Mutex<HashMap<String, Bucket>>,
     revoked: Mutex<Vec<(TenantId, Revocation)>>,
 }
@@ -425,7 +425,7 @@ fn claims_of(tenant: &str, subject: &str, role: Role) -> Claims {
     }
 }
 
-/// What a socket adds to its requests.
+/// The client that a socket adds to its requests.
 fn client(address: &str, is_secure: Option<bool>) -> ReportedClient {
     ReportedClient { address: ClientAddress::new(address.parse().unwrap()), is_secure }
 }

@@ -58,7 +58,7 @@ const LOADS: usize = 64;
 /// serves, when they return at once to an empty node. A further one is told to try again.
 const MAX_WAITING_LOADS: usize = 20_000;
 
-/// What the answer of a fetch has to be.
+/// The requirement that the answer of a fetch has to meet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FetchGoal {
     /// The answer is never older than this.

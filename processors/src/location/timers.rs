@@ -30,7 +30,7 @@ use super::{
 /// record even with the longest names allowed, and takes about 15 ms in the database. Further
 /// timers fire with the next record: a tick follows while some are due.
 pub(super) const SLICE: usize = 200;
-/// What an appointment counts in a slice.
+/// The share of an appointment in a slice.
 const APPOINTMENT_WEIGHT: usize = 2;
 
 /// How long after its service day an appointment stays open that its source reported as arrived, or

@@ -16,7 +16,11 @@ use super::Run;
 ///
 /// # Errors
 /// The code under which the command is refused.
-pub(super) fn decide(run: &Run, record: &CommandRecord, decided_at: Millis) -> Result<Vec<Event>, Code> {
+pub(super) fn decide(
+    run: &Run,
+    record: &CommandRecord,
+    decided_at: Millis,
+) -> Result<Vec<Event>, Code> {
     use Command as C;
     if record.is_expired(decided_at) {
         return Err(Code::CommandExpired);

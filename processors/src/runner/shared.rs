@@ -1,4 +1,4 @@
-//! What the tasks of a runner share.
+//! The state that the tasks of a runner share.
 
 use std::{
     collections::BTreeMap,

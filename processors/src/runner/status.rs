@@ -1,4 +1,4 @@
-//! What each owned partition reports about itself, for metrics and readiness.
+//! The state of each owned partition, for metrics and readiness.
 
 use std::fmt;
 
@@ -40,11 +40,11 @@ impl PartitionStatus {
 pub struct Failure {
     /// The time of the first attempt that failed.
     pub since: Instant,
-    /// What fails.
+    /// The step that fails.
     pub kind: FailureKind,
 }
 
-/// What a partition cannot do.
+/// The step that a partition cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The ledger refuses or does not answer.

@@ -111,7 +111,7 @@ pub async fn run(
     ended.await.unwrap_or(Err(BridgeError::Gone))
 }
 
-/// What the consumers of a bridge share, one after the other.
+/// The context that the consumers of a bridge share, one after the other.
 struct BridgeContext {
     bridge: Bridge,
     log: Arc<dyn Log>,

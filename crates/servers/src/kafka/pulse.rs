@@ -16,9 +16,10 @@ const COORDINATOR: &str = "GroupCoordinator";
 /// Whether a consumer is a member of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
-    /// It reads the partitions that it was told to.
+    /// The consumer reads the partitions that it was told to.
     None,
-    /// It must be a steady member whose coordinator answers heartbeats. It may own no partition.
+    /// The consumer must be a steady member whose coordinator answers heartbeats. It may own no
+    /// partition.
     Group,
 }
 

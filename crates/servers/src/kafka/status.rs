@@ -1,4 +1,4 @@
-//! What each client of Kafka reports about itself: for readiness, metrics and its watchdog.
+//! The status of each client of Kafka, for readiness, metrics and its watchdog.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ const FAILING_AFTER: Duration = Duration::from_secs(10);
 pub struct ClientStatus {
     /// The label of the client in metrics.
     pub name: &'static str,
-    /// What does not happen while the client fails, such as "no record could be published".
+    /// The work that stops while the client fails, such as "no record could be published".
     lack: &'static str,
     replaced: AtomicU64,
     progress: Mutex<Progress>,

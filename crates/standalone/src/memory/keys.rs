@@ -35,7 +35,7 @@ struct KeyTable {
     sweep_at: usize,
 }
 
-/// What clients have spent of their quotas.
+/// The spent quotas of all clients.
 #[derive(Default)]
 struct QuotaTable {
     buckets: HashMap<String, Bucket>,

@@ -30,7 +30,7 @@ struct MemoryStore {
     data: StoreData,
 }
 
-/// What a server would save.
+/// The data that a server would save.
 #[derive(Clone, Default)]
 struct StoreData {
     /// A present aggregate has its generation; an absent one was never stored, or was lost.

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::one_process::on_one_process;
 
-/// What every answer says, refusals and sockets included.
+/// The headers of every answer, refusals and sockets included.
 const EVERYWHERE: [(&str, &str); 5] = [
     ("content-security-policy", "default-src 'self'; "),
     ("x-content-type-options", "nosniff"),

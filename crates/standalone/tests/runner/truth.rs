@@ -1,4 +1,4 @@
-//! What metrics and readiness say while a runner cannot do its work: no fault is silent.
+//! Metrics and readiness while a runner cannot do its work: no fault is silent.
 
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},

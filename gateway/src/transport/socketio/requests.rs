@@ -60,7 +60,7 @@ pub(super) fn with_status(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// What is wrong with a request, in the words and numbers of Engine.IO's reference server.
+/// The fault of a request, in the words and numbers of Engine.IO's reference server.
 pub(super) enum Fault {
     UnknownTransport,
     UnknownSession,

@@ -176,7 +176,7 @@ impl Fencings {
     }
 }
 
-/// What decides whether a process is in its group.
+/// The observations that decide whether a process stays in its group.
 struct GroupObservation {
     aside_until: Option<Instant>,
     owns_nothing: bool,

@@ -16,7 +16,7 @@ use crate::{
     world::{Site, World},
 };
 
-/// What is promised from the answer to a revocation to the close of the last connection.
+/// The promised time from the answer to a revocation to the close of the last connection.
 const WITHIN: Duration = Duration::from_secs(5);
 /// Measured revocations on each node.
 const SCREENS: usize = 10;

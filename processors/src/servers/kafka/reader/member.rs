@@ -39,7 +39,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 const REJOIN: Duration = Duration::from_secs(1);
 const REJOIN_MAX: Duration = Duration::from_secs(30);
 
-/// What all members of one reader share, one after the other.
+/// The context that the members of one reader share, one after the other.
 #[derive(Clone)]
 pub(in super::super) struct MemberContext {
     pub(in super::super) partition_count: u32,
@@ -70,7 +70,7 @@ pub(super) struct ReadState {
     /// The channel is full: assigned partitions are polled without records. An assignment resumes
     /// its partitions.
     pub(super) paused: bool,
-    /// Those partitions that the client has paused because the runner asked for it.
+    /// The partitions that the client has paused because the runner asked for it.
     pub(super) paused_partitions: BTreeSet<PartitionId>,
     rejoin_at: Option<Instant>,
     /// Successive assignments of which a partition could not be claimed.
