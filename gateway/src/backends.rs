@@ -15,9 +15,13 @@ use crate::readiness::Readiness;
 
 /// The backends of a node.
 pub struct Backends {
+    /// The log.
     pub log: Arc<dyn Log>,
+    /// The view store.
     pub snapshots: Arc<dyn Snapshots>,
+    /// The authority.
     pub queries: Arc<dyn Queries>,
+    /// Keys that all nodes share for a short time.
     pub short_keys: Arc<dyn ShortKeys>,
     /// Uploaded claims files.
     pub files: Arc<dyn ObjectStore>,

@@ -39,6 +39,7 @@ impl ClientAddress {
         extensions.get().map_or(Self::NONE, |client: &ReportedClient| client.address)
     }
 
+    /// The address.
     pub fn ip(self) -> IpAddr {
         self.0
     }
@@ -54,6 +55,7 @@ impl ClientAddress {
         })
     }
 
+    /// Whether the client is on this machine.
     pub fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
@@ -63,6 +65,7 @@ impl ClientAddress {
 /// header usually passes the other on as the client sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientHeader {
+    /// `X-Forwarded-For`.
     #[default]
     XForwardedFor,
     /// RFC 7239.
@@ -104,16 +107,19 @@ pub struct TrustedProxies {
 /// brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportedClient {
+    /// The address.
     pub address: ClientAddress,
     /// Whether the client reached the outermost trusted proxy by TLS, if a proxy said so.
     pub is_secure: Option<bool>,
 }
 
 impl TrustedProxies {
+    /// Trusts the proxies in these networks, which report clients in this header.
     pub fn new(networks: Vec<IpNet>, header: ClientHeader, proxy_protocol: bool) -> Self {
         Self { networks, header, proxy_protocol }
     }
 
+    /// Whether the address is that of a trusted proxy.
     pub fn trusts(&self, address: ClientAddress) -> bool {
         self.networks.iter().any(|network| network.contains(&address.0))
     }

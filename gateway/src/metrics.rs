@@ -37,6 +37,7 @@ impl<T> PerKind<T> {
         Self(Channel::KINDS.map(of))
     }
 
+    /// The metric of a channel's kind.
     pub fn for_channel(&self, channel: &Channel) -> &T {
         &self.0[channel.kind_index()]
     }
@@ -45,8 +46,11 @@ impl<T> PerKind<T> {
 /// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
+    /// A WebSocket of the Centrifugal protocol.
     WebSocket,
+    /// A stream of server-sent events.
     Sse,
+    /// A Socket.IO session.
     SocketIo,
 }
 
@@ -64,6 +68,7 @@ impl<T> PerTransport<T> {
         Self(Transport::NAMES.map(of))
     }
 
+    /// The metric of a transport.
     pub fn for_transport(&self, transport: Transport) -> &T {
         &self.0[transport as usize]
     }
@@ -106,7 +111,9 @@ impl Limit {
 
 /// Whole views fetched, by where they came from.
 pub struct ViewFetches {
+    /// The view came from the view store.
     pub store: IntCounter,
+    /// The view came from the authority.
     pub authority: IntCounter,
     /// Neither the store nor the authority had the view.
     pub absent: IntCounter,
@@ -117,22 +124,33 @@ pub struct ViewFetches {
 /// The node's metrics. Shards increment plain counters, which cost one atomic addition each.
 pub struct Metrics {
     registry: Registry,
+    /// Open connections.
     pub connections: PerTransport<IntGauge>,
+    /// Connections opened since the start.
     pub connections_opened: PerTransport<IntCounter>,
+    /// Open subscriptions.
     pub subscriptions: PerKind<IntGauge>,
+    /// Publications delivered to connections.
     pub deliveries: PerTransport<IntCounter>,
+    /// Bytes written to sockets.
     pub bytes_written: PerTransport<IntCounter>,
+    /// Frames encoded; one serves many connections.
     pub frames_encoded: PerKind<IntCounter>,
+    /// The time from the append of a record to the write of its frame.
     pub delivery_delay_seconds: Histogram,
+    /// Records read from the topic of views.
     pub intake_records: IntCounter,
     /// Records of the topic of views that were skipped.
     pub intake_refused: IntCounter,
     /// Records that an aggregate's versions say are missing.
     pub intake_missed: IntCounter,
+    /// The age of the last record when it was read.
     pub intake_lag_seconds: Gauge,
+    /// Bytes of the kept tails.
     pub tail_bytes: IntGauge,
     /// Clients whose position was lost, and that got the whole state instead.
     pub positions_reset: IntCounter,
+    /// Views fetched for shards.
     pub view_fetches: ViewFetches,
     /// Sockets that the system refused, usually for want of descriptors.
     pub accept_failures: IntCounter,
@@ -205,6 +223,7 @@ impl Builder {
 }
 
 impl Metrics {
+    /// The metrics of a node, all at zero.
     pub fn new() -> Self {
         let make = Builder(Registry::new());
         let delay = HistogramOpts::new(
@@ -326,6 +345,7 @@ impl Metrics {
         self.registry.register(Box::new(clients)).expect("no two metrics have the same name");
     }
 
+    /// Counts a closed connection.
     pub fn close(&self, close: Close) {
         self.closes.with_label_values(&[close.reason()]).inc();
     }

@@ -41,12 +41,16 @@ pub use crate::{
 /// Time beyond the drain's window, for farewells and for commands that still wait.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 
+/// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
+    /// The keys of an issuer cannot be used.
     #[error("the keys that verify tokens cannot be used")]
     Keys(#[source] KeyError),
+    /// The system starts no thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
 }
@@ -183,6 +187,7 @@ pub fn raise_descriptors() {
 }
 
 impl RunningNode {
+    /// The address of the listener for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -192,6 +197,7 @@ impl RunningNode {
         self.private.as_ref().map(|private| private.address)
     }
 
+    /// Whether the node is ready for clients.
     pub fn is_ready(&self) -> bool {
         self.context.readiness.is_ready()
     }

@@ -33,6 +33,7 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Every condition.
     pub const ALL: [Self; 10] = [
         Self::CatchingUp,
         Self::FollowerStalled,
@@ -137,6 +138,7 @@ impl Readiness {
         }
     }
 
+    /// Whether the condition holds now.
     pub fn holds(&self, condition: Condition) -> bool {
         self.0.load(Ordering::Acquire) & condition.bit() != 0
     }

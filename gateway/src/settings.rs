@@ -10,7 +10,9 @@ use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
 };
 
+/// The settings of a node.
 pub struct Settings {
+    /// The address of the listener for clients.
     pub listen: SocketAddr,
     /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
     pub shards: usize,

@@ -26,9 +26,13 @@ pub const MAX_STREAM_CHANNELS: usize = 8;
 /// Which channels a subject may follow, and until when.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
+    /// The tenant.
     pub tenant: TenantId,
+    /// The subject of the token.
     pub subject: Arc<str>,
+    /// When the grant ends.
     pub expires: Millis,
+    /// The channels that the stream may follow.
     pub channels: Vec<Channel>,
     /// Everything that a revocation of the token behind the grant can name.
     pub origin: Origin,
@@ -47,6 +51,7 @@ impl fmt::Debug for Grant {
 pub struct GrantKey(Hmac<Sha256>);
 
 impl GrantKey {
+    /// The key made of this secret.
     pub fn new(secret: &[u8; 32]) -> Self {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }

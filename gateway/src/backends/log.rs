@@ -11,7 +11,9 @@ use crate::{BoxFuture, Source};
 
 /// One item that a follower of a topic yields. Items of an aggregate are in order.
 pub enum FeedItem {
+    /// A record.
     Record {
+        /// The record.
         record: WireRecord,
         /// The append time that the log gave the record.
         appended_at: Millis,
@@ -38,9 +40,13 @@ pub struct ClientReport {
 #[error("the log did not acknowledge the record")]
 pub struct NotAppended(#[source] pub Source);
 
+/// The log, as a gateway writes and follows it.
 pub trait Log: Send + Sync + 'static {
     /// Appends one record to `topic`, which is [`CARE_TOPIC`], [`RUNS_TOPIC`], [`AUDIT_TOPIC`] or
     /// [`ACCESS_TOPIC`]. Returns once the record is acknowledged.
+    ///
+    /// # Errors
+    /// [`NotAppended`] when the acknowledgement did not come.
     fn append(
         &self,
         topic: &'static str,

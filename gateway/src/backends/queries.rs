@@ -20,6 +20,7 @@ pub struct RecordedOutcome {
     pub aggregate: Aggregate,
     /// The content of the command.
     pub fingerprint: Option<Fingerprint>,
+    /// The outcome.
     pub outcome: CommandOutcome,
 }
 
@@ -36,18 +37,22 @@ impl RecordedOutcome {
 /// One run of a list.
 #[derive(Clone)]
 pub struct ListedRun {
+    /// The run.
     pub run: RunId,
+    /// The entry of the run.
     pub head: RunHead,
 }
 
 /// Selects runs of a tenant, newest first.
 #[derive(Clone, Default)]
 pub struct RunsQuery {
+    /// Only runs in this state.
     pub state: Option<RunState>,
     /// Only runs whose id has this owner's tag.
     pub owner: Option<u64>,
     /// Only runs listed after this one.
     pub after: Option<(Millis, RunId)>,
+    /// Most rows of the answer.
     pub limit: u32,
 }
 
@@ -56,22 +61,27 @@ pub struct RunsQuery {
 pub struct FindingsQuery {
     /// Only findings of these severities; all when empty.
     pub severities: Vec<Severity>,
+    /// Only findings of this rule.
     pub rule: Option<RuleId>,
     /// Only findings listed after this place.
     pub after: Option<FindingPlace>,
+    /// Most rows of the answer.
     pub limit: u32,
 }
 
 /// The place of a finding in the list of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingPlace {
+    /// The order of the finding by severity, amount and row ([`Finding::sort_key`]).
     pub place: i64,
+    /// The number of the finding in its run, which tells equal places apart.
     pub n: i32,
 }
 
 /// Findings with their places, in list order.
 pub type FindingsPage = Vec<(FindingPlace, Finding)>;
 
+/// The authority (PostgreSQL), as a gateway reads it.
 pub trait Queries: Send + Sync + 'static {
     /// Reads a view from the authority, when the view store lost it or is behind.
     fn view<'a>(

@@ -8,10 +8,12 @@ use crate::{
     limits::quota::{Quota, Spent},
 };
 
+/// The store of the keys did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the short-lived keys did not answer")]
 pub struct KeysUnavailable(#[source] pub Source);
 
+/// Keys with a lifetime, shared by all nodes.
 pub trait ShortKeys: Send + Sync + 'static {
     /// Stores `value` under `key` for `ttl`.
     fn put<'a>(

@@ -7,6 +7,7 @@ use crate::{BoxFuture, Source};
 /// The store's answer about a view.
 #[derive(Debug)]
 pub enum Snapshot {
+    /// The store has the view.
     Held(View),
     /// The store works and has no such view.
     Absent,
@@ -14,11 +15,14 @@ pub enum Snapshot {
     Suspect,
 }
 
+/// A backend did not answer, or not in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the view could not be read")]
 pub struct NotRead(#[source] pub Source);
 
+/// The view store.
 pub trait Snapshots: Send + Sync + 'static {
+    /// Reads a view.
     fn load<'a>(
         &'a self,
         aggregate: &'a Aggregate,

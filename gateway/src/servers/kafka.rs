@@ -51,6 +51,7 @@ fn client_config(cluster: &KafkaCluster) -> ClientConfig {
     config
 }
 
+/// The log of a gateway in Kafka.
 pub struct KafkaGatewayLog {
     cluster: KafkaCluster,
     producer: IdempotentProducer,

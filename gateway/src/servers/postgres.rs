@@ -81,6 +81,7 @@ fn texts<const N: usize>(texts: [&str; N]) -> Parameters {
     texts.into_iter().map(|text| Box::new(text.to_owned()) as _).collect()
 }
 
+/// The authority in PostgreSQL, as the role of gateways may read it.
 pub struct PostgresQueries {
     pool: Pool,
     /// Reads run on this runtime to their end: a caller that goes away, or a shard that stops, must

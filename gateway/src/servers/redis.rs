@@ -42,12 +42,14 @@ pub async fn connect(url: &str) -> Result<Client, RedisUnusable> {
     servers::redis::connect(url, LIMITS).await
 }
 
+/// The view store in Redis.
 pub struct RedisSnapshots {
     client: Client,
     read_view: Script,
 }
 
 impl RedisSnapshots {
+    /// Uses this connection.
     pub fn new(client: Client) -> Self {
         Self { client, read_view: Script::from_lua(format!("{READ_IDENTITY}{READ_VIEW}")) }
     }
@@ -103,12 +105,14 @@ const SPEND: &str = "local time = redis.call('TIME'); \
     redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000)); \
     return {1, debt}";
 
+/// The short-lived keys in Redis.
 pub struct RedisKeys {
     client: Client,
     spend: Script,
 }
 
 impl RedisKeys {
+    /// Uses this connection.
     pub fn new(client: Client) -> Self {
         Self { client, spend: Script::from_lua(SPEND) }
     }

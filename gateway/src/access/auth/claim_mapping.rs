@@ -46,18 +46,27 @@ impl ClaimPath {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimPaths {
+    /// The tenant.
     pub tenant: ClaimPath,
     /// A word, or an array of words of which at least one is known.
     pub role: ClaimPath,
+    /// The locations to which the token is bound.
     pub locations: ClaimPath,
+    /// The queues to which the token is bound.
     pub queues: ClaimPath,
+    /// The tickets of a patient.
     pub tickets: ClaimPath,
+    /// The appointments of a patient.
     pub appointments: ClaimPath,
+    /// The doctor whose schedule the token opens.
     pub doctor: ClaimPath,
     /// The session at the issuer. OpenID Connect calls it `sid`.
     pub session: ClaimPath,
+    /// The device of a display.
     pub device: ClaimPath,
+    /// The link that the token was exchanged for.
     pub ticket_link: ClaimPath,
+    /// The version of the subject's permissions at the issue of the token.
     pub permission_version: ClaimPath,
 }
 
