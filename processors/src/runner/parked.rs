@@ -84,3 +84,34 @@ impl ParkedRecords {
         self.not_before = Some(now + LINE_EVERY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::record::WireRecord;
+
+    use super::*;
+
+    fn parked(offset: i64) -> JournalRow {
+        let record = WireRecord { key: String::new(), headers: Vec::new(), value: "{".into() };
+        let entry = JournalEntry::Parked { code: Code::RecordMalformed, record };
+        JournalRow { offset: LogOffset(offset), at: 0, decided_at: 0, command: None, entry }
+    }
+
+    #[test]
+    fn parked_records_share_one_line() {
+        let mut records = ParkedRecords::default();
+        let rows: Vec<JournalRow> = (7..20_007).map(parked).collect();
+        for batch in rows.chunks(500) {
+            records.committed(batch);
+        }
+        let code = Code::RecordMalformed.as_str();
+        assert_eq!(records.counts, [(code, (20_000, LogOffset(7)))].into());
+        assert!(records.due().is_some_and(|due| due <= Instant::now()));
+        records.log("care", PartitionId(0));
+        assert_eq!(records.due(), None, "everything is told");
+        let told_at = Instant::now();
+        records.committed(&rows[..1]);
+        records.log("care", PartitionId(0));
+        assert!(records.due().is_some_and(|due| due > told_at), "the next line waits");
+    }
+}
