@@ -119,8 +119,8 @@ impl Clinic {
         (1..=self.tickets).map(ticket).chain([QUEUE.to_owned(), "board:riverside".into()]).collect()
     }
 
-    /// What a gateway that starts now reads of every view, compared with the authority. Returns how
-    /// many views came from Redis.
+    /// Has a new gateway read every view, and compares each with the authority. Returns how many
+    /// views came from Redis.
     async fn read_by_new_gateway(&self) -> u64 {
         let gateway = Gateway::start(self).await;
         for name in self.names() {

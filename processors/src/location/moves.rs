@@ -1,4 +1,4 @@
-//! Which commands a ticket's state allows, and how an event changes the standing of a ticket.
+//! The commands that a ticket's state allows, and the change of its standing by each event.
 
 use schemas::{
     Millis,

@@ -146,8 +146,8 @@ impl Location {
         use TicketState as S;
         let own = self.own_timer(ticket).is_some_and(|own| own <= at);
         let (state, why) = match (ticket.standing.state, own) {
-            // Whoever was on the way when the day ended does not come back to it. The destination
-            // alone decides whether the person stands in its line.
+            // A person who was on the way when the day ended does not come back to it. The
+            // destination alone decides whether the person stands in its line.
             (S::Leaving, _) if self.day_is_over(ticket, at) => (S::Left, Expiry::DayEnded),
             (S::Leaving, _) => return handover::stayed(ticket, Code::MoveTimedOut, true, at),
             (S::Absent, true) => (S::NoShow, Expiry::AbsentTooLong),

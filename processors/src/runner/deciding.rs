@@ -49,7 +49,7 @@ impl PartitionTask {
                 batch::read(&record.record, settings.topic, claim.partition, partition_count)
             })
             .collect();
-        // What the ledger cannot read is no fault of these records, so none is parked for it.
+        // State that the ledger cannot read is no fault of these records, so none is parked for it.
         let mut state = self.restore(records, &read).await?;
         let built = batch::build(claim, records, read, &mut state);
         Ok(DecidedBatch::new(built, records, state.aggregates))

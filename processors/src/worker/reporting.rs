@@ -1,5 +1,5 @@
-//! Which reports of an attempt are due, and what they contain. Pure: times are durations since the
-//! attempt started.
+//! The reports of an attempt: when each is due, and its content. Pure: times are durations since
+//! the attempt started.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

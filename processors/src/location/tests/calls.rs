@@ -1,4 +1,4 @@
-//! Which ticket a station calls, and when it may.
+//! The ticket that a station calls, and when it may.
 
 use schemas::{
     line::{Line, QUEUE_KEY, QueueHead},

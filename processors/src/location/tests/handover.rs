@@ -182,7 +182,7 @@ fn returned_ticket_ends_with_its_past_day() {
         assert!(names(&called.verdict, &ticket(3)));
         assert_eq!(clinic.state(1), TicketState::Left);
     }
-    // What staff take back after the day lasts for the new one.
+    // A ticket that staff take back after its day lasts for the new one.
     let (mut clinic, midnight) = leaving_at_night();
     clinic.now = midnight + 1_000;
     clinic.apply(revert());

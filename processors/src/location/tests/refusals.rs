@@ -224,7 +224,7 @@ fn full_location_takes_nobody_in() {
         let kind = command.kind();
         assert_eq!(clinic.refusal(command), Some(Code::LocationFull), "{kind}");
     }
-    // Whoever leaves makes room for one other.
+    // A patient who leaves makes room for one other.
     clinic.apply(Command::LeaveTicket { ticket: ticket(1) });
     clinic.apply(receive());
     assert_eq!(clinic.refusal(issue("general", 9, 0)), Some(Code::LocationFull));

@@ -384,7 +384,7 @@ impl Reader {
     fn pause(&self, paused: bool) {
         let mut state = self.consumer.context().state();
         state.paused = paused;
-        // Those that the runner paused are paused again after all are resumed.
+        // Partitions that the runner paused are paused again after all are resumed.
         state.paused_partitions.clear();
         drop(state);
         let assigned = self.consumer.assignment();
