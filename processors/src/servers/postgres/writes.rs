@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ledger::{Batch, JournalEntry, JournalRow, OutcomeRow},
-    run::WorkChange,
+    run::{RunRow, WorkChange},
     views::ViewStep,
 };
 
@@ -159,8 +159,16 @@ const PARKED: &str = "INSERT INTO clinicwire.parked (topic, partition, \"offset\
 
 /// The statements of a batch in their order: the fence is the first.
 pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<'a>> {
+    let mut writes = BatchWrites(vec![fence(batch, consumer)]);
+    writes.add_state(batch, consumer);
+    writes.add_runs(&batch.runs);
+    writes.add_records(batch, consumer);
+    writes.0
+}
+
+fn fence<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Write<'a> {
     let claim = &batch.claim;
-    let fence = Write {
+    Write {
         sql: FENCE,
         parameters: vec![
             Box::new(&consumer.name),
@@ -171,71 +179,75 @@ pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<
             Box::new(claim.owner_epoch.0),
         ],
         expected: RequiredRows::Fence,
-    };
-    let mut writes = vec![fence];
-    let mut add = |sql, rows: usize, expected, parameters: Vec<Parameter<'a>>| {
-        if rows > 0 {
-            writes.push(Write { sql, parameters, expected });
-        }
-    };
-    let from = || -> [Parameter<'a>; 2] {
-        [Box::new(&consumer.topic), Box::new(number(claim.partition.0))]
-    };
+    }
+}
 
-    let rows = batch.aggregates.len();
-    add(
-        AGGREGATES,
-        rows,
-        RequiredRows::Count(rows as u64),
-        aggregates(batch).into_iter().chain(from()).collect(),
-    );
-    let rows = batch.views.len();
-    add(VIEWS, rows, RequiredRows::Count(rows as u64), views(batch, consumer));
-    let (rows, parameters) = removed_entries(batch);
-    add(REMOVED_ENTRIES, rows, RequiredRows::Any, parameters);
-    let (rows, parameters) = set_entries(batch);
-    add(SET_ENTRIES, rows, RequiredRows::Any, parameters);
-    add(TICKETS, batch.tickets.len(), RequiredRows::Any, tickets(batch));
-    add(APPOINTMENTS, batch.appointments.len(), RequiredRows::Any, appointments(batch));
-    let rows = &batch.runs[..];
-    add(runs::RUNS, rows.len(), RequiredRows::Any, runs::runs(rows));
-    let (due, parameters) = runs::due(rows);
-    add(runs::DUE, due, RequiredRows::Any, parameters);
-    let (cancelled, parameters) = runs::ending(rows, WorkChange::Cancel);
-    add(runs::CANCEL, cancelled, RequiredRows::Any, parameters);
-    let (over, parameters) = runs::ending(rows, WorkChange::Remove);
-    add(runs::OVER, over, RequiredRows::Any, parameters);
-    add(
-        JOURNAL,
-        batch.journal.len(),
-        RequiredRows::Any,
-        from().into_iter().chain(journal(batch)).collect(),
-    );
-    let (settled, decided): (Vec<_>, Vec<_>) =
-        batch.outcomes.iter().partition(|row| row.settles.is_some());
-    let mut parameters: Vec<Parameter<'a>> = outcomes(&decided);
-    parameters.extend(from());
-    parameters.push(Box::new(batch.key_lifetime));
-    add(OUTCOMES, decided.len(), RequiredRows::Any, parameters);
-    add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));
-    add(
-        OUTBOX,
-        batch.outbox.len(),
-        RequiredRows::Any,
-        from().into_iter().chain(outbox(batch)).collect(),
-    );
-    let parked: Vec<&JournalRow> = batch
-        .journal
-        .iter()
-        .filter(|row| matches!(row.entry, JournalEntry::Parked { .. }))
-        .collect();
-    add(
-        PARKED,
-        parked.len(),
-        RequiredRows::Any,
-        from().into_iter().chain(parked_records(&parked)).collect(),
-    );
-    writes
+/// The topic and partition that the rows of a batch come from.
+fn origin<'a>(batch: &Batch, consumer: &'a Consumer) -> [Parameter<'a>; 2] {
+    [Box::new(&consumer.topic), Box::new(number(batch.claim.partition.0))]
+}
+
+struct BatchWrites<'a>(Vec<Write<'a>>);
+
+impl<'a> BatchWrites<'a> {
+    /// Adds a statement, unless it has no row.
+    fn add(
+        &mut self,
+        sql: &'static str,
+        rows: usize,
+        expected: RequiredRows,
+        parameters: Vec<Parameter<'a>>,
+    ) {
+        if rows > 0 {
+            self.0.push(Write { sql, parameters, expected });
+        }
+    }
+
+    /// Adds the state of aggregates and their views.
+    fn add_state(&mut self, batch: &'a Batch, consumer: &'a Consumer) {
+        let rows = batch.aggregates.len();
+        let parameters = aggregates(batch).into_iter().chain(origin(batch, consumer)).collect();
+        self.add(AGGREGATES, rows, RequiredRows::Count(rows as u64), parameters);
+        let rows = batch.views.len();
+        self.add(VIEWS, rows, RequiredRows::Count(rows as u64), views(batch, consumer));
+        let (rows, parameters) = removed_entries(batch);
+        self.add(REMOVED_ENTRIES, rows, RequiredRows::Any, parameters);
+        let (rows, parameters) = set_entries(batch);
+        self.add(SET_ENTRIES, rows, RequiredRows::Any, parameters);
+        self.add(TICKETS, batch.tickets.len(), RequiredRows::Any, tickets(batch));
+        self.add(APPOINTMENTS, batch.appointments.len(), RequiredRows::Any, appointments(batch));
+    }
+
+    /// Adds the lists of runs and the work that they cause.
+    fn add_runs(&mut self, rows: &'a [RunRow]) {
+        self.add(runs::RUNS, rows.len(), RequiredRows::Any, runs::runs(rows));
+        let (due, parameters) = runs::due(rows);
+        self.add(runs::DUE, due, RequiredRows::Any, parameters);
+        let (cancelled, parameters) = runs::ending(rows, WorkChange::Cancel);
+        self.add(runs::CANCEL, cancelled, RequiredRows::Any, parameters);
+        let (over, parameters) = runs::ending(rows, WorkChange::Remove);
+        self.add(runs::OVER, over, RequiredRows::Any, parameters);
+    }
+
+    /// Adds what each record leaves: journal, outcomes, outbox, and parked records.
+    fn add_records(&mut self, batch: &'a Batch, consumer: &'a Consumer) {
+        let from = || origin(batch, consumer).into_iter();
+        let parameters = from().chain(journal(batch)).collect();
+        self.add(JOURNAL, batch.journal.len(), RequiredRows::Any, parameters);
+        let (settled, decided): (Vec<_>, Vec<_>) =
+            batch.outcomes.iter().partition(|row| row.settles.is_some());
+        let mut parameters: Vec<Parameter<'a>> = outcomes(&decided);
+        parameters.extend(from());
+        parameters.push(Box::new(batch.key_lifetime));
+        self.add(OUTCOMES, decided.len(), RequiredRows::Any, parameters);
+        self.add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));
+        let parameters = from().chain(outbox(batch)).collect();
+        self.add(OUTBOX, batch.outbox.len(), RequiredRows::Any, parameters);
+        let is_parked = |row: &&JournalRow| matches!(row.entry, JournalEntry::Parked { .. });
+        let parked: Vec<&JournalRow> = batch.journal.iter().filter(is_parked).collect();
+        let parameters = from().chain(parked_records(&parked)).collect();
+        self.add(PARKED, parked.len(), RequiredRows::Any, parameters);
+    }
 }
 
 fn aggregates(batch: &Batch) -> Vec<Parameter<'_>> {
