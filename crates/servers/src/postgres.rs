@@ -14,20 +14,33 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// patients: only the error's code, the constraint and the kind of failure are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
+    /// The address of the database cannot be read.
     #[error("the address is not a postgres:// URL")]
     InvalidUrl,
+    /// The database refused a statement.
     #[error("postgres refused a statement: {code} {constraint}")]
-    Refused { code: String, constraint: String },
+    Refused {
+        /// The SQLSTATE.
+        code: String,
+        /// The name of the constraint, or nothing.
+        constraint: String,
+    },
+    /// The connection failed: the kind of failure.
     #[error("the connection to postgres failed: {0}")]
     Connection(String),
+    /// The database refuses the login, with its message.
     #[error("postgres refuses the login: {0}")]
     Login(String),
+    /// All connections of the pool were in use for too long.
     #[error("no connection to postgres was free in time")]
     Busy,
+    /// The statement took too long.
     #[error("postgres did not answer in time")]
     TimedOut,
+    /// A row has another form than this program knows: what it should have been.
     #[error("postgres holds {0} that cannot be read")]
     Unreadable(&'static str),
+    /// The pool refused its settings.
     #[error("the pool of connections cannot be created")]
     Pool(#[source] BuildError),
 }

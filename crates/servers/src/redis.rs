@@ -30,10 +30,13 @@ pub struct RedisLimits {
 /// Why a client cannot be used, now or later.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisUnusable {
+    /// The address of the server cannot be read.
     #[error(transparent)]
     Url(#[from] InvalidRedisUrl),
+    /// The client refused its settings.
     #[error("the client's settings do not fit")]
     Settings(#[source] Error),
+    /// The server refuses the login.
     #[error("redis refuses the login")]
     Login(#[source] Error),
 }

@@ -46,7 +46,7 @@ impl RunFacts {
             end_us: history.end_us,
             in_line_ms: between(head.map(|head| head.requested_at), started),
             under_way_ms: between(started, head.and_then(|head| head.ended_at)),
-            attempts: head.map_or(0, |head| head.attempt),
+            attempts: head.map_or(0, |head| head.attempt.0),
             places: history.places.len(),
             rises: history.rises(settled_us / 1000),
             pace: history.pace(),

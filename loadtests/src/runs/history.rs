@@ -3,6 +3,7 @@
 
 use schemas::{
     Millis,
+    attempt::AttemptNumber,
     finding::Finding,
     run::{RunHead, RunProgress, RunState, SHOWN_FINDINGS},
 };
@@ -25,7 +26,7 @@ pub struct ObservationTime {
 /// A place in line: the number of runs before this one, by the record at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinePlace {
-    pub attempt: u32,
+    pub attempt: AttemptNumber,
     pub at: Millis,
     pub ahead: u32,
 }

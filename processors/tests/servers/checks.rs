@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use processors::{log::Log, servers::kafka::KafkaProcessorLog, servers::postgres::Role};
 use schemas::{
+    attempt::AttemptNumber,
     command::Command,
     ids::{Aggregate, CommandId, FileId, RunId, TenantId},
     record::{CommandRecord, RUNS_TOPIC},
@@ -99,7 +100,7 @@ impl Desk {
         let client = self.installation.database.role(Role::Processor).await;
         let run = self.ask(rows).await;
         let head = self.over(&client, &run).await;
-        assert_eq!((head.state, head.attempt), (RunState::Completed, 1));
+        assert_eq!((head.state, head.attempt), (RunState::Completed, AttemptNumber(1)));
         let summary = head.summary.expect("a completed run has one");
         assert_eq!((summary.rows, summary.rows_unreadable), (rows as u64, rows as u64 / 10));
         let count = "SELECT count(*) FROM clinicwire.finding WHERE tenant = $1 AND run = $2 AND \

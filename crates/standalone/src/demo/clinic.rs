@@ -25,7 +25,7 @@ mod people;
 mod rooms;
 
 use appointments::{Booking, FactKind};
-use people::{Person, Place, PatientDecision};
+use people::{PatientDecision, Person, Place};
 use rooms::Room;
 
 /// People in each line at the start; about as many wait in it from then on.

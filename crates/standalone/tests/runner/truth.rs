@@ -122,7 +122,7 @@ async fn rebalance_does_not_restart_a_stopped_partition() {
     partitions.revoke(&[0]).await;
     partitions.assign(&[0]).await;
     until("it stands still again", stopped).await;
-    let next = partitions.memory.ledger.checkpoint(P0).await.unwrap().next_offset.0;
+    let next = partitions.memory.ledger.checkpoint(P0).await.unwrap().next_offset;
     *partitions.ends.get_mut(&P0).unwrap() = next;
     partitions.send(0, poison(100..150)).await;
     sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it

@@ -2,6 +2,8 @@
 
 use AppointmentStatus as S;
 
+use schemas::attempt::AttemptNumber;
+
 use super::*;
 
 fn hillside() -> LocationId {

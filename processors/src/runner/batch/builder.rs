@@ -32,7 +32,7 @@ use crate::{
 /// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and what
 /// waits for the next one is answered within 100 ms. A batch of 500 ordinary commands changes
 /// fewer than 2,000. Past it, the remaining records go into the next batch.
-const MAX_ROWS: usize = 2_000;
+pub(super) const MAX_ROWS: usize = 2_000;
 /// Most bytes of published and parked records in a batch before it takes no further record, for the
 /// same reason: 500 ordinary commands publish about 1 MB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;

@@ -7,9 +7,9 @@ use schemas::{
 };
 use testing::records::{command_record, riverside};
 
-use super::*;
+use super::{builder::MAX_ROWS, *};
 use crate::{
-    ledger::{JournalEntry, OwnerEpoch},
+    ledger::{JournalEntry, JournalRow, OwnerEpoch},
     log::LogOffset,
 };
 
