@@ -89,6 +89,8 @@ impl NodeContext {
         );
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export_clients(log.clone());
+        let audit = Audit::new(log.clone());
+        metrics.export_audit(audit.counts().clone());
         let limits = settings.limits.clone();
         let limits = match rlimit::Resource::NOFILE.get_soft() {
             Ok(descriptors) => {
@@ -117,7 +119,7 @@ impl NodeContext {
             public_demo: settings.public_demo,
             proxies: settings.proxies.clone(),
             limits,
-            audit: Audit::new(log.clone()),
+            audit,
             log,
             revocations,
             files: Arc::new(Files::new(files, settings.max_file)),

@@ -1,6 +1,7 @@
 //! Everything but sockets: commands, snapshots, stream tickets, pages, health and metrics.
 
 mod appointments;
+mod audit;
 mod audited;
 mod caller;
 mod channels;
@@ -82,6 +83,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/rules/{rule}/{action}", post(rules::action))
         .route("/v1/tokens/renew", post(tokens::renew))
         .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
+        .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
+        .route("/v1/audit", get(audit::list))
         .route("/v1/revocations", post(revocations::revoke))
         .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))

@@ -1,6 +1,7 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject.
 
+mod audit;
 mod log_clients;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use schemas::{
     codes::{Close, Code},
 };
 
-use self::log_clients::LogClients;
+use self::{audit::AuditMetrics, log_clients::LogClients};
 use crate::{
+    access::audit::AuditCounts,
     backends::log::Log,
     limits,
     readiness::{Condition, Readiness},
@@ -337,6 +339,12 @@ impl Metrics {
             metrics.limited.with_label_values(&[limit.name()]);
         }
         metrics
+    }
+
+    /// Exports the counts of the audit with each scrape.
+    pub fn export_audit(&self, counts: Arc<AuditCounts>) {
+        let audit = AuditMetrics::new(counts).expect("the metrics' names are well formed");
+        self.registry.register(Box::new(audit)).expect("no two metrics have the same name");
     }
 
     /// Exports the state of the log's clients with each scrape.

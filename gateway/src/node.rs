@@ -41,6 +41,9 @@ pub use crate::{
 /// Time beyond the drain's window, for farewells and for commands that still wait.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 
+/// Time after that for the audit of what the last clients were sent.
+const LAST_NOTES: Duration = Duration::from_secs(3);
+
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -227,6 +230,7 @@ impl RunningNode {
         if tokio::time::timeout(self.drain + LAST_SECONDS, joined).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
+        self.context.audit.flush(LAST_NOTES).await;
         self.intake.abort();
         self.watch.abort();
         if let Some(private) = self.private {

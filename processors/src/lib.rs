@@ -1,10 +1,11 @@
 //! Stream processors. They are the pure rules of locations, runs and rule books, the runner that
-//! gives each record of `clinicwire.care.v1` and `clinicwire.runs.v1` exactly one effect, and the
-//! worker that checks claims files.
+//! gives each record of `clinicwire.care.v1` and `clinicwire.runs.v1` exactly one effect, the
+//! worker that checks claims files, and the sink that stores the audit.
 
 #![warn(missing_docs)]
 
 pub mod aggregate;
+pub mod audit;
 pub mod bridge;
 pub mod effect;
 #[cfg(feature = "fixtures")]

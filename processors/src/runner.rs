@@ -39,6 +39,7 @@ use tokio::{
 };
 
 pub use counters::RunnerCounters;
+pub(crate) use flow::Flow;
 pub use status::{Failure, FailureKind, PartitionStatus};
 
 use crate::{

@@ -1,10 +1,19 @@
 //! Records of the audit: who opened, read, changed or was refused what.
 
 use core::net::IpAddr;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::{Millis, channel::MAX_CHANNEL, codes::Code, ids::TenantId, record::WireRecord};
+use crate::{
+    Millis,
+    channel::MAX_CHANNEL,
+    codes::Code,
+    ids::{TICKET_HEX, TenantId},
+    record::WireRecord,
+    view::Position,
+};
 
 /// Most entries of one record: the largest fit into what a topic takes, even if every character of
 /// their texts is escaped.
@@ -30,17 +39,17 @@ pub struct AuditEntry {
     /// When, by the gateway's clock.
     pub at: Millis,
     /// The subject of the token, which is a pseudonym.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// The role of the token.
-    pub role: String,
-    /// The address of the client. Absent for a socket.
+    pub role: Cow<'static, str>,
+    /// The address of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// The first part of the client's `User-Agent`. Absent for a socket.
+    /// The first part of the client's `User-Agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
+    pub agent: Option<Arc<str>>,
     /// The action, such as `ticket.call` or `channel.open`.
-    pub action: String,
+    pub action: Cow<'static, str>,
     /// The ids or channels that the action concerns. Empty for a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub what: Vec<String>,
@@ -50,9 +59,18 @@ pub struct AuditEntry {
     /// The tenant that a super admin crossed into, or came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_tenant: Option<TenantId>,
-    /// Why a super admin crossed into another tenant.
+    /// Why somebody crossed into another tenant or to another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether the token is that of a crossing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crossed: bool,
+    /// For `channel.close`: the first position of the channel that the client was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Position>,
+    /// For `channel.close`: the last position of the channel that the client was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Position>,
 }
 
 impl AuditEntry {
@@ -61,11 +79,74 @@ impl AuditEntry {
     pub fn bounded(mut self) -> Self {
         self.what.truncate(MAX_NAMES);
         self.what.iter_mut().for_each(|name| cut(name, MAX_CHANNEL));
-        if let Some(agent) = &mut self.agent {
-            cut(agent, MAX_AGENT);
-        }
         self
     }
+
+    /// The persons whose tickets or appointments the entry names, each of them once.
+    pub fn persons(&self) -> Vec<PersonKey> {
+        let mut persons: Vec<_> =
+            self.what.iter().filter_map(|name| PersonKey::of_name(name)).collect();
+        persons.sort_unstable();
+        persons.dedup();
+        persons
+    }
+}
+
+/// The part of a client's `User-Agent` that entries keep. Its first words name the browser.
+pub fn agent(header: &str) -> Arc<str> {
+    header[..header.floor_char_boundary(MAX_AGENT)].into()
+}
+
+/// What the ids of one person's tickets and appointments share: their 128 bits without the last
+/// eight, which count visits and moves (see [`crate::ids`]). `Debug` hides it like the ids.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonKey(u128);
+
+impl PersonKey {
+    /// The key of a ticket or an appointment, given by its id or its channel. `None` for any other
+    /// name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Some(Self(bits(name)? >> 8))
+    }
+
+    /// The keys that ids of the same person can have: visits and moves add to the bits, and the sum
+    /// can carry into the next key.
+    pub fn near(name: &str) -> Option<[Self; 3]> {
+        let key = bits(name)? >> 8;
+        let wrap = |key: u128| Self(key & (u128::MAX >> 8));
+        Some([wrap(key.wrapping_sub(1)), Self(key), wrap(key + 1)])
+    }
+}
+
+/// The bits at the end of the id of a ticket or an appointment.
+fn bits(name: &str) -> Option<u128> {
+    let (before, hex) = name.split_at_checked(name.len().checked_sub(TICKET_HEX)?)?;
+    let is_id = before.ends_with('.')
+        && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    is_id.then(|| u128::from_str_radix(hex, 16).ok()).flatten()
+}
+
+/// The text in the index of the store: 30 hex digits.
+impl fmt::Display for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:030x}", self.0)
+    }
+}
+
+impl fmt::Debug for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonKey(…)")
+    }
+}
+
+/// An entry as a gateway wrote it.
+#[derive(Clone)]
+pub struct WrittenEntry {
+    /// The bytes in the log. The hash chain of the store covers them, so that also the fields of a
+    /// newer gateway are kept and proven.
+    pub text: Box<RawValue>,
+    /// The entry.
+    pub entry: AuditEntry,
 }
 
 fn cut(text: &mut String, limit: usize) {
@@ -74,7 +155,34 @@ fn cut(text: &mut String, limit: usize) {
 
 const AUDIT_TYPE: &str = "clinicwire.audit.seen.v1";
 
+#[derive(Deserialize)]
+struct RawRecord {
+    entries: Vec<Box<RawValue>>,
+}
+
 impl AuditRecord {
+    /// Reads a record, and the tenant from its key.
+    ///
+    /// # Errors
+    /// The code for which the record is parked.
+    pub fn from_wire(record: &WireRecord) -> Result<(TenantId, Vec<WrittenEntry>), Code> {
+        match record.header("ce_type") {
+            Some(AUDIT_TYPE) => {}
+            Some(other) if other.starts_with("clinicwire.audit.seen.") => {
+                return Err(Code::RecordUnknownVersion);
+            }
+            _ => return Err(Code::RecordUnknownType),
+        }
+        let tenant = TenantId::new(record.key.as_str()).map_err(|_| Code::RecordBadKey)?;
+        let malformed = |_| Code::RecordMalformed;
+        let raw: RawRecord = serde_json::from_slice(&record.value).map_err(malformed)?;
+        let written = |text: Box<RawValue>| {
+            let entry = serde_json::from_str(text.get()).map_err(malformed)?;
+            Ok(WrittenEntry { text, entry })
+        };
+        Ok((tenant, raw.entries.into_iter().map(written).collect::<Result<_, Code>>()?))
+    }
+
     /// Writes the record of [`AUDIT_TOPIC`](crate::record::AUDIT_TOPIC) under the tenant's key. The
     /// random `id` makes the record unique.
     ///
@@ -95,36 +203,4 @@ impl AuditRecord {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::MAX_RECORD_BYTES;
-
-    #[test]
-    fn largest_record_fits_its_topic() {
-        let text = |length: usize| "\u{1}".repeat(length);
-        let entry = AuditEntry {
-            at: Millis::MAX,
-            subject: "s".repeat(200),
-            role: "lab_technician".to_owned(),
-            address: Some(IpAddr::from([0xffff; 8])),
-            agent: Some(text(9_000)),
-            action: "appointment.undo-check-in".to_owned(),
-            what: vec![text(9_000); 500],
-            code: Some(Code::IdempotencyKeyReused),
-            other_tenant: None,
-            reason: Some(text(500)),
-        };
-        let entry = entry.bounded();
-        assert_eq!((entry.what.len(), entry.what[0].len()), (MAX_NAMES, MAX_CHANNEL));
-        let record = AuditRecord { entries: vec![entry; MAX_ENTRIES] };
-        let wire = record.to_wire(&TenantId::new("demo").unwrap(), u128::MAX);
-        assert!(wire.size() <= MAX_RECORD_BYTES, "{}", wire.size());
-    }
-
-    #[test]
-    fn text_is_cut_between_characters() {
-        let mut text = "é".repeat(80);
-        cut(&mut text, 101);
-        assert_eq!(text.len(), 100);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! suites. Nothing survives the process. Each part is bounded: the standalone runs for weeks on a
 //! small machine.
 
+mod audit;
 mod keys;
 mod ledger;
 mod log;
@@ -10,8 +11,12 @@ mod work;
 
 use std::sync::Arc;
 
-use schemas::{Millis, record::RUNS_TOPIC};
+use schemas::{
+    Millis,
+    record::{AUDIT_TOPIC, RUNS_TOPIC},
+};
 
+pub use audit::MemoryAudit;
 pub use keys::MemoryKeys;
 pub use ledger::{JournalCounts, MemoryLedger, MemoryQueries};
 pub use log::MemoryLog;
@@ -35,6 +40,9 @@ pub struct Memory {
     pub runs_log: Arc<MemoryLog>,
     pub runs_ledger: Arc<MemoryLedger>,
     pub work: Arc<MemoryWork>,
+    /// The log client for the audit, and its store.
+    pub audit_log: Arc<MemoryLog>,
+    pub audit: Arc<MemoryAudit>,
     pub views: Arc<MemoryViews>,
     pub keys: Arc<MemoryKeys>,
 }
@@ -54,8 +62,13 @@ impl Memory {
                 committed.forget_below(batch.to);
                 due.committed(batch);
             });
+        let audit_log = Arc::new(log.reading(AUDIT_TOPIC));
+        let stored = audit_log.clone();
+        let audit = MemoryAudit::default().on_commit(move |batch| stored.forget_below(batch.to));
         Self {
             log,
+            audit_log,
+            audit: Arc::new(audit),
             ledger: Arc::new(ledger),
             runs_log,
             runs_ledger: Arc::new(runs_ledger),
@@ -68,7 +81,7 @@ impl Memory {
     /// The queries of gateways.
     pub fn queries(&self) -> Arc<MemoryQueries> {
         let (care, runs, work) = (self.ledger.clone(), self.runs_ledger.clone(), self.work.clone());
-        Arc::new(MemoryQueries { care, runs, work })
+        Arc::new(MemoryQueries { care, runs, work, audit: self.audit.clone() })
     }
 
     /// The backends of the runner of runs.

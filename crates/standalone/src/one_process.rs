@@ -9,6 +9,7 @@ use gateway::{
 };
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
+    audit,
     runner::{self, RunnerError},
     worker,
 };
@@ -139,6 +140,7 @@ fn start_processors(
         async move { while stopped.changed().await.is_ok() {} }
     };
     let (care, runs) = (memory.processors(), memory.runs());
+    let (audit_log, audit_store) = (memory.audit_log.clone(), memory.audit.clone());
     let runs_settings = runner::RunnerSettings {
         work_signal: Some(work_signal.clone()),
         ..runner::RunnerSettings::new(RUNS_TOPIC)
@@ -157,7 +159,9 @@ fn start_processors(
                 worker::run(work, worker::WorkerSettings::new("standalone", tables), stop()).await;
                 Ok::<_, RunnerError>(())
             };
-            tokio::try_join!(care, runs, work)
+            let sink = audit::SinkSettings::default();
+            let audit = audit::run(audit_log, audit_store, sink, stop());
+            tokio::try_join!(care, runs, audit, work)
         };
         if let Err(error) = runtime.block_on(all) {
             tracing::error!(%error, "the processors ended");

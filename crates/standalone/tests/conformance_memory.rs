@@ -84,6 +84,22 @@ macro_rules! short_keys {
 }
 standalone::short_key_promises!(short_keys);
 
+macro_rules! audit {
+    ($($promise:ident,)*) => {
+        mod audit {
+            use standalone::conformance::audit::{self, Sides};
+
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let queries = memory.queries();
+                audit::$promise(Sides { store: &*memory.audit, queries: &*queries }).await;
+            })*
+        }
+    };
+}
+standalone::audit_promises!(audit);
+
 macro_rules! work {
     ($($promise:ident,)*) => {
         mod work {

@@ -135,6 +135,35 @@ macro_rules! queries {
 }
 standalone::query_promises!(queries);
 
+macro_rules! audit {
+    ($($promise:ident,)*) => {
+        mod audit {
+            use processors::{
+                audit::{AuditStore, Day},
+                servers::postgres::{Consumer, PostgresAudit},
+            };
+            use schemas::record::AUDIT_TOPIC;
+            use standalone::conformance::audit::{self, Sides};
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::ledger().await; // the migrations are applied
+                let url = super::server("CLINICWIRE_POSTGRES");
+                let name = standalone::conformance::fresh();
+                let consumer = Consumer { name, topic: AUDIT_TOPIC.to_owned() };
+                let store = PostgresAudit::new(&super::pool(&url, 2), consumer)
+                    .expect("the settings make a pool");
+                let today = Day::of(gateway::clock::now());
+                store.maintain(today).await.expect("postgres answers");
+                let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
+                    .expect("the settings make a pool");
+                audit::$promise(Sides { store: &store, queries: &queries }).await;
+            })*
+        }
+    };
+}
+standalone::audit_promises!(audit);
+
 macro_rules! views {
     ($($promise:ident,)*) => {
         mod views {

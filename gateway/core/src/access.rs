@@ -79,6 +79,14 @@ roles! {
     Source = "source", Source;
 }
 
+impl Role {
+    /// Whether the role is of a reception or of clinicians, who work at the locations of their
+    /// token and may cross to another one in an emergency.
+    pub fn works_at_locations(self) -> bool {
+        matches!(self.column(), Column::Reception | Column::Clinician)
+    }
+}
+
 /// Roles with the same rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
@@ -234,6 +242,8 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("rules.try", [N, N, N, N, N, X, N, T, N]),
     // Ending access: of a ticket link at its location, of everything else in the whole tenant.
     ("revocations.put", [N, N, N, N, N, X, N, N, N]),
+    // The audit is of the whole tenant, so an admin of some locations does not read it.
+    ("audit.list", [N, N, N, N, N, X, N, N, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -399,6 +409,14 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
 /// `forbidden` otherwise.
 pub fn may_revoke(claims: &Claims, location: Option<&LocationId>) -> Result<(), Code> {
     claims.reaches("revocations.put", Target { location, ..Target::default() })
+}
+
+/// Checks whether the bearer may read the audit of its tenant.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_read_audit(claims: &Claims) -> Result<(), Code> {
+    claims.reaches("audit.list", Target::default())
 }
 
 /// The name under which the bearer reports appointments, which is the subject of a source's token.

@@ -63,6 +63,9 @@ impl AuditEntryId {
 pub struct SubscriptionSlot(u16);
 
 impl SubscriptionSlot {
+    /// The slot of a connection's first subscription.
+    pub const FIRST: Self = Self(0);
+
     fn from_index(index: usize) -> Self {
         Self(u16::try_from(index).expect("a connection follows far fewer than 2^16 channels"))
     }
@@ -103,10 +106,26 @@ pub enum Stage {
     Live {
         /// The position up to which the client was sent everything.
         held: Position,
+        /// Where it began: the position of the first state, or the one with which the client came
+        /// back. Zero until something was sent.
+        first: Position,
         /// The fingerprint of what a ticket's patient was shown last, and 0 for every other
         /// channel.
         seen: u64,
     },
+}
+
+// A node holds a subscription for each client, so a live one must not be larger than a pending one.
+const _: () = assert!(size_of::<Stage>() <= 48);
+
+impl Stage {
+    /// The first and the last position that the client was sent. `None` when it was sent nothing.
+    pub fn delivered(&self) -> Option<(Position, Position)> {
+        match *self {
+            Self::Live { held, first, .. } if first.epoch > 0 => Some((first, held.max(first))),
+            _ => None,
+        }
+    }
 }
 
 /// The knowledge about the position that a client holds.

@@ -2,27 +2,36 @@
 //! before the client is shown anything of it.
 //!
 //! Entries that come while an append is under way go into the next record of their tenant, so the
-//! log sees a few records however many clients come at once.
+//! log sees a few records however many clients come at once. Notes, for which nobody waits, go with
+//! them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+mod agents;
+mod queue;
+mod writer;
 
-use gateway_core::access::Claims;
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
+
+use gateway_core::{access::Claims, subscription::AuditEntryId};
+use http::HeaderMap;
 use schemas::{
-    audit::{AuditEntry, AuditRecord, MAX_ENTRIES},
+    audit::{AuditEntry, MAX_ENTRIES},
     codes::Code,
     ids::TenantId,
-    record::AUDIT_TOPIC,
+    view::Position,
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 
-use crate::{backends::log::Log, clock::now, random};
+pub use self::queue::AuditCounts;
+use self::{agents::Agents, queue::Waiter};
+use crate::{
+    backends::log::Log,
+    client_address::ClientAddress,
+    clock::now,
+    stream::{message::ShardMessage, shard::ids::SubscriptionId},
+};
 
 /// How long the log may take to acknowledge. Past it nothing is shown. JavaScript clients wait five
 /// seconds for a reply.
@@ -30,53 +39,105 @@ const WITHIN: Duration = Duration::from_secs(3);
 /// Most entries that wait on a node: some 10 MB, and as many clients as come back at once when a
 /// node of 20,000 was lost. Past it an action is refused with `try_again`.
 const MAX_WAITING: usize = 20_000;
+/// Most notes that wait on a node, some 40 MB: every channel of 20,000 clients that leave at once,
+/// and refusals while the log does not answer. Past it a note is lost and counted.
+const MAX_NOTES: usize = 100_000;
 /// Most entries that are written together: an append of 20 records takes about as long as one.
 const BATCH: usize = 20 * MAX_ENTRIES;
-
 /// The least time between two batches. An entry that comes alone is written at once; when clients
 /// come by the thousand, a batch for each would cost more than all the rest of their subscribe.
 const PACE: Duration = Duration::from_millis(1);
+
+/// The client behind a request, a socket or a stream.
+#[derive(Clone, Default)]
+pub struct AuditedClient {
+    /// Its address; behind trusted proxies, the one that they report.
+    pub address: Option<IpAddr>,
+    /// The first part of its `User-Agent`.
+    pub agent: Option<Arc<str>>,
+}
 
 /// What a client wants to do or has done.
 #[derive(Clone, Default)]
 pub struct AuditedAction {
     /// The action, such as `ticket.call`.
-    pub action: String,
+    pub action: Cow<'static, str>,
     /// The ids or channels that it concerns.
     pub what: Vec<String>,
     /// Why it is refused, if it is.
     pub code: Option<Code>,
-    /// The address and the user agent of the client, where they are known.
-    pub client: (Option<IpAddr>, Option<String>),
-    /// The other tenant of a super admin who crosses, and why.
-    pub crossing: Option<(TenantId, String)>,
+    /// The client.
+    pub client: AuditedClient,
+    /// The other tenant of a crossing, if it is one.
+    pub other_tenant: Option<TenantId>,
+    /// Why somebody crosses.
+    pub reason: Option<String>,
+    /// The first and the last position that the client was sent.
+    pub delivered: Option<(Position, Position)>,
+}
+
+impl AuditedAction {
+    fn into_entry(self, claims: &Claims) -> AuditEntry {
+        let (first, last) = self.delivered.unzip();
+        let entry = AuditEntry {
+            at: now(),
+            subject: claims.subject.clone(),
+            role: claims.role.as_str().into(),
+            address: self.client.address,
+            agent: self.client.agent,
+            action: self.action,
+            what: self.what,
+            code: self.code,
+            other_tenant: self.other_tenant,
+            reason: self.reason,
+            crossed: claims.origin.crossed,
+            first,
+            last,
+        };
+        entry.bounded()
+    }
+}
+
+/// The subscription of a shard that waits for an entry. The shard gets the answer as
+/// [`ShardMessage::Audited`].
+pub struct AuditedSubscription {
+    pub subscription: SubscriptionId,
+    pub entry: AuditEntryId,
+    pub inbox: mpsc::Sender<ShardMessage>,
 }
 
 /// Writes audit entries. Clones write to the same log.
 #[derive(Clone)]
 pub struct Audit {
-    entries: mpsc::Sender<WaitingEntry>,
-    failing: Arc<AtomicBool>,
-}
-
-struct WaitingEntry {
-    tenant: TenantId,
-    entry: AuditEntry,
-    written: oneshot::Sender<Result<(), Code>>,
+    queue: queue::Queue,
+    agents: Arc<Agents>,
 }
 
 impl Audit {
     /// Writes on the current runtime until the last clone is dropped.
     pub fn new(log: Arc<dyn Log>) -> Self {
-        let (entries, receiver) = mpsc::channel(MAX_WAITING);
-        let failing = Arc::<AtomicBool>::default();
-        tokio::spawn(write_all(log, receiver, failing.clone()));
-        Self { entries, failing }
+        let (queue, queued) = queue::new();
+        tokio::spawn(writer::write_all(log, queued, queue.counts.clone()));
+        Self { queue, agents: Arc::default() }
     }
 
     /// Whether the last record was not acknowledged. Nothing may be changed until one is.
     pub fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+        self.queue.counts.is_failing()
+    }
+
+    /// Counts for metrics.
+    pub fn counts(&self) -> &Arc<AuditCounts> {
+        &self.queue.counts
+    }
+
+    /// The client of a request with these headers.
+    pub fn client(&self, address: ClientAddress, headers: &HeaderMap) -> AuditedClient {
+        let agent = headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        AuditedClient {
+            address: (address != ClientAddress::NONE).then(|| address.ip()),
+            agent: agent.map(|agent| self.agents.get(agent)),
+        }
     }
 
     /// Writes an entry. The client may be shown something only after this returns `Ok`.
@@ -91,15 +152,50 @@ impl Audit {
     /// the audits of both. The token may be given only after this returns `Ok`.
     ///
     /// # Errors
-    /// As [`Audit::write`].
-    pub async fn crossed(&self, home: &Claims, there: &Claims, reason: &str) -> Result<(), Code> {
+    /// The errors of [`Audit::write`].
+    pub async fn crossed(
+        &self,
+        home: &Claims,
+        there: &Claims,
+        client: AuditedClient,
+        reason: &str,
+    ) -> Result<(), Code> {
         for (tenant, other) in [(&there.tenant, &home.tenant), (&home.tenant, &there.tenant)] {
-            let crossing = Some((other.clone(), reason.to_owned()));
-            let action = "tenant.cross".to_owned();
-            let done = AuditedAction { action, crossing, ..AuditedAction::default() };
+            let done = AuditedAction {
+                action: "tenant.cross".into(),
+                client: client.clone(),
+                other_tenant: Some(other.clone()),
+                reason: Some(reason.to_owned()),
+                ..AuditedAction::default()
+            };
             self.write_to(tenant, home, done).await?;
         }
         Ok(())
+    }
+
+    /// Writes an entry for which a subscription waits. Its shard gets the answer.
+    pub fn write_for(&self, waiting: AuditedSubscription, claims: &Claims, done: AuditedAction) {
+        let entry = done.into_entry(claims);
+        self.queue.push(claims.tenant.clone(), entry, Waiter::Subscription(waiting));
+    }
+
+    /// Writes an entry for which nobody waits: of a refusal, or of something that has ended. It is
+    /// repeated until the log acknowledges it.
+    pub fn note(&self, claims: &Claims, done: AuditedAction) {
+        self.queue.push(claims.tenant.clone(), done.into_entry(claims), Waiter::Nobody);
+    }
+
+    /// Waits until all notes are written, for `patience` at most.
+    pub async fn flush(&self, patience: Duration) {
+        let counts = self.counts();
+        let written = async {
+            while counts.waiting_notes() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if timeout(patience, written).await.is_err() {
+            tracing::warn!(notes = counts.waiting_notes(), "notes of the audit are lost");
+        }
     }
 
     async fn write_to(
@@ -109,90 +205,10 @@ impl Audit {
         done: AuditedAction,
     ) -> Result<(), Code> {
         let (written, answer) = oneshot::channel();
-        let AuditedAction { action, what, code, client: (address, agent), crossing } = done;
-        let (other_tenant, reason) = crossing.unzip();
-        let entry = AuditEntry {
-            at: now(),
-            subject: claims.subject.to_string(),
-            role: claims.role.as_str().to_owned(),
-            address,
-            agent,
-            action,
-            what,
-            code,
-            other_tenant,
-            reason,
-        };
-        let entry = entry.bounded();
-        let waiting = WaitingEntry { tenant: tenant.clone(), entry, written };
-        self.entries.try_send(waiting).map_err(|_| Code::TryAgain)?;
+        self.queue.push(tenant.clone(), done.into_entry(claims), Waiter::Request(written));
         match timeout(WITHIN, answer).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) | Err(_) => Err(Code::TryAgain),
-        }
-    }
-}
-
-/// Writes entries in the order in which they come, until no [`Audit`] is left.
-async fn write_all(
-    log: Arc<dyn Log>,
-    mut entries: mpsc::Receiver<WaitingEntry>,
-    failing: Arc<AtomicBool>,
-) {
-    let mut waiting = Vec::new();
-    let mut next = Instant::now();
-    while entries.recv_many(&mut waiting, BATCH).await > 0 {
-        sleep_until(next).await;
-        while waiting.len() < BATCH
-            && let Ok(entry) = entries.try_recv()
-        {
-            waiting.push(entry);
-        }
-        next = Instant::now() + PACE;
-        let mut tenants: HashMap<TenantId, Vec<WaitingEntry>> = HashMap::new();
-        for entry in waiting.drain(..) {
-            // A client that has given up is shown nothing.
-            if !entry.written.is_closed() {
-                tenants.entry(entry.tenant.clone()).or_default().push(entry);
-            }
-        }
-        let mut appends = Vec::new();
-        for (tenant, mut entries) in tenants {
-            while !entries.is_empty() {
-                let rest = entries.split_off(entries.len().min(MAX_ENTRIES));
-                appends.push(append(&*log, tenant.clone(), entries, &failing));
-                entries = rest;
-            }
-        }
-        futures_util::future::join_all(appends).await;
-    }
-}
-
-/// Appends one record, and answers those who wait for its entries.
-async fn append(log: &dyn Log, tenant: TenantId, waiting: Vec<WaitingEntry>, failing: &AtomicBool) {
-    let (entries, callers): (Vec<_>, Vec<_>) =
-        waiting.into_iter().map(|waiting| (waiting.entry, waiting.written)).unzip();
-    let written = try_append(log, &tenant, AuditRecord { entries }).await;
-    failing.store(written.is_err(), Ordering::Relaxed);
-    for caller in callers {
-        let _ = caller.send(written);
-    }
-}
-
-async fn try_append(log: &dyn Log, tenant: &TenantId, record: AuditRecord) -> Result<(), Code> {
-    let record = record.to_wire(tenant, random::bits()?);
-    match timeout(WITHIN, log.append(AUDIT_TOPIC, record)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "audit entries were not acknowledged"
-            );
-            Err(Code::TryAgain)
-        }
-        Err(_) => {
-            tracing::warn!("the log took too long to acknowledge audit entries");
-            Err(Code::TryAgain)
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gateway_core::access::Origin;
+use gateway_core::access::{Origin, Role};
 use hmac::{Hmac, Mac};
 use schemas::{Millis, access::RevocationTag, channel::Channel, codes::Code, ids::TenantId};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct Grant {
     pub tenant: TenantId,
     /// The subject of the token.
     pub subject: Arc<str>,
+    /// The role of the token, for the audit.
+    pub role: Role,
     /// When the grant ends.
     pub expires: Millis,
     /// The channels that the stream may follow.
@@ -56,15 +58,15 @@ impl GrantKey {
         Self(Hmac::new_from_slice(secret).expect("HMAC takes a key of any length"))
     }
 
-    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<origin>.<MAC>`, of letters,
-    /// digits, `-`, `_` and `.`. The URL names the channels, so the text omits them; the MAC covers
-    /// them.
+    /// The grant as the end of an SSE id: `<tenant>.<expiry>.<subject>.<role>.<origin>.<MAC>`, of
+    /// letters, digits, `-`, `_` and `.`. The URL names the channels, so the text omits them; the
+    /// MAC covers them.
     pub fn seal(&self, grant: &Grant) -> String {
         let mac = self.mac(grant).finalize().into_bytes();
         let subject = URL_SAFE_NO_PAD.encode(grant.subject.as_bytes());
         let mac = URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]);
-        let origin = seal_origin(&grant.origin);
-        format!("{}.{:x}.{subject}.{origin}.{mac}", grant.tenant, grant.expires)
+        let (role, origin) = (seal_role(grant), seal_origin(&grant.origin));
+        format!("{}.{:x}.{subject}.{role}.{origin}.{mac}", grant.tenant, grant.expires)
     }
 
     /// Opens a grant that was sealed for exactly these channels in this order.
@@ -82,16 +84,17 @@ impl GrantKey {
 
     /// Each field is preceded by its length, so that no two grants have the same input.
     fn mac(&self, grant: &Grant) -> Hmac<Sha256> {
-        let Grant { tenant, subject, expires, channels, origin } = grant;
+        let Grant { tenant, subject, expires, channels, origin, .. } = grant;
         let mut mac = self.0.clone();
         let mut field = |bytes: &[u8]| {
             mac.update(&(bytes.len() as u64).to_be_bytes());
             mac.update(bytes);
         };
-        field(b"clinicwire stream grant, form 2");
+        field(b"clinicwire stream grant, form 3");
         field(tenant.as_str().as_bytes());
         field(subject.as_bytes());
         field(&expires.to_be_bytes());
+        field(seal_role(grant).as_bytes());
         field(seal_origin(origin).as_bytes());
         for channel in channels {
             field(channel.to_string().as_bytes());
@@ -105,13 +108,28 @@ fn read(sealed: &str, channels: &[Channel]) -> Option<(Grant, [u8; MAC_BYTES])> 
     let tenant = TenantId::new(parts.next()?).ok()?;
     let expires = Millis::from_str_radix(parts.next()?, 16).ok()?;
     let subject = String::from_utf8(URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
-    let origin = open_origin(parts.next()?, &tenant, &subject)?;
+    let (role, crossed) = open_role(parts.next()?)?;
+    let mut origin = open_origin(parts.next()?, &tenant, &subject)?;
+    origin.crossed = crossed;
     let mac = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?.try_into().ok()?;
     if parts.next().is_some() {
         return None;
     }
     let (subject, channels) = (subject.into(), channels.to_vec());
-    Some((Grant { tenant, subject, expires, channels, origin }, mac))
+    Some((Grant { tenant, subject, role, expires, channels, origin }, mac))
+}
+
+/// The role as its index, and `x` if the token is that of a crossing: short, because each event has
+/// it.
+fn seal_role(grant: &Grant) -> String {
+    let index = Role::ALL.iter().position(|role| *role == grant.role).unwrap_or_default();
+    format!("{index:x}{}", if grant.origin.crossed { "x" } else { "" })
+}
+
+fn open_role(text: &str) -> Option<(Role, bool)> {
+    let index = text.strip_suffix('x');
+    let role = Role::ALL.get(usize::from_str_radix(index.unwrap_or(text), 16).ok()?)?;
+    Some((*role, index.is_some()))
 }
 
 /// The origin as `<issued>-<permission version>-<tag>-…`, in hexadecimal digits. The tags of the
@@ -147,6 +165,7 @@ struct StoredGrant {
     subject: Arc<str>,
     expires: Millis,
     channels: Vec<String>,
+    role: String,
     origin: String,
 }
 
@@ -160,6 +179,7 @@ pub async fn issue_ticket(keys: &dyn ShortKeys, grant: &Grant) -> Result<String,
         subject: grant.subject.clone(),
         expires: grant.expires,
         channels: grant.channels.iter().map(ToString::to_string).collect(),
+        role: seal_role(grant),
         origin: seal_origin(&grant.origin),
     };
     let ticket = format!("{:032x}", random::bits()?);
@@ -193,9 +213,11 @@ pub async fn spend_ticket(
     if stored.expires <= now {
         return Err(Code::TokenExpired);
     }
-    let StoredGrant { tenant, subject, expires, origin, .. } = stored;
-    let origin = open_origin(&origin, &tenant, &subject).ok_or(Code::StreamTicketInvalid)?;
-    Ok(Grant { tenant, subject, expires, channels, origin })
+    let StoredGrant { tenant, subject, expires, role, origin, .. } = stored;
+    let (role, crossed) = open_role(&role).ok_or(Code::StreamTicketInvalid)?;
+    let mut origin = open_origin(&origin, &tenant, &subject).ok_or(Code::StreamTicketInvalid)?;
+    origin.crossed = crossed;
+    Ok(Grant { tenant, subject, role, expires, channels, origin })
 }
 
 fn answered<T, E: std::error::Error + 'static>(

@@ -18,7 +18,7 @@ pub const OWN_ISSUER: &str = "clinicwire";
 pub const RENEWED_LIFE_MS: Millis = 60 * 60 * 1000;
 /// The life of a renewed token of a display, which may be switched off at night.
 pub const DISPLAY_LIFE_MS: Millis = 24 * 60 * 60 * 1000;
-/// How long a super admin may stay in another tenant.
+/// How long a super admin may stay in another tenant, and staff at another location.
 pub const CROSSING_LIFE_MS: Millis = 15 * 60 * 1000;
 
 /// Signs and verifies own tokens.
@@ -48,7 +48,7 @@ struct OwnPayload {
     permissions: u64,
     tags: Vec<u64>,
     renewable_until: Millis,
-    /// Whether a super admin crossed into this tenant. Pages show it.
+    /// Whether a super admin crossed into this tenant, or staff to this location. Pages show it.
     crossed: bool,
 }
 
@@ -171,6 +171,30 @@ pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims,
         expires: (now + CROSSING_LIFE_MS).min(claims.expires),
         origin,
     })
+}
+
+/// The claims of staff who reach a location of their tenant at which they do not work, in an
+/// emergency. They have the rights of their role there, and what ends the first token ends this one
+/// too.
+///
+/// # Errors
+/// `forbidden` unless the role works at locations, its token lists some, and this is none of them.
+pub fn crossed_to_location(
+    claims: &Claims,
+    location: LocationId,
+    now: Millis,
+) -> Result<Claims, Code> {
+    let crosses = claims.role.works_at_locations() && !claims.origin.crossed;
+    if !crosses || claims.locations.is_empty() || claims.locations.contains(&location) {
+        return Err(Code::Forbidden);
+    }
+    let mut crossed = claims.clone();
+    crossed.locations = vec![location];
+    crossed.queues = Vec::new();
+    crossed.expires = (now + CROSSING_LIFE_MS).min(claims.expires);
+    crossed.origin.crossed = true;
+    crossed.origin.renewable_until = 0;
+    Ok(crossed)
 }
 
 #[cfg(test)]

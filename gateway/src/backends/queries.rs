@@ -1,7 +1,10 @@
 //! The authority (PostgreSQL), by a closed list of reads.
 
+use std::ops::Range;
+
 use schemas::{
     Millis,
+    audit::{AuditEntry, PersonKey},
     command::CommandOutcome,
     finding::Finding,
     identity::{CommandIdentity, Fingerprint},
@@ -81,6 +84,59 @@ pub struct FindingPlace {
 /// Findings with their places, in list order.
 pub type FindingsPage = Vec<(FindingPlace, Finding)>;
 
+/// Selects entries of a tenant's audit, newest first.
+#[derive(Clone)]
+pub struct AuditQuery {
+    /// Only entries that the log appended in this time.
+    pub logged: Range<Millis>,
+    /// Only entries after this one in the list, which are older.
+    pub after: Option<AuditPlace>,
+    /// Only entries that name a ticket or an appointment of this person.
+    pub person: Option<[PersonKey; 3]>,
+    /// Only entries of this subject.
+    pub subject: Option<String>,
+    /// Only entries of this action.
+    pub action: Option<String>,
+    pub limit: u32,
+}
+
+impl AuditQuery {
+    /// Whether the list has the row, whatever its length.
+    pub fn selects(&self, row: &AuditRow) -> bool {
+        let AuditRow { place, entry } = row;
+        let is_asked =
+            |asked: &Option<String>, text: &str| asked.as_deref().is_none_or(|asked| asked == text);
+        let names = |keys: &[PersonKey; 3]| {
+            entry
+                .what
+                .iter()
+                .filter_map(|name| PersonKey::of_name(name))
+                .any(|it| keys.contains(&it))
+        };
+        self.logged.contains(&place.logged_at)
+            && self.after.is_none_or(|after| *place < after)
+            && self.person.as_ref().is_none_or(names)
+            && is_asked(&self.subject, &entry.subject)
+            && is_asked(&self.action, &entry.action)
+    }
+}
+
+/// The place of an entry in the audit of its tenant. Later entries have greater places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuditPlace {
+    /// When the log appended the entry.
+    pub logged_at: Millis,
+    /// The number of the entry in the chain of its tenant, from 1 on.
+    pub number: u64,
+}
+
+/// One entry of a list.
+#[derive(Clone)]
+pub struct AuditRow {
+    pub place: AuditPlace,
+    pub entry: AuditEntry,
+}
+
 /// The authority (PostgreSQL), as a gateway reads it.
 pub trait Queries: Send + Sync + 'static {
     /// Reads a view from the authority, when the view store lost it or is behind.
@@ -113,4 +169,11 @@ pub trait Queries: Send + Sync + 'static {
         run: &'a RunId,
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>>;
+
+    /// Lists entries of a tenant's audit, newest first.
+    fn audit<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>>;
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     BoxFuture,
     backends::log::{FeedItem, NotAppended},
-    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RunsQuery},
+    backends::queries::{AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, RunsQuery},
     backends::snapshots::NotRead,
     limits::settings::LimitSettings,
 };
@@ -121,6 +121,14 @@ impl Queries for Authority {
         _: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("a command lists nothing")
+    }
+
+    fn audit<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        unreachable!("nothing is listed")
     }
 }
 

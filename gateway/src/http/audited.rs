@@ -4,7 +4,10 @@
 //! slower of the two and not for their sum. A command that is refused has a second entry with the
 //! code. Other requests have one entry, written when their answer is known.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     extract::{
@@ -15,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gateway_core::access::Claims;
-use http::{Method, header};
+use http::Method;
 use schemas::codes::Code;
 
 use super::Problem;
@@ -63,6 +66,10 @@ pub(super) struct RefusedCode(pub(super) Code);
 #[derive(Clone)]
 pub(super) struct NamedInBody(pub(super) Vec<String>);
 
+/// The action of a request whose route does not name it, as an extension of its answer.
+#[derive(Clone, Copy)]
+pub(super) struct ActionWord(pub(super) &'static str);
+
 /// The layer next to the routes. While the audit cannot be written, no request is answered, and
 /// none that could change something is carried out.
 pub(super) async fn layer(
@@ -75,15 +82,15 @@ pub(super) async fn layer(
     let Some(route) = route.filter(|route| route.as_str().starts_with("/v1/")) else {
         return next.run(request).await;
     };
-    let headers = request.headers();
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let address = ClientAddress::from_extensions(request.extensions());
+    let client = node.audit.client(address, request.headers());
     let action = AuditedAction {
-        client: ((address != ClientAddress::NONE).then(|| address.ip()), agent.map(str::to_owned)),
+        client: client.clone(),
         ..action(request.method(), route.as_str(), params.ok().as_ref())
     };
     let audited = AuditedRequest::new(action);
     request.extensions_mut().insert(audited.clone());
+    request.extensions_mut().insert(client);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match changes && node.audit.is_failing() {
         true => refuse_change(&node, request).await,
@@ -101,6 +108,9 @@ pub(super) async fn layer(
     let mut done = AuditedAction { code, ..action.clone() };
     if let Some(NamedInBody(names)) = response.extensions().get() {
         done.what.extend(names.iter().cloned());
+    }
+    if let Some(ActionWord(action)) = response.extensions().get() {
+        done.action = Cow::Borrowed(action);
     }
     match node.audit.write(claims, done).await {
         Ok(()) => response,
@@ -139,7 +149,8 @@ fn action(method: &Method, route: &str, params: Option<&RawPathParams>) -> Audit
         Method::DELETE => "remove",
         _ => "unknown",
     });
-    AuditedAction { action: format!("{thing}.{word}"), what, ..AuditedAction::default() }
+    let action = Cow::Owned(format!("{thing}.{word}"));
+    AuditedAction { action, what, ..AuditedAction::default() }
 }
 
 /// Whether the last segment of a path may be the word of an action.

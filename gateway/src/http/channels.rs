@@ -162,10 +162,10 @@ pub(super) async fn stream_ticket(
         }
         channels.push(channel);
     }
-    let Claims { tenant, subject, expires, origin, .. } = claims;
+    let Claims { tenant, subject, role, expires, origin, .. } = claims;
     let ticket = grant::issue_ticket(
         &*node.short_keys,
-        &Grant { tenant, subject, expires, channels, origin },
+        &Grant { tenant, subject, role, expires, channels, origin },
     )
     .await?;
     let body = json!({ "ticket": ticket, "expires_in": grant::TICKET_TTL.as_secs() });

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemas::{Millis, codes::Code, ids::RunId};
 
 use super::Problem;
-use crate::backends::queries::FindingPlace;
+use crate::backends::queries::{AuditPlace, FindingPlace};
 
 /// Default number of entries of a page.
 const PAGE: u32 = 50;
@@ -55,6 +55,17 @@ impl Cursor for FindingPlace {
     fn parse(text: &str) -> Option<Self> {
         let (place, n) = text.split_once(' ')?;
         Some(Self { place: place.parse().ok()?, n: n.parse().ok()? })
+    }
+}
+
+impl Cursor for AuditPlace {
+    fn text(&self) -> String {
+        format!("{} {}", self.logged_at, self.number)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (logged_at, number) = text.split_once(' ')?;
+        Some(Self { logged_at: logged_at.parse().ok()?, number: number.parse().ok()? })
     }
 }
 

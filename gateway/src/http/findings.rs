@@ -260,7 +260,7 @@ fn row(finding: &Finding, language: Language) -> [Cow<'static, str>; 6] {
 }
 
 /// Escapes text that a spreadsheet would take for a formula.
-fn plain(mut text: String) -> String {
+pub(super) fn plain(mut text: String) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         text.insert(0, '\'');
     }

@@ -60,6 +60,7 @@ fn tier(method: &Method, route: &str, role: Role) -> Limit {
         | "/v1/boards/{location}"
         | "/v1/schedules/{location}/{doctor}"
         | "/v1/runs"
+        | "/v1/audit"
             if is_read =>
         {
             Limit::Dashboard

@@ -1,6 +1,7 @@
 //! The HTTP routes, over a node whose backends are in memory.
 
 mod appointments;
+mod audit;
 mod audited;
 mod channels;
 mod commands;
@@ -52,7 +53,8 @@ use crate::{
     backends::Backends,
     backends::log::{FeedItem, Log, NotAppended},
     backends::queries::{
-        FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+        AuditQuery, AuditRow, FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries,
+        RecordedOutcome, RunsQuery,
     },
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
@@ -94,6 +96,8 @@ struct FakeBackends {
     findings: Mutex<HashMap<RunId, Vec<(FindingPlace, Finding)>>>,
     /// The entries of the audit, each with its tenant.
     audited: Mutex<Vec<(String, AuditEntry)>>,
+    /// The stored audit of the tenant `demo`, oldest first.
+    stored_audit: Mutex<Vec<AuditRow>>,
     /// Whether the log refuses records of the audit.
     audit_fails: AtomicBool,
     keys: Mutex<HashMap<String, String>>,
@@ -219,6 +223,18 @@ impl Queries for FakeBackends {
         });
         found.truncate(asked.limit as usize);
         Box::pin(async move { Ok(known.then_some(found)) })
+    }
+
+    fn audit<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        let own = tenant.as_str() == "demo";
+        let stored = self.stored_audit.lock().unwrap();
+        let selected = stored.iter().rev().filter(|row| own && asked.selects(row));
+        let rows = selected.take(asked.limit as usize).cloned().collect();
+        Box::pin(async { Ok(rows) })
     }
 }
 
@@ -376,6 +392,7 @@ fn node_of(settings: Settings) -> Node {
         runs: Mutex::default(),
         findings: Mutex::default(),
         audited: Mutex::default(),
+        stored_audit: Mutex::default(),
         audit_fails: AtomicBool::new(false),
         keys: Mutex::default(),
         spent: Mutex::default(),

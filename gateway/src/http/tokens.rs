@@ -1,13 +1,17 @@
-//! Tokens that the gateway itself issues: renewals, and crossings into another tenant.
+//! Tokens that the gateway itself issues: renewals, and crossings into another tenant or to another
+//! location.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
 use gateway_core::access::Claims;
 use http::HeaderMap;
-use schemas::{codes::Code, ids::TenantId};
+use schemas::{
+    codes::Code,
+    ids::{LocationId, TenantId},
+};
 use serde_json::json;
 
 use super::{
@@ -16,9 +20,12 @@ use super::{
     now,
     requests::not_an_id,
 };
-use crate::access::own_tokens;
+use crate::access::{
+    audit::{AuditedAction, AuditedClient},
+    own_tokens,
+};
 
-/// The header that says why a super admin crosses into another tenant.
+/// The header that says why somebody crosses into another tenant or to another location.
 pub(super) const REASON: &str = "clinicwire-reason";
 /// The header of every answer to the token of a crossing: when it ends, in Unix milliseconds.
 pub(super) const CROSSING: &str = "clinicwire-crossing";
@@ -40,18 +47,45 @@ pub(super) async fn cross(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([tenant]): Segments<1>,
+    Extension(client): Extension<AuditedClient>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant = TenantId::new(tenant).map_err(not_an_id)?;
     let crossed = own_tokens::crossed(&claims, tenant, now())?;
+    node.audit.crossed(&claims, &crossed, client, reason(&headers)?).await?;
+    Ok(token(node.verifier.sign(&crossed)?, &crossed))
+}
+
+/// Lets staff reach another location of their tenant in an emergency, for a stated reason. The
+/// audit has it before the answer leaves.
+pub(super) async fn cross_to_location(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+    Extension(client): Extension<AuditedClient>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    let crossed = own_tokens::crossed_to_location(&claims, location.clone(), now())?;
+    let done = AuditedAction {
+        action: "location.cross".into(),
+        what: vec![location.to_string()],
+        client,
+        reason: Some(reason(&headers)?.to_owned()),
+        ..AuditedAction::default()
+    };
+    node.audit.write(&claims, done).await?;
+    Ok(token(node.verifier.sign(&crossed)?, &crossed))
+}
+
+fn reason(headers: &HeaderMap) -> Result<&str, Problem> {
     let reason = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
     let reason = std::str::from_utf8(reason).unwrap_or_default().trim();
-    if !REASON_CHARS.contains(&reason.chars().count()) {
-        return Err(Problem::from(Code::ReasonMissing)
-            .explained("the header Clinicwire-Reason has 10 to 500 characters"));
+    match REASON_CHARS.contains(&reason.chars().count()) {
+        true => Ok(reason),
+        false => Err(Problem::from(Code::ReasonMissing)
+            .explained("the header Clinicwire-Reason has 10 to 500 characters")),
     }
-    node.audit.crossed(&claims, &crossed, reason).await?;
-    Ok(token(node.verifier.sign(&crossed)?, &crossed))
 }
 
 fn token(token: String, claims: &Claims) -> Response {

@@ -1,5 +1,7 @@
 //! Reads on PostgreSQL: a closed list, each in a read-only transaction that has named its tenant.
 
+mod audit;
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -21,7 +23,8 @@ use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use crate::{
     BoxFuture,
     backends::queries::{
-        FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+        AuditQuery, AuditRow, FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries,
+        RecordedOutcome, RunsQuery,
     },
     backends::snapshots::NotRead,
 };
@@ -32,9 +35,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection is dead.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
-const NEEDED_MIGRATION: i32 = 3;
+const NEEDED_MIGRATION: i32 = 4;
 /// Tables whose row-level security must be on, for the owner too.
-const TABLES: [&str; 5] = ["view", "view_entry", "outcome", "run", "finding"];
+const TABLES: [&str; 7] =
+    ["view", "view_entry", "outcome", "run", "finding", "audit", "audit_person"];
 
 /// Why a gateway cannot use the database.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,17 @@ impl PostgresQueries {
         sql: &'static str,
         parameters: Parameters,
     ) -> Result<Vec<Row>, NotRead> {
+        self.rows_planned(tenant, NAME_TENANT, sql, parameters).await
+    }
+
+    /// The same; `begin` names the tenant and may choose how the statement is planned.
+    async fn rows_planned(
+        &self,
+        tenant: TenantId,
+        begin: &'static str,
+        sql: &'static str,
+        parameters: Parameters,
+    ) -> Result<Vec<Row>, NotRead> {
         if !self.checked.load(Ordering::Acquire) {
             self.check().await?;
         }
@@ -157,7 +172,7 @@ impl PostgresQueries {
             let mut connection = pool.get().await?;
             let rows = tokio::time::timeout(
                 READ_TIMEOUT,
-                read(&mut connection, tenant.as_str(), sql, &parameters),
+                read(&mut connection, (begin, tenant.as_str()), sql, &parameters),
             )
             .await;
             let rows = rows
@@ -333,15 +348,21 @@ fn places(severities: &[Severity]) -> (i64, i64) {
     )
 }
 
+/// The first statement of each transaction.
+const NAME_TENANT: &str = "SELECT set_config('clinicwire.tenant', $1, true)";
+/// The same for a statement on a table of many partitions: planned for its values, so that it
+/// locks only those partitions that it reads.
+const NAME_TENANT_AND_PLAN: &str = "SELECT set_config('clinicwire.tenant', $1, true), \
+    set_config('plan_cache_mode', 'force_custom_plan', true)";
+
 async fn read(
     connection: &mut Object,
-    tenant: &str,
+    (begin, tenant): (&'static str, &str),
     sql: &'static str,
     parameters: &[Box<dyn ToSql + Send + Sync>],
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     let transaction = connection.build_transaction().read_only(true).start().await?;
-    let name =
-        transaction.prepare_cached("SELECT set_config('clinicwire.tenant', $1, true)").await?;
+    let name = transaction.prepare_cached(begin).await?;
     transaction.query_one(&name, &[&tenant]).await?;
     let statement = transaction.prepare_cached(sql).await?;
     let parameters: Vec<&(dyn ToSql + Sync)> =
@@ -409,6 +430,14 @@ impl Queries for PostgresQueries {
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         Box::pin(self.read_findings(tenant, run, asked))
+    }
+
+    fn audit<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        Box::pin(self.read_audit(tenant, asked))
     }
 }
 

@@ -20,8 +20,8 @@ pub enum ShardMessage {
     Record(Arc<TailRecord>),
     /// The answer to a fetch.
     Fetched(FetchedView),
-    /// The audit entry that a subscription waits for is written, or could not be.
-    Audited { subscription: SubscriptionId, entry: AuditEntryId, written: Result<(), Code> },
+    /// The audit entries that subscriptions wait for are written, or could not be.
+    Audited { entries: Vec<(SubscriptionId, AuditEntryId)>, written: Result<(), Code> },
     /// How far the authority is with a view whose listeners claim a later position. `None` without
     /// an answer.
     Confirmed { view: HotViewId, check: FetchId, authority: Option<Position> },

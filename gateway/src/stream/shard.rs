@@ -24,6 +24,7 @@ use gateway_core::{access::Claims, rate::Micros, session::Session, subscription:
 use schemas::{channel::Channel, codes::Close, view::Position};
 use tokio::{net::TcpStream, time::Instant};
 
+pub use self::connection::Opening;
 use self::{
     connections::Connections,
     context::ShardContext,
@@ -34,6 +35,7 @@ use self::{
 };
 use super::{frames::Form, message::ShardMessage};
 use crate::{
+    access::audit::AuditedClient,
     clock,
     metrics::Limit,
     transport::peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
@@ -87,25 +89,26 @@ impl Shard {
     }
 
     /// Adds a WebSocket connection. `form` is the encoding negotiated in the handshake.
-    pub fn add_ws(&mut self, socket: Rc<TcpStream>, form: Form) -> ConnId {
+    pub fn add_ws(&mut self, socket: Rc<TcpStream>, form: Form, client: AuditedClient) -> ConnId {
         self.count_opened(form);
         let peer = Peer::Tcp(TcpPeer::new(socket));
-        self.connections.add(peer, form, "".into(), Session::default())
+        let opening = Opening { client, sealed: "".into() };
+        self.connections.add(peer, form, opening, Session::default())
     }
 
     /// Adds an SSE stream. Its response head has been written, and its grant authorises `channels`.
-    /// `sealed` is that grant for the ids of its events.
+    /// The sealed form of the grant in `opening` is for the ids of its events.
     pub fn add_sse(
         &mut self,
         socket: Rc<TcpStream>,
         claims: Arc<Claims>,
-        sealed: Box<str>,
+        opening: Opening,
         channels: Vec<(Channel, Option<Position>)>,
     ) -> ConnId {
         self.count_opened(Form::Sse);
         let session = Session::with_claims(claims);
         let peer = Peer::Tcp(TcpPeer::new(socket));
-        let conn = self.connections.add(peer, Form::Sse, sealed, session);
+        let conn = self.connections.add(peer, Form::Sse, opening, session);
         if self.close_newcomer(conn) {
             return conn;
         }
@@ -174,8 +177,10 @@ impl Shard {
                     }
                 }
             }
-            ShardMessage::Audited { subscription, entry, written } => {
-                self.finish_audit(subscription, entry, written);
+            ShardMessage::Audited { entries, written } => {
+                for (subscription, entry) in entries {
+                    self.finish_audit(subscription, entry, written);
+                }
             }
             ShardMessage::Confirmed { view, check, authority } => {
                 for at in self.views.take_confirmed(view, check) {

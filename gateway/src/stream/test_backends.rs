@@ -1,9 +1,13 @@
 //! Backends and a node for the tests of the stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use object_store::memory::InMemory;
 use schemas::{
+    audit::{AuditEntry, AuditRecord},
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
     record::{AUDIT_TOPIC, WireRecord},
@@ -16,7 +20,10 @@ use crate::{
     backends::{
         Backends,
         log::{FeedItem, Log, NotAppended},
-        queries::{FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery},
+        queries::{
+            AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome,
+            RunsQuery,
+        },
         short_keys::{KeysUnavailable, ShortKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
@@ -35,8 +42,44 @@ pub const STORED: u64 = 5;
 struct TestBackends {
     /// The version of every view in the authority. It does not answer without one.
     authority: Option<u64>,
-    /// Permits of the log to acknowledge a record of the audit. It refuses once they are closed.
-    audit: Arc<Semaphore>,
+    audit: AuditLog,
+}
+
+/// The audit in the log. Clones are of one log.
+#[derive(Clone)]
+pub struct AuditLog {
+    /// Permits to acknowledge a record. The log refuses once they are closed.
+    permits: Arc<Semaphore>,
+    records: Arc<Mutex<Vec<WireRecord>>>,
+}
+
+/// A log that acknowledges everything.
+impl Default for AuditLog {
+    fn default() -> Self {
+        Self::with_permits(Semaphore::MAX_PERMITS)
+    }
+}
+
+impl AuditLog {
+    pub fn with_permits(permits: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits)), records: Arc::default() }
+    }
+
+    pub fn acknowledge(&self, records: usize) {
+        self.permits.add_permits(records);
+    }
+
+    /// Refuses every record from now on.
+    pub fn close(&self) {
+        self.permits.close();
+    }
+
+    /// The entries of all acknowledged records.
+    pub fn entries(&self) -> Vec<AuditEntry> {
+        let records = self.records.lock().unwrap();
+        let read = records.iter().flat_map(|record| AuditRecord::from_wire(record).unwrap().1);
+        read.map(|written| written.entry).collect()
+    }
 }
 
 impl Snapshots for TestBackends {
@@ -98,14 +141,28 @@ impl Queries for TestBackends {
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("nothing is listed")
     }
+
+    fn audit<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        unreachable!("nothing is listed")
+    }
 }
 
 impl Log for TestBackends {
-    fn append(&self, topic: &'static str, _: WireRecord) -> BoxFuture<'_, Result<(), NotAppended>> {
+    fn append(
+        &self,
+        topic: &'static str,
+        record: WireRecord,
+    ) -> BoxFuture<'_, Result<(), NotAppended>> {
         assert_eq!(topic, AUDIT_TOPIC, "nothing else is written");
         Box::pin(async {
-            let permit = self.audit.acquire().await;
-            permit.map(SemaphorePermit::forget).map_err(|error| NotAppended(error.into()))
+            let permit = self.audit.permits.acquire().await;
+            permit.map(SemaphorePermit::forget).map_err(|error| NotAppended(error.into()))?;
+            self.audit.records.lock().unwrap().push(record);
+            Ok(())
         })
     }
 
@@ -145,11 +202,11 @@ pub fn test_node() -> Arc<NodeContext> {
 /// A node like [`test_node`], with an authority in which every view has version `authority`, or
 /// that does not answer.
 pub fn test_node_with(authority: impl Into<Option<u64>>) -> Arc<NodeContext> {
-    test_node_audited(authority.into(), Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+    test_node_audited(authority.into(), AuditLog::default())
 }
 
-/// A node whose log acknowledges a record of the audit with each of these permits.
-pub fn test_node_audited(authority: Option<u64>, audit: Arc<Semaphore>) -> Arc<NodeContext> {
+/// A node with this audit.
+pub fn test_node_audited(authority: Option<u64>, audit: AuditLog) -> Arc<NodeContext> {
     let backends = Arc::new(TestBackends { authority, audit });
     let backends = Backends {
         log: backends.clone(),

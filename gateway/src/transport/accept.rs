@@ -33,13 +33,14 @@ use super::{
     socketio::{self, SocketIo},
 };
 use crate::{
+    access::audit::AuditedClient,
     client_address::{ClientAddress, TrustedProxies, proxy_protocol},
     context::NodeContext,
     http::{Edge, Problem, is_free},
     limits::{Limit, LimitRefusal},
     stream::{
         frames::Form,
-        shard::{Shard, context::ShardContext},
+        shard::{Opening, Shard, context::ShardContext},
     },
 };
 
@@ -76,6 +77,7 @@ enum Takeover {
 /// A takeover, and the response head and first bytes that announce it.
 struct Upgrade {
     head: String,
+    client: AuditedClient,
     takeover: Takeover,
 }
 
@@ -160,13 +162,15 @@ async fn admit(
         return;
     }
     let shard = acceptor.shard.clone();
+    let client = upgrade.client;
     match upgrade.takeover {
         Takeover::WebSocket { form } => {
-            spawn_local(connection::run_ws(shard, socket, form, places));
+            spawn_local(connection::run_ws(shard, socket, form, client, places));
         }
         Takeover::Stream(OpenStream { claims, sealed, channels, subject }) => {
             let socket = Rc::new(socket);
-            let id = shard.borrow_mut().add_sse(socket.clone(), claims, sealed.into(), channels);
+            let opening = Opening { client, sealed: sealed.into() };
+            let id = shard.borrow_mut().add_sse(socket.clone(), claims, opening, channels);
             shard.borrow_mut().connections().hold_places(id, subject);
             spawn_local(connection::run_sse(shard, socket, id, Some(places)));
         }
@@ -289,12 +293,17 @@ fn count_opening(
     }
 }
 
+/// The client of a request, for the audit of its connection.
+fn audited_client(node: &NodeContext, request: &Request<Incoming>) -> AuditedClient {
+    node.audit.client(ClientAddress::from_extensions(request.extensions()), request.headers())
+}
+
 /// Answers a request, or returns the upgrade for which its socket is taken over.
 async fn answer(
     acceptor: &Acceptor,
     lent_socket: &Arc<LentSocket>,
     admission: &RefCell<Option<Admission>>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Box<Upgrade>> {
     let node = &acceptor.context.node;
     let edge = Edge::new(node, &request);
@@ -312,16 +321,19 @@ async fn answer(
     if let Some(refusal) = refusal.filter(|_| path != STREAM && !is_free(path)) {
         return Ok(edge.finish(Problem::from(refusal).into_response()));
     }
-    let upgrade = |takeover, response: Response<()>, body: &str| {
+    let upgrade = |takeover, request: &Request<Incoming>, response: Response<()>, body: &str| {
+        let client = audited_client(node, request);
         let head = head_text(edge.finish(response)) + body;
-        Err(Box::new(Upgrade { head, takeover }))
+        Err(Box::new(Upgrade { head, client, takeover }))
     };
     match path {
         "/connection/websocket" => {
             let counted = count_opening(node, admission, &request)
                 .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
             match counted.and_then(|()| websocket::handshake(&edge, &request)) {
-                Ok((response, form)) => upgrade(Takeover::WebSocket { form }, response, ""),
+                Ok((response, form)) => {
+                    upgrade(Takeover::WebSocket { form }, &request, response, "")
+                }
                 Err(refusal) => Ok(edge.finish(*refusal)),
             }
         }
@@ -331,7 +343,7 @@ async fn answer(
             }
             match sse::open(node, &edge, &request).await {
                 Ok((response, stream)) => {
-                    upgrade(Takeover::Stream(stream), response, &sse::preamble())
+                    upgrade(Takeover::Stream(stream), &request, response, &sse::preamble())
                 }
                 Err(refusal) => Ok(edge.finish(sse::refuse(node, refusal))),
             }
@@ -349,6 +361,10 @@ async fn answer(
                     || request.headers().contains_key(header::UPGRADE);
                 if opens && let Err(refusal) = count_opening(node, admission, &request) {
                     return Ok(edge.finish(Problem::from(refusal).into_response()));
+                }
+                if opens {
+                    let client = audited_client(node, &request);
+                    request.extensions_mut().insert(client);
                 }
                 let inbox = &acceptor.context.inbox;
                 let response = node.socketio.answer(request, lent_socket, inbox).await;

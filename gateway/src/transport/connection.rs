@@ -23,6 +23,7 @@ use tungstenite::{
 };
 
 use crate::{
+    access::audit::AuditedClient,
     metrics::Limit,
     stream::{
         frames::{self, Form},
@@ -76,10 +77,11 @@ pub async fn run_ws(
     shard: Rc<RefCell<Shard>>,
     socket: TcpStream,
     form: Form,
+    client: AuditedClient,
     places: SocketPlaces,
 ) {
     let socket = Rc::new(socket);
-    let id = shard.borrow_mut().add_ws(socket.clone(), form);
+    let id = shard.borrow_mut().add_ws(socket.clone(), form, client);
     let registration = Registration { shard, id, socket, _places: Some(places) };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)

@@ -291,15 +291,21 @@ describe("the name of a place elsewhere", () => {
   });
 });
 
-describe("a super admin in another tenant", () => {
+describe("somebody who has crossed", () => {
   /** @param {object} payload */
   const token = (payload) => `h.${Buffer.from(JSON.stringify(payload)).toString("base64url")}.s`;
 
   it("is told where and until when", () => {
-    const crossing = crossingOf(token({ crossed: true, tenant: "north", expires: 0 }));
-    assert.ok(crossing);
-    for (const language of /** @type {const} */ (["en", "fr"])) {
-      assert.match(crossingText(crossing, language), /north/);
+    const crossed = { crossed: true, tenant: "north", expires: 0 };
+    for (const [payload, place] of /** @type {const} */ ([
+      [{ ...crossed, role: "super_admin", locations: [] }, /north/],
+      [{ ...crossed, role: "doctor", locations: ["hillside"] }, /hillside/],
+    ])) {
+      const crossing = crossingOf(token(payload));
+      assert.ok(crossing);
+      for (const language of /** @type {const} */ (["en", "fr"])) {
+        assert.match(crossingText(crossing, language), place);
+      }
     }
   });
 

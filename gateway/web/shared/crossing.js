@@ -1,8 +1,21 @@
-// The banner of a super admin who looks at another organisation's data with a token of some
-// minutes.
+// The banner of somebody who has crossed with a token of some minutes: a super admin into another
+// organisation, or staff to another location in an emergency.
 
 /** @typedef {import("./language.js").Language} Language */
-/** @typedef {{tenant: string, until: Date}} Crossing */
+/**
+ * `location` is absent for a super admin, who sees the whole organisation.
+ * @typedef {{tenant: string, location: string | undefined, until: Date}} Crossing
+ */
+
+/** @type {Record<Language, (location: string, time: string) => string>} */
+const LOCATION_TEXTS = {
+  en: (location, time) =>
+    `Emergency access to ${location} until ${time}. ` +
+    `Your reason, and what you open here, are on record.`,
+  fr: (location, time) =>
+    `Accès d’urgence à ${location} jusqu’à ${time}. ` +
+    `Votre motif et ce que vous consultez ici sont inscrits au registre des accès.`,
+};
 
 /** @type {Record<Language, (tenant: string, time: string) => string>} */
 const TEXTS = {
@@ -14,7 +27,7 @@ const TEXTS = {
 };
 
 /**
- * What a token says about a crossing into another tenant. The server has checked it before it
+ * What a token says about a crossing. The server has checked it before it
  * answers anything; here it only decides what is shown.
  * @param {string | null} token
  * @returns {Crossing | undefined}
@@ -22,17 +35,21 @@ const TEXTS = {
 export function crossingOf(token) {
   try {
     const payload = (token ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { crossed, tenant, expires } = JSON.parse(atob(payload));
-    return crossed === true ? { tenant: String(tenant), until: new Date(expires) } : undefined;
+    const { crossed, role, tenant, locations, expires } = JSON.parse(atob(payload));
+    if (crossed !== true) return undefined;
+    const location = role === "super_admin" ? undefined : String(locations[0]);
+    return { tenant: String(tenant), location, until: new Date(expires) };
   } catch {
     return undefined;
   }
 }
 
 /** @param {Crossing} crossing @param {Language} language */
-export function crossingText({ tenant, until }, language) {
+export function crossingText({ tenant, location, until }, language) {
   const time = until.toLocaleTimeString(`${language}-CA`, { hour: "2-digit", minute: "2-digit" });
-  return TEXTS[language](tenant, time);
+  return location === undefined
+    ? TEXTS[language](tenant, time)
+    : LOCATION_TEXTS[language](location, time);
 }
 
 /**

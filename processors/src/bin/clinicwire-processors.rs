@@ -11,22 +11,23 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use processors::{
+    audit::{self, ChainReport, SinkSettings},
     runner::{self, RunnerBackends},
     servers::{
         bridge,
         config::{
-            BridgeArgs, CheckArgs, NO_WORKERS, PrepareArgs, ProcessorsCli, ProcessorsCommand,
-            RunArgs, ServiceCommand, WorkArgs,
+            AuditCommand, BridgeArgs, CheckArgs, NO_WORKERS, PrepareArgs, ProcessorsCli,
+            ProcessorsCommand, RunArgs, ServiceCommand, VerifyArgs, WorkArgs,
         },
         kafka::{self, KafkaProcessorLog},
         metrics::{Health, router},
         migrations,
-        postgres::{PostgresLedger, PostgresWork},
+        postgres::{Consumer, PostgresAudit, PostgresLedger, PostgresWork, set_retention},
         redis::RedisViews,
     },
     worker,
 };
-use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
 use servers::{
     args::PostgresArgs,
     config_check,
@@ -51,6 +52,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// failure, so that a longer retry would gain little.
 const FILE_STORE_RETRY: Duration = Duration::from_secs(4);
 
+/// The exit code of `audit verify` when a chain is broken. 2 is a wrong setting.
+const BROKEN_CHAIN: u8 = 3;
+
+const POSTGRES_REFUSED: &str = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
 const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -68,26 +73,65 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         match cli.command {
-            ProcessorsCommand::Service(ServiceCommand::Prepare(settings)) => {
-                prepare(&settings).await
-            }
-            ProcessorsCommand::Service(ServiceCommand::Run(settings)) => run(settings).await,
-            ProcessorsCommand::Service(ServiceCommand::Work(settings)) => work(settings).await,
-            ProcessorsCommand::Service(ServiceCommand::Bridge(settings)) => {
-                run_bridge(settings).await
-            }
-            ProcessorsCommand::CheckConfig { .. } => Ok(()), // answered above
+            ProcessorsCommand::Service(command) => serve_command(command).await,
+            ProcessorsCommand::CheckConfig { .. } => Ok(ExitCode::SUCCESS), // answered above
         }
     });
     // A thread of a client library that does not end must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        ServiceCommand::Prepare(settings) => prepare(&settings).await,
+        ServiceCommand::Run(settings) => run(settings).await,
+        ServiceCommand::Work(settings) => work(settings).await,
+        ServiceCommand::Bridge(settings) => run_bridge(settings).await,
+        ServiceCommand::Audit(AuditCommand::Verify(settings)) => return verify(settings).await,
+    };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Verifies the stored audit, and prints a line for each tenant.
+async fn verify(settings: VerifyArgs) -> anyhow::Result<ExitCode> {
+    migrations::check(&settings.postgres.postgres).await.context(POSTGRES_REFUSED)?;
+    // Nothing is claimed or committed under this name.
+    let consumer = Consumer { name: String::new(), topic: AUDIT_TOPIC.to_owned() };
+    let store = PostgresAudit::new(&settings.pool(), consumer).context(POSTGRES_REFUSED)?;
+    let mut is_broken = false;
+    let mut report = |report: ChainReport| {
+        is_broken |= report.broken.is_some();
+        print_report(&report);
+    };
+    match settings.tenant {
+        Some(tenant) => report(audit::verify_tenant(&store, tenant).await?),
+        None => audit::verify_tenants(&store, report).await?,
+    }
+    Ok(if is_broken { ExitCode::from(BROKEN_CHAIN) } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the output of the command")]
+fn print_report(report: &ChainReport) {
+    let ChainReport { tenant, first, head, rows, broken } = report;
+    print!("{tenant}: {rows} entries");
+    if let (Some(first), Some(head)) = (first, head) {
+        print!(" ({first} to {}), last hash {}", head.number, head.hash);
+    }
+    match broken {
+        None => println!(": sound"),
+        Some((day, Some(number), why)) => println!(": BROKEN at entry {number} of {day}: {why}"),
+        Some((day, None, why)) => println!(": BROKEN on {day}: {why}"),
+    }
 }
 
 async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {
     let applied = migrations::apply(&settings.postgres.postgres)
         .await
         .context("the database could not be prepared: check --postgres or CLINICWIRE_POSTGRES")?;
+    set_retention(&settings.postgres.postgres, settings.audit_days)
+        .await
+        .context("the retention of the audit could not be set")?;
     tracing::info!(applied, newest = migrations::newest(), "the database is ready");
     let created = prepare_topics(&settings.cluster(), &settings.new_topics()).await?;
     tracing::info!(?created, "the topics are ready");
@@ -144,8 +188,10 @@ async fn report_ready(
 async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let stopped = stop_signal()?;
     let (views, care, runs) = connect(&settings).await?;
+    let (audit_log, audit_store) = connect_audit(&settings).await?;
     let health = Arc::new(Health::default());
-    health.watch(care.log.clients().into_iter().chain(runs.log.clients()));
+    let logs = [&care.log, &runs.log, &audit_log];
+    health.watch(logs.into_iter().flat_map(|log| log.clients()));
     let work_signal = Arc::new(Notify::new());
     let checking = start_worker(
         &settings.checks,
@@ -176,6 +222,9 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
         };
         tokio::spawn(runner::run(backends, runner_settings, stop(stopped.clone())))
     });
+    let sink = SinkSettings { counters: Arc::clone(&health.audit), ..SinkSettings::default() };
+    let (log, store) = (Arc::clone(&audit_log) as _, audit_store as _);
+    let storing = tokio::spawn(audit::run(log, store, sink, stop(stopped.clone())));
     tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
     report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let [care_running, runs_running] = running;
@@ -183,6 +232,7 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
         tokio::try_join!(
             runner_result(care_running),
             runner_result(runs_running),
+            runner_result(storing),
             worker_result(checking)
         )
     };
@@ -198,7 +248,11 @@ async fn run(settings: RunArgs) -> anyhow::Result<()> {
     };
 
     health.ready.store(false, Relaxed);
-    tokio::join!(care.log.wait_until_left(LEAVE_TIMEOUT), runs.log.wait_until_left(LEAVE_TIMEOUT));
+    tokio::join!(
+        care.log.wait_until_left(LEAVE_TIMEOUT),
+        runs.log.wait_until_left(LEAVE_TIMEOUT),
+        audit_log.wait_until_left(LEAVE_TIMEOUT)
+    );
     views.close().await;
     swept.abort();
     served.abort();
@@ -329,7 +383,7 @@ struct TopicBackends {
 async fn connect(
     settings: &RunArgs,
 ) -> anyhow::Result<(Arc<RedisViews>, TopicBackends, TopicBackends)> {
-    let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
+    let postgres = POSTGRES_REFUSED;
     migrations::check(&settings.postgres.postgres).await.context(postgres)?;
     let views = RedisViews::connect(&settings.redis.redis)
         .await
@@ -349,6 +403,19 @@ async fn connect(
         anyhow::Ok(TopicBackends { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
     };
     Ok((Arc::new(views), topic_backends(CARE_TOPIC).await?, topic_backends(RUNS_TOPIC).await?))
+}
+
+/// Connects the sink of the audit.
+async fn connect_audit(
+    settings: &RunArgs,
+) -> anyhow::Result<(Arc<KafkaProcessorLog>, Arc<PostgresAudit>)> {
+    let store = PostgresAudit::new(&settings.audit_pool(), settings.consumer(AUDIT_TOPIC))
+        .context(POSTGRES_REFUSED)?;
+    let cluster = settings.cluster();
+    let partition_count = kafka::check(&cluster, AUDIT_TOPIC).await?;
+    let log = KafkaProcessorLog::new(cluster, settings.reader(AUDIT_TOPIC), partition_count)
+        .context(KAFKA_REFUSED)?;
+    Ok((Arc::new(log), Arc::new(store)))
 }
 
 /// Deletes expired views of the whole database: any processor may do it.

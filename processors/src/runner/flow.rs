@@ -16,7 +16,7 @@ const HIGH_BYTES: usize = 8 << 20;
 const LOW_DIVISOR: usize = 5;
 
 /// The records that a partition was given and has not committed.
-pub(super) struct Flow {
+pub(crate) struct Flow {
     partition: PartitionId,
     high_records: usize,
     waiting: Mutex<WaitingRecords>,
@@ -38,12 +38,12 @@ impl WaitingRecords {
 }
 
 impl Flow {
-    pub(super) fn new(partition: PartitionId, batch: usize) -> Self {
+    pub(crate) fn new(partition: PartitionId, batch: usize) -> Self {
         Self { partition, high_records: batch * HIGH_BATCHES, waiting: Mutex::default() }
     }
 
     /// Counts records before the partition is given them.
-    pub(super) fn arrive(&self, log: &dyn Log, records: &[LogRecord]) {
+    pub(crate) fn arrive(&self, log: &dyn Log, records: &[LogRecord]) {
         let (count, bytes) = WaitingRecords::count(records);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.records += count;
@@ -56,7 +56,7 @@ impl Flow {
     }
 
     /// Counts records that the partition has committed, or dropped because it had them.
-    pub(super) fn leave<'a>(
+    pub(crate) fn leave<'a>(
         &self,
         log: &dyn Log,
         records: impl IntoIterator<Item = &'a LogRecord>,

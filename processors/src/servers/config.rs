@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use schemas::{
     ids::{SourceId, TenantId},
-    record::CARE_TOPIC,
+    record::{AUDIT_TOPIC, CARE_TOPIC},
 };
 use servers::{
     args::{FileStoreArgs, KafkaArgs, PostgresArgs, RedisArgs, TableArgs, validate_topic},
@@ -78,6 +78,32 @@ pub enum ServiceCommand {
     /// many bridges as the topic has partitions; any may be killed at any time. The order of
     /// records within a partition is kept.
     Bridge(BridgeArgs),
+    /// Look after the stored audit
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// The commands of the stored audit.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Hash every stored entry again and report the first that was changed, removed or inserted
+    ///
+    /// Prints a line for each tenant: the entries checked, the number and the hash of the last one,
+    /// and where the chain is broken. Keep the hashes of the last entries elsewhere: somebody who
+    /// owns the database can write a whole chain anew, and then they differ. The exit code is 0
+    /// when all chains hold, 3 when one is broken, and 1 when the database does not answer.
+    Verify(VerifyArgs),
+}
+
+/// Settings of `audit verify`.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// How to reach PostgreSQL.
+    #[command(flatten)]
+    pub postgres: PostgresArgs,
+    /// Only this tenant
+    #[arg(long)]
+    pub tenant: Option<TenantId>,
 }
 
 /// Settings of `prepare`.
@@ -111,11 +137,16 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_RUNS_HOURS", default_value_t = 7 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub runs_hours: u64,
-    /// Hours that a new topic of the audit keeps records; the system that stores the audit must
-    /// have read them by then
+    /// Hours that a new topic of the audit keeps records; processors that are stopped for longer
+    /// lose entries
     #[arg(long, env = "CLINICWIRE_AUDIT_HOURS", default_value_t = 90 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub audit_hours: u64,
+    /// Days that the stored audit is kept. Six years by default, as long as HIPAA has such
+    /// documentation kept (45 CFR 164.316); a later `prepare` may change it
+    #[arg(long, env = "CLINICWIRE_AUDIT_DAYS", default_value_t = 2_192)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub audit_days: u32,
     /// Hours that a new topic of views keeps records; gateways read a minute back
     #[arg(long, env = "CLINICWIRE_VIEWS_HOURS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
@@ -284,6 +315,9 @@ impl ServiceCommand {
                 bridge.kafka.validate(faults);
                 validate_topic("--source-topic", &bridge.source_topic, faults);
             }
+            ServiceCommand::Audit(AuditCommand::Verify(verify)) => {
+                verify.postgres.validate(faults);
+            }
         }
     }
 }
@@ -376,6 +410,13 @@ impl CheckArgs {
     }
 }
 
+impl VerifyArgs {
+    /// The connections of the verification, which reads one page at a time.
+    pub fn pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 1 }
+    }
+}
+
 fn processor_connection(postgres: &PostgresArgs) -> ConnectionSettings {
     ConnectionSettings { url: postgres.postgres.clone(), role: Some(Role::Processor) }
 }
@@ -399,11 +440,18 @@ impl RunArgs {
         }
     }
 
+    /// The connections of the sink of the audit: a batch of one partition at a time takes
+    /// milliseconds, and maintenance and claims take another.
+    pub fn audit_pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 4 }
+    }
+
     /// Each topic has a group of its own, whose name is also the consumer's in the database: that
-    /// of `--group` for locations, and one derived from it for runs.
+    /// of `--group` for locations, and one derived from it for runs and for the audit.
     fn group_for(&self, topic: &str) -> String {
         match topic {
             CARE_TOPIC => self.group.clone(),
+            AUDIT_TOPIC => format!("{}.audit", self.group),
             _ => format!("{}.runs", self.group),
         }
     }

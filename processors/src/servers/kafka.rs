@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use schemas::record::{CARE_TOPIC, RUNS_TOPIC, WireRecord};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, WireRecord};
 use servers::kafka::{
     ClientStatus, Delivery, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings,
     TopicError, check_topics,
@@ -185,11 +185,13 @@ fn statuses(topic: Option<&str>) -> [ClientStatus; 2] {
     let (reader, producer) = match topic {
         Some(CARE_TOPIC) => ("care_reader", "care_producer"),
         Some(RUNS_TOPIC) => ("runs_reader", "runs_producer"),
+        Some(AUDIT_TOPIC) => ("audit_reader", "audit_producer"),
         _ => ("reader", "producer"),
     };
     let lack = match topic {
         Some(CARE_TOPIC) => "the topic care could not be read",
         Some(RUNS_TOPIC) => "the topic runs could not be read",
+        Some(AUDIT_TOPIC) => "the topic of the audit could not be read",
         _ => "no topic could be read",
     };
     [ClientStatus::new(reader, lack), ClientStatus::new(producer, "no record could be published")]

@@ -19,6 +19,7 @@ use servers::kafka::ClientStatus;
 use tokio::time::Instant;
 
 use crate::{
+    audit::{SinkCounters, SinkStatus},
     bridge,
     runner::{Failure, FailureKind, PartitionStatus, RunnerCounters},
     worker::{self, AttemptResult},
@@ -32,6 +33,8 @@ pub struct Health {
     pub checks: Arc<worker::WorkerCounters>,
     /// Counters of the bridge.
     pub bridge: Arc<bridge::BridgeCounters>,
+    /// Counters of the sink of the audit.
+    pub audit: Arc<SinkCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
     /// The clients of Kafka in this process.
@@ -46,7 +49,9 @@ impl Default for Health {
         register(&registry, &counters, &checks, &bridge).expect("series have valid, unique names");
         let (clients, ready) = (Arc::default(), AtomicBool::default());
         register_clients(&registry, &clients).expect("series have valid, unique names");
-        Self { counters, checks, bridge, ready, clients, registry }
+        let audit = Arc::default();
+        register_audit(&registry, &audit).expect("series have valid, unique names");
+        Self { counters, checks, bridge, audit, ready, clients, registry }
     }
 }
 
@@ -89,10 +94,17 @@ impl Health {
             let line = || format!("{topic}: partitions are missing: {why}, for {seconds} s");
             (lasts > UNREADY_AFTER).then(line)
         });
+        let audit = self.audit.partitions().into_iter().filter_map(|(partition, status)| {
+            let lasts = now.saturating_duration_since(status.failing_since?);
+            let seconds = lasts.as_secs();
+            let line = || format!("audit/{partition}: entries are not stored, for {seconds} s");
+            (lasts > UNREADY_AFTER).then(line)
+        });
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         failing
             .map(line)
             .chain(unclaimed)
+            .chain(audit)
             .chain(clients.iter().filter_map(|client| client.failure()))
             .collect()
     }
@@ -337,6 +349,59 @@ fn register_partitions(
     add(registry, published, move |gauge| {
         gauge.set(exact(of.last_publication.load(Relaxed)) / 1e3);
     })
+}
+
+/// The sink of the audit.
+fn register_audit(registry: &Registry, counters: &Arc<SinkCounters>) -> prometheus::Result<()> {
+    let total = |name, help, count: fn(&SinkCounters) -> &AtomicU64| {
+        let of = Arc::clone(counters);
+        add_total(registry, name, help, move || count(&of).load(Relaxed))
+    };
+    total("clinicwire_audit_entries_stored_total", "Entries of the audit stored.", |of| {
+        &of.written
+    })?;
+    total("clinicwire_audit_batches_total", "Committed batches of the audit.", |of| &of.batches)?;
+    total(
+        "clinicwire_audit_records_parked_total",
+        "Records of the audit that cannot be read or stored, and were set aside.",
+        |of| &of.parked,
+    )?;
+    total(
+        "clinicwire_audit_chains_broken_total",
+        "Chains whose last stored entry was not the one that was stored last, as of each claim.",
+        |of| &of.broken,
+    )?;
+    total(
+        "clinicwire_audit_days_dropped_total",
+        "Days of the audit dropped because their retention was over.",
+        |of| &of.dropped_days,
+    )?;
+    let gauge = |name, help, value: fn(&SinkStatus, Instant, Millis) -> f64| {
+        let of = Arc::clone(counters);
+        let gauge = GaugeVec::new(Opts::new(name, help), &["partition"])?;
+        add(registry, gauge, move |gauge| {
+            gauge.reset();
+            let (now, wall) = (Instant::now(), jiff::Timestamp::now().as_millisecond());
+            for (partition, status) in of.partitions() {
+                gauge.with_label_values(&[&partition.to_string()]).set(value(&status, now, wall));
+            }
+        })
+    };
+    gauge(
+        "clinicwire_audit_next_offset",
+        "Offset after the last stored record of each partition of the audit.",
+        |status, _, _| exact(status.next_offset.0),
+    )?;
+    gauge(
+        "clinicwire_audit_lag_seconds",
+        "Age of the oldest record of the audit that has arrived and is not stored; 0 when none is.",
+        |status, _, wall| status.oldest_waiting.map_or(0.0, |at| exact((wall - at).max(0)) / 1e3),
+    )?;
+    gauge(
+        "clinicwire_audit_failing_seconds",
+        "How long entries of the partition could not be stored.",
+        |status, now, _| status.failing_since.map_or(0.0, |since| age(since, now)),
+    )
 }
 
 fn age(since: Instant, now: Instant) -> f64 {

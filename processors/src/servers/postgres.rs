@@ -1,6 +1,7 @@
 //! The ledger on PostgreSQL. Every batch is one transaction with the same few statements, however
 //! many records it has, sent in one round trip; every read is one round trip.
 
+mod audit;
 mod columns;
 mod ledger;
 mod pool;
@@ -16,6 +17,7 @@ use futures_util::future::{join, join_all, join3, try_join_all};
 pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, types::ToSql};
 
+pub use audit::{PostgresAudit, set_retention};
 pub use pool::{ConnectionSettings, PoolSettings, login};
 use pool::{Lease, LeasePool};
 use rows::json;

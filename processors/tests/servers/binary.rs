@@ -43,7 +43,7 @@ impl Installation {
         Self { database: Database::empty().await, topics: TestTopics::named(), ready_file, files }
     }
 
-    fn program(&self, subcommand: &str) -> Command {
+    pub fn program(&self, subcommand: &str) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
         program
             .arg(subcommand)
@@ -71,7 +71,7 @@ impl Installation {
     }
 
     /// Starts processing; returns the process and the address of its metrics.
-    async fn run(&self) -> (Process, String) {
+    pub async fn run(&self) -> (Process, String) {
         self.start("run", 2).await
     }
 
@@ -125,7 +125,7 @@ impl Drop for Process {
     }
 }
 
-async fn output(mut program: Command) -> Output {
+pub async fn output(mut program: Command) -> Output {
     let ended = tokio::task::spawn_blocking(move || program.output());
     soon("the program ends", ended).await.expect("no panic").expect("the program runs")
 }

@@ -4,6 +4,7 @@
 #![cfg(feature = "servers")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests too")]
 
+mod audit;
 mod binary;
 mod bridge;
 mod checks;

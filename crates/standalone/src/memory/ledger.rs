@@ -11,7 +11,8 @@ use std::{
 
 use gateway::{
     backends::queries::{
-        FindingPlace, FindingsQuery, ListedRun, Queries, RecordedOutcome, RunsQuery,
+        AuditQuery, AuditRow, FindingPlace, FindingsQuery, ListedRun, Queries, RecordedOutcome,
+        RunsQuery,
     },
     backends::snapshots::NotRead,
 };
@@ -34,7 +35,7 @@ use schemas::{
     view::View,
 };
 
-use super::{Clock, MemoryWork, lock};
+use super::{Clock, MemoryAudit, MemoryWork, lock};
 use state::State;
 
 pub use state::JournalCounts;
@@ -250,11 +251,12 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// The queries of gateways, over the ledgers of both topics and the work of runs.
+/// The queries of gateways, over the ledgers of both topics, the work of runs and the audit.
 pub struct MemoryQueries {
     pub care: Arc<MemoryLedger>,
     pub runs: Arc<MemoryLedger>,
     pub work: Arc<MemoryWork>,
+    pub audit: Arc<MemoryAudit>,
 }
 
 impl Queries for MemoryQueries {
@@ -308,5 +310,13 @@ impl Queries for MemoryQueries {
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<Vec<(FindingPlace, Finding)>>, NotRead>> {
         Box::pin(async move { Ok(self.work.findings(tenant, run, asked)) })
+    }
+
+    fn audit<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        Box::pin(async move { Ok(self.audit.page(tenant, asked)) })
     }
 }

@@ -23,7 +23,8 @@ use super::{Clock, lock};
 /// falls behind the oldest one learns that records were lost.
 const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
-/// Kept records of the audit. Only tests read them, so the last few are enough.
+/// Most records of the audit that wait while no sink reads them, as in tests of something else.
+/// Past it the oldest goes.
 const AUDIT_RECORDS: usize = 1_000;
 /// Kept revocations, of which each key has one. Past it the oldest goes: a process that holds so
 /// many has dropped it too (`gateway::access::revocations`).
@@ -40,7 +41,7 @@ const ASSIGN_AGAIN: Duration = Duration::from_millis(500);
 /// A client of the log. Clients share one broker. Of the readers of a topic, the last one owns it.
 pub struct MemoryLog {
     broker: Arc<Broker>,
-    /// The topic that the client reads: `care` or `runs`.
+    /// The topic that the client reads: `care`, `runs` or the audit.
     reads: &'static str,
     /// The number of this client among the readers; 0 before it reads.
     member: Mutex<u64>,
@@ -51,7 +52,7 @@ pub struct MemoryLog {
 struct Broker {
     clock: Clock,
     kept: Mutex<Topics>,
-    /// Notified when `care` or `runs` grows or its assignment changes.
+    /// Notified when `care`, `runs` or the audit grows or its assignment changes.
     read: watch::Sender<()>,
     /// Notified when `views` or the topic of revocations grows.
     views: watch::Sender<()>,
@@ -63,7 +64,7 @@ struct Topics {
     care: GroupTopic,
     runs: GroupTopic,
     views: Topic<(Instant, Millis, WireRecord)>,
-    audit: VecDeque<WireRecord>,
+    audit: GroupTopic,
     access: AccessTopic,
 }
 
@@ -106,10 +107,18 @@ struct GroupTopic {
 }
 
 impl Topics {
+    /// Makes room for a record that nobody reads.
+    fn drop_unread_audit(&mut self) {
+        if self.audit.owner == 0 && self.audit.records.records.len() >= AUDIT_RECORDS {
+            self.audit.records.drop_first();
+        }
+    }
+
     fn read(&mut self, topic: &str) -> &mut GroupTopic {
         match topic {
             CARE_TOPIC => &mut self.care,
             RUNS_TOPIC => &mut self.runs,
+            AUDIT_TOPIC => &mut self.audit,
             other => unreachable!("nobody reads {other} as a group"),
         }
     }
@@ -181,11 +190,6 @@ impl MemoryLog {
     pub fn end(&self) -> LogOffset {
         lock(&self.broker.kept).read(self.reads).records.end()
     }
-
-    /// The last records of the audit.
-    pub fn audit(&self) -> Vec<WireRecord> {
-        lock(&self.broker.kept).audit.iter().cloned().collect()
-    }
 }
 
 impl Broker {
@@ -198,13 +202,10 @@ impl Broker {
             match *topic {
                 VIEWS_TOPIC => kept.views.records.push_back((now, at, record)),
                 ACCESS_TOPIC => kept.access.push(at, record),
-                AUDIT_TOPIC => {
-                    kept.audit.push_back(record);
-                    if kept.audit.len() > AUDIT_RECORDS {
-                        kept.audit.pop_front();
-                    }
-                }
                 topic => {
+                    if topic == AUDIT_TOPIC {
+                        kept.drop_unread_audit();
+                    }
                     let records = &mut kept.read(topic).records;
                     let offset = records.end();
                     records.records.push_back(LogRecord { offset, at, record });

@@ -1,6 +1,7 @@
 //! The scenarios that every installation must pass, on one process or on many.
 
 mod appointments;
+mod audit;
 mod commands;
 mod headers;
 mod identity;
@@ -13,6 +14,7 @@ mod streams;
 mod subscriptions;
 
 pub use appointments::*;
+pub use audit::*;
 pub use commands::*;
 pub use headers::*;
 pub use identity::*;
@@ -40,6 +42,9 @@ macro_rules! for_each_scenario {
             key_of_a_patient_does_not_swallow_a_booking,
             outcome_is_read_only_by_submitter_reception_and_admin,
             key_of_a_run_belongs_to_clerk_and_file,
+            // audit
+            audit_names_who_saw_a_ticket_and_what,
+            emergency_access_is_listed_with_its_reason,
             // moves
             moved_ticket_continues_at_other_location,
             patient_follows_two_moves_with_one_token,

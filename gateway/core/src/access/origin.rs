@@ -23,7 +23,8 @@ pub struct Origin {
     pub tags: [RevocationTag; ORIGIN_TAGS],
     /// Until when the token may be replaced by a newer one. 0 for a token that may not.
     pub renewable_until: Millis,
-    /// Whether a super admin crossed into the tenant with it.
+    /// Whether the token is that of a crossing: of a super admin in another tenant, or of staff at
+    /// another location.
     pub crossed: bool,
 }
 

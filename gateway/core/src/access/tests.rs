@@ -234,7 +234,7 @@ fn every_kind_has_exactly_one_row() {
     expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
     expected.extend(RUN_AND_RULE_KINDS);
     expected.extend(["outcome", "files.put", "runs.list", "rules.list", "rules.try"]);
-    expected.push("revocations.put");
+    expected.extend(["revocations.put", "audit.list"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }

@@ -1,8 +1,11 @@
 use std::sync::Mutex;
 
 use gateway_core::access::{Origin, Role};
-use schemas::record::WireRecord;
-use tokio::sync::Semaphore;
+use schemas::{
+    audit::AuditRecord,
+    record::{AUDIT_TOPIC, WireRecord},
+};
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::*;
 use crate::{
@@ -64,8 +67,23 @@ fn claims(tenant: &str) -> Claims {
 }
 
 fn open(channel: &str) -> AuditedAction {
-    let action = "channel.open".to_owned();
+    let action = "channel.open".into();
     AuditedAction { action, what: vec![channel.to_owned()], ..AuditedAction::default() }
+}
+
+impl SlowLog {
+    /// The names in the entries of each record.
+    fn names(&self) -> Vec<Vec<String>> {
+        let names = |record: &WireRecord| {
+            let (_, entries) = AuditRecord::from_wire(record).unwrap();
+            entries.into_iter().flat_map(|written| written.entry.what).collect()
+        };
+        self.appended.lock().unwrap().iter().map(names).collect()
+    }
+
+    fn acknowledge(&self, records: usize) {
+        self.acknowledged.as_ref().unwrap().add_permits(records);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,13 +108,8 @@ async fn entries_that_come_together_are_one_record_per_tenant() {
         assert_eq!(written.await.unwrap(), Ok(()));
     }
     let appended = log.appended.lock().unwrap();
-    let counts: Vec<_> = appended
-        .iter()
-        .map(|record| {
-            let AuditRecord { entries } = serde_json::from_slice(&record.value).unwrap();
-            entries.len()
-        })
-        .collect();
+    let counts: Vec<_> =
+        appended.iter().map(|record| AuditRecord::from_wire(record).unwrap().1.len()).collect();
     assert_eq!(counts, [1, 75, 75]);
     assert_eq!(appended[0].key, "demo");
 }
@@ -115,26 +128,55 @@ async fn audit_that_is_not_acknowledged_refuses() {
 async fn waiting_entries_are_bounded() {
     let audit = Audit::new(slow_log(0));
     let mut waiting = Vec::new();
-    for _ in 0..MAX_WAITING + BATCH {
-        let (written, answer) = oneshot::channel();
-        let entry = AuditEntry {
-            at: 0,
-            subject: String::new(),
-            role: String::new(),
-            address: None,
-            agent: None,
-            action: String::new(),
-            what: Vec::new(),
-            code: None,
-            other_tenant: None,
-            reason: None,
-        };
-        let tenant = TenantId::new("demo").unwrap();
-        if audit.entries.try_send(WaitingEntry { tenant, entry, written }).is_err() {
-            break;
-        }
-        waiting.push(answer);
+    for number in 0..MAX_WAITING + BATCH + 1 {
+        let audit = audit.clone();
+        waiting.push(async move { audit.write(&claims("demo"), open(&number.to_string())).await });
     }
-    assert!(waiting.len() <= MAX_WAITING + BATCH);
+    let began = Instant::now();
+    let answers = futures_util::future::join_all(waiting).await;
+    assert!(answers.iter().all(|answer| *answer == Err(Code::TryAgain)));
+    assert!(began.elapsed() <= WITHIN + Duration::from_millis(10), "{:?}", began.elapsed());
     assert_eq!(audit.write(&claims("demo"), open("a")).await, Err(Code::TryAgain));
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_of_a_shard_get_one_answer() {
+    let log = slow_log(1);
+    let audit = Audit::new(log.clone());
+    let (inbox, mut messages) = mpsc::channel(4);
+    let subscription = SubscriptionId::for_test();
+    let mut entry = AuditEntryId::FIRST;
+    for number in 0..3 {
+        let waiting = AuditedSubscription { subscription, entry, inbox: inbox.clone() };
+        audit.write_for(waiting, &claims("demo"), open(&number.to_string()));
+        entry = entry.next();
+    }
+    let Some(ShardMessage::Audited { entries, written }) = messages.recv().await else {
+        panic!("the shard is told");
+    };
+    assert_eq!((entries.len(), written), (3, Ok(())));
+    assert_eq!(log.names(), [["0", "1", "2"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_are_repeated_until_they_are_written() {
+    let log = slow_log(0);
+    let audit = Audit::new(log.clone());
+    audit.note(&claims("demo"), open("a"));
+    tokio::time::sleep(WITHIN + Duration::from_millis(500)).await;
+    assert!(audit.is_failing());
+    audit.note(&claims("demo"), open("b"));
+    log.acknowledge(10);
+    audit.flush(Duration::from_secs(5)).await;
+    assert_eq!((audit.counts().waiting_notes(), audit.counts().lost_notes()), (0, 0));
+    assert_eq!(log.names().concat(), ["a", "a", "b"], "the first attempt was not acknowledged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_are_bounded_and_lost_ones_counted() {
+    let audit = Audit::new(slow_log(0));
+    for _ in 0..MAX_NOTES + 7 {
+        audit.note(&claims("demo"), open("a"));
+    }
+    assert_eq!((audit.counts().waiting_notes(), audit.counts().lost_notes()), (MAX_NOTES, 7));
 }

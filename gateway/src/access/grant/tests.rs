@@ -41,14 +41,16 @@ prop_compose! {
         expires in 1..=Millis::MAX,
         issued in 0..=Millis::MAX,
         permission_version: Option<u32>,
+        role in prop::sample::select(&Role::ALL[..]),
+        crossed: bool,
         ids in prop::collection::vec(".{1,20}", 0..3),
         channels in prop::collection::vec(any_channel(), 1..5),
     ) -> Grant {
         let tenant = TenantId::new(tenant).unwrap();
         let mut origin = Origin::new(&tenant, &subject, issued);
-        origin.permission_version = permission_version;
+        (origin.permission_version, origin.crossed) = (permission_version, crossed);
         ids.iter().for_each(|id| origin.add(&tenant, TargetKind::Session, id));
-        Grant { tenant, subject: subject.into(), expires, channels, origin }
+        Grant { tenant, subject: subject.into(), role, expires, channels, origin }
     }
 }
 
@@ -118,6 +120,7 @@ fn fields_cannot_be_shifted_into_their_neighbours() {
     let grant = |tenant: &str, subject: &str| Grant {
         tenant: TenantId::new(tenant).unwrap(),
         subject: subject.into(),
+        role: Role::Display,
         expires: 1,
         channels: vec![channel("board:riverside")],
         origin: Origin::default(),
@@ -177,6 +180,7 @@ fn grant() -> Grant {
     Grant {
         tenant: TenantId::new("demo").unwrap(),
         subject: "somebody".into(),
+        role: Role::Doctor,
         expires: 1_000,
         channels: vec![channel("board:riverside"), channel("queue:riverside.general")],
         origin: Origin::new(&TenantId::new("demo").unwrap(), "somebody", 7),

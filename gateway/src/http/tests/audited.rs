@@ -21,8 +21,8 @@ async fn each_request_with_a_token_is_audited_with_its_result() {
         let answer = node.ask(role, method, path, "").await;
         let audited = node.audited();
         let [(tenant, entry)] = &audited[..] else { panic!("{path}: {} entries", audited.len()) };
-        assert_eq!((tenant.as_str(), entry.role.as_str()), ("demo", role.as_str()), "{path}");
-        assert_eq!((entry.action.as_str(), entry.code), (action, code), "{path} {}", answer.text);
+        assert_eq!((tenant.as_str(), &*entry.role), ("demo", role.as_str()), "{path}");
+        assert_eq!((&*entry.action, entry.code), (action, code), "{path} {}", answer.text);
         assert_eq!(entry.what, [what], "{path}");
     }
     // Without a valid token there is nobody to name, and no tenant.
@@ -72,7 +72,7 @@ async fn refused_command_has_a_second_entry_with_its_code() {
     node.decide(Decision::Refused(Code::IllegalMove));
     let cancel = format!("/v1/tickets/{TICKET}/cancel");
     node.ask(Role::Reception, "POST", &cancel, "").await;
-    let told = node.audited().into_iter().map(|(_, entry)| (entry.action, entry.code));
+    let told = node.audited().into_iter().map(|(_, entry)| (entry.action.into_owned(), entry.code));
     let action = || "ticket.cancel".to_owned();
     assert_eq!(told.collect::<Vec<_>>(), [(action(), None), (action(), Some(Code::IllegalMove))],);
 }

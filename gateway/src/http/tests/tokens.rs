@@ -65,7 +65,7 @@ async fn crossing_needs_a_reason_and_is_audited() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     let mut audited = node.audited();
     let request = audited.pop().map(|(tenant, entry)| (tenant, entry.action));
-    assert_eq!(request, Some(("demo".to_owned(), "tenant.crossings".to_owned())));
+    assert_eq!(request, Some(("demo".to_owned(), "tenant.crossings".into())));
     let told: Vec<_> = audited
         .iter()
         .map(|(tenant, record)| {
@@ -96,4 +96,81 @@ async fn nobody_else_crosses_and_nothing_crosses_unaudited() {
     node.fakes.audit_fails.store(true, Ordering::Relaxed);
     let answer = node.cross(Role::SuperAdmin, "a very good reason").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"));
+}
+
+const EMERGENCY: &str = "/v1/locations/north/crossings";
+
+impl Node {
+    async fn cross_to_location(&self, token: &str, path: &str, reason: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer), ("clinicwire-reason", reason)];
+        self.send("POST", path, &headers, "").await
+    }
+}
+
+#[tokio::test]
+async fn staff_reach_another_location_for_an_audited_reason() {
+    let node = node();
+    let reason = "Code blue in the waiting room";
+    for role in [Role::Reception, Role::Doctor] {
+        let answer = node.cross_to_location(&token(role), EMERGENCY, "help").await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "reason_missing"));
+        node.audited();
+        let answer = node.cross_to_location(&token(role), EMERGENCY, reason).await;
+        assert_eq!(answer.status, 200, "{role:?}: {}", answer.text);
+        let audited = node.audited();
+        let crossing = &audited[0].1;
+        assert_eq!((&*crossing.action, &*crossing.what), ("location.cross", &["north".into()][..]));
+        assert_eq!(crossing.reason.as_deref(), Some(reason));
+        let body = answer.json();
+        let minutes = (body["expires"].as_i64().unwrap() - now()) / 60_000;
+        assert!((14..=15).contains(&minutes), "{minutes}");
+        let crossed = body["token"].as_str().unwrap();
+        // The rights of the role there, and nowhere else.
+        for (path, is_forbidden) in [("/v1/boards/north", false), ("/v1/boards/riverside", true)] {
+            let answer = node.ask_as(crossed, "GET", path, "").await;
+            assert_eq!(answer.status == 403, is_forbidden, "{role:?} {path}");
+            assert_eq!(answer.headers["clinicwire-crossing"], body["expires"].to_string());
+        }
+        assert!(node.audited().iter().all(|(_, entry)| entry.crossed), "{role:?}");
+        let rules = node.ask_as(crossed, "GET", "/v1/rules", "").await;
+        assert_eq!(rules.status, 403, "{role:?}");
+        // It leads no further, and does not last.
+        let further =
+            node.cross_to_location(crossed, "/v1/locations/south/crossings", reason).await;
+        assert_eq!(further.code(), "forbidden");
+        let renewed = node.ask_as(crossed, "POST", "/v1/tokens/renew", "").await;
+        assert_eq!(renewed.code(), "not_renewable");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_crosses_to_a_location() {
+    let node = node();
+    let staff =
+        [Role::Reception, Role::SupportStaff, Role::Doctor, Role::Therapist, Role::Counselor];
+    let reason = "a very good reason";
+    for role in Role::ALL {
+        let answer = node.cross_to_location(&token(role), EMERGENCY, reason).await;
+        assert_eq!(answer.status, if staff.contains(&role) { 200 } else { 403 }, "{role:?}");
+    }
+    let home = "/v1/locations/riverside/crossings";
+    let at_home = node.cross_to_location(&token(Role::Doctor), home, reason).await;
+    assert_eq!(at_home.code(), "forbidden");
+    node.fakes.audit_fails.store(true, Ordering::Relaxed);
+    let unaudited = node.cross_to_location(&token(Role::Doctor), EMERGENCY, reason).await;
+    assert_eq!((unaudited.status, unaudited.code().as_str()), (503, "try_again"));
+}
+
+#[tokio::test]
+async fn revocation_ends_a_crossing_to_a_location() {
+    let node = node();
+    let answer = node.cross_to_location(&token(Role::Doctor), EMERGENCY, "Code blue, room 4").await;
+    let crossed = answer.json()["token"].as_str().unwrap().to_owned();
+    let body = json!({ "kind": "subject", "id": "subject-1" }).to_string();
+    assert_eq!(node.ask(Role::Admin, "POST", "/v1/revocations", &body).await.status, 202);
+    let (tenant, revocation) = node.fakes.revoked.lock().unwrap().pop().unwrap();
+    node.context.revocations.add(tenant, &revocation, now());
+    let answer = node.ask_as(&crossed, "GET", "/v1/boards/north", "").await;
+    assert_eq!(answer.code(), "token_revoked");
 }

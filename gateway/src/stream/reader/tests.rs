@@ -8,7 +8,9 @@ use schemas::{
 use super::*;
 use crate::{
     BoxFuture,
-    backends::queries::{FindingsPage, FindingsQuery, ListedRun, RecordedOutcome, RunsQuery},
+    backends::queries::{
+        AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, RecordedOutcome, RunsQuery,
+    },
 };
 
 /// One answer of a scripted backend.
@@ -117,6 +119,14 @@ impl Queries for ScriptedBackend {
         _: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         unreachable!("a reader fetches only views")
+    }
+
+    fn audit<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a AuditQuery,
+    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
+        unreachable!("nothing is listed")
     }
 }
 

@@ -89,9 +89,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         match connection.session.receive(command) {
             Effect::Error { id, code, channel: Some(channel) } => {
-                if let Some(claims) = connection.session.claims().cloned() {
-                    self.audit_refusal(claims, channel, code);
-                }
+                self.audit_refusal(conn, channel, code);
                 self.connections.reply(conn, &Reply::Error { id, code });
             }
             Effect::Connect { id, token } => self.connect(conn, id, &token),

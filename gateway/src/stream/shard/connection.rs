@@ -9,6 +9,7 @@ use gateway_core::{
 use schemas::{Millis, codes::Close};
 
 use crate::{
+    access::audit::AuditedClient,
     stream::frames::Form,
     transport::admission::SubjectPlaces,
     transport::peer::{Peer, outcome::Ready, tcp::TcpPeer},
@@ -17,12 +18,19 @@ use crate::{
 /// The second of a deadline that is not set.
 const NEVER: u64 = u64::MAX;
 
+/// How a connection was opened.
+pub struct Opening {
+    /// The client, for the audit.
+    pub client: AuditedClient,
+    /// The sealed grant in the id of each event. Empty unless the form is SSE.
+    pub sealed: Box<str>,
+}
+
 /// An open connection. A shard holds tens of thousands, so every field counts.
 pub struct Connection {
     pub peer: Peer,
     pub form: Form,
-    /// The sealed grant in the id of each event. Empty unless the form is SSE.
-    pub sealed: Box<str>,
+    pub opening: Box<Opening>,
     pub session: Session,
     /// The places of the subject. `None` until it connects.
     pub places: Option<SubjectPlaces>,
@@ -39,7 +47,7 @@ pub struct Connection {
 }
 
 // Most connections are idle, so their memory is what a node needs most.
-const _: () = assert!(size_of::<Connection>() <= 152);
+const _: () = assert!(size_of::<Connection>() <= 144);
 
 /// The result of a check of a connection's deadlines.
 pub enum DeadlineCheck {
@@ -57,7 +65,7 @@ impl Connection {
     pub fn new(
         peer: Peer,
         form: Form,
-        sealed: Box<str>,
+        opening: Opening,
         session: Session,
         now: u64,
         jitter: f32,
@@ -67,7 +75,7 @@ impl Connection {
         Self {
             peer,
             form,
-            sealed,
+            opening: Box::new(opening),
             session,
             places: None,
             behind: false,

@@ -18,7 +18,7 @@ use schemas::{
 };
 
 use super::{
-    connection::{Connection, DeadlineCheck},
+    connection::{Connection, DeadlineCheck, Opening},
     ids::{ConnId, SubscriptionId},
     typed_slab::TypedSlab,
 };
@@ -95,9 +95,10 @@ impl Connections {
     }
 
     /// Marks that the client of a subscription has been sent everything up to `held`.
-    pub fn mark_live(&mut self, at: SubscriptionId, held: Position, seen: u64) {
+    /// `first` is where that began.
+    pub fn mark_live(&mut self, at: SubscriptionId, first: Position, held: Position, seen: u64) {
         if let Some(subscription) = self.subscription_mut(at) {
-            subscription.stage = Stage::Live { held, seen };
+            subscription.stage = Stage::Live { held, first, seen };
         }
     }
 
@@ -109,8 +110,8 @@ impl Connections {
         self.slab.keys()
     }
 
-    pub fn add(&mut self, peer: Peer, form: Form, sealed: Box<str>, session: Session) -> ConnId {
-        let connection = Connection::new(peer, form, sealed, session, self.now, fastrand::f32());
+    pub fn add(&mut self, peer: Peer, form: Form, opening: Opening, session: Session) -> ConnId {
+        let connection = Connection::new(peer, form, opening, session, self.now, fastrand::f32());
         let id = self.slab.insert(connection);
         self.schedule(id);
         id
@@ -185,14 +186,14 @@ impl Connections {
         let Some(connection) = slab.get_mut(at.conn).filter(|conn| !conn.is_closing()) else {
             return;
         };
-        let Connection { peer, form, sealed, session, .. } = connection;
+        let Connection { peer, form, opening, session, .. } = connection;
         let frame = match form {
             Form::WsJson | Form::WsProtobuf | Form::SocketIo => shared,
             Form::Sse => {
                 scratch.clear();
                 scratch.extend_from_slice(shared);
                 let positions = session.subscriptions.positions_with(at.slot, position);
-                frames::write_sse_id(scratch, positions, sealed);
+                frames::write_sse_id(scratch, positions, &opening.sealed);
                 &scratch[..]
             }
         };
@@ -202,7 +203,11 @@ impl Connections {
         };
         let outcome = peer.send_state(&subscription.channel, frame, *now);
         if outcome.is_ok_and(|outcome| outcome != SendOutcome::Busy) {
-            subscription.stage = Stage::Live { held: position, seen };
+            let first = match subscription.stage {
+                Stage::Live { first, .. } if first.epoch > 0 => first,
+                _ => position,
+            };
+            subscription.stage = Stage::Live { held: position, first, seen };
             let count = sent.get_mut(*form);
             count.frames += 1;
             count.bytes += frame.len() as u64;

@@ -43,6 +43,14 @@ pub struct SubscriptionId {
     pub slot: SubscriptionSlot,
 }
 
+#[cfg(test)]
+impl SubscriptionId {
+    /// Some subscription, for tests that need no shard.
+    pub fn for_test() -> Self {
+        Self { conn: ConnId(0), slot: SubscriptionSlot::FIRST }
+    }
+}
+
 /// Index of a ticket's hot view in the ticket list of its queue's hot view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TicketIndex(u32);

@@ -5,7 +5,7 @@ use std::task::Context;
 use gateway_core::session::Session;
 use schemas::codes::Close;
 
-use super::{Shard, ids::ConnId};
+use super::{Opening, Shard, ids::ConnId};
 use crate::{
     stream::frames::Form,
     transport::admission,
@@ -18,8 +18,9 @@ impl Shard {
         let claims = peer.claims()?;
         let places = admission::take_subject_places(&self.context.node, &claims);
         let session = Session::with_claims(claims);
+        let opening = Opening { client: peer.client(), sealed: "".into() };
         self.count_opened(Form::SocketIo);
-        let conn = self.connections.add(Peer::SocketIo(peer), Form::SocketIo, "".into(), session);
+        let conn = self.connections.add(Peer::SocketIo(peer), Form::SocketIo, opening, session);
         match places {
             Ok(places) => self.connections.hold_places(conn, places),
             Err(_) => self.connections.close(conn, Close::TryAgain),

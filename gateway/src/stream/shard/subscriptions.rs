@@ -1,7 +1,5 @@
 //! The life of a subscription: subscribe, audit, answer, catch up, end.
 
-use std::sync::Arc;
-
 use gateway_core::{
     access::Claims,
     protocol::{Reply, Start},
@@ -23,10 +21,9 @@ use super::{
     ids::{ConnId, SubscriptionId},
 };
 use crate::{
-    access::audit::AuditedAction,
+    access::audit::{AuditedAction, AuditedSubscription},
     stream::{
         frames::{self, Publication, PublicationKind},
-        message::ShardMessage,
         tails::Tails,
     },
 };
@@ -49,12 +46,6 @@ struct FirstState {
     recovered: bool,
 }
 
-/// A channel that a client opens, or may not open.
-fn opening(channel: String, code: Option<Code>) -> AuditedAction {
-    let action = "channel.open".to_owned();
-    AuditedAction { action, what: vec![channel], code, ..AuditedAction::default() }
-}
-
 impl Shard {
     /// Adds a subscription. `answer` then answers it, as soon as its view is at hand.
     pub(super) fn subscribe(
@@ -68,8 +59,9 @@ impl Shard {
         let claims = connection.session.claims()?.clone();
         self.context.node.metrics.subscriptions.for_channel(&channel).inc();
         let view = self.views.open(&channel.aggregate(&claims.tenant), &channel, since);
-        let audit = Some(self.next_audit_entry);
-        let name = channel.to_string();
+        let entry = self.next_audit_entry;
+        self.next_audit_entry = entry.next();
+        let (audit, name) = (Some(entry), channel.to_string());
         let wait_s = if since.is_some() { DOUBT_AFTER_S } else { ANSWER_WITHIN_S };
         let give_up_at = self.connections.now + wait_s;
         let trust = FloorTrust::Trusted;
@@ -79,30 +71,55 @@ impl Shard {
         let slot = self.connections.get_mut(conn)?.session.subscriptions.add(subscription);
         let at = SubscriptionId { conn, slot };
         self.views.get_mut(view)?.add_listener(at);
-        self.audit_open(at, claims, name);
+        self.audit_open(at, entry, &claims, name);
         self.connections.schedule(conn);
         Some(at)
     }
 
     /// Writes an audit entry about a channel that a client opens. The subscription is answered
     /// afterwards.
-    fn audit_open(&mut self, subscription: SubscriptionId, claims: Arc<Claims>, channel: String) {
-        let entry = self.next_audit_entry;
-        self.next_audit_entry = entry.next();
-        let (audit, inbox) = (self.context.node.audit.clone(), self.context.inbox.clone());
-        self.context.node.runtime.spawn(async move {
-            let written = audit.write(&claims, opening(channel, None)).await;
-            let _ = inbox.send(ShardMessage::Audited { subscription, entry, written }).await;
-        });
+    fn audit_open(
+        &self,
+        subscription: SubscriptionId,
+        entry: AuditEntryId,
+        claims: &Claims,
+        channel: String,
+    ) {
+        let inbox = self.context.inbox.clone();
+        let waiting = AuditedSubscription { subscription, entry, inbox };
+        let done = self.audited("channel.open", subscription.conn, channel);
+        self.context.node.audit.write_for(waiting, claims, done);
+    }
+
+    /// Something that the client of a connection does with a channel.
+    fn audited(&self, action: &'static str, conn: ConnId, channel: String) -> AuditedAction {
+        let client = self.connections.get(conn).map(|connection| connection.opening.client.clone());
+        AuditedAction {
+            action: action.into(),
+            what: vec![channel],
+            client: client.unwrap_or_default(),
+            ..AuditedAction::default()
+        }
     }
 
     /// Writes an audit entry about a channel that a client may not open. The client is shown
     /// nothing, so its refusal does not wait.
-    pub(super) fn audit_refusal(&self, claims: Arc<Claims>, channel: String, code: Code) {
-        let audit = self.context.node.audit.clone();
-        self.context.node.runtime.spawn(async move {
-            let _ = audit.write(&claims, opening(channel, Some(code))).await;
-        });
+    pub(super) fn audit_refusal(&self, conn: ConnId, channel: String, code: Code) {
+        let Some(claims) = self.connections.get(conn).and_then(|it| it.session.claims()) else {
+            return;
+        };
+        let done = self.audited("channel.open", conn, channel);
+        self.context.node.audit.note(claims, AuditedAction { code: Some(code), ..done });
+    }
+
+    /// Writes an audit entry about a channel that a client had open: which positions it was sent.
+    fn audit_close(&self, conn: ConnId, channel: &Channel, delivered: (Position, Position)) {
+        let Some(claims) = self.connections.get(conn).and_then(|it| it.session.claims()) else {
+            return;
+        };
+        let done = self.audited("channel.close", conn, channel.to_string());
+        let delivered = Some(delivered);
+        self.context.node.audit.note(claims, AuditedAction { delivered, ..done });
     }
 
     /// Answers the subscription that waited for an audit entry, or refuses it.
@@ -153,7 +170,7 @@ impl Shard {
             // The first frame of state is the answer.
             let seen = if first.data.is_none() { first.seen } else { 0 };
             let held = if is_void { VOID } else { floor.unwrap_or_default() };
-            self.connections.mark_live(at, held, seen);
+            self.connections.mark_live(at, floor.unwrap_or_default(), held, seen);
             return self.catch_up(at);
         }
         let FirstState { position, seen, data, recovered } = first;
@@ -170,7 +187,8 @@ impl Shard {
                 return;
             }
         };
-        self.connections.mark_live(at, position, seen);
+        let began = floor.filter(|_| recovered).unwrap_or(position);
+        self.connections.mark_live(at, began, position, seen);
         self.connections.reply(at.conn, &Reply::Subscribe { id: request, start });
     }
 
@@ -258,7 +276,7 @@ impl Shard {
         let Some((connection, subscription)) = self.connections.find_subscription(at) else {
             return;
         };
-        let Stage::Live { held, seen } = subscription.stage else { return };
+        let Stage::Live { held, seen, .. } = subscription.stage else { return };
         let form = connection.form;
         if let Some(now) = self.views.ticket_now(subscription.view) {
             if held.epoch < now.position.epoch && form.resubscribes() {
@@ -352,10 +370,13 @@ impl Shard {
     pub(super) fn remove_subscription(&mut self, at: SubscriptionId) {
         let connection = self.connections.get_mut(at.conn);
         let removed = connection.and_then(|conn| conn.session.subscriptions.remove(at.slot));
-        let Some(Subscription { channel, view, listed, .. }) = removed else {
+        let Some(Subscription { channel, view, listed, stage }) = removed else {
             debug_assert!(false, "a subscription is removed once");
             return;
         };
+        if let Some(delivered) = stage.delivered() {
+            self.audit_close(at.conn, &channel, delivered);
+        }
         self.context.node.metrics.subscriptions.for_channel(&channel).dec();
         if let Some(moved) = self.views.remove_listener(view, listed)
             && let Some(subscription) = self.connections.subscription_mut(moved)

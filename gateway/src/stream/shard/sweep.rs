@@ -123,7 +123,7 @@ impl Shard {
                 {
                     rest.push(at);
                 }
-                Stage::Live { held, seen } if seen == fingerprint || held > position => {}
+                Stage::Live { held, seen, .. } if seen == fingerprint || held > position => {}
                 Stage::Live { .. } => {
                     let frame = frames.get(connection.form, &publication);
                     connections.send_state(at, position, fingerprint, frame);

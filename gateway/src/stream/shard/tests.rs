@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpListener,
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::{LocalSet, spawn_local},
 };
 
@@ -25,7 +25,7 @@ use crate::{
         shard_set::ShardIndex,
         shard_task,
         tails::TailRecord,
-        test_backends::{EPOCH, STORED, test_node, test_node_audited, test_node_with},
+        test_backends::{AuditLog, EPOCH, STORED, test_node, test_node_audited, test_node_with},
     },
     transport::connection,
 };
@@ -107,7 +107,7 @@ impl TestShard {
         let id = self.shard.borrow_mut().add_sse(
             socket.clone(),
             Arc::new(claims),
-            "seal".into(),
+            Opening { client: AuditedClient::default(), sealed: "seal".into() },
             channels,
         );
         spawn_local(connection::run_sse(self.shard.clone(), socket, id, None));
@@ -202,17 +202,47 @@ async fn connection_that_arrives_revoked_gets_nothing() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_shown_before_the_audit_is_acknowledged() {
     let test = async {
-        let audit = Arc::new(Semaphore::new(0));
+        let audit = AuditLog::with_permits(0);
         let shard = TestShard::start_on(test_node_audited(Some(STORED), audit.clone()));
         let mut stream = shard.open_stream("board:riverside", None).await;
         let early = tokio::time::timeout(Duration::from_secs(2), stream.next()).await;
         assert!(early.is_err(), "the entry is not acknowledged");
-        audit.add_permits(1);
+        audit.acknowledge(1);
         assert_eq!(stream.next().await.0, (None, STORED));
         // The log refuses from now on.
         audit.close();
         let mut refused = shard.open_stream("board:hillside", None).await;
         assert_eq!(refused.error().await, "try_again");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// What the log has of the audit once its notes are written: action, first and last version.
+async fn audited(node: &NodeContext, log: &AuditLog) -> Vec<(String, Option<u64>, Option<u64>)> {
+    node.audit.flush(Duration::from_secs(5)).await;
+    let version = |position: Option<Position>| position.map(|position| position.version);
+    log.entries()
+        .into_iter()
+        .map(|entry| (entry.action.into_owned(), version(entry.first), version(entry.last)))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_names_the_versions_that_were_sent() {
+    let test = async {
+        let log = AuditLog::default();
+        let shard = TestShard::start_on(test_node_audited(Some(STORED), log.clone()));
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        stream.next().await;
+        shard.publish("board:riverside", STORED + 1, false).await;
+        shard.publish("board:riverside", STORED + 2, false).await;
+        while stream.next().await.0.1 < STORED + 2 {}
+        drop(stream);
+        sleep_ms(50).await;
+        let (first, last) = (Some(STORED), Some(STORED + 2));
+        let expected =
+            [("channel.open".to_owned(), None, None), ("channel.close".to_owned(), first, last)];
+        assert_eq!(audited(&shard.node, &log).await, expected);
     };
     LocalSet::new().run_until(test).await;
 }

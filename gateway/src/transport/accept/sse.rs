@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use gateway_core::access::{Claims, Role};
+use gateway_core::access::Claims;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use schemas::{channel::Channel, codes::Code, view::Position};
 
@@ -80,8 +80,8 @@ pub(super) async fn open<B>(
     let claims = Claims {
         tenant: grant.tenant,
         subject: grant.subject,
-        // A grant names its channels. A stream can ask for no other, so it needs no role.
-        role: Role::Patient,
+        // A grant names its channels. A stream can ask for no other.
+        role: grant.role,
         locations: Vec::new(),
         queues: Vec::new(),
         tickets: Vec::new(),

@@ -24,7 +24,7 @@ use super::{
     link::{ClientEvent, SessionLink},
     outcome::{Ready, SendOutcome},
 };
-use crate::stream::frames::unsubscribe_code;
+use crate::{access::audit::AuditedClient, stream::frames::unsubscribe_code};
 
 pub struct SocketIoPeer {
     socket: SocketRef,
@@ -73,6 +73,11 @@ impl SocketIoPeer {
     /// The claims of the connected client.
     pub fn claims(&self) -> Option<Arc<Claims>> {
         self.link.claims()
+    }
+
+    /// The client, as its first request named it.
+    pub fn client(&self) -> AuditedClient {
+        self.socket.req_parts().extensions.get::<AuditedClient>().cloned().unwrap_or_default()
     }
 
     /// Finds what the connection's task can do. `behind` says whether the client is owed state,

@@ -39,13 +39,17 @@ impl ConnectionSettings {
     /// waits for us. So a stopped process holds its partition's row for 5 s at most, and its
     /// successor's claim waits no longer.
     fn config(&self) -> Result<Config, PostgresError> {
+        self.config_with(self.role.map_or("", |_| BY_KEY))
+    }
+
+    /// The same with other options of the planner.
+    fn config_with(&self, plans: &str) -> Result<Config, PostgresError> {
         let limits =
             "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC";
-        let by_key = self.role.map_or("", |_| BY_KEY);
         let session = SessionSettings {
             application_name: "clinicwire-processors",
             role: self.role,
-            options: format!("{limits}{by_key}"),
+            options: format!("{limits}{plans}"),
             connect_timeout: CONNECT_TIMEOUT,
         };
         session.config(&self.url)
@@ -70,6 +74,12 @@ pub(super) struct LeasePool(Pool);
 impl LeasePool {
     pub(super) fn new(settings: &PoolSettings) -> Result<Self, PostgresError> {
         let config = settings.connection.config()?;
+        servers::postgres::pool(config, settings.size, CONNECT_TIMEOUT).map(Self)
+    }
+
+    /// A pool whose sessions plan statements by these options.
+    pub(super) fn with_plans(settings: &PoolSettings, plans: &str) -> Result<Self, PostgresError> {
+        let config = settings.connection.config_with(plans)?;
         servers::postgres::pool(config, settings.size, CONNECT_TIMEOUT).map(Self)
     }
 

@@ -35,7 +35,7 @@ impl Write<'_> {
     }
 }
 
-const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
+pub(super) const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
        AND owner_epoch = $6";
 
@@ -151,8 +151,8 @@ const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\
      FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[]) \
        AS r (o, part, target, key, headers, value)";
 
-const PARKED: &str = "INSERT INTO clinicwire.parked (topic, partition, \"offset\", at, code, key, \
-       headers, value) \
+pub(super) const PARKED: &str = "INSERT INTO clinicwire.parked \
+       (topic, partition, \"offset\", at, code, key, headers, value) \
      SELECT $1, $2, o, at, code, key, headers::json, value \
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::bytea[]) \
        AS p (o, at, code, key, headers, value)";

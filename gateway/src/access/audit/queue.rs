@@ -1,0 +1,151 @@
+//! Entries on their way to the writer, and who waits for them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use schemas::{audit::AuditEntry, codes::Code, ids::TenantId};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use super::{AuditedSubscription, MAX_NOTES, MAX_WAITING};
+use crate::stream::message::ShardMessage;
+
+/// Who waits for an entry.
+pub(super) enum Waiter {
+    Request(oneshot::Sender<Result<(), Code>>),
+    Subscription(AuditedSubscription),
+    /// Nobody: the entry is a note, which is repeated until it is written.
+    Nobody,
+}
+
+impl Waiter {
+    /// Whether the client has given up. It is shown nothing.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Request(answer) if answer.is_closed())
+    }
+}
+
+pub(super) struct WaitingEntry {
+    pub(super) tenant: TenantId,
+    pub(super) entry: AuditEntry,
+    pub(super) waiter: Waiter,
+}
+
+/// Counts of a node's audit since its start.
+#[derive(Default)]
+pub struct AuditCounts {
+    failing: AtomicBool,
+    written: AtomicU64,
+    notes_waiting: AtomicUsize,
+    notes_lost: AtomicU64,
+}
+
+impl AuditCounts {
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Relaxed)
+    }
+
+    /// Notes the result of the last append.
+    pub(super) fn appended(&self, entries: usize, written: Result<(), Code>) {
+        self.failing.store(written.is_err(), Relaxed);
+        if written.is_ok() {
+            self.written.fetch_add(entries as u64, Relaxed);
+        }
+    }
+
+    pub(super) fn note_written(&self) {
+        self.notes_waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// Entries that the log has acknowledged.
+    pub fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
+    /// Notes that are not written yet.
+    pub fn waiting_notes(&self) -> usize {
+        self.notes_waiting.load(Relaxed)
+    }
+
+    /// Notes that did not find room.
+    pub fn lost_notes(&self) -> u64 {
+        self.notes_lost.load(Relaxed)
+    }
+
+    /// Whether there is room for another note, which then counts.
+    fn take_note(&self) -> bool {
+        let room = |waiting| (waiting < MAX_NOTES).then_some(waiting + 1);
+        let taken = self.notes_waiting.fetch_update(Relaxed, Relaxed, room).is_ok();
+        if !taken {
+            self.notes_lost.fetch_add(1, Relaxed);
+        }
+        taken
+    }
+}
+
+/// The senders of entries.
+#[derive(Clone)]
+pub(super) struct Queue {
+    entries: mpsc::Sender<WaitingEntry>,
+    /// [`AuditCounts::take_note`] bounds them.
+    notes: mpsc::UnboundedSender<WaitingEntry>,
+    pub(super) counts: Arc<AuditCounts>,
+    runtime: Handle,
+}
+
+/// The receivers of entries.
+pub(super) struct Queued {
+    pub(super) entries: mpsc::Receiver<WaitingEntry>,
+    pub(super) notes: mpsc::UnboundedReceiver<WaitingEntry>,
+}
+
+pub(super) fn new() -> (Queue, Queued) {
+    let (entries, entry_receiver) = mpsc::channel(MAX_WAITING);
+    let (notes, note_receiver) = mpsc::unbounded_channel();
+    let queue = Queue { entries, notes, counts: Arc::default(), runtime: Handle::current() };
+    (queue, Queued { entries: entry_receiver, notes: note_receiver })
+}
+
+impl Queue {
+    /// Adds an entry. One without room is answered at once.
+    pub(super) fn push(&self, tenant: TenantId, entry: AuditEntry, waiter: Waiter) {
+        let waiting = WaitingEntry { tenant, entry, waiter };
+        if let Waiter::Nobody = waiting.waiter {
+            if self.counts.take_note() {
+                let _ = self.notes.send(waiting); // the node stops
+            }
+        } else if let Err(error) = self.entries.try_send(waiting) {
+            answer(vec![error.into_inner().waiter], Err(Code::TryAgain), &self.runtime);
+        }
+    }
+}
+
+/// Tells those who wait. The subscriptions of a shard get one message.
+pub(super) fn answer(waiters: Vec<Waiter>, written: Result<(), Code>, runtime: &Handle) {
+    let mut shards: Vec<(mpsc::Sender<ShardMessage>, Vec<_>)> = Vec::new();
+    for waiter in waiters {
+        match waiter {
+            Waiter::Nobody => {}
+            Waiter::Request(caller) => {
+                let _ = caller.send(written);
+            }
+            Waiter::Subscription(AuditedSubscription { subscription, entry, inbox }) => {
+                match shards.iter_mut().find(|(shard, _)| shard.same_channel(&inbox)) {
+                    Some((_, entries)) => entries.push((subscription, entry)),
+                    None => shards.push((inbox, vec![(subscription, entry)])),
+                }
+            }
+        }
+    }
+    for (inbox, entries) in shards {
+        let message = ShardMessage::Audited { entries, written };
+        // A shard with a full inbox must not hold up the audit of the others.
+        if let Err(mpsc::error::TrySendError::Full(message)) = inbox.try_send(message) {
+            runtime.spawn(async move { inbox.send(message).await.map_err(drop) });
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The audit of a tenant, by pages or as a CSV table.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use futures_util::{TryStreamExt, stream};
+use gateway_core::access;
+use http::{HeaderMap, header};
+use schemas::{
+    Millis,
+    audit::{AuditEntry, PersonKey},
+    codes::Code,
+    ids::{AppointmentId, TenantId, TicketId},
+    view::Position,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    NodeState, Problem,
+    audited::{ActionWord, NamedInBody},
+    caller::{Caller, QueryParams},
+    cursor::{self, Cursor, MAX_PAGE},
+    findings::plain,
+    now,
+    requests::not_an_id,
+};
+use crate::{
+    backends::queries::{AuditPlace, AuditQuery, AuditRow},
+    context::NodeContext,
+    limits::Limit,
+};
+
+const DAY_MS: Millis = 24 * 60 * 60 * 1000;
+/// The time of a list that does not say from when: a month.
+const DEFAULT_DAYS: Millis = 31;
+/// The longest time of one list. More is `invalid_value`: each page of a rare action would read all
+/// days of it.
+const MAX_DAYS: Millis = 366;
+/// Most entries of an export, some 30 MB. A larger one is cut off, and its last line says so.
+const MAX_EXPORT: usize = 100_000;
+/// Pause between two attempts of a running export to find a place for its next page.
+const PLACE_PAUSE: Duration = Duration::from_millis(200);
+/// Attempts before a running export is cut off: ten seconds, twice what a list may take.
+const PLACE_ATTEMPTS: usize = 50;
+/// Longest subject or action that is searched for. No entry has a longer one.
+const MAX_TEXT: usize = 256;
+
+/// Selects entries.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    ticket: Option<String>,
+    appointment: Option<String>,
+    subject: Option<String>,
+    action: Option<String>,
+    from: Option<String>,
+    until: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+    format: Option<String>,
+}
+
+impl Filter {
+    fn asked(&self, now: Millis) -> Result<AuditQuery, Problem> {
+        let text = |text: &Option<String>| match text {
+            Some(text) if text.len() > MAX_TEXT => Err(Problem::from(Code::InvalidValue)),
+            text => Ok(text.clone()),
+        };
+        Ok(AuditQuery {
+            logged: self.logged(now)?,
+            after: self.cursor.as_deref().map(AuditPlace::open).transpose()?,
+            person: self.named()?.as_deref().and_then(PersonKey::near),
+            subject: text(&self.subject)?,
+            action: text(&self.action)?,
+            limit: 0,
+        })
+    }
+
+    /// The ticket or the appointment whose person's entries are asked for.
+    fn named(&self) -> Result<Option<String>, Problem> {
+        match (&self.ticket, &self.appointment) {
+            (Some(_), Some(_)) => {
+                Err(Problem::malformed("a list is of a ticket or of an appointment, not of both"))
+            }
+            (Some(ticket), None) => {
+                let ticket = TicketId::new(ticket.as_str()).map_err(not_an_id)?;
+                Ok(Some(ticket.to_string()))
+            }
+            (None, Some(id)) => {
+                let id = AppointmentId::new(id.as_str()).map_err(not_an_id)?;
+                Ok(Some(id.to_string()))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn logged(&self, now: Millis) -> Result<Range<Millis>, Problem> {
+        // The log's clock may be ahead of this node's.
+        let until = self.until.as_deref().map_or(Ok(now + DAY_MS), time)?;
+        let from = match self.from.as_deref() {
+            Some(from) => time(from)?,
+            None => until - DEFAULT_DAYS * DAY_MS,
+        };
+        match until.checked_sub(from) {
+            Some(1..) if until - from <= MAX_DAYS * DAY_MS => Ok(from..until),
+            _ => Err(Problem::from(Code::InvalidValue)
+                .explained("a list ends after it begins, and has 366 days at most")),
+        }
+    }
+
+    /// Whether the answer is a table: by the query, or else by the header `Accept`.
+    fn is_table(&self, headers: &HeaderMap) -> Result<bool, Problem> {
+        let accepts = || {
+            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let mut types = accept.into_iter().flat_map(|accept| accept.split(','));
+            types.any(|media_type| media_type.trim().starts_with("text/csv"))
+        };
+        match self.format.as_deref() {
+            None => Ok(accepts()),
+            Some("json") => Ok(false),
+            Some("csv") => Ok(true),
+            Some(_) => Err(Problem::from(Code::InvalidValue).explained("a format is json or csv")),
+        }
+    }
+}
+
+/// Reads a time: milliseconds since the Unix epoch, a time such as `2026-11-28T08:00:00Z`, or the
+/// start of a day of UTC such as `2026-11-28`.
+fn time(text: &str) -> Result<Millis, Problem> {
+    // Later years overflow when days are added.
+    let milliseconds = || text.parse().ok().filter(|at: &Millis| (0..1 << 50).contains(at));
+    let timestamp = || text.parse().ok().map(|at: jiff::Timestamp| at.as_millisecond());
+    let day = || {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+    };
+    milliseconds().or_else(timestamp).or_else(day).ok_or_else(|| {
+        let detail = "a time is 2026-11-28, 2026-11-28T08:00:00Z, or milliseconds since 1970";
+        Problem::from(Code::InvalidValue).explained(detail)
+    })
+}
+
+/// An entry with its number in the chain of its tenant.
+#[derive(Serialize)]
+struct ListedEntry {
+    number: u64,
+    logged_at: Millis,
+    #[serde(flatten)]
+    entry: AuditEntry,
+}
+
+impl From<AuditRow> for ListedEntry {
+    fn from(AuditRow { place: AuditPlace { logged_at, number }, entry }: AuditRow) -> Self {
+        Self { number, logged_at, entry }
+    }
+}
+
+pub(super) async fn list(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    QueryParams(filter): QueryParams<Filter>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    access::may_read_audit(&claims)?;
+    let asked = filter.asked(now())?;
+    let is_table = filter.is_table(&headers)?;
+    if is_table {
+        // The route's own rate is that of pages.
+        node.limits.spend_shared(Limit::Bulk, &claims).await?;
+    }
+    let mut answer = match is_table {
+        true => export(node, claims.tenant, &filter, asked).await?,
+        false => page_of(&node, &claims.tenant, &filter, asked).await?,
+    };
+    let action = if is_table { "audit.export" } else { "audit.list" };
+    answer.extensions_mut().insert(ActionWord(action));
+    // The audit names whose entries somebody has read.
+    if let Some(named) = filter.named()? {
+        answer.extensions_mut().insert(NamedInBody(vec![named]));
+    }
+    Ok(answer)
+}
+
+async fn page_of(
+    node: &NodeContext,
+    tenant: &TenantId,
+    filter: &Filter,
+    mut asked: AuditQuery,
+) -> Result<Response, Problem> {
+    let limit = cursor::page(filter.limit)?;
+    // One more entry shows whether there is a next page.
+    asked.limit = limit + 1;
+    let mut rows = page(node, tenant, &asked).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.place.seal());
+    let entries: Vec<ListedEntry> = rows.into_iter().map(ListedEntry::from).collect();
+    let mut body = json!({ "entries": entries });
+    if let Some(next) = next {
+        body["next"] = next.into();
+    }
+    Ok(Json(body).into_response())
+}
+
+async fn page(
+    node: &NodeContext,
+    tenant: &TenantId,
+    asked: &AuditQuery,
+) -> Result<Vec<AuditRow>, Code> {
+    super::found(node, tenant, node.queries.audit(tenant, asked)).await
+}
+
+/// All entries as CSV. Pages are read as the caller receives them.
+async fn export(
+    node: Arc<NodeContext>,
+    tenant: TenantId,
+    filter: &Filter,
+    mut asked: AuditQuery,
+) -> Result<Response, Problem> {
+    if filter.cursor.is_some() || filter.limit.is_some() {
+        return Err(Problem::malformed(
+            "an export has all entries: it takes no cursor and no limit",
+        ));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.csv\""),
+    ];
+    asked.limit = MAX_PAGE;
+    // Read before the answer begins, so that a refusal has a status of its own.
+    let first = page(&node, &tenant, &asked).await?;
+    let export = Export { node, tenant, asked, written: 0 };
+    let pages = stream::try_unfold((Some(first), export), |(rows, mut export)| async move {
+        let rows = match rows {
+            Some(rows) => rows,
+            None if export.asked.limit == 0 => return Ok::<_, Code>(None),
+            None => export.next_page().await?,
+        };
+        let text = export.table(&rows);
+        Ok(Some((text, (None, export))))
+    });
+    // An export that fails half-way is cut off, which a caller can tell from its end.
+    Ok((headers, Body::from_stream(pages.map_err(ExportCut))).into_response())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the export could not be read to its end: {0}")]
+struct ExportCut(Code);
+
+/// A running export.
+struct Export {
+    node: Arc<NodeContext>,
+    tenant: TenantId,
+    /// The next page; its limit is 0 after the last.
+    asked: AuditQuery,
+    written: usize,
+}
+
+/// The titles of the columns.
+const TITLES: [&str; 15] = [
+    "number",
+    "at",
+    "subject",
+    "role",
+    "address",
+    "agent",
+    "action",
+    "what",
+    "code",
+    "other_tenant",
+    "reason",
+    "crossed",
+    "first",
+    "last",
+    "logged_at",
+];
+
+impl Export {
+    /// Reads the next page. It waits while the tenant's other lists take all places, since an
+    /// export that has begun cannot be refused any more.
+    async fn next_page(&self) -> Result<Vec<AuditRow>, Code> {
+        for _ in 0..PLACE_ATTEMPTS {
+            match page(&self.node, &self.tenant, &self.asked).await {
+                Err(Code::TooManyQueries) => tokio::time::sleep(PLACE_PAUSE).await,
+                answer => return answer,
+            }
+        }
+        Err(Code::TryAgain)
+    }
+
+    /// The next lines. The first ones follow the byte-order mark by which spreadsheets recognise
+    /// UTF-8, and the titles.
+    fn table(&mut self, rows: &[AuditRow]) -> Bytes {
+        let is_first = self.asked.after.is_none();
+        let mut text = if is_first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            .flexible(true)
+            .from_writer(&mut text);
+        self.written += rows.len();
+        // The first page that is not full is the last.
+        let next = rows.last().filter(|_| rows.len() == self.asked.limit as usize);
+        let is_cut = next.is_some() && self.written >= MAX_EXPORT;
+        let written = (|| {
+            if is_first {
+                writer.write_record(TITLES)?;
+            }
+            for row in rows {
+                writer.write_record(cells(row))?;
+            }
+            if is_cut {
+                writer.write_record(["the export ends here: ask for a shorter time"])?;
+            }
+            writer.flush().map_err(csv::Error::from)
+        })();
+        written.expect("memory takes what is written");
+        drop(writer);
+        match next.filter(|_| !is_cut) {
+            Some(row) => self.asked.after = Some(row.place),
+            None => self.asked.limit = 0,
+        }
+        text.into()
+    }
+}
+
+fn cells(AuditRow { place, entry }: &AuditRow) -> [String; TITLES.len()] {
+    let stamp = |at: Millis| {
+        jiff::Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+    };
+    let position = |position: Option<Position>| {
+        position.map(|it| format!("{}.{}", it.epoch, it.version)).unwrap_or_default()
+    };
+    let optional = |text: Option<String>| plain(text.unwrap_or_default());
+    [
+        place.number.to_string(),
+        stamp(entry.at),
+        plain(entry.subject.to_string()),
+        plain(entry.role.to_string()),
+        optional(entry.address.map(|address| address.to_string())),
+        optional(entry.agent.as_deref().map(str::to_owned)),
+        plain(entry.action.to_string()),
+        plain(entry.what.join(" ")),
+        optional(entry.code.map(|code| code.as_str().to_owned())),
+        optional(entry.other_tenant.as_ref().map(TenantId::to_string)),
+        optional(entry.reason.clone()),
+        if entry.crossed { "crossed".to_owned() } else { String::new() },
+        position(entry.first),
+        position(entry.last),
+        stamp(place.logged_at),
+    ]
+}

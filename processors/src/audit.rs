@@ -1,0 +1,20 @@
+//! The store of the audit: the sink reads `clinicwire.audit.v1` and stores each entry once, in a
+//! hash chain for each tenant.
+//!
+//! The chain of a tenant proves that no stored entry was changed, removed or inserted, except by
+//! somebody who wrote the whole chain anew from there on. An exported head proves the latter.
+
+mod chain;
+mod counters;
+mod partition;
+mod sink;
+mod store;
+mod verify;
+
+pub use chain::{
+    Anchor, ChainGrowth, ChainHash, ChainHead, ChainRow, DAY_MS, Day, EntryNumber, RowColumns,
+};
+pub use counters::{SinkCounters, SinkStatus};
+pub use sink::{SinkSettings, run};
+pub use store::{AuditBatch, AuditStore, ChainEnds, ParkedRecord, StoredRow, TenantEntries};
+pub use verify::{Break, ChainReport, VerifyError, verify_tenant, verify_tenants};

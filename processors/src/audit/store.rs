@@ -1,0 +1,130 @@
+//! The backend of the audit. PostgreSQL and memory implement it.
+
+use schemas::{Millis, audit::WrittenEntry, codes::Code, ids::TenantId, record::WireRecord};
+
+use super::chain::{Anchor, ChainHash, ChainHead, Day, EntryNumber, RowColumns};
+use crate::{
+    BoxFuture,
+    ledger::{LedgerError, PartitionClaim},
+    log::{LogOffset, PartitionId},
+};
+
+/// New entries of one tenant.
+#[derive(Clone)]
+pub struct TenantEntries {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The entries in the order of the log, each with its append time.
+    pub entries: Vec<(Millis, WrittenEntry)>,
+}
+
+/// A record that cannot be read, set aside unchanged.
+#[derive(Clone)]
+pub struct ParkedRecord {
+    /// The offset of the record.
+    pub offset: LogOffset,
+    /// When the log appended the record.
+    pub at: Millis,
+    /// Why the record cannot be stored as entries.
+    pub code: Code,
+    /// The record.
+    pub record: WireRecord,
+}
+
+/// One transaction. It moves the checkpoint of `claim` from `claim.next_offset` to `to`, together
+/// with all rows.
+#[derive(Clone)]
+pub struct AuditBatch {
+    /// The owner and the offset where the batch starts.
+    pub claim: PartitionClaim,
+    /// The offset after the last record of the batch.
+    pub to: LogOffset,
+    /// The entries, each tenant once.
+    pub tenants: Vec<TenantEntries>,
+    /// Records that are parked.
+    pub parked: Vec<ParkedRecord>,
+}
+
+impl AuditBatch {
+    /// The number of new entries.
+    pub fn entries(&self) -> usize {
+        self.tenants.iter().map(|tenant| tenant.entries.len()).sum()
+    }
+}
+
+/// The ends of a tenant's chain.
+#[derive(Debug, Clone, Default)]
+pub struct ChainEnds {
+    /// The last entry. `None` for a tenant without entries.
+    pub head: Option<ChainHead>,
+    /// The anchor of each day with entries, dropped days included, in the order of days.
+    pub anchors: Vec<Anchor>,
+}
+
+/// A row as it is stored, for verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// The number of the entry.
+    pub number: EntryNumber,
+    /// When the log appended the entry.
+    pub logged_at: Millis,
+    /// The columns by which the entry is found.
+    pub columns: RowColumns,
+    /// The bytes of the entry.
+    pub body: String,
+    /// The hash of the entry.
+    pub hash: ChainHash,
+}
+
+/// The store of the audit. Stored rows are never changed; whole days are dropped at the end of
+/// their retention.
+pub trait AuditStore: Send + Sync + 'static {
+    /// Claims a partition: raises its owner epoch and returns where to continue.
+    fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
+
+    /// Reads the checkpoint of a partition, whoever owns it.
+    fn checkpoint(
+        &self,
+        partition: PartitionId,
+    ) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
+
+    /// Stores a batch in one transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when the
+    /// head of a chain was changed by somebody else, [`LedgerError::Refused`] when the batch cannot
+    /// be stored, and [`LedgerError::Unavailable`] when the outcome is unknown.
+    fn commit<'a>(&'a self, batch: &'a AuditBatch) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Prepares the days from `today` on that new rows will need, and drops days whose retention is
+    /// over. Returns how many were dropped.
+    fn maintain(&self, today: Day) -> BoxFuture<'_, Result<u64, LedgerError>>;
+
+    /// Whether the last row of a chain is the one that its head names. `true` without a chain.
+    fn has_sound_end<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+    ) -> BoxFuture<'a, Result<bool, LedgerError>>;
+
+    /// The tenants that have a chain, in the order of their names after `after`, at most `limit`.
+    fn tenants<'a>(
+        &'a self,
+        after: Option<&'a TenantId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<TenantId>, LedgerError>>;
+
+    /// The ends of a tenant's chain.
+    fn ends<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<ChainEnds, LedgerError>>;
+
+    /// The days that are kept, in order, whether or not they have rows.
+    fn days(&self) -> BoxFuture<'_, Result<Vec<Day>, LedgerError>>;
+
+    /// The rows of a tenant and a day after the place `after`, in order, at most `limit`.
+    fn rows<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        day: Day,
+        after: Option<(Millis, EntryNumber)>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StoredRow>, LedgerError>>;
+}
