@@ -52,6 +52,9 @@ missing_packages() {
   need g++ g++ # for the configure script of librdkafka
   need make make
   need curl curl
+  need openssl openssl
+  need pkg-config pkg-config
+  [[ -e /usr/include/openssl/ssl.h ]] || echo libssl-dev # for TLS and SCRAM of librdkafka
   need setpriv util-linux
   need redis-server redis-server
   need mvn maven

@@ -2,6 +2,7 @@
 //! view store on Redis; and the parts of the program around them: settings, the database's
 //! migrations, the bridge, metrics. Clients and start-up checks come from the crate `servers`.
 
+pub mod access;
 pub mod bridge;
 pub mod config;
 pub mod kafka;

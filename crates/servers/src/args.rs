@@ -14,8 +14,12 @@ use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_T
 use crate::{
     config_check::Faults,
     file_store::FileStoreUrl,
-    kafka::{KafkaCluster, Topics},
-    postgres, redis,
+    kafka::{
+        KafkaCluster, KafkaLogin, KafkaSecurity, SaslMechanism, Secret, SecurityProtocol, Topics,
+    },
+    postgres::{self, LoginPolicy},
+    redis,
+    tls::client_config,
 };
 
 /// The flags of a Kafka cluster and its topics.
@@ -24,6 +28,8 @@ pub struct KafkaArgs {
     /// Kafka's brokers as `host:port`, separated by commas
     #[arg(long, env = "CLINICWIRE_KAFKA", default_value = "127.0.0.1:9092")]
     pub kafka: String,
+    #[command(flatten)]
+    pub security: KafkaSecurityArgs,
     /// Topic of commands for locations
     #[arg(long, env = "CLINICWIRE_CARE_TOPIC", default_value = CARE_TOPIC)]
     pub care_topic: String,
@@ -41,6 +47,62 @@ pub struct KafkaArgs {
     pub access_topic: String,
 }
 
+/// TLS to Kafka, and the login.
+#[derive(Debug, Args)]
+pub struct KafkaSecurityArgs {
+    /// How the brokers are reached. `ssl` and `sasl-ssl` check their certificates and names
+    #[arg(long, env = "CLINICWIRE_KAFKA_SECURITY", value_enum, default_value = "plaintext")]
+    pub kafka_security: SecurityProtocol,
+    /// File with the authorities that sign the brokers' certificates [default: the system's]
+    #[arg(long, env = "CLINICWIRE_KAFKA_CA", value_name = "FILE")]
+    pub kafka_ca: Option<PathBuf>,
+    /// How the login proves its password: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+    #[arg(long, env = "CLINICWIRE_KAFKA_MECHANISM", default_value = "SCRAM-SHA-512")]
+    pub kafka_mechanism: SaslMechanism,
+    /// User of the brokers, for `sasl-ssl` and `sasl-plaintext`
+    #[arg(long, env = "CLINICWIRE_KAFKA_USER")]
+    pub kafka_user: Option<String>,
+    /// File with the password of the user
+    #[arg(long, env = "CLINICWIRE_KAFKA_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(value_parser = Secret::from_file)]
+    pub kafka_password_file: Option<Secret>,
+    /// Password of the user. Give it by the environment, or better by --kafka-password-file: others
+    /// can see the command line
+    #[arg(long, env = "CLINICWIRE_KAFKA_PASSWORD", value_name = "WORD", hide_env_values = true)]
+    #[arg(conflicts_with = "kafka_password_file")]
+    pub kafka_password: Option<Secret>,
+}
+
+impl KafkaSecurityArgs {
+    fn password(&self) -> Option<&Secret> {
+        self.kafka_password_file.as_ref().or(self.kafka_password.as_ref())
+    }
+
+    fn security(&self) -> KafkaSecurity {
+        let login = self.kafka_user.as_ref().zip(self.password()).map(|(user, password)| {
+            let (user, password) = (user.clone(), password.clone());
+            KafkaLogin { mechanism: self.kafka_mechanism, user, password }
+        });
+        KafkaSecurity { protocol: self.kafka_security, ca_file: self.kafka_ca.clone(), login }
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        let protocol = self.kafka_security;
+        if protocol.has_tls() {
+            faults.check("--kafka-ca", client_config(self.kafka_ca.as_deref()));
+        }
+        let has_login = self.kafka_user.is_some() && self.password().is_some();
+        if protocol.has_login() && !has_login {
+            let problem = "a login needs --kafka-user and --kafka-password-file";
+            faults.add("--kafka-user", problem);
+        } else if !protocol.has_login() && self.kafka_user.is_some() {
+            let problem = "a user is given, but --kafka-security is neither sasl-ssl nor \
+                sasl-plaintext";
+            faults.add("--kafka-user", problem);
+        }
+    }
+}
+
 /// Longest topic name that Kafka accepts.
 const LONGEST_TOPIC_NAME: usize = 249;
 
@@ -54,7 +116,8 @@ impl KafkaArgs {
             audit: self.audit_topic.clone(),
             access: self.access_topic.clone(),
         };
-        KafkaCluster { brokers: self.kafka.clone(), client_id, topics }
+        let security = self.security.security();
+        KafkaCluster { brokers: self.kafka.clone(), client_id, topics, security }
     }
 
     /// Adds what is wrong with these settings to `faults`.
@@ -67,6 +130,7 @@ impl KafkaArgs {
                 faults.add("--kafka", format!("`{broker}` is not host:port"));
             }
         }
+        self.security.validate(faults);
         let topics = [
             ("--care-topic", &self.care_topic),
             ("--runs-topic", &self.runs_topic),
@@ -96,6 +160,10 @@ pub fn validate_topic(flag: &str, name: &str, faults: &mut Faults) {
 #[derive(Debug, Args)]
 pub struct RedisArgs {
     /// Redis, as `redis://user:password@host:port`
+    ///
+    /// With `rediss://` it is reached by TLS, and its certificate is checked by the system's
+    /// authorities, or by those in the file of `?ca_file=`. `?password_file=` names a file with the
+    /// password.
     #[arg(
         long,
         env = "CLINICWIRE_REDIS",
@@ -117,6 +185,10 @@ impl RedisArgs {
 pub struct PostgresArgs {
     /// PostgreSQL, as `postgres://user:password@host:port/database`
     ///
+    /// With `?sslmode=verify-full` it is reached by TLS, and its certificate is checked by the
+    /// system's authorities, or by those in the file of `&sslrootcert=`. `&password_file=` names a
+    /// file with the password.
+    ///
     /// The login of a gateway needs the role clinicwire_gateway, the login of a processor or worker
     /// the role clinicwire_processor. `prepare` logs in as the owner of the schema.
     #[arg(
@@ -126,12 +198,23 @@ pub struct PostgresArgs {
         default_value = "postgres://127.0.0.1:5432/clinicwire"
     )]
     pub postgres: String,
+    /// Accept a login that owns the tables or is a superuser
+    ///
+    /// Such a login can leave its role and read every tenant. Never use it where there are
+    /// patients.
+    #[arg(long, env = "CLINICWIRE_INSECURE_POSTGRES_LOGIN")]
+    pub insecure_postgres_login: bool,
 }
 
 impl PostgresArgs {
+    /// Which logins these settings accept.
+    pub fn login_policy(&self) -> LoginPolicy {
+        if self.insecure_postgres_login { LoginPolicy::Any } else { LoginPolicy::Limited }
+    }
+
     /// Adds what is wrong with these settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
-        faults.check("--postgres", postgres::parse_url(&self.postgres));
+        faults.check("--postgres", postgres::check_url(&self.postgres));
     }
 }
 

@@ -61,23 +61,34 @@ impl Display for Faults {
     }
 }
 
-/// Does what `check-config` asks for. Returns nothing when the arguments ask for something else, or
-/// cannot be taken apart: the caller's own parser then reports why.
+/// Does what `check-config` asks for, and returns whether the settings are valid. Returns nothing
+/// when the arguments ask for something else, or cannot be taken apart: the caller's own parser
+/// then reports why.
 ///
 /// `validate` checks the parsed settings. It also runs after faulty values, which are then replaced
 /// by their defaults, unless a required setting is among them.
 pub fn answer<C: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
     validate: impl FnOnce(&C, &mut Faults),
-) -> Option<ExitCode> {
+) -> Option<bool> {
     let faults = find_faults(C::command(), arguments, validate)?;
     // A closed terminal must not change the exit code.
     if faults.is_empty() {
         let _ = writeln!(std::io::stdout(), "the settings are valid");
-        return Some(ExitCode::SUCCESS);
+        return Some(true);
     }
     let _ = writeln!(std::io::stderr(), "{faults}");
-    Some(ExitCode::from(2))
+    Some(false)
+}
+
+/// The exit code of a check.
+pub fn exit_code(is_good: bool) -> ExitCode {
+    if is_good { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+/// Whether `check-config` is also to try what the settings allow at the servers.
+pub fn asks_to_connect(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    arguments.into_iter().any(|argument| argument == "--connect")
 }
 
 /// All faults of the settings in `arguments` and the environment, if they ask for a check.
@@ -106,8 +117,11 @@ fn find_faults<C: FromArgMatches>(
     let mut faulty = BTreeSet::new();
     let mut valid = path.clone();
     for (flag, value) in settings {
-        let mut assignment = OsString::from(format!("{flag}="));
-        assignment.push(value);
+        let mut assignment = OsString::from(&flag);
+        if let Some(value) = value {
+            assignment.push("=");
+            assignment.push(value);
+        }
         let parsed = single.clone().try_get_matches_from(path.iter().chain([&assignment]));
         match parsed.map_err(|error| (error.kind(), first_line(&error))) {
             // Only a value's own form counts here: what it needs beside it comes below.
@@ -157,8 +171,8 @@ fn first_line(error: &clap::Error) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-/// Flags with values, and the program's name followed by its subcommands.
-type GivenSettings = (Vec<(String, OsString)>, Vec<OsString>);
+/// Flags with their values, if they take any, and the program's name followed by its subcommands.
+type GivenSettings = (Vec<(String, Option<OsString>)>, Vec<OsString>);
 
 /// The settings that arguments or environment gave to the innermost subcommand.
 fn given_settings(command: &Command, given: &ArgMatches) -> GivenSettings {
@@ -178,8 +192,14 @@ fn given_settings(command: &Command, given: &ArgMatches) -> GivenSettings {
         {
             continue;
         }
+        if !arg.get_action().takes_values() {
+            if matches!(matches.try_get_one(id), Ok(Some(true))) {
+                settings.push((format!("--{long}"), None));
+            }
+            continue;
+        }
         for value in matches.get_raw(id).into_iter().flatten() {
-            settings.push((format!("--{long}"), value.to_owned()));
+            settings.push((format!("--{long}"), Some(value.to_owned())));
         }
     }
     (settings, path)
@@ -226,6 +246,8 @@ mod tests {
             ports: Vec<u16>,
             #[arg(long)]
             name: String,
+            #[arg(long, requires = "secret")]
+            open: bool,
             /// Cargo sets the variable for every test.
             #[arg(long, env = "CARGO_PKG_NAME")]
             from_env: Option<u8>,
@@ -262,6 +284,8 @@ mod tests {
             (&["--name", "a", "--connections", "7", "--ports", "x"], &["--ports", "--connections"]),
             (&[], &["--name"]),
             (&["--name", "a", "--demo", "x"], &["--secret"]),
+            (&["--name", "a", "--open"], &["--secret"]),
+            (&["--name", "a", "--open", "--secret", "x"], &[]),
         ] {
             let arguments = [&[CHECK_CONFIG][..], &FROM_ENV, arguments].concat();
             assert_eq!(faults(&arguments).expect("a check"), expected, "{arguments:?}");

@@ -1,10 +1,12 @@
 //! Kafka: the cluster's address and topics, client settings, events of clients, and records.
 
+mod access;
 mod dispose;
 mod log_lines;
 mod probe;
 mod producer;
 mod pulse;
+mod security;
 mod status;
 mod topics;
 mod watchdog;
@@ -23,10 +25,12 @@ use schemas::record::{
     ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
 };
 
+pub use access::{Need, TopicNeed, check_group_access, check_topic_access};
 pub use dispose::dispose;
 use log_lines::LINES;
 pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};
 pub use pulse::{Membership, Pulse, STATISTICS_INTERVAL_MS};
+pub use security::{KafkaLogin, KafkaSecurity, SaslMechanism, Secret, SecurityProtocol};
 pub use status::ClientStatus;
 pub use topics::{NewTopics, TopicError, check_topics, prepare_topics};
 pub use watchdog::{Watchdog, WatchdogLimits};
@@ -92,6 +96,7 @@ pub struct KafkaCluster {
     pub client_id: &'static str,
     /// The names of the topics on this cluster.
     pub topics: Topics,
+    pub security: KafkaSecurity,
 }
 
 impl KafkaCluster {
@@ -108,6 +113,7 @@ impl KafkaCluster {
             // that wait for one must try again soon after it goes on.
             .set("socket.connection.setup.timeout.ms", "5000")
             .set_log_level(RDKafkaLogLevel::Warning);
+        self.security.apply(&mut config);
         config
     }
 }

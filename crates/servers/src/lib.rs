@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access_check;
 pub mod args;
 pub mod config_check;
 pub mod file_store;
@@ -10,3 +11,6 @@ pub mod kafka;
 pub mod logging;
 pub mod postgres;
 pub mod redis;
+pub mod tls;
+
+mod url_options;

@@ -1,11 +1,23 @@
 //! PostgreSQL: session settings, pools, and failures in words that quote no row.
 
+pub mod access;
+
+mod session_roles;
+mod tls;
+
 use std::time::Duration;
 
 use deadpool_postgres::{
     BuildError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, config::SslMode};
+
+pub use self::session_roles::{LoginPolicy, RoleFault, UnsafeSession, check_session};
+use self::tls::PostgresTls;
+use crate::{
+    tls::{TlsError, client_config},
+    url_options::{UnreadableSecret, UrlOptions},
+};
 
 /// How long sent bytes may stay unacknowledged before the connection counts as dead.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
@@ -17,6 +29,18 @@ pub enum PostgresError {
     /// The address of the database cannot be read.
     #[error("the address is not a postgres:// URL")]
     InvalidUrl,
+    /// The address asks for a kind of TLS that is not safe.
+    #[error(
+        "`sslmode` may be `disable`, or `verify-full` or `require`, which both check the \
+         certificate and the name of the server"
+    )]
+    InvalidSslMode,
+    /// The files of TLS cannot be used.
+    #[error("TLS to postgres cannot be used")]
+    Tls(#[from] TlsError),
+    /// The file of the password cannot be read.
+    #[error(transparent)]
+    Secret(#[from] UnreadableSecret),
     /// The database refused a statement.
     #[error("postgres refused a statement: {code} {constraint}")]
     Refused {
@@ -121,11 +145,8 @@ pub struct SessionSettings {
 
 impl SessionSettings {
     /// The connection settings for `url`. Options of the URL come first, so that ours win.
-    ///
-    /// # Errors
-    /// [`PostgresError::InvalidUrl`], which does not quote the URL: it may hold a password.
-    pub fn config(&self, url: &str) -> Result<Config, PostgresError> {
-        let mut config = parse_url(url)?;
+    fn config(&self, url: &str) -> Result<(Config, PostgresTls), PostgresError> {
+        let (mut config, tls) = parse(url)?;
         let mut options = config.get_options().map(|own| format!("{own} ")).unwrap_or_default();
         options.push_str(&self.options);
         if let Some(role) = self.role {
@@ -141,14 +162,50 @@ impl SessionSettings {
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(2))
             .keepalives_retries(3);
-        Ok(config)
+        Ok((config, tls))
     }
 }
 
+/// Reads a URL, and the files that its options `password_file` and `sslrootcert` name.
+fn parse(url: &str) -> Result<(Config, PostgresTls), PostgresError> {
+    let (options, rest) = UrlOptions::take(url);
+    let mut config: Config = rest.parse().map_err(|_| PostgresError::InvalidUrl)?;
+    if let Some(password) = options.password()? {
+        config.password(password);
+    }
+    // `prefer` and `allow` of other programs would give in to whoever answers without TLS.
+    let tls = match options.ssl_mode.as_deref() {
+        None | Some("disable") => {
+            config.ssl_mode(SslMode::Disable);
+            None
+        }
+        Some("require" | "verify-full") => {
+            config.ssl_mode(SslMode::Require);
+            Some(client_config(options.ca_file.as_deref())?)
+        }
+        Some(_) => return Err(PostgresError::InvalidSslMode),
+    };
+    Ok((config, PostgresTls(tls)))
+}
+
+/// Checks a URL, and the files that it names, without connecting.
+///
 /// # Errors
-/// [`PostgresError::InvalidUrl`], which does not quote the URL: it may hold a password.
-pub fn parse_url(url: &str) -> Result<Config, PostgresError> {
-    url.parse().map_err(|_| PostgresError::InvalidUrl)
+/// [`PostgresError`], which does not quote the URL: it may hold a password.
+pub fn check_url(url: &str) -> Result<(), PostgresError> {
+    parse(url).map(drop)
+}
+
+/// One connection outside a pool.
+///
+/// # Errors
+/// [`PostgresError::Connection`] or [`PostgresError::Login`] with the server's message.
+pub async fn connect(session: &SessionSettings, url: &str) -> Result<Client, PostgresError> {
+    let (config, tls) = session.config(url)?;
+    let (client, connection) = config.connect(tls).await.map_err(PostgresError::from_connecting)?;
+    // The connection ends with the client, whose next statement reports a failure.
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// A pool of at most `size` connections. It connects when the first connection is asked for, and
@@ -157,10 +214,16 @@ pub fn parse_url(url: &str) -> Result<Config, PostgresError> {
 /// Users must return a connection only when it is idle: recycling does not ask the server.
 ///
 /// # Errors
-/// [`PostgresError::Pool`]
-pub fn pool(config: Config, size: usize, timeout: Duration) -> Result<Pool, PostgresError> {
+/// [`PostgresError`] when the URL, or a file that it names, cannot be used.
+pub fn pool(
+    session: &SessionSettings,
+    url: &str,
+    size: usize,
+    timeout: Duration,
+) -> Result<Pool, PostgresError> {
+    let (config, tls) = session.config(url)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_config(config, NoTls, recycling))
+    Pool::builder(Manager::from_config(config, tls, recycling))
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(timeout))

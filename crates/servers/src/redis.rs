@@ -1,5 +1,7 @@
 //! The Redis client: every timeout is set here, since the client library sets none by default.
 
+pub mod access;
+
 use std::time::Duration;
 
 use fred::{
@@ -8,8 +10,13 @@ use fred::{
     interfaces::{ClientLike, EventInterface},
     types::{
         Builder,
-        config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
+        config::{Config, ReconnectPolicy, TcpConfig, TlsConnector, UnresponsiveConfig},
     },
+};
+
+use crate::{
+    tls::{TlsError, client_config},
+    url_options::{UnreadableSecret, UrlOptions},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +39,7 @@ pub struct RedisLimits {
 pub enum RedisUnusable {
     /// The address of the server cannot be read.
     #[error(transparent)]
-    Url(#[from] InvalidRedisUrl),
+    Url(#[from] RedisUrlError),
     /// The client refused its settings.
     #[error("the client's settings do not fit")]
     Settings(#[source] Error),
@@ -90,20 +97,42 @@ pub async fn connect(url: &str, limits: RedisLimits) -> Result<Client, RedisUnus
 
 /// A cluster is refused: its nodes have different identities, and views are trusted by the identity
 /// of one server.
-fn parse(url: &str) -> Result<Config, InvalidRedisUrl> {
-    let config = Config::from_url(url).map_err(|_| InvalidRedisUrl)?;
-    if config.server.is_clustered() { Err(InvalidRedisUrl) } else { Ok(config) }
+fn parse(url: &str) -> Result<Config, RedisUrlError> {
+    let (options, rest) = UrlOptions::take(url);
+    let scheme = rest.split_once("://").map_or("", |(scheme, _)| scheme);
+    // The client would take any scheme that begins with `rediss` for TLS, by the system's
+    // authorities alone.
+    let is_tls = scheme.starts_with("rediss");
+    let plain = if is_tls { rest.replacen("rediss", "redis", 1) } else { rest };
+    let mut config = Config::from_url(&plain).map_err(|_| RedisUrlError::Invalid)?;
+    if config.server.is_clustered() || options.ssl_mode.is_some() {
+        return Err(RedisUrlError::Invalid);
+    }
+    if is_tls {
+        let client = client_config(options.ca_file.as_deref())?;
+        config.tls = Some(TlsConnector::Rustls(client.into()).into());
+    }
+    if let Some(password) = options.password()? {
+        config.password = Some(password);
+    }
+    Ok(config)
 }
 
-/// Checks the form of a Redis URL without connecting.
+/// Checks a Redis URL, and the files that it names, without connecting.
 ///
 /// # Errors
-/// [`InvalidRedisUrl`], which does not quote the URL: it may hold a password.
-pub fn check_url(url: &str) -> Result<(), InvalidRedisUrl> {
+/// [`RedisUrlError`], which does not quote the URL: it may hold a password.
+pub fn check_url(url: &str) -> Result<(), RedisUrlError> {
     parse(url).map(drop)
 }
 
 /// A text that is no address of Redis.
 #[derive(Debug, thiserror::Error)]
-#[error("the address is not a redis:// URL of one server or of its sentinels")]
-pub struct InvalidRedisUrl;
+pub enum RedisUrlError {
+    #[error("the address is not a redis:// or rediss:// URL of one server or of its sentinels")]
+    Invalid,
+    #[error("TLS to redis cannot be used")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Secret(#[from] UnreadableSecret),
+}

@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use gateway::{readiness::Readiness, servers::kafka::KafkaGatewayLog};
+use gateway::{
+    readiness::Readiness,
+    servers::{kafka::KafkaGatewayLog, postgres::PostgresQueries},
+};
 use processors::servers::{
     kafka::{KafkaProcessorLog, ReaderSettings},
     migrations,
@@ -15,7 +18,10 @@ use processors::servers::{
     },
 };
 use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
-use servers::kafka::{KafkaCluster, NewTopics, Topics, prepare_topics};
+use servers::{
+    kafka::{KafkaCluster, KafkaSecurity, NewTopics, Topics, prepare_topics},
+    postgres::LoginPolicy,
+};
 use standalone::conformance::{
     self,
     log::Sides,
@@ -31,6 +37,11 @@ fn server(variable: &str) -> String {
              run -- …`"
         )
     })
+}
+
+/// The reads of a gateway. The login of the tests owns the tables.
+fn queries(url: &str) -> PostgresQueries {
+    PostgresQueries::new(url, 2, LoginPolicy::Any).expect("the settings make a pool")
 }
 
 /// A ledger over migrated tables, with a consumer name of its own.
@@ -93,8 +104,7 @@ async fn on_own_database(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
     let work = PostgresWork::new(&pool(&url, 3)).expect("the settings make a pool");
     let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
     let ledger = PostgresLedger::new(&pool(&url, 2), consumer).expect("the settings make a pool");
-    let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
-        .expect("the settings make a pool");
+    let queries = queries(&url);
     let sides = WorkSides { work: &work, ledger: &ledger, queries: &queries };
     let mut desk = Desk::open(sides).await;
     let kept = AssertUnwindSafe(promise(&mut desk)).catch_unwind().await;
@@ -126,8 +136,7 @@ macro_rules! queries {
             async fn $promise() {
                 let ledger = super::ledger().await;
                 let url = super::server("CLINICWIRE_POSTGRES");
-                let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
-                    .expect("the settings make a pool");
+                let queries = super::queries(&url);
                 standalone::conformance::queries::$promise(&ledger, &queries).await;
             })*
         }
@@ -218,6 +227,7 @@ async fn log_sides() -> Sides {
         brokers: brokers.clone(),
         client_id: "clinicwire-tests",
         topics: topics.clone(),
+        security: KafkaSecurity::default(),
     };
     let topics = TOPICS
         .get_or_init(async || {

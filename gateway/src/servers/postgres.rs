@@ -16,7 +16,9 @@ use schemas::{
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;
-use servers::postgres::{PostgresError, Role, SessionSettings};
+use servers::postgres::{
+    LoginPolicy, PostgresError, Role, SessionSettings, UnsafeSession, check_session,
+};
 use tokio::runtime::Handle;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
@@ -37,7 +39,7 @@ const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
 const NEEDED_MIGRATION: i32 = 4;
 /// Tables whose row-level security must be on, for the owner too.
-const TABLES: [&str; 7] =
+pub(super) const TABLES: [&str; 7] =
     ["view", "view_entry", "outcome", "run", "finding", "audit", "audit_person"];
 
 /// Why a gateway cannot use the database.
@@ -50,11 +52,8 @@ pub enum DatabaseError {
          `clinicwire-processors prepare`"
     )]
     Behind { found: i32 },
-    #[error(
-        "the role clinicwire_gateway may see rows of all tenants: remove SUPERUSER and BYPASSRLS \
-         from it"
-    )]
-    RoleSeesAllTenants,
+    #[error(transparent)]
+    UnsafeSession(UnsafeSession),
     #[error("row-level security is off for a table: run `clinicwire-processors prepare`")]
     NoRowSecurity,
 }
@@ -64,6 +63,15 @@ impl DatabaseError {
     pub fn is_temporary(&self) -> bool {
         use PostgresError::{Busy, Connection, TimedOut};
         matches!(self, Self::Postgres(Connection(_) | Busy | TimedOut))
+    }
+}
+
+impl From<UnsafeSession> for DatabaseError {
+    fn from(error: UnsafeSession) -> Self {
+        match error {
+            UnsafeSession::Postgres(error) => Self::Postgres(error),
+            error => Self::UnsafeSession(error),
+        }
     }
 }
 
@@ -94,6 +102,7 @@ pub struct PostgresQueries {
     /// Whether [`PostgresQueries::check`] has succeeded. Nothing is read before: row-level security
     /// could be off.
     checked: AtomicBool,
+    login_policy: LoginPolicy,
 }
 
 impl PostgresQueries {
@@ -101,10 +110,15 @@ impl PostgresQueries {
     /// Must be called on the runtime that outlives the shards.
     ///
     /// # Errors
-    /// [`PostgresError::InvalidUrl`] when `url` is not a PostgreSQL URL.
-    pub fn new(url: &str, connections: usize) -> Result<Self, PostgresError> {
-        let pool = servers::postgres::pool(session().config(url)?, connections, CONNECT_TIMEOUT)?;
-        Ok(Self { pool, runtime: Handle::current(), checked: AtomicBool::new(false) })
+    /// [`PostgresError`] when `url`, or a file that it names, cannot be used.
+    pub fn new(
+        url: &str,
+        connections: usize,
+        login_policy: LoginPolicy,
+    ) -> Result<Self, PostgresError> {
+        let pool = servers::postgres::pool(&session(), url, connections, CONNECT_TIMEOUT)?;
+        let (runtime, checked) = (Handle::current(), AtomicBool::new(false));
+        Ok(Self { pool, runtime, checked, login_policy })
     }
 
     /// Checks that reads work and see one tenant only. The first read does it too.
@@ -130,10 +144,7 @@ impl PostgresQueries {
         if found < NEEDED_MIGRATION {
             return Err(DatabaseError::Behind { found });
         }
-        let role = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
-        if connection.query_one(role, &[]).await.map_err(failed)?.get(0) {
-            return Err(DatabaseError::RoleSeesAllTenants);
-        }
+        check_session(&connection, self.login_policy).await?;
         let secured = "SELECT count(*) FROM pg_class c \
             JOIN pg_namespace n ON n.oid = c.relnamespace \
             WHERE n.nspname = 'clinicwire' AND c.relname = ANY($1) \
@@ -374,7 +385,7 @@ async fn read(
 
 /// Every connection takes the gateway's role, so that row-level security binds any login, and is
 /// limited on the server's side too.
-fn session() -> SessionSettings {
+pub(super) fn session() -> SessionSettings {
     SessionSettings {
         application_name: "clinicwire-gateway",
         role: Some(Role::Gateway),

@@ -31,8 +31,11 @@ const LIMITS: RedisLimits = RedisLimits {
 /// Reads the identity of the server, the generation and the view together: a view that was stored
 /// under another identity may be old, and without a generation of this identity neither a view nor
 /// its absence means anything.
-const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or '', \
-    redis.call('HGETALL', KEYS[2])}";
+///
+/// The keys are arguments of the script, because Redis asks for the right to write to the `KEYS` of
+/// any script, and a gateway may only read views.
+const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', ARGV[1]) or '', \
+    redis.call('HGETALL', ARGV[2])}";
 
 /// Connects, in the background if Redis does not answer now.
 ///
@@ -57,7 +60,7 @@ impl RedisSnapshots {
     async fn read(&self, aggregate: &Aggregate, view: &str) -> Result<Snapshot, NotRead> {
         let keys = vec![generation(aggregate), view_key(aggregate, view)];
         let answer =
-            self.read_view.evalsha_with_reload(&self.client, keys, Vec::<String>::new()).await;
+            self.read_view.evalsha_with_reload(&self.client, Vec::<String>::new(), keys).await;
         let (role, replication_id, generation, fields): (String, String, String, Vec<String>) =
             answer.map_err(|error: Error| NotRead(Box::new(error)))?;
         let Some(identity) = StoreIdentity::new(&role, &replication_id) else {

@@ -97,6 +97,7 @@ impl Installation {
         command
             .arg(subcommand)
             .env("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", WORDS)
+            .env("CLINICWIRE_INSECURE_POSTGRES_LOGIN", "true")
             .env("CLINICWIRE_FILES", format!("file://{}", self.directory.join("files").display()))
             .env("CLINICWIRE_DRAIN", "0")
             // The measured commands come from one address and few subjects.

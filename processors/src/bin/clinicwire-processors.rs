@@ -1,6 +1,7 @@
 //! The stream processors on Kafka, PostgreSQL and Redis.
 
 use std::{
+    io::Write,
     net::SocketAddr,
     path::Path,
     process::ExitCode,
@@ -14,7 +15,7 @@ use processors::{
     audit::{self, ChainReport, SinkSettings},
     runner::{self, RunnerBackends},
     servers::{
-        bridge,
+        access, bridge,
         config::{
             AuditCommand, BridgeArgs, CheckArgs, NO_WORKERS, PrepareArgs, ProcessorsCli,
             ProcessorsCommand, RunArgs, ServiceCommand, VerifyArgs, WorkArgs,
@@ -22,7 +23,9 @@ use processors::{
         kafka::{self, KafkaProcessorLog},
         metrics::{Health, router},
         migrations,
-        postgres::{Consumer, PostgresAudit, PostgresLedger, PostgresWork, set_retention},
+        postgres::{
+            Consumer, PostgresAudit, PostgresLedger, PostgresWork, check_roles, set_retention,
+        },
         redis::RedisViews,
     },
     worker,
@@ -61,12 +64,14 @@ const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
 fn main() -> anyhow::Result<ExitCode> {
     let checked = config_check::answer(std::env::args_os(), |cli: &ProcessorsCli, faults| {
         cli.logging.validate(faults);
-        if let ProcessorsCommand::CheckConfig { command } = &cli.command {
+        if let ProcessorsCommand::CheckConfig { command, .. } = &cli.command {
             command.validate(faults);
         }
     });
-    if let Some(exit_code) = checked {
-        return Ok(exit_code);
+    if let Some(are_valid) = checked
+        && !(are_valid && config_check::asks_to_connect(std::env::args_os()))
+    {
+        return Ok(config_check::exit_code(are_valid));
     }
     let cli = ProcessorsCli::parse();
     cli.logging.start()?;
@@ -74,7 +79,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let done = runtime.block_on(async {
         match cli.command {
             ProcessorsCommand::Service(command) => serve_command(command).await,
-            ProcessorsCommand::CheckConfig { .. } => Ok(ExitCode::SUCCESS), // answered above
+            ProcessorsCommand::CheckConfig { command, .. } => {
+                let report = access::check_access(&command).await;
+                write!(std::io::stdout(), "{report}")?;
+                Ok(config_check::exit_code(report.is_good()))
+            }
         }
     });
     // A thread of a client library that does not end must not keep the process alive.
@@ -307,6 +316,8 @@ async fn work(settings: WorkArgs) -> anyhow::Result<()> {
     migrations::check(&settings.postgres.postgres)
         .await
         .context("postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES")?;
+    let connection = settings.checks.pool(&settings.postgres).connection;
+    check_roles(&connection, settings.postgres.login_policy()).await?;
     let cluster = settings.cluster();
     kafka::check(&cluster, RUNS_TOPIC).await?;
     let log = KafkaProcessorLog::new_writer(cluster).context(KAFKA_REFUSED)?;
@@ -385,6 +396,9 @@ async fn connect(
 ) -> anyhow::Result<(Arc<RedisViews>, TopicBackends, TopicBackends)> {
     let postgres = POSTGRES_REFUSED;
     migrations::check(&settings.postgres.postgres).await.context(postgres)?;
+    check_roles(&settings.pool().connection, settings.postgres.login_policy())
+        .await
+        .context(postgres)?;
     let views = RedisViews::connect(&settings.redis.redis)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;

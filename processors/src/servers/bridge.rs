@@ -132,7 +132,7 @@ impl BridgeContext {
 /// successor reads again what was not committed.
 fn read(cluster: &KafkaCluster, group: &str, context: &BridgeContext) -> Result<(), BridgeError> {
     let status = &context.status;
-    let mut watchdog = Watchdog::new(&cluster.brokers, Arc::clone(status), LIMITS);
+    let mut watchdog = Watchdog::new(cluster, Arc::clone(status), LIMITS);
     check_topic(cluster, &context.bridge.topic)?;
     status.expect_progress();
     let mut done = Ok(());

@@ -45,11 +45,16 @@ pub enum ProcessorsCommand {
     /// A command that needs servers.
     #[command(flatten)]
     Service(ServiceCommand),
-    /// Check all settings of another command without connecting to a server
+    /// Check all settings of another command, and with --connect what they allow at the servers
     ///
     /// Reports every fault with its flag. The exit code is 0 when all settings are valid, and 2
     /// otherwise.
     CheckConfig {
+        /// Also log in to the servers, and try what the command needs and must not have
+        ///
+        /// Prints a line for each attempt. No attempt changes anything, whatever its outcome.
+        #[arg(long)]
+        connect: bool,
         /// The command whose settings are checked.
         #[command(subcommand)]
         command: ServiceCommand,
@@ -486,9 +491,8 @@ mod tests {
     fn parse(flags: &[&str]) -> ServiceCommand {
         let arguments = ["clinicwire-processors"].iter().chain(flags);
         match ProcessorsCli::parse_from(arguments).command {
-            ProcessorsCommand::Service(command) | ProcessorsCommand::CheckConfig { command } => {
-                command
-            }
+            ProcessorsCommand::Service(command)
+            | ProcessorsCommand::CheckConfig { command, .. } => command,
         }
     }
 

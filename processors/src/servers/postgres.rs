@@ -18,7 +18,7 @@ pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, types::ToSql};
 
 pub use audit::{PostgresAudit, set_retention};
-pub use pool::{ConnectionSettings, PoolSettings, login};
+pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
 use rows::json;
 use statements::{BEGIN_LIGHT, BEGIN_SNAPSHOT, SWEEP_VIEWS};

@@ -47,6 +47,11 @@ const STEPS_AT_ONCE: usize = 1_000;
 /// Returns the role, the replication id, and the text of one key.
 const READ_COVERAGE: &str = "return {role, replication_id, redis.call('GET', KEYS[1]) or ''}";
 
+/// A client with the limits of the processors.
+pub(super) async fn connect(url: &str) -> Result<Client, RedisUnusable> {
+    servers::redis::connect(url, LIMITS).await
+}
+
 /// Why the identity of Redis is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("redis is a replica, or does not tell its replication id")]
@@ -68,7 +73,7 @@ impl RedisViews {
     /// # Errors
     /// [`RedisUnusable`]
     pub async fn connect(url: &str) -> Result<Self, RedisUnusable> {
-        let client = servers::redis::connect(url, LIMITS).await?;
+        let client = connect(url).await?;
         Ok(Self {
             client,
             identity: Mutex::default(),

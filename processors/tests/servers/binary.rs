@@ -48,6 +48,8 @@ impl Installation {
         program
             .arg(subcommand)
             .env("CLINICWIRE_POSTGRES", &self.database.url)
+            // The login of the tests owns every database.
+            .env("CLINICWIRE_INSECURE_POSTGRES_LOGIN", "true")
             .env("CLINICWIRE_CARE_TOPIC", &self.topics.names.care)
             .env("CLINICWIRE_RUNS_TOPIC", &self.topics.names.runs)
             .env("CLINICWIRE_VIEWS_TOPIC", &self.topics.names.views)

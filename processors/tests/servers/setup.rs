@@ -12,7 +12,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
 };
-use servers::kafka::{KafkaCluster, NewTopics, Topics, prepare_topics};
+use servers::kafka::{KafkaCluster, KafkaSecurity, NewTopics, Topics, prepare_topics};
 
 /// Longest wait for any result: a group that forms on a busy machine takes seconds.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -127,7 +127,8 @@ impl TestTopics {
 
     pub fn cluster(&self) -> KafkaCluster {
         let (brokers, topics) = (server("CLINICWIRE_KAFKA"), self.names.clone());
-        KafkaCluster { brokers, client_id: "clinicwire-tests", topics }
+        let security = KafkaSecurity::default();
+        KafkaCluster { brokers, client_id: "clinicwire-tests", topics, security }
     }
 
     /// Settings of a group member that reads the topic of locations.

@@ -4,8 +4,13 @@
 use std::{
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+
+use super::KafkaCluster;
 
 /// How long a probe waits for a connection, and again for an answer.
 const WAIT: Duration = Duration::from_millis(500);
@@ -20,20 +25,26 @@ const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 pub(super) struct Probe {
     targets: Vec<Target>,
+    tls: Option<Arc<ClientConfig>>,
     turn: usize,
 }
 
 struct Target {
     broker: String,
     /// A question without an answer yet, and when it was sent.
-    open: Option<(TcpStream, Instant)>,
+    open: Option<(Box<dyn Stream>, Instant)>,
 }
 
+/// A socket, or TLS over one.
+trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
+
 impl Probe {
-    /// `brokers` is a list of `host:port`, separated by commas.
-    pub(super) fn new(brokers: &str) -> Self {
+    pub(super) fn new(cluster: &KafkaCluster) -> Self {
         let target = |broker: &str| Target { broker: broker.trim().to_owned(), open: None };
-        Self { targets: brokers.split(',').map(target).collect(), turn: 0 }
+        let targets = cluster.brokers.split(',').map(target).collect();
+        Self { targets, tls: cluster.security.tls(), turn: 0 }
     }
 
     /// Asks the next broker, or waits for its answer to the question before. Takes at most a
@@ -41,14 +52,14 @@ impl Probe {
     pub(super) fn is_answered(&mut self) -> bool {
         let turn = self.turn % self.targets.len();
         self.turn += 1;
-        self.targets[turn].is_answered()
+        self.targets[turn].is_answered(self.tls.as_ref())
     }
 }
 
 impl Target {
-    fn is_answered(&mut self) -> bool {
+    fn is_answered(&mut self, tls: Option<&Arc<ClientConfig>>) -> bool {
         let open = self.open.take().filter(|(_, sent_at)| sent_at.elapsed() < OPEN_FOR);
-        let asked = open.map_or_else(|| ask(&self.broker), Ok);
+        let asked = open.map_or_else(|| ask(&self.broker, tls), Ok);
         let Ok((mut socket, sent_at)) = asked else { return false };
         // The length and the correlation id.
         let mut head = [0; 8];
@@ -63,13 +74,23 @@ impl Target {
     }
 }
 
-fn ask(broker: &str) -> io::Result<(TcpStream, Instant)> {
+fn ask(broker: &str, tls: Option<&Arc<ClientConfig>>) -> io::Result<(Box<dyn Stream>, Instant)> {
     let address = broker.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-    let mut socket = TcpStream::connect_timeout(&address, WAIT)?;
+    let socket = TcpStream::connect_timeout(&address, WAIT)?;
     socket.set_read_timeout(Some(WAIT))?;
     socket.set_write_timeout(Some(WAIT))?;
-    socket.write_all(&REQUEST)?;
-    Ok((socket, Instant::now()))
+    let mut stream: Box<dyn Stream> = match tls {
+        None => Box::new(socket),
+        Some(config) => {
+            let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host);
+            let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+            let session =
+                ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+            Box::new(StreamOwned::new(session, socket))
+        }
+    };
+    stream.write_all(&REQUEST)?;
+    Ok((stream, Instant::now()))
 }
 
 #[cfg(test)]
@@ -77,13 +98,20 @@ mod tests {
     use std::{net::TcpListener, thread};
 
     use super::*;
+    use crate::kafka::{KafkaSecurity, Topics};
+
+    fn probe(brokers: String) -> Probe {
+        let security = KafkaSecurity::default();
+        let topics = Topics::default();
+        Probe::new(&KafkaCluster { brokers, client_id: "tests", topics, security })
+    }
 
     /// The kernel accepts connections for a stopped process: only an answer counts.
     #[test]
     fn open_question_is_answered_after_the_stall() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut probe = Probe::new(&address);
+        let mut probe = probe(address);
         assert!(!probe.is_answered());
         assert!(!probe.is_answered());
         let (mut socket, _) = listener.accept().unwrap();
@@ -105,7 +133,7 @@ mod tests {
             socket.write_all(&[0, 0, 0, 6, 0, 0, 0, 0, 0, 0]).unwrap();
             socket.read_exact(&mut [0; 14]).unwrap();
         });
-        let mut probe = Probe::new(&format!("{first}, {second}"));
+        let mut probe = probe(format!("{first}, {second}"));
         assert!(!probe.is_answered());
         assert!(probe.is_answered());
         answering.join().unwrap();

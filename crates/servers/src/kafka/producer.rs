@@ -90,7 +90,7 @@ impl IdempotentProducer {
             .set("request.timeout.ms", millis(settings.request_timeout))
             .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
             .set("queue.buffering.max.kbytes", "65536");
-        let watchdog = Watchdog::new(&cluster.brokers, Arc::clone(&status), LIMITS);
+        let watchdog = Watchdog::new(cluster, Arc::clone(&status), LIMITS);
         let events = ProducerEvents { events, status, waiting: Arc::default() };
         let current = RwLock::new(Arc::new(config.create_with_context(events.clone())?));
         let shared = Arc::new(Shared { config, events, current });

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ClientStatus, dispose::may_dispose, probe::Probe};
+use super::{ClientStatus, KafkaCluster, dispose::may_dispose, probe::Probe};
 
 /// Pause between two probes of the brokers, which take at most a second each.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
@@ -37,9 +37,9 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// A watchdog over the client with this status.
-    pub fn new(brokers: &str, status: Arc<ClientStatus>, limits: WatchdogLimits) -> Self {
+    pub fn new(cluster: &KafkaCluster, status: Arc<ClientStatus>, limits: WatchdogLimits) -> Self {
         let timer = Timer::new(Instant::now());
-        Self { status, limits, probe: Probe::new(brokers), timer }
+        Self { status, limits, probe: Probe::new(cluster), timer }
     }
 
     /// Whether the client must be replaced now. Call it at least once in three seconds. A call may

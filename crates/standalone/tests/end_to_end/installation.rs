@@ -73,6 +73,8 @@ impl Installation {
             ("CLINICWIRE_PARTITIONS", PARTITIONS.to_string()),
             ("CLINICWIRE_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
             ("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", SECRET.to_owned()),
+            // The login of the tests owns every database.
+            ("CLINICWIRE_INSECURE_POSTGRES_LOGIN", "true".to_owned()),
             ("CLINICWIRE_DRAIN_DELAY", "0".to_owned()),
             // Scenarios poll faster than any client.
             ("CLINICWIRE_LIMIT", "all=off".to_owned()),

@@ -19,6 +19,7 @@ pub async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
     let [codes, establishments] = reference_tables();
     let settings = Settings {
         listen: ([127, 0, 0, 1], 0).into(),
+        tls: None,
         shards: 2,
         key: DevelopmentKey::from_words(SECRET),
         drain: Duration::ZERO,

@@ -59,7 +59,7 @@ pub(super) fn follow(
     status: &Arc<ClientStatus>,
     limits: WatchdogLimits,
 ) {
-    let mut watchdog = Watchdog::new(&cluster.brokers, Arc::clone(status), limits);
+    let mut watchdog = Watchdog::new(cluster, Arc::clone(status), limits);
     let (mut read, mut has_read) = (None, false);
     status.expect_progress();
     while !feed.is_closed() {

@@ -133,7 +133,7 @@ impl ReaderThread {
     /// The client's error when it refuses the settings.
     pub(super) fn run(self) -> KafkaResult<()> {
         let status = &self.context.status;
-        let mut watchdog = Watchdog::new(&self.cluster.brokers, Arc::clone(status), LIMITS);
+        let mut watchdog = Watchdog::new(&self.cluster, Arc::clone(status), LIMITS);
         let mut fencings = Fencings::default();
         status.expect_progress();
         loop {

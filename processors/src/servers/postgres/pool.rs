@@ -4,8 +4,10 @@
 use std::{ops::Deref, time::Duration};
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
-use servers::postgres::{PostgresError, Role, SessionSettings};
-use tokio_postgres::{Client, Config, NoTls};
+use servers::postgres::{
+    LoginPolicy, PostgresError, Role, SessionSettings, UnsafeSession, check_session,
+};
+use tokio_postgres::Client;
 
 /// How long an operation waits for a free or new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,21 +40,20 @@ impl ConnectionSettings {
     /// Limits on the server's side: a statement ends after 5 s, and so does a transaction that
     /// waits for us. So a stopped process holds its partition's row for 5 s at most, and its
     /// successor's claim waits no longer.
-    fn config(&self) -> Result<Config, PostgresError> {
-        self.config_with(self.role.map_or("", |_| BY_KEY))
+    fn session(&self) -> SessionSettings {
+        self.session_with(self.role.map_or("", |_| BY_KEY))
     }
 
     /// The same with other options of the planner.
-    fn config_with(&self, plans: &str) -> Result<Config, PostgresError> {
+    fn session_with(&self, plans: &str) -> SessionSettings {
         let limits =
             "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC";
-        let session = SessionSettings {
+        SessionSettings {
             application_name: "clinicwire-processors",
             role: self.role,
             options: format!("{limits}{plans}"),
             connect_timeout: CONNECT_TIMEOUT,
-        };
-        session.config(&self.url)
+        }
     }
 }
 
@@ -62,25 +63,32 @@ impl ConnectionSettings {
 /// # Errors
 /// [`PostgresError::Connection`] or [`PostgresError::Login`] with the server's message.
 pub async fn login(settings: &ConnectionSettings) -> Result<Client, PostgresError> {
-    let (client, connection) =
-        settings.config()?.connect(NoTls).await.map_err(PostgresError::from_connecting)?;
-    // The connection ends with the client, whose next statement reports a failure.
-    tokio::spawn(connection);
-    Ok(client)
+    servers::postgres::connect(&settings.session(), &settings.url).await
+}
+
+/// Checks that neither the role nor the login of these connections is above row-level security.
+///
+/// # Errors
+/// [`UnsafeSession`]
+pub async fn check_roles(
+    settings: &ConnectionSettings,
+    policy: LoginPolicy,
+) -> Result<(), UnsafeSession> {
+    check_session(&login(settings).await?, policy).await
 }
 
 pub(super) struct LeasePool(Pool);
 
 impl LeasePool {
     pub(super) fn new(settings: &PoolSettings) -> Result<Self, PostgresError> {
-        let config = settings.connection.config()?;
-        servers::postgres::pool(config, settings.size, CONNECT_TIMEOUT).map(Self)
+        Self::with_plans(settings, settings.connection.role.map_or("", |_| BY_KEY))
     }
 
     /// A pool whose sessions plan statements by these options.
     pub(super) fn with_plans(settings: &PoolSettings, plans: &str) -> Result<Self, PostgresError> {
-        let config = settings.connection.config_with(plans)?;
-        servers::postgres::pool(config, settings.size, CONNECT_TIMEOUT).map(Self)
+        let ConnectionSettings { url, .. } = &settings.connection;
+        let session = settings.connection.session_with(plans);
+        servers::postgres::pool(&session, url, settings.size, CONNECT_TIMEOUT).map(Self)
     }
 
     pub(super) async fn lease(&self) -> Result<Lease, PostgresError> {

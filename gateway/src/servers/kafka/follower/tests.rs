@@ -3,7 +3,7 @@ use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use servers::kafka::Topics;
+use servers::kafka::{KafkaSecurity, Topics};
 
 use super::{super::start::StartFrom, *};
 
@@ -22,6 +22,7 @@ fn replaced_follower_reads_every_record_once() {
         brokers: mock.bootstrap_servers(),
         client_id: "clinicwire-tests",
         topics: Topics::default(),
+        security: KafkaSecurity::default(),
     };
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", &cluster.brokers).create().unwrap();

@@ -1,0 +1,88 @@
+//! What a program may do at its servers, tried: what it needs must be allowed, and what it must not
+//! do must be refused. Every attempt is harmless, whatever its outcome.
+
+use std::fmt::{self, Display};
+
+/// The outcome of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    Allowed,
+    Refused,
+    /// The attempt could not be made. Why.
+    Unknown(String),
+}
+
+#[derive(Debug)]
+struct Line {
+    what: String,
+    must_be: Access,
+    found: Access,
+}
+
+impl Line {
+    fn is_fault(&self) -> bool {
+        self.found != self.must_be
+    }
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, must_be, found } = self;
+        match (found, must_be) {
+            (Access::Unknown(why), _) => write!(f, "unknown  {what}: {why}"),
+            (Access::Allowed, Access::Allowed) => write!(f, "ok       {what}: allowed"),
+            (Access::Allowed, _) => write!(f, "FAULT    {what}: allowed, and must be refused"),
+            (Access::Refused, Access::Refused) => write!(f, "ok       {what}: refused"),
+            (Access::Refused, _) => write!(f, "FAULT    {what}: refused, and must be allowed"),
+        }
+    }
+}
+
+/// The outcomes of all attempts, in order.
+#[derive(Debug, Default)]
+pub struct AccessReport(Vec<Line>);
+
+impl AccessReport {
+    /// Adds an attempt that the program needs.
+    pub fn needs(&mut self, what: impl Display, found: Access) {
+        self.0.push(Line { what: what.to_string(), must_be: Access::Allowed, found });
+    }
+
+    /// Adds an attempt that must be refused.
+    pub fn must_not(&mut self, what: impl Display, found: Access) {
+        self.0.push(Line { what: what.to_string(), must_be: Access::Refused, found });
+    }
+
+    /// Whether everything is as it must be. What could not be tried is not.
+    pub fn is_good(&self) -> bool {
+        !self.0.iter().any(Line::is_fault)
+    }
+}
+
+/// One attempt per line.
+impl Display for AccessReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_is_good_only_if_everything_is_as_it_must_be() {
+        for (found, needed, forbidden) in [
+            (Access::Allowed, true, false),
+            (Access::Refused, false, true),
+            (Access::Unknown("nobody answers".into()), false, false),
+        ] {
+            let mut report = AccessReport::default();
+            report.needs("kafka: read views", found.clone());
+            assert_eq!(report.is_good(), needed, "{report}");
+            let mut report = AccessReport::default();
+            report.must_not("kafka: write views", found);
+            assert_eq!(report.is_good(), forbidden, "{report}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Whether a user may give commands to Redis, tried on keys that nobody has.
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike,
+    types::{ClusterHash, CustomCommand, Value},
+};
+
+use crate::access_check::Access;
+
+/// A key in the place of a view: no tenant is called so.
+pub const VIEW_KEY: &str = "cw:{check-config/nobody}:v:nothing";
+/// A key in the place of a short-lived one.
+pub const SHORT_KEY: &str = "cw:once:check-config";
+
+/// Tries a command with its arguments. Redis looks at the rights before it looks at the arguments,
+/// so that a command which must not run can be tried with arguments that make no sense.
+pub async fn try_command(client: &Client, command: &[&str]) -> Access {
+    let Some((name, arguments)) = command.split_first() else {
+        return Access::Unknown("no command".to_owned());
+    };
+    let custom = CustomCommand::new((*name).to_owned(), ClusterHash::FirstKey, false);
+    let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    match client.custom::<Value, _>(custom, arguments).await {
+        Ok(_) => Access::Allowed,
+        Err(error) if error.details().starts_with("NOPERM") => Access::Refused,
+        // Redis has read the arguments.
+        Err(error) if error.details().starts_with("ERR") => Access::Allowed,
+        Err(error) => Access::Unknown(error.details().to_owned()),
+    }
+}

@@ -1,0 +1,103 @@
+//! `check-config --connect`: tries what a gateway may do at its servers.
+
+use servers::{
+    access_check::{Access, AccessReport},
+    kafka::{KafkaCluster, Need, TopicNeed, check_topic_access},
+    postgres::{
+        LoginPolicy, UnsafeSession,
+        access::{
+            TableRight, check_no_table, tables, try_create, try_see_without_tenant, try_table,
+        },
+        check_session,
+    },
+    redis::access::{SHORT_KEY, VIEW_KEY, try_command},
+};
+
+use super::{postgres, redis};
+
+/// The tables that show how the system works, and with the journal all that ever happened.
+const HIDDEN: [&str; 4] = ["journal", "checkpoint", "outbox", "parked"];
+
+/// Tries every right that a gateway needs and must not have.
+pub async fn check_access(
+    cluster: &KafkaCluster,
+    redis_url: &str,
+    postgres_url: &str,
+    policy: LoginPolicy,
+) -> AccessReport {
+    let mut report = AccessReport::default();
+    let topics = &cluster.topics;
+    let need = |topic, read, write| TopicNeed { topic, read, write };
+    let needs = [
+        need(topics.care.as_str(), Need::Forbidden, Need::Needed),
+        need(&topics.runs, Need::Forbidden, Need::Needed),
+        need(&topics.views, Need::Needed, Need::Forbidden),
+        need(&topics.audit, Need::Forbidden, Need::Needed),
+        need(&topics.access, Need::Needed, Need::Needed),
+    ];
+    check_topic_access(&mut report, cluster, &needs).await;
+    check_redis(&mut report, redis_url).await;
+    if let Err(error) = check_postgres(&mut report, postgres_url, policy).await {
+        report.needs("postgres: log in", Access::Unknown(error.to_string()));
+    }
+    report
+}
+
+async fn check_redis(report: &mut AccessReport, url: &str) {
+    let client = match redis::connect(url).await {
+        Ok(client) => client,
+        Err(error) => {
+            let why = std::error::Error::source(&error).unwrap_or(&error).to_string();
+            return report.needs("redis: log in", Access::Unknown(why));
+        }
+    };
+    for (what, command) in [
+        ("read views", &["HGETALL", VIEW_KEY][..]),
+        ("read the identity of the server", &["INFO", "replication"]),
+        ("run scripts", &["EVAL", "return 1", "0"]),
+        ("write short-lived keys", &["SET", SHORT_KEY, "tried", "PX", "1"]),
+        ("take short-lived keys", &["GETDEL", SHORT_KEY]),
+    ] {
+        report.needs(format!("redis: {what}"), try_command(&client, command).await);
+    }
+    for (what, command) in [
+        ("write views", &["HDEL", VIEW_KEY, "nothing"][..]),
+        ("delete everything", &["FLUSHALL", "NEITHER-SYNC-NOR-ASYNC"]),
+        ("list keys", &["KEYS", SHORT_KEY]),
+        ("read settings", &["CONFIG", "GET", "nothing"]),
+    ] {
+        report.must_not(format!("redis: {what}"), try_command(&client, command).await);
+    }
+}
+
+async fn check_postgres(
+    report: &mut AccessReport,
+    url: &str,
+    policy: LoginPolicy,
+) -> Result<(), UnsafeSession> {
+    let client = servers::postgres::connect(&postgres::session(), url).await?;
+    let above = match check_session(&client, policy).await {
+        Ok(()) => Access::Refused,
+        Err(UnsafeSession::Postgres(error)) => return Err(error.into()),
+        Err(_) => Access::Allowed,
+    };
+    report.must_not("postgres: be above row-level security", above);
+    let tables = tables(&client).await?;
+    for table in &tables {
+        let name = table.name.as_str();
+        if postgres::TABLES.contains(&name) {
+            let found = try_table(&client, table, TableRight::Select).await;
+            report.needs(format!("postgres: SELECT on {name}"), found);
+        } else if HIDDEN.contains(&name) {
+            let found = try_table(&client, table, TableRight::Select).await;
+            report.must_not(format!("postgres: SELECT on {name}"), found);
+        }
+    }
+    for right in [TableRight::Insert, TableRight::Update, TableRight::Delete] {
+        check_no_table(report, &client, &tables, right).await;
+    }
+    let found = try_see_without_tenant(&client, "clinicwire.view").await;
+    report.must_not("postgres: see rows without naming a tenant", found);
+    report.must_not("postgres: create tables", try_create(&client).await);
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `check-config --connect`: tries what the processors may do at their servers.
+
+use servers::{
+    access_check::{Access, AccessReport},
+    kafka::{Need, TopicNeed, check_group_access, check_topic_access},
+    postgres::{
+        LoginPolicy, UnsafeSession,
+        access::{TableRight, tables, try_create, try_table},
+        check_session,
+    },
+    redis::access::{SHORT_KEY, VIEW_KEY, try_command},
+};
+
+use super::{
+    config::{BridgeArgs, RunArgs, ServiceCommand, WorkArgs},
+    postgres::{ConnectionSettings, login},
+    redis,
+};
+
+/// Tries every right that the command needs and must not have. `prepare` creates what the others
+/// use, so nothing is tried for it.
+pub async fn check_access(command: &ServiceCommand) -> AccessReport {
+    let mut report = AccessReport::default();
+    match command {
+        ServiceCommand::Run(run) => check_run(&mut report, run).await,
+        ServiceCommand::Work(work) => check_work(&mut report, work).await,
+        ServiceCommand::Bridge(bridge) => check_bridge(&mut report, bridge).await,
+        _ => {}
+    }
+    report
+}
+
+fn need(topic: &str, read: Need, write: Need) -> TopicNeed<'_> {
+    TopicNeed { topic, read, write }
+}
+
+async fn check_run(report: &mut AccessReport, run: &RunArgs) {
+    let cluster = run.cluster();
+    let topics = &cluster.topics;
+    let needs = [
+        need(&topics.care, Need::Needed, Need::Needed),
+        need(&topics.runs, Need::Needed, Need::Needed),
+        need(&topics.views, Need::Indifferent, Need::Needed),
+        need(&topics.audit, Need::Indifferent, Need::Forbidden),
+        need(&topics.access, Need::Indifferent, Need::Forbidden),
+    ];
+    check_topic_access(report, &cluster, &needs).await;
+    check_group_access(report, &cluster, &run.group, &topics.care).await;
+    check_redis(report, &run.redis.redis).await;
+    check_database(report, &run.pool().connection, run.postgres.login_policy()).await;
+}
+
+async fn check_work(report: &mut AccessReport, work: &WorkArgs) {
+    let cluster = work.cluster();
+    let topics = &cluster.topics;
+    let needs = [
+        need(&topics.care, Need::Indifferent, Need::Forbidden),
+        need(&topics.runs, Need::Indifferent, Need::Needed),
+        need(&topics.views, Need::Indifferent, Need::Forbidden),
+        need(&topics.audit, Need::Forbidden, Need::Forbidden),
+        need(&topics.access, Need::Forbidden, Need::Forbidden),
+    ];
+    check_topic_access(report, &cluster, &needs).await;
+    let connection = work.checks.pool(&work.postgres).connection;
+    check_database(report, &connection, work.postgres.login_policy()).await;
+}
+
+async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
+    let cluster = bridge.cluster();
+    let topics = &cluster.topics;
+    let needs = [
+        need(&bridge.source_topic, Need::Needed, Need::Forbidden),
+        need(&topics.care, Need::Forbidden, Need::Needed),
+        need(&topics.runs, Need::Forbidden, Need::Forbidden),
+        need(&topics.views, Need::Forbidden, Need::Forbidden),
+        need(&topics.audit, Need::Forbidden, Need::Forbidden),
+        need(&topics.access, Need::Forbidden, Need::Forbidden),
+    ];
+    check_topic_access(report, &cluster, &needs).await;
+    check_group_access(report, &cluster, &bridge.group(), &bridge.source_topic).await;
+}
+
+async fn check_redis(report: &mut AccessReport, url: &str) {
+    let client = match redis::connect(url).await {
+        Ok(client) => client,
+        Err(error) => {
+            let why = std::error::Error::source(&error).unwrap_or(&error).to_string();
+            return report.needs("redis: log in", Access::Unknown(why));
+        }
+    };
+    for (what, command) in [
+        ("write views", &["HDEL", VIEW_KEY, "nothing"][..]),
+        ("read the identity of the server", &["INFO", "replication"]),
+        ("run scripts", &["EVAL", "return 1", "0"]),
+    ] {
+        report.needs(format!("redis: {what}"), try_command(&client, command).await);
+    }
+    for (what, command) in [
+        ("take short-lived keys", &["GETDEL", SHORT_KEY][..]),
+        ("delete everything", &["FLUSHALL", "NEITHER-SYNC-NOR-ASYNC"]),
+        ("read settings", &["CONFIG", "GET", "nothing"]),
+    ] {
+        report.must_not(format!("redis: {what}"), try_command(&client, command).await);
+    }
+}
+
+async fn check_database(
+    report: &mut AccessReport,
+    connection: &ConnectionSettings,
+    policy: LoginPolicy,
+) {
+    if let Err(error) = check_postgres(report, connection, policy).await {
+        report.needs("postgres: log in", Access::Unknown(error.to_string()));
+    }
+}
+
+async fn check_postgres(
+    report: &mut AccessReport,
+    connection: &ConnectionSettings,
+    policy: LoginPolicy,
+) -> Result<(), UnsafeSession> {
+    let client = login(connection).await?;
+    let above = match check_session(&client, policy).await {
+        Ok(()) => Access::Refused,
+        Err(UnsafeSession::Postgres(error)) => return Err(error.into()),
+        Err(_) => Access::Allowed,
+    };
+    report.must_not("postgres: be above row-level security", above);
+    let tables = tables(&client).await?;
+    // The journal is only appended to.
+    for table in tables.iter().filter(|table| table.name == "journal") {
+        for right in TableRight::ALL {
+            let (what, found) = (
+                format!("postgres: {} on journal", right.name()),
+                try_table(&client, table, right).await,
+            );
+            match right {
+                TableRight::Select | TableRight::Insert => report.needs(what, found),
+                TableRight::Update | TableRight::Delete => report.must_not(what, found),
+            }
+        }
+    }
+    report.must_not("postgres: create tables", try_create(&client).await);
+    Ok(())
+}
