@@ -109,8 +109,16 @@ pub struct TrustedProxies {
 pub struct ReportedClient {
     /// The address.
     pub address: ClientAddress,
-    /// Whether the client reached the outermost trusted proxy by TLS, if a proxy said so.
+    /// Whether the client uses TLS, as far as that is known: the outermost trusted proxy said so,
+    /// or else its connection to this node does.
     pub is_secure: Option<bool>,
+}
+
+impl ReportedClient {
+    /// The client of a request that came by TLS, or not.
+    pub fn over(self, is_tls: bool) -> Self {
+        Self { is_secure: self.is_secure.or(is_tls.then_some(true)), ..self }
+    }
 }
 
 impl TrustedProxies {

@@ -32,6 +32,19 @@ use crate::{
 /// answered with `try_again`.
 const TRIALS: usize = 1;
 
+/// Why a node cannot start with its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    #[error("the keys that verify tokens cannot be used")]
+    Keys(#[from] KeyError),
+    #[cfg(feature = "tls")]
+    #[error("the certificate cannot be used")]
+    Certificate(#[from] crate::certificates::CertificateError),
+    #[cfg(not(feature = "tls"))]
+    #[error("this program was built without TLS: build it with `--features tls`")]
+    TlsMissing,
+}
+
 /// One node, shared by everything that serves its clients.
 pub struct NodeContext {
     pub verifier: Arc<Verifier>,
@@ -56,6 +69,9 @@ pub struct NodeContext {
     /// Whether the demo's tokens are told to clients on other machines too.
     pub public_demo: bool,
     pub proxies: TrustedProxies,
+    /// The certificate, on a node whose clients speak TLS.
+    #[cfg(feature = "tls")]
+    pub certificates: Option<Arc<crate::certificates::Certificates>>,
     pub limits: Arc<Limits>,
     pub audit: Audit,
     pub files: Arc<Files>,
@@ -76,11 +92,15 @@ impl NodeContext {
     /// Builds the context of a node on the current runtime.
     ///
     /// # Errors
-    /// [`KeyError`] when the keys that verify tokens cannot be used.
+    /// [`ContextError`] when the keys that verify tokens, or the certificate, cannot be used.
     ///
     /// # Panics
     /// Outside a runtime.
-    pub fn new(settings: &Settings, backends: Backends) -> Result<Self, KeyError> {
+    pub fn new(settings: &Settings, backends: Backends) -> Result<Self, ContextError> {
+        #[cfg(not(feature = "tls"))]
+        if settings.tls.is_some() {
+            return Err(ContextError::TlsMissing);
+        }
         let metrics = Arc::new(Metrics::new());
         let revocations = Arc::new(Revocations::default());
         let verifier = Verifier::new(settings.issuers.clone())?;
@@ -118,6 +138,13 @@ impl NodeContext {
             has_private_listener: settings.private_listen.is_some(),
             public_demo: settings.public_demo,
             proxies: settings.proxies.clone(),
+            #[cfg(feature = "tls")]
+            certificates: settings
+                .tls
+                .clone()
+                .map(|files| crate::certificates::Certificates::read(files, metrics.clone()))
+                .transpose()?
+                .map(Arc::new),
             limits,
             audit,
             log,

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod backends;
+#[cfg(feature = "tls")]
+pub mod certificates;
 pub mod client_address;
 pub mod clock;
 pub mod commands;

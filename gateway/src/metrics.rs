@@ -3,6 +3,7 @@
 
 mod audit;
 mod log_clients;
+mod tls;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use schemas::{
     codes::{Close, Code},
 };
 
-use self::{audit::AuditMetrics, log_clients::LogClients};
+use self::{audit::AuditMetrics, log_clients::LogClients, tls::TlsMetrics};
 use crate::{
     access::audit::AuditCounts,
     backends::log::Log,
@@ -156,6 +157,7 @@ pub struct Metrics {
     pub view_fetches: ViewFetches,
     /// Sockets that the system refused, usually for want of descriptors.
     pub accept_failures: IntCounter,
+    pub tls: TlsMetrics,
     closes: IntCounterVec,
     commands: IntCounterVec,
     errors: IntCounterVec,
@@ -282,6 +284,7 @@ impl Metrics {
                 "clinicwire_accept_failures_total",
                 "Sockets that the system refused, usually because descriptors ran out.",
             )),
+            tls: make.tls(),
             closes: make.counters(
                 "clinicwire_closes_total",
                 "Sockets and subscriptions ended by this node, by reason.",

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    access::{auth::KeyError, revocations},
-    context::NodeContext,
+    access::revocations,
+    context::{ContextError, NodeContext},
     http,
     readiness::Condition,
     stream::{
@@ -50,9 +50,9 @@ pub enum StartError {
     /// The address cannot be bound.
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
-    /// The keys of an issuer cannot be used.
-    #[error("the keys that verify tokens cannot be used")]
-    Keys(#[source] KeyError),
+    /// The keys of an issuer, or the certificate, cannot be used.
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// The system starts no thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -76,6 +76,7 @@ pub struct RunningNode {
     watch: tokio::task::JoinHandle<()>,
     private: Option<PrivateListener>,
     keys: tokio::task::JoinHandle<()>,
+    certificates: tokio::task::JoinHandle<()>,
     access: tokio::task::JoinHandle<()>,
 }
 
@@ -83,13 +84,14 @@ pub struct RunningNode {
 /// threads of the shards.
 ///
 /// # Errors
-/// [`StartError`] when the address is taken, the keys are unusable, or no thread can be started.
+/// [`StartError`] when the address is taken, the keys or the certificate are unusable, or no thread
+/// can be started.
 ///
 /// # Panics
 /// Outside a runtime.
 pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, StartError> {
     let feed = backends.log.clone();
-    let context = Arc::new(NodeContext::new(&settings, backends).map_err(StartError::Keys)?);
+    let context = Arc::new(NodeContext::new(&settings, backends)?);
     let private = settings
         .private_listen
         .map(|address| listen_privately(address, context.clone()))
@@ -131,6 +133,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let access = tokio::spawn(access);
     context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
     let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));
+    let certificates = tokio::spawn(keep_certificate_fresh(context.clone()));
     Ok(RunningNode {
         context,
         address,
@@ -143,9 +146,21 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         watch,
         private,
         keys,
+        certificates,
         access,
     })
 }
+
+#[cfg(feature = "tls")]
+async fn keep_certificate_fresh(context: Arc<NodeContext>) {
+    if let Some(certificates) = &context.certificates {
+        certificates.keep_fresh().await;
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[expect(clippy::unused_async, reason = "with TLS it waits")]
+async fn keep_certificate_fresh(_: Arc<NodeContext>) {}
 
 fn listen_privately(
     address: SocketAddr,
@@ -205,6 +220,15 @@ impl RunningNode {
         self.context.readiness.is_ready()
     }
 
+    /// Reads the certificate again now. Without this, a change of its files is seen within half a
+    /// minute.
+    pub fn reload_certificate(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(certificates) = &self.context.certificates {
+            certificates.reload();
+        }
+    }
+
     /// Makes the start page offer the links and tokens of a demo clinic.
     pub fn show_demo(&self, ready: serde_json::Value) {
         *self.context.demo.write().unwrap_or_else(PoisonError::into_inner) = Some(ready);
@@ -237,6 +261,7 @@ impl RunningNode {
             private.task.abort();
         }
         self.keys.abort();
+        self.certificates.abort();
         self.access.abort();
     }
 }

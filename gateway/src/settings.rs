@@ -1,6 +1,6 @@
 //! The settings of a node.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use claims::tables::Tables;
 
@@ -10,10 +10,21 @@ use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
 };
 
+/// The files of a certificate, in PEM form.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, followed by those of its issuers.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
 /// The settings of a node.
 pub struct Settings {
     /// The address of the listener for clients.
     pub listen: SocketAddr,
+    /// The certificate, on a node whose clients speak TLS.
+    pub tls: Option<TlsFiles>,
     /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
     pub shards: usize,
     /// The issuers whose tokens are accepted.
@@ -53,6 +64,7 @@ pub(crate) fn test_settings() -> Settings {
     let key = crate::access::auth::DevelopmentKey::from_words("a test of a node");
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
+        tls: None,
         shards: 1,
         issuers: key.keys().into(),
         grant_secret: key.grant_secret(),

@@ -5,4 +5,5 @@ pub mod admission;
 pub mod connection;
 pub mod lent_socket;
 pub mod peer;
+pub mod socket;
 pub mod socketio;

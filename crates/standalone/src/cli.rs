@@ -37,6 +37,16 @@ pub struct Cli {
     #[arg(long)]
     pub empty: bool,
 
+    /// Certificate in PEM form: clients then speak TLS. Only for an empty clinic of a build with
+    /// `--features tls`, since the people of the demo speak plain HTTP
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "empty"])]
+    #[arg(conflicts_with = "rules")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Rules that check claims files, as a JSON array [default: all shipped rules]
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,

@@ -16,7 +16,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings, node};
+use gateway::{
+    access::auth::DevelopmentKey, limits::settings::LimitSettings, node, settings::TlsFiles,
+};
 use standalone::{
     announcement::Announcement,
     cli::{Cli, CliCommand, TokenArgs},
@@ -92,8 +94,10 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = cli.shards.map_or(cores, usize::from);
     let tables = Arc::new(checks::tables(cli)?);
+    let tls = cli.tls_cert.clone().zip(cli.tls_key.clone());
     let settings = Settings {
         listen: cli.listen,
+        tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         shards,
         key: key.clone(),
         drain: DRAIN,
@@ -139,12 +143,17 @@ async fn serve(
     clinicwire: &OneProcess,
 ) -> Result<std::convert::Infallible> {
     let mut files = ReadyPath::new(cli, clinicwire.address().port());
-    let url = format!("http://{}", reachable(clinicwire.address()));
+    let scheme = if cli.tls_cert.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(clinicwire.address()));
     let signer = Signer::new(key, plan::tenant());
     let tokens = signer.tokens(&TokenScope::location(&plan::location()));
     let badges = CallerTokens { admin: tokens.admin, source: tokens.source };
     let desk = DemoClient::new(vec![url.clone()], badges, plan::location());
-    desk.ready_within(READY_WITHIN).await?;
+    if cli.tls_cert.is_some() {
+        clinicwire.ready_within(READY_WITHIN).await.context("the node does not become ready")?;
+    } else {
+        desk.ready_within(READY_WITHIN).await?;
+    }
     let enter = |clinic: Option<&DemoClinic>| ReadyFile::new(vec![url.clone()], &signer, clinic);
     if let Some(rules) = checks::rules(cli)? {
         driver::put_rules(&desk, rules).await?;

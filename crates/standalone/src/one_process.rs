@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 use claims::tables::Tables;
 use gateway::{
     access::auth::DevelopmentKey, client_address::TrustedProxies, files::MAX_FILE,
-    limits::settings::LimitSettings, node, readiness::Readiness,
+    limits::settings::LimitSettings, node, readiness::Readiness, settings::TlsFiles,
 };
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
@@ -15,12 +15,17 @@ use processors::{
 };
 use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::error::Elapsed,
+};
 
 use crate::memory::{Memory, system_clock};
 
 pub struct Settings {
     pub listen: SocketAddr,
+    /// The certificate, for clients that speak TLS.
+    pub tls: Option<TlsFiles>,
     /// Threads that own sockets.
     pub shards: usize,
     pub key: DevelopmentKey,
@@ -77,6 +82,7 @@ impl OneProcess {
         };
         let node_settings = node::Settings {
             listen: settings.listen,
+            tls: settings.tls,
             shards: settings.shards,
             issuers: settings.key.keys().into(),
             grant_secret: settings.key.grant_secret(),
@@ -102,6 +108,19 @@ impl OneProcess {
 
     pub fn address(&self) -> SocketAddr {
         self.gateway.address()
+    }
+
+    /// Waits until the node is ready.
+    ///
+    /// # Errors
+    /// When it is not ready in time.
+    pub async fn ready_within(&self, limit: Duration) -> Result<(), Elapsed> {
+        let ready = async {
+            while !self.gateway.is_ready() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(limit, ready).await
     }
 
     /// The backends of all parts.

@@ -164,8 +164,7 @@ macro_rules! audit {
                     .expect("the settings make a pool");
                 let today = Day::of(gateway::clock::now());
                 store.maintain(today).await.expect("postgres answers");
-                let queries = gateway::servers::postgres::PostgresQueries::new(&url, 2)
-                    .expect("the settings make a pool");
+                let queries = super::queries(&url);
                 audit::$promise(Sides { store: &store, queries: &queries }).await;
             })*
         }

@@ -38,6 +38,7 @@ impl Clinic {
         let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
         let settings = Settings {
             listen: ([127, 0, 0, 1], 0).into(),
+            tls: None,
             shards: 1,
             key: DevelopmentKey::from_words(WORDS),
             drain: Duration::ZERO,
@@ -211,5 +212,41 @@ async fn oversized_requests_are_refused() {
     let answer = clinic.send(command.header("content-type", "application/json")).await;
     assert_eq!((answer.status, answer.problem_code()), (413, "too_large"));
     assert_eq!(clinic.issue_ticket("neighbour").await.status, 200);
+    clinic.stop().await;
+}
+
+/// Reads one answer without a body that matters, up to the end of its head.
+async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unreadable_heads_are_refused_with_our_headers() {
+    let clinic = Clinic::start(&[]).await;
+    let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    let cases = [
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n".to_owned(), 400),
+        ("G@T / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (long, 431),
+    ];
+    for (request, status) in cases {
+        let bare = clinic.exchange(request.as_bytes()).await;
+        // The same behind a request that was served.
+        let mut socket = TcpStream::connect(clinic.server.address()).await.unwrap();
+        socket.write_all(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let served = read_head(&mut socket).await;
+        assert_eq!(served.matches("nosniff").count(), 1, "{served}");
+        let _ = socket.write_all(request.as_bytes()).await;
+        let second = read_head(&mut socket).await;
+        for answer in [bare, second] {
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert!(answer.contains("\r\ncontent-security-policy: default-src"), "{answer}");
+            assert_eq!(answer.matches("nosniff").count(), 1, "{answer}");
+        }
+    }
     clinic.stop().await;
 }

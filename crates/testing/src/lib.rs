@@ -1,6 +1,7 @@
 //! Fixtures, protocol clients and generators for tests, benches and load programs.
 
 pub mod centrifugal;
+pub mod certificates;
 pub mod claims_files;
 pub mod follower;
 pub mod http;

@@ -1,7 +1,7 @@
 //! The layer that every answer passes: which pages may call, and the headers of every answer,
 //! refusals and streams included.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     body::Body,
@@ -168,6 +168,20 @@ fn secure(headers: &mut HeaderMap) {
 pub(super) async fn secured(mut response: Response<Body>) -> Response<Body> {
     secure(response.headers_mut());
     response
+}
+
+/// The lines of the headers that every answer has, for an answer that passes no layer.
+pub(crate) fn security_headers(is_secure: bool) -> &'static str {
+    static LINES: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let mut headers = HeaderMap::new();
+        secure(&mut headers);
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}\r\n", value.to_str().unwrap_or_default())
+        };
+        let lines: String = headers.iter().map(line).collect();
+        [lines.clone(), lines + &format!("{}: {HSTS}\r\n", header::STRICT_TRANSPORT_SECURITY)]
+    });
+    &LINES[usize::from(is_secure)]
 }
 
 /// The layer of the routes.

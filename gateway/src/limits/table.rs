@@ -134,6 +134,10 @@ limits! {
         "A carrier or a clinic puts thousands of phones behind one address. A page takes about \
          fifteen requests, so 200 pages may open at once, and 13 a second after that. Requests \
          with a valid token are never refused for it";
+    Handshakes = "handshakes", Address, rate(3000, 15), AddressLimited,
+        "Handshakes of TLS, on a node that has a certificate",
+        "All screens and phones behind one address may come back at once. A handshake takes up to \
+         a millisecond of a core. The refusal is a closed connection: nothing can be said yet";
     TenantCommands = "tenant-commands", Tenant, rate(30_000, 60), TenantLimited,
         "All commands of a tenant",
         "A sixth of what one processor decides, and ten times what 120 busy desks press";

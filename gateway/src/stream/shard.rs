@@ -22,7 +22,7 @@ use std::{rc::Rc, sync::Arc};
 
 use gateway_core::{access::Claims, rate::Micros, session::Session, subscription::AuditEntryId};
 use schemas::{channel::Channel, codes::Close, view::Position};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 pub use self::connection::Opening;
 use self::{
@@ -38,7 +38,10 @@ use crate::{
     access::audit::AuditedClient,
     clock,
     metrics::Limit,
-    transport::peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
+    transport::{
+        peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
+        socket::Socket,
+    },
 };
 
 pub struct Shard {
@@ -89,7 +92,7 @@ impl Shard {
     }
 
     /// Adds a WebSocket connection. `form` is the encoding negotiated in the handshake.
-    pub fn add_ws(&mut self, socket: Rc<TcpStream>, form: Form, client: AuditedClient) -> ConnId {
+    pub fn add_ws(&mut self, socket: Rc<Socket>, form: Form, client: AuditedClient) -> ConnId {
         self.count_opened(form);
         let peer = Peer::Tcp(TcpPeer::new(socket));
         let opening = Opening { client, sealed: "".into() };
@@ -100,7 +103,7 @@ impl Shard {
     /// The sealed form of the grant in `opening` is for the ids of its events.
     pub fn add_sse(
         &mut self,
-        socket: Rc<TcpStream>,
+        socket: Rc<Socket>,
         claims: Arc<Claims>,
         opening: Opening,
         channels: Vec<(Channel, Option<Position>)>,

@@ -2,6 +2,9 @@
 //! opens a WebSocket or a stream, the socket is taken back, hyper's buffers are dropped, and the
 //! small task of the connection begins.
 
+mod handshake;
+#[cfg(feature = "tls")]
+mod http2;
 mod sse;
 pub(super) mod websocket;
 
@@ -29,7 +32,11 @@ use self::sse::OpenStream;
 use super::{
     admission::{self, Admission, SocketPlaces},
     connection,
-    lent_socket::{LentSocket, LentStream},
+    lent_socket::{
+        LentSocket, LentStream,
+        refusal::{AnswerBody, Exchange},
+    },
+    socket::{Protocol, Socket},
     socketio::{self, SocketIo},
 };
 use crate::{
@@ -76,7 +83,8 @@ enum Takeover {
 
 /// A takeover, and the response head and first bytes that announce it.
 struct Upgrade {
-    head: String,
+    head: Response<()>,
+    first: String,
     client: AuditedClient,
     takeover: Takeover,
 }
@@ -158,7 +166,8 @@ async fn admit(
     let speaking = Box::pin(speak_http(&acceptor, socket, peer, admission));
     let Some((socket, upgrade, places)) = speaking.await else { return };
     drop(counted);
-    if !write_head(&socket, upgrade.head.as_bytes()).await {
+    let head = head_text(&upgrade.head) + &upgrade.first;
+    if !write_head(&socket, head.as_bytes()).await {
         return;
     }
     let shard = acceptor.shard.clone();
@@ -167,20 +176,30 @@ async fn admit(
         Takeover::WebSocket { form } => {
             spawn_local(connection::run_ws(shard, socket, form, client, places));
         }
-        Takeover::Stream(OpenStream { claims, sealed, channels, subject }) => {
-            let socket = Rc::new(socket);
-            let opening = Opening { client, sealed: sealed.into() };
-            let id = shard.borrow_mut().add_sse(socket.clone(), claims, opening, channels);
-            shard.borrow_mut().connections().hold_places(id, subject);
-            spawn_local(connection::run_sse(shard, socket, id, Some(places)));
-        }
+        Takeover::Stream(opening) => begin_stream(&shard, socket, opening, client, places),
     }
+}
+
+/// Begins a stream whose head has been written.
+fn begin_stream(
+    shard: &Rc<RefCell<Shard>>,
+    socket: Socket,
+    opening: OpenStream,
+    client: AuditedClient,
+    places: SocketPlaces,
+) {
+    let OpenStream { claims, sealed, channels, subject } = opening;
+    let socket = Rc::new(socket);
+    let opening = Opening { client, sealed: sealed.into() };
+    let id = shard.borrow_mut().add_sse(socket.clone(), claims, opening, channels);
+    shard.borrow_mut().connections().hold_places(id, subject);
+    spawn_local(connection::run_sse(shard.clone(), socket, id, Some(places)));
 }
 
 /// Writes a response head. It fits the empty buffer of any socket, so a socket that takes only a
 /// part of it is dead.
-async fn write_head(socket: &TcpStream, head: &[u8]) -> bool {
-    matches!(tokio::time::timeout(HEAD_WITHIN, socket.writable()).await, Ok(Ok(())))
+async fn write_head(socket: &Socket, head: &[u8]) -> bool {
+    tokio::time::timeout(HEAD_WITHIN, socket.writable()).await.is_ok()
         && socket.try_write(head).is_ok_and(|written| written == head.len())
 }
 
@@ -212,19 +231,35 @@ async fn speak_http(
     mut socket: TcpStream,
     peer: ClientAddress,
     admission: Admission,
-) -> Option<(TcpStream, Upgrade, SocketPlaces)> {
+) -> Option<(Socket, Upgrade, SocketPlaces)> {
     let node = &acceptor.context.node;
     let peer = proxied_peer(&node.proxies, &mut socket, peer).await?;
+    let is_refused = matches!(admission, Admission::Refused { .. });
+    let head_within = match is_refused || admission::is_crowded(node) {
+        true => CROWDED_HEAD_WITHIN,
+        false => HEAD_WITHIN,
+    };
+    let (socket, protocol) = handshake::take(node, socket, peer, head_within).await?;
+    let is_tls = handshake::is_required(node);
     let lent_socket = LentSocket::new(socket);
+    #[cfg(feature = "tls")]
+    if protocol == Protocol::Http2 {
+        let connection = http2::Connection { peer, admission, idle_within: head_within };
+        // Boxed, so that connections of HTTP/1.1 do not pay for it.
+        Box::pin(http2::serve(acceptor, lent_socket, connection)).await;
+        return None;
+    }
+    debug_assert_eq!(protocol, Protocol::Http1, "only TLS agrees on another one");
     let (take, taken) = oneshot::channel();
     let take = Rc::new(Cell::new(Some(take)));
     let polls = Cell::new(false);
     let admission = Rc::new(RefCell::new(Some(admission)));
     let has_asked = Cell::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
-        let client = node.proxies.client(peer, request.headers());
+        let client = node.proxies.client(peer, request.headers()).over(is_tls);
         request.extensions_mut().insert(client);
         polls.set(polls.get() || SocketIo::is_of_session(&request));
+        lent_socket.set_exchange(Exchange::Answering);
         let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
         let admission = admission.clone();
         let asks_again = has_asked.replace(true);
@@ -234,7 +269,12 @@ async fn speak_http(
                 tokio::task::yield_now().await;
             }
             match answer(&acceptor, &lent_socket, &admission, request).await {
-                Ok(response) => Ok::<_, Infallible>(response),
+                Ok(response) => {
+                    // What follows a switch is no HTTP.
+                    let ends = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                    let lent = ends.then_some(lent_socket);
+                    Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, lent)))
+                }
                 Err(upgrade) => {
                     // The caller takes the socket away, so hyper never gets an answer here.
                     if let Some(take) = take.take() {
@@ -247,17 +287,12 @@ async fn speak_http(
     });
     // hyper would close a connection without a request at once if it were shut down.
     let is_late = *acceptor.draining.borrow();
-    let is_refused = matches!(*admission.borrow(), Some(Admission::Refused { .. }));
-    let head_within = match is_refused || admission::is_crowded(node) {
-        true => CROWDED_HEAD_WITHIN,
-        false => HEAD_WITHIN,
-    };
     let serving = http1::Builder::new()
         .keep_alive(!is_late && !is_refused)
         .timer(TokioTimer::new())
         .header_read_timeout(head_within)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(LentStream(lent_socket.clone())), service)
+        .serve_connection(TokioIo::new(LentStream::new(lent_socket.clone())), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let upgrade = tokio::select! {
@@ -321,10 +356,9 @@ async fn answer(
     if let Some(refusal) = refusal.filter(|_| path != STREAM && !is_free(path)) {
         return Ok(edge.finish(Problem::from(refusal).into_response()));
     }
-    let upgrade = |takeover, request: &Request<Incoming>, response: Response<()>, body: &str| {
+    let upgrade = |takeover, request: &Request<Incoming>, response: Response<()>, first: String| {
         let client = audited_client(node, request);
-        let head = head_text(edge.finish(response)) + body;
-        Err(Box::new(Upgrade { head, client, takeover }))
+        Err(Box::new(Upgrade { head: edge.finish(response), first, client, takeover }))
     };
     match path {
         "/connection/websocket" => {
@@ -332,7 +366,7 @@ async fn answer(
                 .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
             match counted.and_then(|()| websocket::handshake(&edge, &request)) {
                 Ok((response, form)) => {
-                    upgrade(Takeover::WebSocket { form }, &request, response, "")
+                    upgrade(Takeover::WebSocket { form }, &request, response, String::new())
                 }
                 Err(refusal) => Ok(edge.finish(*refusal)),
             }
@@ -343,7 +377,7 @@ async fn answer(
             }
             match sse::open(node, &edge, &request).await {
                 Ok((response, stream)) => {
-                    upgrade(Takeover::Stream(stream), &request, response, &sse::preamble())
+                    upgrade(Takeover::Stream(stream), &request, response, sse::preamble())
                 }
                 Err(refusal) => Ok(edge.finish(sse::refuse(node, refusal))),
             }
@@ -388,7 +422,7 @@ async fn answer(
 }
 
 /// The text of a response head, for sockets that hyper does not answer any more.
-fn head_text(response: Response<()>) -> String {
+fn head_text(response: &Response<()>) -> String {
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or_default();
     let mut text = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16());

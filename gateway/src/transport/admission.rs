@@ -67,6 +67,22 @@ fn take_places(node: &NodeContext, peer: ClientAddress) -> Result<SocketPlaces, 
     Ok(places)
 }
 
+/// Takes the places of a stream that shares a connection with others. It has no descriptor, but
+/// costs the node what a connection costs.
+///
+/// # Errors
+/// The refusal when the node or the client's address has as many connections as it may have.
+#[cfg(feature = "tls")]
+pub fn take_stream_places(
+    node: &NodeContext,
+    client: ClientAddress,
+) -> Result<SocketPlaces, LimitRefusal> {
+    let here = node.limits.place(Limit::Connections, node.limits.node_key()).map_err(later)?;
+    let mut places = SocketPlaces { _node: here, address: None };
+    places.count_for(node, client)?;
+    Ok(places)
+}
+
 /// A connection counts longer than a request, so its client should wait longer.
 fn later(refusal: LimitRefusal) -> LimitRefusal {
     LimitRefusal { retry_after: RETRY + RETRY.mul_f64(fastrand::f64()), ..refusal }

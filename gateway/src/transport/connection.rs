@@ -15,7 +15,6 @@ use gateway_core::{
     rate::Micros,
 };
 use schemas::codes::Close;
-use tokio::net::TcpStream;
 use tungstenite::{
     Error, Message,
     error::{CapacityError, ProtocolError},
@@ -29,7 +28,7 @@ use crate::{
         frames::{self, Form},
         shard::{Shard, ids::ConnId},
     },
-    transport::{admission::SocketPlaces, peer::outcome::Ready},
+    transport::{admission::SocketPlaces, peer::outcome::Ready, socket::Socket},
 };
 
 /// Bytes of read buffer that an idle WebSocket holds. Longer commands are read in pieces.
@@ -51,7 +50,7 @@ const FAREWELL_BYTES: usize = MAX_MESSAGE;
 struct Registration {
     shard: Rc<RefCell<Shard>>,
     id: ConnId,
-    socket: Rc<TcpStream>,
+    socket: Rc<Socket>,
     /// `None` in tests, which bring sockets of their own.
     _places: Option<SocketPlaces>,
 }
@@ -75,7 +74,7 @@ impl Registration {
 /// Serves a WebSocket after its handshake.
 pub async fn run_ws(
     shard: Rc<RefCell<Shard>>,
-    socket: TcpStream,
+    socket: Socket,
     form: Form,
     client: AuditedClient,
     places: SocketPlaces,
@@ -170,6 +169,8 @@ fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::
     let excess = error.get_ref().and_then(|source| source.downcast_ref());
     match (error.kind(), excess) {
         (ErrorKind::WouldBlock, _) if stream.budget == 0 => ReadTurn::Spent,
+        // Bytes of TLS that bring no frame.
+        (ErrorKind::Interrupted, _) => ReadTurn::Spent,
         (ErrorKind::WouldBlock, _) => ReadTurn::Idle,
         (_, Some(FrameLimit(excess))) => {
             let limit = match excess {
@@ -187,7 +188,7 @@ fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::
 /// `id`.
 pub async fn run_sse(
     shard: Rc<RefCell<Shard>>,
-    socket: Rc<TcpStream>,
+    socket: Rc<Socket>,
     id: ConnId,
     places: Option<SocketPlaces>,
 ) {
@@ -205,6 +206,9 @@ pub async fn run_sse(
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    tokio::task::yield_now().await;
+                }
                 Err(_) => return,
             },
             Ready::Write => registration.shard.borrow_mut().flush(registration.id),
@@ -228,16 +232,18 @@ async fn say_farewell(registration: &Registration, close: Option<Close>) {
             return;
         }
     }
-    if socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write).is_err() {
+    if socket.finish().is_err() {
         return;
     }
     let _ = tokio::time::timeout(FAREWELL, async {
         let mut input = 0;
-        while input < FAREWELL_BYTES && socket.readable().await.is_ok() {
+        while input < FAREWELL_BYTES {
+            socket.readable().await;
             match socket.try_read(&mut [0; 1024]) {
                 Ok(0) => return,
                 Ok(bytes) => input += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return,
             }
             // A socket that always holds bytes would never let the others have a turn.
@@ -250,7 +256,7 @@ async fn say_farewell(registration: &Registration, close: Option<Close>) {
 /// The stream that tungstenite reads and writes: it reads from the socket within the budget of a
 /// turn, counts the frames, and keeps the answers that tungstenite writes for the shard to send.
 struct SocketStream<'a> {
-    socket: &'a TcpStream,
+    socket: &'a Socket,
     meter: &'a mut FrameMeter,
     now: Micros,
     /// Bytes that may still be read in this turn.

@@ -1,6 +1,8 @@
 //! A socket that is lent to an HTTP server. The owner can take it back, read how many bytes it has
 //! written, and cut it.
 
+pub mod refusal;
+
 use std::{
     io,
     pin::Pin,
@@ -8,45 +10,49 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
-    time::Duration,
+    task::{Context, Poll, Waker, ready},
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::admission::SocketPlaces;
+use self::refusal::{Exchange, ExchangeStage, Refusal};
+use super::{admission::SocketPlaces, socket::Socket};
 
 /// The owner's side of a lent socket.
 pub struct LentSocket {
     /// The lock is never contended: one thread at a time deals with a socket.
-    socket: Mutex<Option<TcpStream>>,
+    socket: Mutex<Option<Socket>>,
     written: AtomicU64,
     progress: AtomicWaker,
+    exchange: ExchangeStage,
     /// The places of a socket that the borrower keeps after its last request.
     places: Mutex<Option<SocketPlaces>>,
 }
 
 impl LentSocket {
-    pub fn new(socket: TcpStream) -> Arc<Self> {
+    pub fn new(socket: Socket) -> Arc<Self> {
         Arc::new(Self {
             socket: Mutex::new(Some(socket)),
             written: AtomicU64::new(0),
             progress: AtomicWaker::new(),
+            exchange: ExchangeStage::default(),
             places: Mutex::default(),
         })
     }
 
-    fn socket(&self) -> MutexGuard<'_, Option<TcpStream>> {
+    fn socket(&self) -> MutexGuard<'_, Option<Socket>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the socket back. For the borrower, the stream is then not connected.
-    pub fn take(&self) -> Option<TcpStream> {
+    pub fn take(&self) -> Option<Socket> {
         self.socket().take()
+    }
+
+    /// Notes how far the borrower is with a request.
+    pub fn set_exchange(&self, exchange: Exchange) {
+        self.exchange.set(exchange);
     }
 
     /// Keeps the places of the socket until the borrower drops it.
@@ -73,18 +79,15 @@ impl LentSocket {
     /// Shuts down the sending side. The client can still send.
     pub fn finish(&self) {
         if let Some(socket) = &*self.socket() {
-            // The shutdown of a socket whose client is gone fails, which changes nothing.
-            let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+            // The end of a socket whose client is gone fails, which changes nothing.
+            let _ = socket.finish();
         }
     }
 
-    /// Ends the connection at once: bytes that the client has not taken are discarded. Unlike a
-    /// drop, the shutdown wakes tasks that wait to read from the socket or to write to it.
+    /// Ends the connection at once, as [`Socket::cut`] does.
     pub fn cut(&self) {
         if let Some(socket) = &*self.socket() {
-            let socket = socket2::SockRef::from(socket);
-            let _ = socket.set_linger(Some(Duration::ZERO));
-            let _ = socket.shutdown(std::net::Shutdown::Both);
+            socket.cut();
         }
     }
 
@@ -98,25 +101,63 @@ impl LentSocket {
 }
 
 /// The borrower's side of a [`LentSocket`], which reads and writes.
-pub struct LentStream(pub Arc<LentSocket>);
+pub struct LentStream {
+    lent: Arc<LentSocket>,
+    /// A refusal of the borrower's own, to which headers are added.
+    refusal: Option<Box<Refusal>>,
+}
 
 impl Drop for LentStream {
     fn drop(&mut self) {
-        self.0.take();
-        drop(self.0.places.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.0.progress.wake();
+        self.lent.take();
+        drop(self.lent.places.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.lent.progress.wake();
     }
 }
 
 impl LentStream {
+    pub fn new(lent: Arc<LentSocket>) -> Self {
+        Self { lent, refusal: None }
+    }
+
     fn with<T>(
         &self,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Socket>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        match self.0.socket().as_mut() {
+        match self.lent.socket().as_mut() {
             Some(socket) => poll(Pin::new(socket)),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
+    }
+
+    /// Writes a refusal with the headers of every answer. `None` when the bytes are no refusal.
+    fn poll_refusal(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.refusal.is_none() && self.lent.exchange.get() == Exchange::None {
+            let is_layered = matches!(&*self.lent.socket(), Some(Socket::Layered(_)));
+            self.refusal = Refusal::new(bytes, is_layered).map(Box::new);
+        }
+        let mut refusal = self.refusal.take()?;
+        let written = self.poll_rest(cx, &mut refusal);
+        match &written {
+            Poll::Pending => self.refusal = Some(refusal),
+            // Nothing follows a refusal.
+            Poll::Ready(_) => self.lent.exchange.set(Exchange::Answering),
+        }
+        Some(written)
+    }
+
+    fn poll_rest(&self, cx: &mut Context<'_>, refusal: &mut Refusal) -> Poll<io::Result<usize>> {
+        while let rest @ [_, ..] = refusal.rest() {
+            match ready!(self.with(|socket| socket.poll_write(cx, rest)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => refusal.advance(written),
+            }
+        }
+        Poll::Ready(Ok(refusal.taken()))
     }
 }
 
@@ -132,27 +173,39 @@ impl AsyncRead for LentStream {
 
 impl AsyncWrite for LentStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.count_written(self.with(|socket| socket.poll_write(cx, bytes)))
+        let written = match self.poll_refusal(cx, bytes) {
+            Some(written) => written,
+            None => self.with(|socket| socket.poll_write(cx, bytes)),
+        };
+        self.lent.count_written(written)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.count_written(self.with(|socket| socket.poll_write_vectored(cx, bytes)))
+        // hyper writes a head in one piece.
+        let first = bytes.iter().find(|part| !part.is_empty());
+        let written = match self.poll_refusal(cx, first.map_or(&[][..], |part| &part[..])) {
+            Some(written) => written,
+            None => self.with(|socket| socket.poll_write_vectored(cx, bytes)),
+        };
+        self.lent.count_written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.lent.socket().as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|socket| socket.poll_flush(cx))
+        ready!(self.with(|socket| socket.poll_flush(cx)))?;
+        self.lent.exchange.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -166,7 +219,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -174,7 +227,7 @@ mod tests {
     async fn pair() -> (Arc<LentSocket>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (LentSocket::new(near), listener.accept().await.unwrap().0)
+        (LentSocket::new(near.into()), listener.accept().await.unwrap().0)
     }
 
     struct WakeCount(AtomicU64);
@@ -190,7 +243,7 @@ mod tests {
         let (lent_socket, mut far) = pair().await;
         let wakes = Arc::new(WakeCount(AtomicU64::new(0)));
         lent_socket.wake_on_progress(&wakes.clone().into());
-        LentStream(lent_socket.clone()).write_all(b"seven b").await.unwrap();
+        LentStream::new(lent_socket.clone()).write_all(b"seven b").await.unwrap();
         assert_eq!((lent_socket.written(), wakes.0.load(Ordering::SeqCst)), (7, 1));
         far.read_exact(&mut [0; 7]).await.unwrap();
     }
@@ -198,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn socket_taken_back_is_gone_for_the_borrower() {
         let (lent_socket, _far) = pair().await;
-        let mut stream = LentStream(lent_socket.clone());
+        let mut stream = LentStream::new(lent_socket.clone());
         assert!(lent_socket.take().is_some());
         assert_eq!(stream.write_all(b"x").await.unwrap_err().kind(), io::ErrorKind::NotConnected);
         assert!(lent_socket.take().is_none());
@@ -208,11 +261,11 @@ mod tests {
     async fn cut_ends_a_waiting_read_and_write() {
         let (lent_socket, far) = pair().await;
         let reading = tokio::spawn({
-            let mut stream = LentStream(lent_socket.clone());
+            let mut stream = LentStream::new(lent_socket.clone());
             async move { stream.read(&mut [0; 8]).await }
         });
         let writing = tokio::spawn({
-            let mut stream = LentStream(lent_socket.clone());
+            let mut stream = LentStream::new(lent_socket.clone());
             // More bytes than the buffers of both sockets hold: the far side never reads.
             async move { stream.write_all(&vec![0; 64 << 20]).await }
         });

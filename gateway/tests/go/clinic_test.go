@@ -62,8 +62,8 @@ const (
 	room     = "harbour.room-1"
 )
 
-// startClinic starts the binary, creates a location, and stops the binary when the test ends.
-func startClinic(t *testing.T) *clinic {
+// startEmpty starts the binary with more flags, and stops it when the test ends.
+func startEmpty(t *testing.T, flags ...string) *clinic {
 	t.Helper()
 	binary := os.Getenv("CLINICWIRE_BIN")
 	if binary == "" {
@@ -71,8 +71,8 @@ func startClinic(t *testing.T) *clinic {
 	}
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	var log bytes.Buffer
-	command := exec.Command(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready,
-		"--insecure-development-key="+secret)
+	command := exec.Command(binary, append([]string{"--empty", "--listen", "127.0.0.1:0",
+		"--ready-file", ready, "--insecure-development-key=" + secret}, flags...)...)
 	command.Stderr = &log
 	// No server outlives the test: the kernel sends the signal when the starting thread ends.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -110,7 +110,13 @@ func startClinic(t *testing.T) *clinic {
 			t.Fatal("the clinic does not serve")
 		}
 	}
-	c := &clinic{t: t, url: contents.URL, admin: contents.Tokens["admin"]}
+	return &clinic{t: t, url: contents.URL, admin: contents.Tokens["admin"]}
+}
+
+// startClinic starts the binary and creates a location.
+func startClinic(t *testing.T) *clinic {
+	t.Helper()
+	c := startEmpty(t)
 	c.ask("PUT", "locations/"+location, map[string]any{
 		"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": []string{"en"},
 	})

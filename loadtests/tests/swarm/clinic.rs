@@ -27,6 +27,7 @@ impl Clinic {
     pub(crate) async fn start() -> Self {
         let server = OneProcess::start(Settings {
             listen: ([127, 0, 0, 1], 0).into(),
+            tls: None,
             shards: 2,
             key: DevelopmentKey::from_words(WORDS),
             drain: Duration::ZERO,

@@ -41,7 +41,7 @@ async fn check_run(report: &mut AccessReport, run: &RunArgs) {
         need(&topics.care, Need::Needed, Need::Needed),
         need(&topics.runs, Need::Needed, Need::Needed),
         need(&topics.views, Need::Indifferent, Need::Needed),
-        need(&topics.audit, Need::Indifferent, Need::Forbidden),
+        need(&topics.audit, Need::Needed, Need::Forbidden),
         need(&topics.access, Need::Indifferent, Need::Forbidden),
     ];
     check_topic_access(report, &cluster, &needs).await;

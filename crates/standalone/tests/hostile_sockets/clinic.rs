@@ -42,6 +42,7 @@ impl Clinic {
         let limits: Vec<_> = limits.iter().map(|limit| limit.parse().unwrap()).collect();
         let server = OneProcess::start(Settings {
             listen: ([127, 0, 0, 1], 0).into(),
+            tls: None,
             // One shard, so that every neighbour shares it with the hostile client.
             shards: 1,
             key: DevelopmentKey::from_words(WORDS),

@@ -8,11 +8,13 @@ use gateway::{
     access::auth::{
         DEFAULT_AUDIENCE, DevelopmentKey, Issuers, KeyAlgorithm, Keys, WELL_KNOWN_WORDS,
     },
+    certificates::Certificates,
     client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
     limits::settings::{LimitChange, LimitSettings},
     node,
     servers::issuer_keys,
+    settings::TlsFiles,
 };
 use gateway_core::access::{Claims, Origin, Role};
 use ipnet::IpNet;
@@ -46,13 +48,24 @@ pub struct GatewayCli {
 pub enum GatewayCommand {
     /// Serve until SIGTERM or Ctrl-C
     Run(Box<RunArgs>),
-    /// Check all settings of `run` without connecting to a server
+    /// Check all settings of `run`, and with --connect what they allow at the servers
     ///
     /// Reads the keys, the secret and the tables as `run` does, and reports every fault with its
     /// flag. The exit code is 0 when all settings are valid, and 2 otherwise.
-    CheckConfig(Box<RunArgs>),
+    CheckConfig(Box<CheckArgs>),
     /// Print a token signed with the development key
     Token(TokenArgs),
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Also log in to the servers, and try what a gateway needs and must not have
+    ///
+    /// Prints a line for each attempt. No attempt changes anything, whatever its outcome.
+    #[arg(long)]
+    pub connect: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 #[derive(Args)]
@@ -60,6 +73,8 @@ pub struct RunArgs {
     /// Address to listen on. Behind a proxy that ends TLS, the address that the proxy connects to
     #[arg(long, env = "CLINICWIRE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Threads that own sockets [default: one per core]
     #[arg(long, env = "CLINICWIRE_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: Option<u16>,
@@ -146,6 +161,25 @@ pub struct RunArgs {
     #[arg(long, env = "CLINICWIRE_INSECURE_PUBLIC_DEVELOPMENT")]
     #[arg(requires = "insecure_development_key")]
     pub insecure_public_development: bool,
+}
+
+/// The certificate of a node whose clients speak TLS.
+#[derive(Args)]
+pub struct TlsArgs {
+    /// Certificate in PEM form, followed by those of its issuers: clients then speak TLS, with
+    /// HTTP/2 or HTTP/1.1. A change of the file is seen within half a minute, or at SIGHUP
+    #[arg(long, env = "CLINICWIRE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM form
+    #[arg(long, env = "CLINICWIRE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    fn files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key })
+    }
 }
 
 /// Settings of the proxies in front of the node. Limits count by the addresses of clients.
@@ -302,6 +336,9 @@ impl RunArgs {
         self.postgres.validate(faults);
         self.claims_files.store.validate(faults);
         self.claims_files.tables.validate(faults);
+        if let Some(files) = self.tls.files() {
+            faults.check("--tls-cert", Certificates::check(&files));
+        }
         self.trust(faults);
     }
 
@@ -324,6 +361,7 @@ impl RunArgs {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(node::Settings {
             listen: self.listen,
+            tls: self.tls.files(),
             shards: self.shards.map_or_else(cores, usize::from),
             issuers,
             grant_secret,
@@ -513,7 +551,7 @@ mod tests {
             let cli = GatewayCli::parse_from(arguments);
             let GatewayCommand::CheckConfig(settings) = cli.command else { panic!("a check") };
             let mut faults = Faults::default();
-            settings.trust(&mut faults);
+            settings.run.trust(&mut faults);
             assert_eq!(faults.to_string().is_empty(), accepted, "{listen} {told}: {faults}");
         }
     }
@@ -532,7 +570,7 @@ mod tests {
         ]);
         let GatewayCommand::CheckConfig(settings) = cli.command else { panic!("a check") };
         let mut faults = Faults::default();
-        settings.validate(&mut faults);
+        settings.run.validate(&mut faults);
         let text = faults.to_string();
         let flags: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
         let expected = [

@@ -12,6 +12,7 @@ use gateway::{
     node::{self, Backends, RunningNode},
     readiness::Readiness,
     servers::{
+        access,
         kafka::{self, KafkaGatewayLog},
         postgres::PostgresQueries,
         redis::{self, RedisKeys, RedisSnapshots},
@@ -21,7 +22,7 @@ use servers::{
     config_check,
     file_store::{self, Probe},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{GatewayCli, GatewayCommand, RunArgs, TokenArgs};
 
@@ -36,11 +37,13 @@ fn main() -> anyhow::Result<ExitCode> {
     let checked = config_check::answer(std::env::args_os(), |cli: &GatewayCli, faults| {
         cli.logging.validate(faults);
         if let GatewayCommand::CheckConfig(settings) = &cli.command {
-            settings.validate(faults);
+            settings.run.validate(faults);
         }
     });
-    if let Some(exit_code) = checked {
-        return Ok(exit_code);
+    if let Some(are_valid) = checked
+        && !(are_valid && config_check::asks_to_connect(std::env::args_os()))
+    {
+        return Ok(config_check::exit_code(are_valid));
     }
     let cli = GatewayCli::parse();
     cli.logging.start()?;
@@ -48,7 +51,9 @@ fn main() -> anyhow::Result<ExitCode> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let done = match cli.command {
         GatewayCommand::Run(settings) => runtime.block_on(run(&settings)),
-        GatewayCommand::CheckConfig(_) => Ok(()), // answered above
+        GatewayCommand::CheckConfig(settings) => {
+            return runtime.block_on(check_access(&settings.run));
+        }
         GatewayCommand::Token(token) => print_token(token),
     };
     // A thread of a client library that does not end must not keep the process alive.
@@ -63,9 +68,19 @@ fn print_token(token: TokenArgs) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("the token could not be printed")
 }
 
+/// Tries what the settings allow at the servers.
+async fn check_access(settings: &RunArgs) -> anyhow::Result<ExitCode> {
+    let (redis, postgres) = (&settings.redis.redis, &settings.postgres);
+    let policy = postgres.login_policy();
+    let report = access::check_access(&settings.cluster(), redis, &postgres.postgres, policy).await;
+    write!(std::io::stdout(), "{report}").context("the report could not be printed")?;
+    Ok(config_check::exit_code(report.is_good()))
+}
+
 async fn run(settings: &RunArgs) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
     node::raise_descriptors();
     let node_settings = settings.node()?;
     let backends = tokio::select! {
@@ -78,6 +93,7 @@ async fn run(settings: &RunArgs) -> anyhow::Result<()> {
     tracing::info!(address = %running.address(), "serving");
     tokio::select! {
         () = show_demo(&running, settings.demo_file.as_deref()) => {}
+        () = reload_certificate(&running, hangup) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -89,6 +105,14 @@ async fn run(settings: &RunArgs) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Reads the certificate again at each SIGHUP, while the node runs.
+async fn reload_certificate(running: &RunningNode, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        running.reload_certificate();
+    }
+    std::future::pending().await
 }
 
 /// Publishes the file of a demo clinic, and each later version of it, while the node runs.
@@ -123,7 +147,8 @@ async fn connect(settings: &RunArgs) -> anyhow::Result<Backends> {
     let postgres = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES, and that its \
         login has the role clinicwire_gateway (see migrations/README.md)";
     let url = &settings.postgres.postgres;
-    let queries = PostgresQueries::new(url, settings.postgres_connections.into());
+    let policy = settings.postgres.login_policy();
+    let queries = PostgresQueries::new(url, settings.postgres_connections.into(), policy);
     let queries = queries.context(postgres)?;
     match queries.check().await {
         Ok(()) => {}

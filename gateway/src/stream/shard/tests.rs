@@ -13,7 +13,7 @@ use schemas::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::mpsc,
     task::{LocalSet, spawn_local},
 };
@@ -88,8 +88,8 @@ impl TestShard {
     async fn open_stream(&self, channel: &str, since: Option<u64>) -> Stream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let socket = Rc::new(listener.accept().await.unwrap().0);
-        socket.writable().await.unwrap();
+        let socket = Rc::new(Socket::from(listener.accept().await.unwrap().0));
+        socket.writable().await;
         let claims = Claims {
             tenant: self.aggregate.tenant().clone(),
             subject: "somebody".into(),

@@ -1,4 +1,4 @@
-//! A TCP socket that speaks WebSocket or SSE, with the bytes that wait for it.
+//! A socket that speaks WebSocket or SSE, with the bytes that wait for it.
 
 use std::{
     io::ErrorKind,
@@ -6,26 +6,27 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::outcome::{Ready, SendOutcome};
+use crate::{
+    stream::frames::{self, Form},
+    transport::socket::Socket,
+};
 use bytes::Bytes;
 use gateway_core::{protocol::Reply, send_buffer::SendBuffer};
 use schemas::codes::Close;
-use tokio::net::TcpStream;
-
-use super::outcome::{Ready, SendOutcome};
-use crate::stream::frames::{self, Form};
 
 pub struct TcpPeer {
-    socket: Rc<TcpStream>,
+    socket: Rc<Socket>,
     send_buffer: SendBuffer,
 }
 
 impl TcpPeer {
-    pub fn new(socket: Rc<TcpStream>) -> Self {
+    pub fn new(socket: Rc<Socket>) -> Self {
         Self { socket, send_buffer: SendBuffer::default() }
     }
 
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Ready> {
-        if !self.send_buffer.is_empty() && self.socket.poll_write_ready(cx).is_ready() {
+        if self.has_waiting() && self.socket.poll_write_ready(cx).is_ready() {
             return Poll::Ready(Ready::Write);
         }
         if self.socket.poll_read_ready(cx).is_ready() {
@@ -34,15 +35,25 @@ impl TcpPeer {
         Poll::Pending
     }
 
+    /// Whether bytes wait: here, or as a record of TLS.
+    fn has_waiting(&self) -> bool {
+        !self.send_buffer.is_empty() || self.socket.has_unsent()
+    }
+
+    /// The outcome of a write that took everything.
+    fn written(&self) -> SendOutcome {
+        if self.socket.has_unsent() { SendOutcome::Queued } else { SendOutcome::Written }
+    }
+
     /// # Errors
     /// [`Close::ServerError`] when the socket cannot be written to.
     pub fn send_state(&mut self, frame: &[u8], now: u64) -> Result<SendOutcome, Close> {
-        if !self.send_buffer.is_empty() {
+        if self.has_waiting() {
             return Ok(SendOutcome::Busy);
         }
         let written = self.try_write(frame)?;
         match &frame[written..] {
-            [] => Ok(SendOutcome::Written),
+            [] => Ok(self.written()),
             rest => self.queue(Bytes::copy_from_slice(rest), now),
         }
     }
@@ -66,7 +77,7 @@ impl TcpPeer {
     pub fn send_bytes(&mut self, bytes: Bytes, now: u64) -> Result<SendOutcome, Close> {
         let written = if self.send_buffer.is_empty() { self.try_write(&bytes)? } else { 0 };
         if written == bytes.len() {
-            return Ok(SendOutcome::Written);
+            return Ok(self.written());
         }
         self.queue(bytes.slice(written..), now)
     }
@@ -100,7 +111,11 @@ impl TcpPeer {
                 Err(_) => return Err(Close::ServerError),
             }
         }
-        Ok(true)
+        match self.socket.try_flush() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(_) => Err(Close::ServerError),
+        }
     }
 
     pub fn deadline(&self) -> Option<u64> {

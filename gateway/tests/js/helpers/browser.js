@@ -22,12 +22,12 @@ const ARGS = [
 export const PHONE = { width: 390, height: 844 };
 export const SCREEN = { width: 1280, height: 720 };
 
-/** Starts a browser for all tests of a file. */
-export async function launch() {
+/** Starts a browser for all tests of a file. @param {...string} flags */
+export async function launch(...flags) {
   if (!existsSync(CHROMIUM))
     throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CLINICWIRE_CHROMIUM`);
   await mkdir(SHOTS, { recursive: true });
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+  return chromium.launch({ executablePath: CHROMIUM, args: [...ARGS, ...flags] });
 }
 
 /** One page in a browser context of its own. */

@@ -37,7 +37,7 @@ fn claims() -> Claims {
 async fn lent_socket() -> (Arc<LentSocket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (LentSocket::new(near), listener.accept().await.unwrap().0)
+    (LentSocket::new(near.into()), listener.accept().await.unwrap().0)
 }
 
 struct WakeCount(AtomicUsize);
@@ -79,7 +79,7 @@ async fn answer_counts_as_arrived_during_an_upgrade() {
 async fn session_has_one_websocket_at_a_time() {
     let link = polling();
     let (first, _far) = lent_socket().await;
-    let stream = LentStream(first.clone());
+    let stream = LentStream::new(first.clone());
     let (second, _far) = lent_socket().await;
     assert!(link.upgrade(first));
     assert!(!link.upgrade(second.clone()));

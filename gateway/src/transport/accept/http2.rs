@@ -1,0 +1,307 @@
+//! HTTP/2: many requests on one connection, which hyper keeps until its end. A stream of events is
+//! the body of an answer. Browsers open WebSockets on connections of their own, with HTTP/1.1.
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{body::Body, response::IntoResponse};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri, header};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schemas::codes::Code;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::{spawn_local, yield_now},
+    time::{Instant, interval},
+};
+
+use super::{Acceptor, HEAD_BYTES, Takeover, Upgrade, begin_stream, sse};
+use crate::{
+    client_address::ClientAddress,
+    http::Problem,
+    transport::{
+        admission::{self, Admission},
+        lent_socket::{LentSocket, LentStream, refusal::Exchange},
+        socket::pipe::pipe,
+        socketio::SocketIo,
+    },
+};
+
+/// Requests and streams of one connection at once. A page asks for about fifteen things when it
+/// opens, and follows its channels on one stream; a browser shares the connection among its tabs.
+const MAX_STREAMS: u32 = 64;
+/// Streams that a client has reset and hyper has not accepted yet. Past them the connection ends:
+/// a browser resets what a person has left, not more.
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that this side has reset because of what the client sent. Past them the connection ends.
+const MAX_ERRORS: usize = 64;
+/// Bytes of a request body that may be under way, for one stream and for all of them.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Bytes of an answer that wait for the client's window.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that are read before everybody else of the shard has a turn: some 900 of the smallest
+/// frames, which take less than a millisecond.
+const TURN_BYTES: usize = 16 * 1024;
+/// How long a connection with open requests may take no byte. The longest silence of a client that
+/// takes what it gets is the pause between two beats of a stream, 25 s.
+const STALLED: Duration = Duration::from_mins(1);
+
+/// A connection before its first request.
+pub(super) struct Connection {
+    pub peer: ClientAddress,
+    pub admission: Admission,
+    /// How long the connection may be without a request.
+    pub idle_within: Duration,
+}
+
+/// What all requests of a connection share.
+struct Shared {
+    acceptor: Rc<Acceptor>,
+    lent_socket: Arc<LentSocket>,
+    peer: ClientAddress,
+    admission: RefCell<Option<Admission>>,
+    /// Whether a Socket.IO client polls.
+    polls: Cell<bool>,
+    /// Requests whose answers have not ended.
+    open: Cell<usize>,
+    /// Requests so far.
+    begun: Cell<u64>,
+}
+
+/// Serves requests until the connection ends, the client leaves it idle, or the node has drained.
+pub(super) async fn serve(
+    acceptor: &Rc<Acceptor>,
+    lent_socket: Arc<LentSocket>,
+    connection: Connection,
+) {
+    let Connection { peer, admission, idle_within } = connection;
+    // No byte of HTTP/2 is to be taken for a refusal of HTTP/1.1.
+    lent_socket.set_exchange(Exchange::Answering);
+    let shared = Rc::new(Shared {
+        acceptor: acceptor.clone(),
+        lent_socket: lent_socket.clone(),
+        peer,
+        admission: RefCell::new(Some(admission)),
+        polls: Cell::new(false),
+        open: Cell::new(0),
+        begun: Cell::new(0),
+    });
+    let serving = {
+        let shared = shared.clone();
+        let service = service_fn(move |request| {
+            let shared = shared.clone();
+            async move { Ok::<_, Infallible>(shared.answer(request).await) }
+        });
+        let stream = PacedStream { stream: LentStream::new(lent_socket), read: 0 };
+        http2::Builder::new(LocalTasks)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(HEAD_BYTES as u32)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_ERRORS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .serve_connection(TokioIo::new(stream), service)
+    };
+    let mut serving = pin!(serving);
+    let mut drained = pin!(acceptor.until_drained(|| shared.polls.get()));
+    let mut ticks = interval(idle_within / 2);
+    let mut quiet = Quiet { activity: (0, 0), since: Instant::now() };
+    let mut is_ending = false;
+    loop {
+        let asks_to_end = tokio::select! {
+            biased;
+            _ = serving.as_mut() => return,
+            () = drained.as_mut(), if !is_ending => true,
+            _ = ticks.tick() => {
+                let silence = quiet.observe(&shared);
+                let is_idle = shared.open.get() == 0 && silence >= idle_within;
+                if silence >= STALLED || (is_idle && is_ending) {
+                    return; // the client does not take what it asked for, or does not leave
+                }
+                is_idle
+            }
+        };
+        if asks_to_end && !is_ending {
+            is_ending = true;
+            serving.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+/// How long nothing has happened on a connection.
+struct Quiet {
+    activity: (u64, u64),
+    since: Instant,
+}
+
+impl Quiet {
+    fn observe(&mut self, shared: &Shared) -> Duration {
+        let activity = (shared.begun.get(), shared.lent_socket.written());
+        if activity != self.activity {
+            (self.activity, self.since) = (activity, Instant::now());
+        }
+        self.since.elapsed()
+    }
+}
+
+impl Shared {
+    async fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Response<CountedBody> {
+        let open = OpenRequest::begin(&self);
+        // A request that its client has reset meanwhile ends here.
+        yield_now().await;
+        like_http1(&mut request);
+        let node = &self.acceptor.context.node;
+        let client = node.proxies.client(self.peer, request.headers()).over(true);
+        request.extensions_mut().insert(client);
+        self.polls.set(self.polls.get() || SocketIo::is_of_session(&request));
+        let answer =
+            super::answer(&self.acceptor, &self.lent_socket, &self.admission, request).await;
+        let response = answer.unwrap_or_else(|upgrade| self.stream(*upgrade, client.address));
+        response.map(|body| CountedBody { body, _open: open })
+    }
+
+    /// Begins a stream of events. It counts as a connection of its client.
+    fn stream(&self, upgrade: Upgrade, client: ClientAddress) -> Response<Body> {
+        let Upgrade { mut head, first, client: audited, takeover } = upgrade;
+        let Takeover::Stream(opening) = takeover else {
+            debug_assert!(false, "no header of HTTP/2 asks for a WebSocket");
+            return Problem::from(Code::Malformed).into_response();
+        };
+        head.headers_mut().remove(header::CONNECTION);
+        let node = &self.acceptor.context.node;
+        let places = match admission::take_stream_places(node, client) {
+            Ok(places) => places,
+            Err(refusal) => {
+                let refused = sse::refuse(node, refusal.code().into());
+                return head.map(|()| refused.into_body());
+            }
+        };
+        let (socket, body) = pipe();
+        let told = socket.try_write(first.as_bytes());
+        debug_assert!(told.is_ok_and(|length| length == first.len()), "an empty pipe takes it");
+        begin_stream(&self.acceptor.shard, socket, opening, audited, places);
+        head.map(|()| Body::new(body))
+    }
+}
+
+/// Names the host and the path as HTTP/1.1 does (RFC 9113 §8.3.1).
+fn like_http1(request: &mut Request<Incoming>) {
+    let authority = request.uri().authority();
+    if let Some(host) = authority.and_then(|name| HeaderValue::from_str(name.as_str()).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = Uri::from(path);
+    }
+}
+
+/// Counts a request until its answer has ended.
+struct OpenRequest(Rc<Shared>);
+
+impl OpenRequest {
+    fn begin(shared: &Rc<Shared>) -> Self {
+        shared.open.set(shared.open.get() + 1);
+        shared.begun.set(shared.begun.get() + 1);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+struct CountedBody {
+    body: Body,
+    _open: OpenRequest,
+}
+
+impl hyper::body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs the requests of a connection on the thread of its shard.
+#[derive(Clone, Copy)]
+struct LocalTasks;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
+}
+
+/// A stream that pauses after [`TURN_BYTES`]: hyper reads frames for as long as there are some.
+struct PacedStream {
+    stream: LentStream,
+    read: usize,
+}
+
+impl AsyncRead for PacedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read >= TURN_BYTES {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        self.read = if polled.is_pending() { 0 } else { self.read + read };
+        polled
+    }
+}
+
+impl AsyncWrite for PacedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
