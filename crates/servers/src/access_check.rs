@@ -6,7 +6,9 @@ use std::fmt::{self, Display};
 /// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
+    /// The server let the program do it.
     Allowed,
+    /// The server refused it for want of a right.
     Refused,
     /// The attempt could not be made. Why.
     Unknown(String),

@@ -28,6 +28,7 @@ pub struct KafkaArgs {
     /// Kafka's brokers as `host:port`, separated by commas
     #[arg(long, env = "CLINICWIRE_KAFKA", default_value = "127.0.0.1:9092")]
     pub kafka: String,
+    /// TLS and the login.
     #[command(flatten)]
     pub security: KafkaSecurityArgs,
     /// Topic of commands for locations

@@ -96,6 +96,7 @@ pub struct KafkaCluster {
     pub client_id: &'static str,
     /// The names of the topics on this cluster.
     pub topics: Topics,
+    /// TLS and the login.
     pub security: KafkaSecurity,
 }
 

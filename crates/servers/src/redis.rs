@@ -129,10 +129,13 @@ pub fn check_url(url: &str) -> Result<(), RedisUrlError> {
 /// A text that is no address of Redis.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisUrlError {
+    /// The text is no such URL, or that of a cluster.
     #[error("the address is not a redis:// or rediss:// URL of one server or of its sentinels")]
     Invalid,
+    /// The files of TLS cannot be used.
     #[error("TLS to redis cannot be used")]
     Tls(#[from] TlsError),
+    /// The file of the password cannot be read.
     #[error(transparent)]
     Secret(#[from] UnreadableSecret),
 }

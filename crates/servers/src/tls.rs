@@ -15,12 +15,16 @@ use rustls::{
 /// Why TLS to a server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// A file cannot be read.
     #[error("cannot read {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
+    /// A file has no certificate.
     #[error("{} holds no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
+    /// The system has none.
     #[error("this system has no certificates of authorities: install ca-certificates")]
     NoSystemCertificates,
+    /// rustls refuses the settings.
     #[error("the settings of TLS do not fit")]
     Unusable(#[source] rustls::Error),
 }

@@ -132,17 +132,22 @@ fn judge(outcome: KafkaResult<()>) -> Access {
 /// What a program needs of a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
+    /// The program does not work without it.
     Needed,
     /// Neither needed nor harmful.
     Indifferent,
+    /// It must be refused.
     Forbidden,
 }
 
 /// What a program needs of a topic.
 #[derive(Debug, Clone, Copy)]
 pub struct TopicNeed<'a> {
+    /// Kafka's name of the topic.
     pub topic: &'a str,
+    /// The right to read it.
     pub read: Need,
+    /// The right to write to it.
     pub write: Need,
 }
 

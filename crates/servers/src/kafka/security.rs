@@ -14,18 +14,24 @@ use crate::{tls::client_config, url_options::read_secret};
 /// How the brokers are reached, in Kafka's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum SecurityProtocol {
+    /// Neither TLS nor a login
     #[default]
     Plaintext,
+    /// TLS
     Ssl,
+    /// A login without TLS
     SaslPlaintext,
+    /// TLS and a login
     SaslSsl,
 }
 
 impl SecurityProtocol {
+    /// Whether the brokers are reached by TLS.
     pub fn has_tls(self) -> bool {
         matches!(self, Self::Ssl | Self::SaslSsl)
     }
 
+    /// Whether the brokers want a user.
     pub fn has_login(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
@@ -43,7 +49,9 @@ impl SecurityProtocol {
 /// How a login proves its password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SaslMechanism {
+    /// The password is sent as it is.
     Plain,
+    /// As the next, by a shorter hash.
     ScramSha256,
     /// Brokers keep no password, and the password is never sent.
     #[default]
@@ -76,6 +84,7 @@ impl FromStr for SaslMechanism {
 pub struct Secret(String);
 
 impl Secret {
+    /// The secret with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -106,17 +115,22 @@ impl fmt::Debug for Secret {
 /// A user of the brokers.
 #[derive(Debug, Clone)]
 pub struct KafkaLogin {
+    /// How the password is proved.
     pub mechanism: SaslMechanism,
+    /// The name.
     pub user: String,
+    /// The password.
     pub password: Secret,
 }
 
 /// How every client reaches the brokers.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSecurity {
+    /// Whether there is TLS, and a login.
     pub protocol: SecurityProtocol,
     /// Authorities that sign the brokers' certificates, in place of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The user, if the brokers want one.
     pub login: Option<KafkaLogin>,
 }
 

@@ -9,15 +9,21 @@ use crate::access_check::{Access, AccessReport};
 /// What a session may do with a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableRight {
+    /// To read rows.
     Select,
+    /// To add rows.
     Insert,
+    /// To change rows.
     Update,
+    /// To remove rows.
     Delete,
 }
 
 impl TableRight {
+    /// Every right.
     pub const ALL: [TableRight; 4] = [Self::Select, Self::Insert, Self::Update, Self::Delete];
 
+    /// The word of SQL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Select => "SELECT",
@@ -50,6 +56,7 @@ const TABLES: &str = "SELECT c.relname::text, format('%I.%I', n.nspname, c.relna
 /// One table of the schema.
 #[derive(Debug, Clone)]
 pub struct Table {
+    /// The name without the schema.
     pub name: String,
     quoted: String,
     column: String,

@@ -8,8 +8,11 @@ use super::PostgresError;
 /// What a session has that no service may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoleFault {
+    /// It is a superuser.
     Superuser,
+    /// It has `BYPASSRLS`.
     BypassRls,
+    /// It owns the tables, or can become their owner.
     Owner,
 }
 
@@ -26,17 +29,30 @@ impl RoleFault {
 /// Why a session must not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsafeSession {
+    /// PostgreSQL does not answer.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The role of the session is above row-level security.
     #[error("the role {role} {}: row-level security would not bind it", .fault.text())]
-    Role { role: String, fault: RoleFault },
+    Role {
+        /// Its name.
+        role: String,
+        /// What it has.
+        fault: RoleFault,
+    },
+    /// The login could leave its role.
     #[error(
         "the login {role} {}: it could leave its role and read every tenant. Give the program a \
          login of its own (see docs/security.md) or, on a machine without patients, add \
          --insecure-postgres-login",
         .fault.text()
     )]
-    Login { role: String, fault: RoleFault },
+    Login {
+        /// Its name.
+        role: String,
+        /// What it has.
+        fault: RoleFault,
+    },
 }
 
 /// Which logins a session may have.
