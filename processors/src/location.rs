@@ -64,6 +64,10 @@ pub use state::{
 };
 pub use ticket::{Ticket, TicketMove, Undo};
 
+/// The most that a change of the settings moves the service day: time zones lie up to 26 hours apart,
+/// and the starts of days up to 12.
+const ZONE_CHANGE: Millis = 48 * 60 * 60 * 1000;
+
 /// A location in memory: its header, its unfinished tickets, and the ended tickets that a batch
 /// names.
 pub struct Location {
@@ -135,19 +139,22 @@ impl Location {
         at: Millis,
         commands: impl IntoIterator<Item = &'a Command>,
     ) -> Option<Range<Millis>> {
-        // Time zones lie up to 26 hours apart, and the starts of days up to 12.
-        const ZONE_CHANGE: Millis = 48 * 60 * 60 * 1000;
         let at = self.header.now.max(settings::plausible(at));
         let until = self.end_of_day_at(at).max(self.header.day_ends);
         let is_configure = |command: &Command| matches!(command, Command::ConfigureLocation { .. });
         if !self.exists() {
             None
         } else if commands.into_iter().any(is_configure) {
-            let from = self.header.day_starts.saturating_sub(ZONE_CHANGE);
-            Some(from..until.saturating_add(ZONE_CHANGE))
+            Some(self.days_around_today().start..until.saturating_add(ZONE_CHANGE))
         } else {
             (self.complete_until < until).then_some(self.complete_until..until)
         }
+    }
+
+    /// Today and the days that can be today after a change of the settings.
+    fn days_around_today(&self) -> Range<Millis> {
+        let Range { start, end } = self.header.today();
+        start.saturating_sub(ZONE_CHANGE)..end.saturating_add(ZONE_CHANGE)
     }
 
     /// Adds all appointments that wake before `until` and were missing.

@@ -62,7 +62,7 @@ impl ParkedRecords {
     /// Writes a line per code when it is time.
     pub(super) fn log(&mut self, topic: &'static str, partition: PartitionId) {
         let now = Instant::now();
-        if self.due().is_none_or(|due| due > now) {
+        if self.not_before.is_some_and(|at| at > now) {
             return;
         }
         for (code, (records, first)) in std::mem::take(&mut self.counts) {

@@ -10,7 +10,13 @@ use schemas::{
     ids::{AppointmentId, DoctorId, QueueId, StationId, TicketId},
 };
 
-use crate::location::{Location, indexes::quarter_of, moves, state::Station, ticket::Ticket};
+use crate::location::{
+    Location,
+    indexes::quarter_of,
+    moves,
+    state::{Appointment, Station},
+    ticket::Ticket,
+};
 
 /// A part of a location that has settings.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,9 +217,8 @@ impl Location {
                 if is_renamed || timers.day_start_min != header.timers.day_start_min {
                     self.widen_by_days(scope, |_| true);
                 }
-                // Each appointment shows the name and the zone of the clinic, without a start too.
                 if is_renamed {
-                    scope.appointments.extend(self.appointments.keys().cloned());
+                    self.widen_by_clinic(scope);
                 }
             }
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
@@ -221,6 +226,18 @@ impl Location {
             Event::DayEnded { next, .. } => self.widen_by_day_end(scope, next),
             _ => {}
         }
+    }
+
+    /// Keeps only the appointments that every owner holds while it configures the location, so that
+    /// a restart changes no step. One that is further away shows the new name and zone of the
+    /// clinic from its next change on.
+    fn widen_by_clinic(&self, scope: &mut ViewScope) {
+        let held = self.days_around_today();
+        let is_held = |one: &&Appointment| {
+            one.is_kept() || one.wakes_at().is_some_and(|at| held.contains(&at))
+        };
+        let shown = self.appointments.values().filter(is_held);
+        scope.appointments = shown.map(|one| one.id.clone()).collect();
     }
 
     /// Adds all appointments of the doctor of a fact, if it gives the doctor another name.

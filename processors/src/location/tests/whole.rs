@@ -316,7 +316,8 @@ impl Watch {
         let mut expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
         load::add_views(&mut expected, self.live.header(), &tickets, &appointments, &self.happened);
         for (name, view) in &expected {
-            assert_eq!(views.get(name), Some(view), "{name}");
+            let held = views.get(name).cloned().map(without_clinic);
+            assert_eq!(held, Some(without_clinic(view.clone())), "{name}");
         }
         assert_eq!(views.len(), expected.len());
         self.check_positions();
@@ -352,6 +353,15 @@ fn same(a: &RecordEffect, b: &RecordEffect) -> bool {
         && a.follow_ups == b.follow_ups
         && a.settles == b.settles
         && serde_json::to_string(&a.deltas).unwrap() == serde_json::to_string(&b.deltas).unwrap()
+}
+
+/// A view without the clinic of an appointment: one on a later day shows the name and zone that the
+/// clinic had when the appointment last changed.
+fn without_clinic(mut view: Value) -> Value {
+    if let Some(Value::Object(appointment)) = view.get_mut("appointment") {
+        appointment.remove("clinic");
+    }
+    view
 }
 
 proptest! {
