@@ -85,8 +85,9 @@ BEGIN
   IF to_regclass('clinicwire.audit_' || suffix) IS NOT NULL THEN
     RETURN false;
   END IF;
-  -- Two processors may come at once. The number is arbitrary.
-  PERFORM pg_advisory_xact_lock(7236145520012);
+  -- Two processors may come at once. Only the lock of a relation also makes a session see tables
+  -- that another one has made meanwhile; an advisory lock does not. Inserts go on.
+  LOCK TABLE clinicwire.audit IN SHARE UPDATE EXCLUSIVE MODE;
   IF to_regclass('clinicwire.audit_' || suffix) IS NOT NULL THEN
     RETURN false;
   END IF;
@@ -115,7 +116,7 @@ AS $$
 DECLARE
   oldest text;
 BEGIN
-  PERFORM pg_advisory_xact_lock(7236145520012);
+  LOCK TABLE clinicwire.audit IN SHARE UPDATE EXCLUSIVE MODE;
   SELECT min(substring(c.relname FROM '^audit_([0-9]{8})$')) INTO oldest
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'clinicwire.audit'::regclass;

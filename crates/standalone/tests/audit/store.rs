@@ -17,6 +17,9 @@ use standalone::memory::MemoryAudit;
 /// What somebody who owns the store does to the rows that it returns.
 pub type RowChange = Box<dyn Fn(&mut Vec<StoredRow>) + Send + Sync>;
 
+/// The same to the ends of a chain.
+pub type EndsChange = Box<dyn Fn(&mut ChainEnds) + Send + Sync>;
+
 #[derive(Default)]
 pub struct FaultyStore {
     pub memory: Arc<MemoryAudit>,
@@ -29,7 +32,7 @@ pub struct FaultyStore {
     /// Commits that were tried.
     pub commits: AtomicUsize,
     pub change_rows: Mutex<Option<RowChange>>,
-    pub change_ends: Mutex<Option<Box<dyn Fn(&mut ChainEnds) + Send + Sync>>>,
+    pub change_ends: Mutex<Option<EndsChange>>,
     pub broken_end: AtomicBool,
     /// Earlier days are dropped.
     pub kept_from: Mutex<Option<Day>>,

@@ -28,7 +28,7 @@ const OF_PERSON: &str = "SELECT DISTINCT ON (n.logged_at, n.number) n.logged_at,
      CROSS JOIN LATERAL (SELECT i.logged_at, i.number FROM clinicwire.audit_person i \
        WHERE i.tenant = $1 AND i.person = p.person AND i.logged_at >= $2 AND i.logged_at < $3 \
        AND (i.logged_at, i.number) < ($4, $5) ORDER BY i.logged_at DESC, i.number DESC \
-       LIMIT CASE WHEN $7::text IS NULL AND $8::text IS NULL THEN $6 END) n \
+       LIMIT CASE WHEN $7::text IS NULL AND $8::text IS NULL THEN $6::bigint END) n \
      CROSS JOIN LATERAL (SELECT a.body FROM clinicwire.audit a \
        WHERE a.tenant = $1 AND a.logged_at = n.logged_at AND a.number = n.number \
        AND a.logged_at >= $2 AND a.logged_at < $3 \
