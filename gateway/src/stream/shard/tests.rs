@@ -248,6 +248,28 @@ async fn close_names_the_versions_that_were_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn close_begins_with_the_position_of_a_client_that_came_back() {
+    let test = async {
+        let log = AuditLog::default();
+        let shard = TestShard::start_on(test_node_audited(Some(STORED), log.clone()));
+        let mut other = shard.open_stream("board:riverside", None).await;
+        other.next().await;
+        for version in [STORED + 1, STORED + 2] {
+            shard.publish("board:riverside", version, false).await;
+            other.next().await;
+        }
+        let mut stream = shard.open_stream("board:riverside", Some(STORED + 1)).await;
+        assert_eq!(stream.next().await.0, (Some(STORED + 1), STORED + 2));
+        drop(stream);
+        sleep_ms(50).await;
+        let closed = audited(&shard.node, &log).await.pop();
+        let (first, last) = (Some(STORED + 1), Some(STORED + 2));
+        assert_eq!(closed, Some(("channel.close".to_owned(), first, last)));
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn removed_view_is_unknown_to_its_listeners() {
     let test = async {
         let shard = TestShard::start();
@@ -315,13 +337,14 @@ async fn subscribe_during_waiting_step_gets_everything() {
         sleep_ms(100).await;
         let mut new = shard.open_stream(DASHBOARD, None).await;
         assert_eq!(new.next().await, ((None, 7), 100));
+        // Each further entry of the audit waits for its pace of a millisecond.
         let mut back = shard.open_stream(DASHBOARD, Some(STORED)).await;
-        assert_eq!(back.next().await, ((Some(STORED), 7), 100));
+        assert_eq!(back.next().await, ((Some(STORED), 7), 101));
         // The client comes from a node that was ahead. Its floor is reached while the others wait.
         let mut ahead = shard.open_stream(DASHBOARD, Some(8)).await;
         shard.publish(DASHBOARD, 8, false).await;
         shard.publish(DASHBOARD, 9, false).await;
-        assert_eq!(ahead.next().await, ((Some(8), 9), 100));
+        assert_eq!(ahead.next().await, ((Some(8), 9), 102));
         for stream in [&mut stream, &mut new, &mut back] {
             assert_eq!(
                 stream.next().await,
@@ -408,7 +431,8 @@ async fn step_is_encoded_and_its_delay_observed_once() {
         let before = (encoded.get(), delays.get_sample_count());
         shard.publish(board, 6, false).await;
         for stream in &mut streams {
-            assert_eq!(stream.next().await, ((Some(5), 6), 0));
+            // The second stream was opened one pace of the audit after the first.
+            assert_eq!(stream.next().await, ((Some(5), 6), 1));
         }
         assert_eq!(encoded.get() - before.0, 1);
         assert_eq!(delays.get_sample_count() - before.1, 1);
@@ -467,7 +491,8 @@ async fn claim_moves_hot_view_forward_for_all() {
         assert_eq!(first.next().await, ((None, STORED), 0));
         let mut ahead = shard.open_stream(board, Some(STORED + 3)).await;
         for stream in [&mut first, &mut ahead] {
-            assert_eq!(stream.next().await, ((None, STORED + 4), 0));
+            // The entry of the second stream waits for the pace of the audit.
+            assert_eq!(stream.next().await, ((None, STORED + 4), 1));
         }
     };
     LocalSet::new().run_until(test).await;
