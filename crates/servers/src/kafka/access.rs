@@ -6,6 +6,7 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    metadata::MetadataTopic,
     producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext},
 };
 
@@ -56,6 +57,11 @@ impl KafkaCluster {
     fn read_end(&self, topic: &str) -> KafkaResult<()> {
         // The group is never joined.
         let consumer: BaseConsumer = self.consumer_config("clinicwire-check").create()?;
+        // Who may not even see a topic would wait for it.
+        let metadata = consumer.fetch_metadata(Some(topic), WITHIN)?;
+        if let Some(error) = metadata.topics().iter().find_map(MetadataTopic::error) {
+            return Err(KafkaError::Global(error.into()));
+        }
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_offset(topic, 0, Offset::End)?;
         consumer.assign(&partitions)?;
@@ -107,10 +113,16 @@ impl ProducerContext for Outcome {
     }
 }
 
-/// Whether the client may succeed all the same, as while it connects.
+/// Whether a client without a group may succeed all the same: while it connects, and when it may
+/// not look for the coordinator of the group that it never joins.
 fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
-    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | Resolve))
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed, Resolve,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(AllBrokersDown | BrokerTransportFailure | GroupAuthorizationFailed | Resolve)
+    )
 }
 
 fn judge(outcome: KafkaResult<()>) -> Access {
