@@ -110,7 +110,7 @@ function clients(directory) {
     const queue = client.follow(`queue:${site.general}`);
     await until("the snapshot", () => queue.held);
     await site.issue(3);
-    await until("the tickets", () => queue.held?.entries.size === 4);
+    await until("the tickets", () => queue.held?.entries?.size === 4);
   });
 
   for (const transports of /** @type {("polling" | "websocket")[][]} */ ([
