@@ -14,7 +14,7 @@ use crate::{one_process::on_one_process, scenarios, world::World};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Series that this test cannot move, each with its reason.
-const EXCUSED: [(&str, &str); 11] = [
+const EXCUSED: [(&str, &str); 13] = [
     ("clinicwire_intake_refused_total", "needs an unreadable record; stream/intake/tests.rs"),
     // In memory a record is read in the millisecond of its append.
     ("clinicwire_intake_lag_seconds", "needs a log that lags; stream/intake/tests.rs"),
@@ -27,6 +27,8 @@ const EXCUSED: [(&str, &str); 11] = [
     // In memory a note is written in the millisecond of its end.
     ("clinicwire_audit_notes_waiting", "needs a log that is slow; access/audit/tests.rs"),
     ("clinicwire_audit_notes_lost_total", "needs a log that refuses; access/audit/tests.rs"),
+    ("clinicwire_tls_certificate_ends_seconds", "needs a certificate; certificates/tests.rs"),
+    ("clinicwire_tls_reloads_total", "needs another certificate; certificates/tests.rs"),
     ("clinicwire_accept_failures_total", "needs exhausted descriptors; program.rs"),
     ("clinicwire_condition", "needs servers that fail or a node that stops; stopping.rs"),
     // One series for each limit.
