@@ -64,8 +64,8 @@ pub use state::{
 };
 pub use ticket::{Ticket, TicketMove, Undo};
 
-/// The most that a change of the settings moves the service day: time zones lie up to 26 hours apart,
-/// and the starts of days up to 12.
+/// The most that a change of the settings moves the service day: time zones lie up to 26 hours
+/// apart, and the starts of days up to 12.
 const ZONE_CHANGE: Millis = 48 * 60 * 60 * 1000;
 
 /// A location in memory: its header, its unfinished tickets, and the ended tickets that a batch
