@@ -22,6 +22,7 @@ mod owned;
 mod parked;
 mod partition;
 mod partition_task;
+mod pending;
 mod repair;
 mod restore;
 mod shared;
@@ -40,6 +41,7 @@ use tokio::{
 
 pub use counters::RunnerCounters;
 pub(crate) use flow::Flow;
+pub(crate) use pending::{BatchLimit, PendingRecords, RetryDelay};
 pub use status::{Failure, FailureKind, PartitionStatus};
 
 use crate::{

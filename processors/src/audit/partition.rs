@@ -1,10 +1,9 @@
 //! The task of one partition: it stores the records in batches, and repeats what failed.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     error::Error,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use schemas::{Millis, audit::AuditRecord, codes::Code, ids::TenantId};
@@ -21,12 +20,9 @@ use super::{
 use crate::{
     ledger::{LedgerError, PartitionClaim},
     log::{Log, LogRecord, PartitionId},
-    runner::Flow,
+    runner::{BatchLimit, Flow, PendingRecords, RetryDelay},
 };
 
-/// First and longest pause after a failure.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// How far the append time of a record may be ahead of the owner's clock. Past it, the entry is
 /// dated by the owner's clock: it must not be lost, and later entries must not be dated by it.
 const AHEAD_MS: Millis = 5 * 60 * 1000;
@@ -47,14 +43,13 @@ pub(super) struct PartitionTask {
     flow: Arc<Flow>,
     claim: PartitionClaim,
     partition_count: u32,
-    waiting: VecDeque<LogRecord>,
-    /// Records of the next batch: halved when the store refuses a batch, until the culprit is
-    /// alone.
-    limit: usize,
+    waiting: PendingRecords,
+    /// Halved when the store refuses a batch, until the culprit is alone.
+    limit: BatchLimit,
     /// Tenants whose chain was found sound, or counted as broken, since the claim. A partition has
     /// some thousands at most.
     checked: HashSet<TenantId>,
-    delay: Duration,
+    delay: RetryDelay,
     failing_since: Option<Instant>,
 }
 
@@ -72,10 +67,10 @@ impl PartitionTask {
             flow,
             claim,
             partition_count,
-            waiting: VecDeque::new(),
-            limit: BATCH,
+            waiting: PendingRecords::default(),
+            limit: BatchLimit::new(BATCH),
             checked: HashSet::new(),
-            delay: FIRST_DELAY,
+            delay: RetryDelay::default(),
             failing_since: None,
         }
     }
@@ -113,25 +108,17 @@ impl PartitionTask {
                 "entries of the audit are not stored yet"
             );
             self.report();
-            let delay = self.delay.mul_f64(0.5 + fastrand::f64() / 2.0);
-            self.delay = (self.delay * 2).min(LONGEST_DELAY);
             tokio::select! {
                 _ = stopped.changed() => return TaskEnd::Stopped,
-                () = sleep(delay) => {}
+                () = sleep(self.delay.next()) => {}
             }
         }
     }
 
     /// Adds records, except those that are stored or wait here already.
     fn push(&mut self, records: Vec<LogRecord>) {
-        for record in records {
-            let last = self.waiting.back().map(|last| last.offset.next());
-            if record.offset >= last.unwrap_or(self.claim.next_offset) {
-                self.waiting.push_back(record);
-            } else {
-                self.flow.leave(&*self.log, [&record]);
-            }
-        }
+        let known = self.waiting.push(self.claim.next_offset, records);
+        self.flow.leave(&*self.log, &known);
     }
 
     /// Stores the next batch.
@@ -139,7 +126,7 @@ impl PartitionTask {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let records = self.waiting.len().min(self.limit);
+        let records = self.waiting.len().min(self.limit.next());
         let batch = self.batch(records);
         self.check_ends(&batch).await?;
         match answered(self.store.commit(&batch)).await {
@@ -148,7 +135,7 @@ impl PartitionTask {
                 Ok(())
             }
             Err(LedgerError::Refused(source)) if records > 1 => {
-                self.limit = records / 2;
+                self.limit.shrink(records);
                 Err(LedgerError::Refused(source))
             }
             Err(LedgerError::Refused(source)) => {
@@ -246,11 +233,10 @@ impl PartitionTask {
         counters.parked.fetch_add(batch.parked.len() as u64, Relaxed);
         counters.batches.fetch_add(1, Relaxed);
         self.claim.next_offset = batch.to;
-        let stored = self.waiting.partition_point(|record| record.offset < batch.to);
-        let stored: Vec<_> = self.waiting.drain(..stored).collect();
-        self.flow.leave(&*self.log, &stored);
-        self.limit = (self.limit * 2).min(BATCH);
-        (self.delay, self.failing_since) = (FIRST_DELAY, None);
+        self.flow.leave(&*self.log, &self.waiting.move_to(batch.to));
+        self.limit.grow();
+        self.delay.reset();
+        self.failing_since = None;
     }
 
     /// Whether this process still owns the partition. Then the batch was stored after all, and its
@@ -262,9 +248,7 @@ impl PartitionTask {
             return false;
         }
         self.claim = stored;
-        let known = self.waiting.partition_point(|record| record.offset < stored.next_offset);
-        let known: Vec<_> = self.waiting.drain(..known).collect();
-        self.flow.leave(&*self.log, &known);
+        self.flow.leave(&*self.log, &self.waiting.move_to(stored.next_offset));
         true
     }
 
