@@ -15,7 +15,7 @@ use std::{future::Future, time::Duration};
 
 use futures_util::future::{join, join_all, join3, try_join_all};
 pub use servers::postgres::{PostgresError, Role};
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, Statement, types::ToSql};
 
 pub use audit::{PostgresAudit, set_retention};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
@@ -88,16 +88,11 @@ impl PostgresLedger {
     async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
         let writes = writes(batch, &self.consumer);
         let lease = self.pool.lease().await?;
-        let statements = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
-        let statements: Vec<_> =
-            statements.into_iter().collect::<Result<_, _>>().map_err(PostgresError::from)?;
+        let statements = lease.prepare_all(&writes).await?;
         // One round trip: `join` polls its futures in order, and each sends when it is first
         // polled.
-        let execute = writes.iter().zip(&statements).map(async |(write, statement)| {
-            let parameters: Vec<&(dyn ToSql + Sync)> = write.parameters();
-            lease.execute(statement, &parameters).await
-        });
-        let (begun, done) = join(lease.batch_execute("BEGIN"), join_all(execute)).await;
+        let (begun, done) =
+            join(lease.batch_execute("BEGIN"), lease.execute_all(&writes, &statements)).await;
         begun.map_err(PostgresError::from)?;
         if let Err(error) = check_counts(&writes, done) {
             lease.batch_execute("ROLLBACK").await.map_err(PostgresError::from)?;
@@ -214,13 +209,16 @@ impl PostgresLedger {
         lease.give_back();
         Ok(one.map(|row| (row, many.try_into().expect("one result per statement"))))
     }
+}
 
+impl LeasePool {
+    /// Reads rows by one statement.
     async fn query(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, LedgerError> {
-        let lease = self.pool.lease().await?;
+        let lease = self.lease().await?;
         let rows = lease.query_cached(sql, parameters).await?;
         lease.give_back();
         Ok(rows)
@@ -228,6 +226,24 @@ impl PostgresLedger {
 }
 
 impl Lease {
+    /// Prepares the statements of a batch, in one round trip.
+    async fn prepare_all(&self, writes: &[Write<'_>]) -> Result<Vec<Statement>, PostgresError> {
+        let statements = join_all(writes.iter().map(|write| self.prepare_cached(write.sql))).await;
+        Ok(statements.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Executes the statements of a batch in their order, in one round trip.
+    async fn execute_all(
+        &self,
+        writes: &[Write<'_>],
+        statements: &[Statement],
+    ) -> Vec<Result<u64, tokio_postgres::Error>> {
+        let execute = async |(write, statement): (&Write<'_>, &Statement)| {
+            self.execute(statement, &write.parameters()).await
+        };
+        join_all(writes.iter().zip(statements).map(execute)).await
+    }
+
     async fn query_cached(
         &self,
         sql: &str,

@@ -5,17 +5,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::join3;
 use schemas::{Millis, ids::TenantId};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    Consumer, Lease, LeasePool, PoolSettings, PostgresError, bounded,
+    Consumer, Lease, LeasePool, PoolSettings, PostgresError, bounded, check_counts,
     columns::{Parameter, column, to_json},
     long, number, pool,
     statements::{CHECKPOINT, CLAIM},
     unsigned,
-    writes::{FENCE, PARKED},
+    writes::{BatchWrites, PARKED, RequiredRows, Write, fence},
 };
 use crate::{
     BoxFuture,
@@ -142,22 +142,8 @@ impl PostgresAudit {
             .collect();
         self.add_days(lease, &growths).await?;
         let writes = writes(&growths, &batch.parked, &self.consumer, batch.claim.partition);
-        let prepared = join_all(writes.iter().map(|write| lease.prepare_cached(write.sql))).await;
-        let prepared: Vec<_> =
-            prepared.into_iter().collect::<Result<_, _>>().map_err(PostgresError::from)?;
-        let executed = join_all(writes.iter().zip(&prepared).map(async |(write, statement)| {
-            let parameters: Vec<&(dyn ToSql + Sync)> =
-                write.parameters.iter().map(|parameter| &**parameter as _).collect();
-            lease.execute(statement, &parameters).await
-        }))
-        .await;
-        for (write, rows) in writes.iter().zip(executed) {
-            let rows = rows.map_err(PostgresError::from)?;
-            if rows != write.rows && write.sql != ANCHORS {
-                return Err(LedgerError::Diverged);
-            }
-        }
-        Ok(())
+        let statements = lease.prepare_all(&writes).await?;
+        check_counts(&writes, lease.execute_all(&writes, &statements).await)
     }
 
     /// Begins the transaction, moves the checkpoint and locks the heads of the batch's tenants.
@@ -166,28 +152,18 @@ impl PostgresAudit {
         lease: &Lease,
         batch: &AuditBatch,
     ) -> Result<Vec<(String, ChainHead)>, LedgerError> {
-        let fence = lease.prepare_cached(FENCE).await.map_err(PostgresError::from)?;
+        let fence = fence(&batch.claim, &batch.to, &self.consumer);
+        let fenced = lease.prepare_cached(fence.sql).await.map_err(PostgresError::from)?;
         let heads = lease.prepare_cached(HEADS).await.map_err(PostgresError::from)?;
         let tenants: Vec<&str> = batch.tenants.iter().map(|new| new.tenant.as_str()).collect();
-        let (partition, claim) = (number(batch.claim.partition.0), &batch.claim);
-        let parameters: [&(dyn ToSql + Sync); 6] = [
-            &self.consumer.name,
-            &self.consumer.topic,
-            &partition,
-            &claim.next_offset.0,
-            &batch.to.0,
-            &claim.owner_epoch.0,
-        ];
         let (begun, fenced, heads) = join3(
             lease.batch_execute("BEGIN"),
-            lease.execute(&fence, &parameters),
+            lease.execute(&fenced, &fence.parameters()),
             lease.query(&heads, &[&tenants]),
         )
         .await;
         begun.map_err(PostgresError::from)?;
-        if fenced.map_err(PostgresError::from)? != 1 {
-            return Err(LedgerError::Fenced);
-        }
+        check_counts(&[fence], vec![fenced])?;
         let heads = heads.map_err(PostgresError::from)?;
         let read = heads.iter().map(|row| Ok((row.get(0), head(row)?)));
         Ok(read.collect::<Result<_, PostgresError>>()?)
@@ -210,53 +186,36 @@ impl PostgresAudit {
         Ok(())
     }
 
-    async fn rows_of(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, LedgerError> {
-        let lease = self.pool.lease().await?;
-        let rows = lease.query_cached(sql, parameters).await?;
-        lease.give_back();
-        Ok(rows)
-    }
-
     async fn read_checkpoint(
         &self,
         sql: &str,
         partition: PartitionId,
     ) -> Result<PartitionClaim, LedgerError> {
         let Consumer { name, topic } = &self.consumer;
-        let rows = self.rows_of(sql, &[name, topic, &number(partition.0)]).await?;
+        let rows = self.pool.query(sql, &[name, topic, &number(partition.0)]).await?;
         let row = rows.first().ok_or(LedgerError::Fenced)?;
         let (owner_epoch, next_offset) = (OwnerEpoch(row.get(0)), LogOffset(row.get(1)));
         Ok(PartitionClaim { partition, owner_epoch, next_offset })
     }
 
     async fn read_head(&self, tenant: &TenantId) -> Result<Option<ChainHead>, LedgerError> {
-        let rows = self.rows_of(HEAD, &[&tenant.as_str()]).await?;
+        let rows = self.pool.query(HEAD, &[&tenant.as_str()]).await?;
         Ok(rows.first().map(head).transpose()?)
     }
 
     async fn read_days(&self) -> Result<Vec<Day>, LedgerError> {
-        let rows = self.rows_of(DAYS, &[]).await?;
+        let rows = self.pool.query(DAYS, &[]).await?;
         Ok(rows.iter().map(|row| Day(row.get(0))).collect())
     }
 }
 
-/// One statement after the heads are locked, and how many rows it must write.
-struct AuditWrite<'a> {
-    sql: &'static str,
-    parameters: Vec<Parameter<'a>>,
-    rows: u64,
-}
-
+/// The statements after the heads are locked.
 fn writes<'a>(
     growths: &'a [(&'a TenantId, ChainGrowth)],
     parked: &'a [ParkedRecord],
     consumer: &'a Consumer,
     partition: PartitionId,
-) -> Vec<AuditWrite<'a>> {
+) -> Vec<Write<'a>> {
     let rows: Vec<(&str, &ChainRow)> = each(growths, |growth| &growth.rows);
     let anchors: Vec<(&str, &Anchor)> = each(growths, |growth| &growth.anchors);
     let persons: Vec<_> = rows
@@ -268,11 +227,9 @@ fn writes<'a>(
     let (new, moved): (Vec<_>, Vec<_>) =
         growths.iter().partition(|(_, growth)| growth.from.is_none());
     let parked: Vec<&ParkedRecord> = parked.iter().collect();
-    let mut writes = Vec::new();
+    let mut writes = BatchWrites(Vec::new());
     let mut add = |sql, rows: usize, parameters: Vec<Parameter<'a>>| {
-        if rows > 0 {
-            writes.push(AuditWrite { sql, parameters, rows: rows as u64 });
-        }
+        writes.add(sql, rows, RequiredRows::Count(rows as u64), parameters);
     };
     add(ROWS, rows.len(), row_columns(&rows));
     add(
@@ -283,16 +240,6 @@ fn writes<'a>(
             column(&persons, |(.., person)| person.to_string()),
             column(&persons, |(_, row, _)| row.logged_at),
             column(&persons, |(_, row, _)| long(row.number.0)),
-        ],
-    );
-    add(
-        ANCHORS,
-        anchors.len(),
-        vec![
-            column(&anchors, |(tenant, _)| *tenant),
-            column(&anchors, |(_, anchor)| anchor.day.0),
-            column(&anchors, |(_, anchor)| long(anchor.before.0)),
-            column(&anchors, |(_, anchor)| &anchor.hash.0[..]),
         ],
     );
     add(NEW_HEADS, new.len(), head_columns(&new));
@@ -311,7 +258,8 @@ fn writes<'a>(
             column(&parked, |row| &*row.record.value),
         ],
     );
-    writes
+    writes.add(ANCHORS, anchors.len(), RequiredRows::Any, anchor_columns(&anchors));
+    writes.0
 }
 
 /// One kind of row of all tenants, each with its tenant.
@@ -336,6 +284,15 @@ fn row_columns<'a>(rows: &[(&'a str, &'a ChainRow)]) -> Vec<Parameter<'a>> {
         column(&columns, |columns| columns.code.clone()),
         column(rows, |(_, row)| row.written.text.get()),
         column(rows, |(_, row)| &row.hash.0[..]),
+    ]
+}
+
+fn anchor_columns<'a>(anchors: &[(&'a str, &'a Anchor)]) -> Vec<Parameter<'a>> {
+    vec![
+        column(anchors, |(tenant, _)| *tenant),
+        column(anchors, |(_, anchor)| anchor.day.0),
+        column(anchors, |(_, anchor)| long(anchor.before.0)),
+        column(anchors, |(_, anchor)| &anchor.hash.0[..]),
     ]
 }
 
@@ -388,10 +345,10 @@ impl AuditStore for PostgresAudit {
     fn maintain(&self, today: Day) -> BoxFuture<'_, Result<u64, LedgerError>> {
         Box::pin(async move {
             let ahead: Vec<i32> = (today.0..=today.0 + DAYS_AHEAD).collect();
-            bounded(self.rows_of(ADD_DAYS, &[&ahead])).await?;
+            bounded(self.pool.query(ADD_DAYS, &[&ahead])).await?;
             let mut dropped = 0;
             while dropped < MOST_DROPPED {
-                let rows = bounded(self.rows_of(DROP_DAY, &[])).await?;
+                let rows = bounded(self.pool.query(DROP_DAY, &[])).await?;
                 if !rows.first().is_some_and(|row| row.get(0)) {
                     break;
                 }
@@ -410,7 +367,7 @@ impl AuditStore for PostgresAudit {
         Box::pin(bounded(async move {
             let Some(head) = self.read_head(tenant).await? else { return Ok(true) };
             let place = (head.logged_at, long(head.number.0));
-            let rows = self.rows_of(HASH, &[&tenant.as_str(), &place.0, &place.1]).await?;
+            let rows = self.pool.query(HASH, &[&tenant.as_str(), &place.0, &place.1]).await?;
             if let Some(row) = rows.first() {
                 return Ok(hash(row.get(0))? == head.hash);
             }
@@ -426,7 +383,7 @@ impl AuditStore for PostgresAudit {
     ) -> BoxFuture<'a, Result<Vec<TenantId>, LedgerError>> {
         Box::pin(bounded(async move {
             let after = after.map_or("", TenantId::as_str);
-            let rows = self.rows_of(TENANTS, &[&after, &i64::from(limit)]).await?;
+            let rows = self.pool.query(TENANTS, &[&after, &i64::from(limit)]).await?;
             let tenant = |row: &Row| {
                 TenantId::new(row.get::<_, &str>(0))
                     .map_err(|_| PostgresError::Unreadable("a tenant"))
@@ -438,7 +395,7 @@ impl AuditStore for PostgresAudit {
     fn ends<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<ChainEnds, LedgerError>> {
         Box::pin(bounded(async move {
             let head = self.read_head(tenant).await?;
-            let rows = self.rows_of(STORED_ANCHORS, &[&tenant.as_str()]).await?;
+            let rows = self.pool.query(STORED_ANCHORS, &[&tenant.as_str()]).await?;
             let anchor = |row: &Row| {
                 let before = EntryNumber(unsigned(row, 1));
                 Ok(Anchor { day: Day(row.get(0)), before, hash: hash(row.get(2))? })
@@ -464,7 +421,7 @@ impl AuditStore for PostgresAudit {
             let (at, number) = after.map_or((starts, 0), |(at, number)| (at, long(number.0)));
             let parameters: [&(dyn ToSql + Sync); 6] =
                 [&tenant.as_str(), &starts, &ends, &at, &number, &i64::from(limit)];
-            let rows = self.rows_of(STORED_ROWS, &parameters).await?;
+            let rows = self.pool.query(STORED_ROWS, &parameters).await?;
             Ok(rows.iter().map(stored_row).collect::<Result<_, _>>()?)
         }))
     }

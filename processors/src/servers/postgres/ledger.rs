@@ -106,7 +106,7 @@ impl Ledger for PostgresLedger {
             let (tenant, location) = parts(aggregate);
             let (from, until) = (wake.start, wake.end);
             let rows =
-                self.query(WAKING_APPOINTMENTS, &[&tenant, &location, &from, &until]).await?;
+                self.pool.query(WAKING_APPOINTMENTS, &[&tenant, &location, &from, &until]).await?;
             Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
         }))
     }
@@ -116,7 +116,7 @@ impl Ledger for PostgresLedger {
         partition: PartitionId,
     ) -> BoxFuture<'_, Result<Vec<(Aggregate, Millis)>, LedgerError>> {
         Box::pin(bounded(async move {
-            let rows = self.query(DUE, &[&self.consumer.topic, &number(partition.0)]).await?;
+            let rows = self.pool.query(DUE, &[&self.consumer.topic, &number(partition.0)]).await?;
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))
@@ -136,7 +136,7 @@ impl Ledger for PostgresLedger {
                 (part(|named| named.tenant.as_str()), part(|named| named.source.as_str()));
             let (subjects, ids) =
                 (part(|named| named.subject.as_str()), part(|named| named.command.as_str()));
-            let rows = self.query(OUTCOMES, &[&tenants, &sources, &subjects, &ids]).await?;
+            let rows = self.pool.query(OUTCOMES, &[&tenants, &sources, &subjects, &ids]).await?;
             Ok(rows.iter().map(|row| outcome_row(row, commands)).collect::<Result<_, _>>()?)
         }))
     }
@@ -179,7 +179,7 @@ impl Ledger for PostgresLedger {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
             let rows =
-                self.query(OUTBOX, &[topic, &number(partition.0), &i64::from(limit)]).await?;
+                self.pool.query(OUTBOX, &[topic, &number(partition.0), &i64::from(limit)]).await?;
             Ok(rows.iter().map(outbox_row).collect::<Result<_, _>>()?)
         }))
     }
@@ -242,7 +242,8 @@ impl Ledger for PostgresLedger {
     ) -> BoxFuture<'_, Result<Vec<ViewName>, LedgerError>> {
         Box::pin(bounded(async move {
             let topic = &self.consumer.topic;
-            let rows = self.query(DIRTY, &[topic, &number(partition.0), &i64::from(limit)]).await?;
+            let rows =
+                self.pool.query(DIRTY, &[topic, &number(partition.0), &i64::from(limit)]).await?;
             Ok(rows
                 .iter()
                 .map(|row| Ok((key(row)?, row.get(2))))

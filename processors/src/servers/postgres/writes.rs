@@ -9,7 +9,8 @@ use super::{
     long, number, runs,
 };
 use crate::{
-    ledger::{Batch, JournalEntry, JournalRow, OutcomeRow},
+    ledger::{Batch, JournalEntry, JournalRow, OutcomeRow, PartitionClaim},
+    log::LogOffset,
     run::{RunRow, WorkChange},
     views::ViewStep,
 };
@@ -35,7 +36,7 @@ impl Write<'_> {
     }
 }
 
-pub(super) const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
+const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
        AND owner_epoch = $6";
 
@@ -159,15 +160,19 @@ pub(super) const PARKED: &str = "INSERT INTO clinicwire.parked \
 
 /// The statements of a batch in their order: the fence is the first.
 pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<'a>> {
-    let mut writes = BatchWrites(vec![fence(batch, consumer)]);
+    let mut writes = BatchWrites(vec![fence(&batch.claim, &batch.to, consumer)]);
     writes.add_state(batch, consumer);
     writes.add_runs(&batch.runs);
     writes.add_records(batch, consumer);
     writes.0
 }
 
-fn fence<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Write<'a> {
-    let claim = &batch.claim;
+/// Moves the checkpoint from the offset of a claim to `to`.
+pub(super) fn fence<'a>(
+    claim: &'a PartitionClaim,
+    to: &'a LogOffset,
+    consumer: &'a Consumer,
+) -> Write<'a> {
     Write {
         sql: FENCE,
         parameters: vec![
@@ -175,7 +180,7 @@ fn fence<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Write<'a> {
             Box::new(&consumer.topic),
             Box::new(number(claim.partition.0)),
             Box::new(claim.next_offset.0),
-            Box::new(batch.to.0),
+            Box::new(to.0),
             Box::new(claim.owner_epoch.0),
         ],
         expected: RequiredRows::Fence,
@@ -187,11 +192,12 @@ fn origin<'a>(batch: &Batch, consumer: &'a Consumer) -> [Parameter<'a>; 2] {
     [Box::new(&consumer.topic), Box::new(number(batch.claim.partition.0))]
 }
 
-struct BatchWrites<'a>(Vec<Write<'a>>);
+/// The statements of a batch.
+pub(super) struct BatchWrites<'a>(pub(super) Vec<Write<'a>>);
 
 impl<'a> BatchWrites<'a> {
     /// Adds a statement, unless it has no row.
-    fn add(
+    pub(super) fn add(
         &mut self,
         sql: &'static str,
         rows: usize,
