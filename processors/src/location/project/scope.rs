@@ -211,13 +211,13 @@ impl Location {
             }
             Event::FactIgnored { .. } => scope.load = true,
             Event::LocationConfigured { name, time_zone, timers, .. } => {
+                // Appointments show the name and the zone of the clinic, and may be on another
+                // service day now.
                 let header = &self.header;
-                let is_renamed = *name != header.name || *time_zone != header.time_zone;
-                // Appointments may be on another service day now.
-                if is_renamed || timers.day_start_min != header.timers.day_start_min {
-                    self.widen_by_days(scope, |_| true);
-                }
-                if is_renamed {
+                if *name != header.name
+                    || *time_zone != header.time_zone
+                    || timers.day_start_min != header.timers.day_start_min
+                {
                     self.widen_by_clinic(scope);
                 }
             }
@@ -228,16 +228,17 @@ impl Location {
         }
     }
 
-    /// Keeps only the appointments that every owner holds while it configures the location, so that
-    /// a restart changes no step. One that is further away shows the new name and zone of the
-    /// clinic from its next change on.
+    /// Adds the appointments that every owner holds while it configures the location, so that a
+    /// restart changes no step. One that is further away shows the new name and zone of the clinic
+    /// from its next change on.
     fn widen_by_clinic(&self, scope: &mut ViewScope) {
-        let held = self.days_around_today();
+        let around = self.days_around_today();
         let is_held = |one: &&Appointment| {
-            one.is_kept() || one.wakes_at().is_some_and(|at| held.contains(&at))
+            one.is_kept() || one.wakes_at().is_some_and(|at| around.contains(&at))
         };
-        let shown = self.appointments.values().filter(is_held);
-        scope.appointments = shown.map(|one| one.id.clone()).collect();
+        for appointment in self.appointments.values().filter(is_held) {
+            widen_by_appointment(scope, appointment);
+        }
     }
 
     /// Adds all appointments of the doctor of a fact, if it gives the doctor another name.
@@ -273,18 +274,17 @@ impl Location {
         scope.quarters.extend(quarters);
         scope.appointments.extend(self.indexes.days.values().flatten().cloned());
         let coming = self.bounds_of_day(next);
-        self.widen_by_days(scope, |start| coming.contains(&start));
-    }
-
-    /// Adds all appointments with such a start, and their doctors.
-    fn widen_by_days(&self, scope: &mut ViewScope, wanted: impl Fn(Millis) -> bool) {
-        for appointment in self.appointments.values() {
-            let Some(start) = appointment.fact.start.filter(|start| wanted(*start)) else {
-                continue;
-            };
-            scope.appointments.insert(appointment.id.clone());
-            scope.quarters.insert(quarter_of(start));
-            scope.doctors.extend(appointment.fact.doctor.as_ref().map(|doctor| doctor.id.clone()));
+        let is_coming =
+            |one: &&Appointment| one.fact.start.is_some_and(|start| coming.contains(&start));
+        for appointment in self.appointments.values().filter(is_coming) {
+            widen_by_appointment(scope, appointment);
         }
     }
+}
+
+/// Adds an appointment, its quarter hour and its doctor.
+fn widen_by_appointment(scope: &mut ViewScope, appointment: &Appointment) {
+    scope.appointments.insert(appointment.id.clone());
+    scope.quarters.extend(appointment.fact.start.map(quarter_of));
+    scope.doctors.extend(appointment.fact.doctor.as_ref().map(|doctor| doctor.id.clone()));
 }
