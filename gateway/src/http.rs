@@ -9,6 +9,7 @@ mod command_request;
 mod commands;
 mod cursor;
 mod edge;
+mod export;
 mod files;
 mod findings;
 mod limits;

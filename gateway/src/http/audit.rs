@@ -1,14 +1,9 @@
 //! The audit of a tenant, by pages or as a CSV table.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
-use axum::{
-    Json,
-    body::{Body, Bytes},
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use futures_util::{TryStreamExt, stream};
+use axum::{body::Bytes, extract::State, response::Response};
+use futures_util::stream;
 use gateway_core::access;
 use http::{HeaderMap, header};
 use schemas::{
@@ -19,14 +14,13 @@ use schemas::{
     view::Position,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     NodeState, Problem,
     audited::{ActionWord, NamedInBody},
     caller::{Caller, QueryParams},
     cursor::{self, Cursor, MAX_PAGE},
-    findings::plain,
+    export::{self, plain},
     now,
     requests::not_an_id,
 };
@@ -44,10 +38,6 @@ const DEFAULT_DAYS: Millis = 31;
 const MAX_DAYS: Millis = 366;
 /// Most entries of an export, some 30 MB. A larger one is cut off, and its last line says so.
 const MAX_EXPORT: usize = 100_000;
-/// Pause between two attempts of a running export to find a place for its next page.
-const PLACE_PAUSE: Duration = Duration::from_millis(200);
-/// Attempts before a running export is cut off: ten seconds, twice what a list may take.
-const PLACE_ATTEMPTS: usize = 50;
 /// Longest subject or action that is searched for. No entry has a longer one.
 const MAX_TEXT: usize = 256;
 
@@ -197,15 +187,9 @@ async fn page_of(
     // One more entry shows whether there is a next page.
     asked.limit = limit + 1;
     let mut rows = page(node, tenant, &asked).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.place.seal());
+    let next = cursor::cut(&mut rows, limit, |row| row.place);
     let entries: Vec<ListedEntry> = rows.into_iter().map(ListedEntry::from).collect();
-    let mut body = json!({ "entries": entries });
-    if let Some(next) = next {
-        body["next"] = next.into();
-    }
-    Ok(Json(body).into_response())
+    Ok(cursor::answer("entries", entries, next))
 }
 
 async fn page(
@@ -228,10 +212,6 @@ async fn export(
             "an export has all entries: it takes no cursor and no limit",
         ));
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.csv\""),
-    ];
     asked.limit = MAX_PAGE;
     // Read before the answer begins, so that a refusal has a status of its own.
     let first = page(&node, &tenant, &asked).await?;
@@ -245,13 +225,8 @@ async fn export(
         let text = export.table(&rows);
         Ok(Some((text, (None, export))))
     });
-    // An export that fails half-way is cut off, which a caller can tell from its end.
-    Ok((headers, Body::from_stream(pages.map_err(ExportCut))).into_response())
+    Ok(export::answer("audit.csv", pages))
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("the export could not be read to its end: {0}")]
-struct ExportCut(Code);
 
 /// A running export.
 struct Export {
@@ -282,32 +257,18 @@ const TITLES: [&str; 15] = [
 ];
 
 impl Export {
-    /// Reads the next page. It waits while the tenant's other lists take all places, since an
-    /// export that has begun cannot be refused any more.
     async fn next_page(&self) -> Result<Vec<AuditRow>, Code> {
-        for _ in 0..PLACE_ATTEMPTS {
-            match page(&self.node, &self.tenant, &self.asked).await {
-                Err(Code::TooManyQueries) => tokio::time::sleep(PLACE_PAUSE).await,
-                answer => return answer,
-            }
-        }
-        Err(Code::TryAgain)
+        export::next_page(|| page(&self.node, &self.tenant, &self.asked)).await
     }
 
-    /// The next lines. The first ones follow the byte-order mark by which spreadsheets recognise
-    /// UTF-8, and the titles.
+    /// The next lines, the first ones with the titles.
     fn table(&mut self, rows: &[AuditRow]) -> Bytes {
         let is_first = self.asked.after.is_none();
-        let mut text = if is_first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
-        let mut writer = csv::WriterBuilder::new()
-            .terminator(csv::Terminator::CRLF)
-            .flexible(true)
-            .from_writer(&mut text);
         self.written += rows.len();
         // The first page that is not full is the last.
         let next = rows.last().filter(|_| rows.len() == self.asked.limit as usize);
         let is_cut = next.is_some() && self.written >= MAX_EXPORT;
-        let written = (|| {
+        let text = export::table(is_first, csv::WriterBuilder::new().flexible(true), |writer| {
             if is_first {
                 writer.write_record(TITLES)?;
             }
@@ -317,15 +278,13 @@ impl Export {
             if is_cut {
                 writer.write_record(["the export ends here: ask for a shorter time"])?;
             }
-            writer.flush().map_err(csv::Error::from)
-        })();
-        written.expect("memory takes what is written");
-        drop(writer);
+            Ok(())
+        });
         match next.filter(|_| !is_cut) {
             Some(row) => self.asked.after = Some(row.place),
             None => self.asked.limit = 0,
         }
-        text.into()
+        text
     }
 }
 

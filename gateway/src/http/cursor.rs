@@ -1,7 +1,13 @@
 //! Cursors of lists. They are opaque to callers, so that the order may change.
 
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemas::{Millis, codes::Code, ids::RunId};
+use serde::Serialize;
+use serde_json::json;
 
 use super::Problem;
 use crate::backends::queries::{AuditPlace, FindingPlace};
@@ -17,6 +23,27 @@ pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
         limit @ 1..=MAX_PAGE => Ok(limit),
         _ => Err(Problem::from(Code::InvalidValue).explained("a limit is 1 to 500")),
     }
+}
+
+/// Cuts rows, which were read with one more than the page has, to the page. Returns the cursor of
+/// the next page, if there is one.
+pub(super) fn cut<T, C: Cursor>(
+    rows: &mut Vec<T>,
+    limit: u32,
+    place: impl Fn(&T) -> C,
+) -> Option<String> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    rows.last().filter(|_| more).map(|last| place(last).seal())
+}
+
+/// The answer of a page, with its rows under `name`.
+pub(super) fn answer(name: &str, rows: impl Serialize, next: Option<String>) -> Response {
+    let mut body = json!({ name: rows });
+    if let Some(next) = next {
+        body["next"] = next.into();
+    }
+    Json(body).into_response()
 }
 
 /// The place after which a list continues.

@@ -1,16 +1,15 @@
 //! Findings of a run, by pages or as a CSV table.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::State,
     response::{IntoResponse, Response},
 };
-use futures_util::{TryStreamExt, stream};
+use futures_util::stream;
 use gateway_core::access;
-use http::header;
 use schemas::{
     codes::Code,
     finding::{Finding, FindingOutcome, words},
@@ -25,6 +24,7 @@ use super::{
     NodeState, Problem,
     caller::{Caller, QueryParams, Segments},
     cursor::{self, Cursor, MAX_PAGE},
+    export::{self, plain},
     requests::not_an_id,
     runs,
 };
@@ -32,11 +32,6 @@ use crate::{
     backends::queries::{FindingPlace, FindingsPage, FindingsQuery},
     context::NodeContext,
 };
-
-/// Pause between two attempts of a running export to find a place for its next page.
-const PLACE_PAUSE: Duration = Duration::from_millis(200);
-/// Attempts before a running export is cut off: ten seconds, twice what a list may take.
-const PLACE_ATTEMPTS: usize = 50;
 
 /// Selects findings and the language of their messages.
 #[derive(Deserialize)]
@@ -107,16 +102,10 @@ pub(super) async fn list(
     // One more entry shows whether there is a next page.
     asked.limit = limit + 1;
     let mut found = page(&node, &claims.tenant, &run, &asked).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).map(|(place, _)| place.seal());
+    let next = cursor::cut(&mut found, limit, |(place, _)| *place);
     let findings: Vec<_> =
         found.into_iter().map(|(_, finding)| FindingMessage::new(finding, language)).collect();
-    let mut body = json!({ "findings": findings });
-    if let Some(next) = next {
-        body["next"] = next.into();
-    }
-    Ok(Json(body).into_response())
+    Ok(cursor::answer("findings", findings, next))
 }
 
 async fn page(
@@ -144,10 +133,7 @@ pub(super) async fn export(
     }
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
     let run = runs::seen(&claims, run)?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"findings-{run}.csv\"")),
-    ];
+    let file = format!("findings-{run}.csv");
     asked.limit = MAX_PAGE;
     // Read before the answer begins, so that a refusal has a status of its own.
     let first = page(&node, &claims.tenant, &run, &asked).await?;
@@ -167,13 +153,8 @@ pub(super) async fn export(
             }
             Ok(Some((text, (None, false, export))))
         });
-    // An export that fails half-way is cut off, which a caller can tell from its end.
-    Ok((headers, Body::from_stream(pages.map_err(ExportCut))).into_response())
+    Ok(export::answer(&file, pages))
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("the export could not be read to its end: {0}")]
-struct ExportCut(Code);
 
 /// A running export.
 struct Export {
@@ -186,56 +167,26 @@ struct Export {
 }
 
 impl Export {
-    /// Reads the next page. It waits while the tenant's other lists take all places, since an
-    /// export that has begun cannot be refused any more.
     async fn next_page(&self) -> Result<FindingsPage, Code> {
-        for _ in 0..PLACE_ATTEMPTS {
-            match page(&self.node, &self.tenant, &self.run, &self.asked).await {
-                Err(Code::TooManyQueries) => tokio::time::sleep(PLACE_PAUSE).await,
-                answer => return answer,
-            }
-        }
-        Err(Code::TryAgain)
+        export::next_page(|| page(&self.node, &self.tenant, &self.run, &self.asked)).await
     }
 
-    /// The next rows. The first ones follow the byte-order mark by which spreadsheets recognise
-    /// UTF-8, and the titles.
+    /// The next rows, the first ones with the titles.
     fn rows(&self, first: bool, found: &[(FindingPlace, Finding)]) -> Bytes {
-        let mut text = if first { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(b';')
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(&mut text);
-        let french = self.language == Language::French;
-        let written = (|| {
-            if first && french {
-                writer.write_record([
-                    "Ligne",
-                    "Gravité",
-                    "Règle",
-                    "Résultat",
-                    "Message",
-                    "Montant ($)",
-                ])?;
-            } else if first {
-                writer.write_record([
-                    "Row",
-                    "Severity",
-                    "Rule",
-                    "Outcome",
-                    "Message",
-                    "Amount ($)",
-                ])?;
+        let titles = match self.language {
+            Language::French => ["Ligne", "Gravité", "Règle", "Résultat", "Message", "Montant ($)"],
+            Language::English => ["Row", "Severity", "Rule", "Outcome", "Message", "Amount ($)"],
+        };
+        export::table(first, csv::WriterBuilder::new().delimiter(b';'), |writer| {
+            if first {
+                writer.write_record(titles)?;
             }
             for (_, finding) in found {
                 writer
                     .write_record(row(finding, self.language).iter().map(|cell| cell.as_bytes()))?;
             }
-            writer.flush().map_err(csv::Error::from)
-        })();
-        written.expect("memory takes what is written, and every row has the same cells");
-        drop(writer);
-        text.into()
+            Ok(())
+        })
     }
 }
 
@@ -257,14 +208,6 @@ fn row(finding: &Finding, language: Language) -> [Cow<'static, str>; 6] {
         plain(finding.message(language)).into(),
         format!("{sign}{whole}{point}{part:02}").into(),
     ]
-}
-
-/// Escapes text that a spreadsheet would take for a formula.
-pub(super) fn plain(mut text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        text.insert(0, '\'');
-    }
-    text
 }
 
 #[derive(Deserialize)]
@@ -295,14 +238,6 @@ mod tests {
     use schemas::finding::Param;
 
     use super::*;
-
-    #[test]
-    fn no_cell_of_an_export_is_a_formula() {
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"] {
-            assert_eq!(plain(formula.to_owned()), format!("'{formula}"));
-        }
-        assert_eq!(plain("1+1=2".to_owned()), "1+1=2");
-    }
 
     #[test]
     fn amounts_follow_the_spreadsheet_language() {

@@ -169,10 +169,7 @@ pub(super) async fn list(
     let asked = RunsQuery { state, owner, after, limit: limit + 1 };
     let mut runs =
         super::found(&node, &claims.tenant, node.queries.runs(&claims.tenant, &asked)).await?;
-    let more = runs.len() > limit as usize;
-    runs.truncate(limit as usize);
-    let next =
-        runs.last().filter(|_| more).map(|last| (last.head.requested_at, last.run.clone()).seal());
+    let next = cursor::cut(&mut runs, limit, |last| (last.head.requested_at, last.run.clone()));
     let runs: Vec<_> = runs
         .into_iter()
         .map(|ListedRun { run, head }| RunListEntry {
@@ -181,11 +178,7 @@ pub(super) async fn list(
             head,
         })
         .collect();
-    let mut body = json!({ "runs": runs });
-    if let Some(next) = next {
-        body["next"] = next.into();
-    }
-    Ok(Json(body).into_response())
+    Ok(cursor::answer("runs", runs, next))
 }
 
 fn state(text: &str) -> Result<RunState, Problem> {

@@ -10,18 +10,9 @@ const DAY_MS: Millis = 24 * 60 * 60 * 1000;
 fn entry(subject: &str, action: &'static str, what: &str) -> AuditEntry {
     AuditEntry {
         at: now(),
-        subject: subject.into(),
-        role: "reception".into(),
         address: Some([192, 0, 2, 7].into()),
         agent: Some("=cmd()|x".into()),
-        action: action.into(),
-        what: vec![what.to_owned()],
-        code: None,
-        other_tenant: None,
-        reason: None,
-        crossed: false,
-        first: None,
-        last: None,
+        ..testing::records::audit_entry(subject, action, &[what])
     }
 }
 
