@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod admission;
 pub mod connection;
+mod guarded_body;
 pub mod lent_socket;
 pub mod peer;
 pub mod socket;

@@ -32,9 +32,10 @@ use self::sse::OpenStream;
 use super::{
     admission::{self, Admission, SocketPlaces},
     connection,
+    guarded_body::GuardedBody,
     lent_socket::{
         LentSocket, LentStream,
-        refusal::{AnswerBody, Exchange},
+        refusal::{AnswerEnd, Exchange},
     },
     socket::{Protocol, Socket},
     socketio::{self, SocketIo},
@@ -272,8 +273,8 @@ async fn speak_http(
                 Ok(response) => {
                     // What follows a switch is no HTTP.
                     let ends = response.status() != StatusCode::SWITCHING_PROTOCOLS;
-                    let lent = ends.then_some(lent_socket);
-                    Ok::<_, Infallible>(response.map(|body| AnswerBody::new(body, lent)))
+                    let end = ends.then(|| AnswerEnd(lent_socket));
+                    Ok::<_, Infallible>(response.map(|body| GuardedBody { body, _guard: end }))
                 }
                 Err(upgrade) => {
                     // The caller takes the socket away, so hyper never gets an answer here.

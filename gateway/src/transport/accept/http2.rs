@@ -13,13 +13,8 @@ use std::{
 };
 
 use axum::{body::Body, response::IntoResponse};
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::http2,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemas::codes::Code;
 use tokio::{
@@ -34,6 +29,7 @@ use crate::{
     http::Problem,
     transport::{
         admission::{self, Admission},
+        guarded_body::GuardedBody,
         lent_socket::{LentSocket, LentStream, refusal::Exchange},
         socket::pipe::pipe,
         socketio::SocketIo,
@@ -68,7 +64,7 @@ pub(super) struct Connection {
     pub idle_within: Duration,
 }
 
-/// What all requests of a connection share.
+/// The state that all requests of a connection share.
 struct Shared {
     acceptor: Rc<Acceptor>,
     lent_socket: Arc<LentSocket>,
@@ -161,7 +157,10 @@ impl Quiet {
 }
 
 impl Shared {
-    async fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Response<CountedBody> {
+    async fn answer(
+        self: Rc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Response<GuardedBody<OpenRequest>> {
         let open = OpenRequest::begin(&self);
         // A request that its client has reset meanwhile ends here.
         yield_now().await;
@@ -173,7 +172,7 @@ impl Shared {
         let answer =
             super::answer(&self.acceptor, &self.lent_socket, &self.admission, request).await;
         let response = answer.unwrap_or_else(|upgrade| self.stream(*upgrade, client.address));
-        response.map(|body| CountedBody { body, _open: open })
+        response.map(|body| GuardedBody { body, _guard: open })
     }
 
     /// Begins a stream of events. It counts as a connection of its client.
@@ -225,31 +224,6 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
-    }
-}
-
-struct CountedBody {
-    body: Body,
-    _open: OpenRequest,
-}
-
-impl hyper::body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -5,18 +5,10 @@
 //! One refusal stays bare: that of a request that came behind another one, whose answer the client
 //! has not taken yet. Its bytes cannot be told from those of that answer.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
 };
-
-use axum::body::Body;
-use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
 
 use super::LentSocket;
 use crate::http::security_headers;
@@ -94,44 +86,12 @@ impl Refusal {
     }
 }
 
-/// The body of an answer, which tells the socket when hyper has all of it.
-pub struct AnswerBody {
-    body: Body,
-    lent: Option<Arc<LentSocket>>,
-}
+/// Held by the body of an answer. Its end tells the socket that hyper has all of it.
+pub struct AnswerEnd(pub Arc<LentSocket>);
 
-impl AnswerBody {
-    /// `lent` is `None` for an answer after which no further one comes.
-    pub fn new(body: Body, lent: Option<Arc<LentSocket>>) -> Self {
-        Self { body, lent }
-    }
-}
-
-impl Drop for AnswerBody {
+impl Drop for AnswerEnd {
     fn drop(&mut self) {
-        if let Some(lent) = &self.lent {
-            lent.set_exchange(Exchange::Answered);
-        }
-    }
-}
-
-impl hyper::body::Body for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.set_exchange(Exchange::Answered);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{certificates::Certificates, settings::TlsFiles};
 
 type Client = StreamOwned<ClientConnection, net::TcpStream>;
 
-/// What the node has of a client, and the client on a thread of its own.
+/// The node's end of a connection, and the client on a thread of its own.
 struct Pair {
     socket: Socket,
     protocol: Protocol,
