@@ -57,7 +57,7 @@ pub struct AuditedClient {
     pub agent: Option<Arc<str>>,
 }
 
-/// What a client wants to do or has done.
+/// An action that a client asks for, or has carried out.
 #[derive(Clone, Default)]
 pub struct AuditedAction {
     /// The action, such as `ticket.call`.
@@ -188,12 +188,7 @@ impl Audit {
     /// Waits until all notes are written, for `patience` at most.
     pub async fn flush(&self, patience: Duration) {
         let counts = self.counts();
-        let written = async {
-            while counts.waiting_notes() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        if timeout(patience, written).await.is_err() {
+        if timeout(patience, counts.all_notes_written()).await.is_err() {
             tracing::warn!(notes = counts.waiting_notes(), "notes of the audit are lost");
         }
     }

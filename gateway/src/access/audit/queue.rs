@@ -1,20 +1,20 @@
-//! Entries on their way to the writer, and who waits for them.
+//! Entries on their way to the writer, and the receivers of their answers.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use schemas::{audit::AuditEntry, codes::Code, ids::TenantId};
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 
 use super::{AuditedSubscription, MAX_NOTES, MAX_WAITING};
 use crate::stream::message::ShardMessage;
 
-/// Who waits for an entry.
+/// The receiver of the answer to an entry.
 pub(super) enum Waiter {
     Request(oneshot::Sender<Result<(), Code>>),
     Subscription(AuditedSubscription),
@@ -40,7 +40,7 @@ pub(super) struct WaitingEntry {
 pub struct AuditCounts {
     failing: AtomicBool,
     written: AtomicU64,
-    notes_waiting: AtomicUsize,
+    notes_waiting: watch::Sender<usize>,
     notes_lost: AtomicU64,
 }
 
@@ -58,7 +58,7 @@ impl AuditCounts {
     }
 
     pub(super) fn note_written(&self) {
-        self.notes_waiting.fetch_sub(1, Relaxed);
+        self.notes_waiting.send_modify(|waiting| *waiting -= 1);
     }
 
     /// Entries that the log has acknowledged.
@@ -68,7 +68,14 @@ impl AuditCounts {
 
     /// Notes that are not written yet.
     pub fn waiting_notes(&self) -> usize {
-        self.notes_waiting.load(Relaxed)
+        *self.notes_waiting.borrow()
+    }
+
+    /// Waits until all notes are written.
+    pub(super) async fn all_notes_written(&self) {
+        let mut waiting = self.notes_waiting.subscribe();
+        let none = waiting.wait_for(|waiting| *waiting == 0).await;
+        none.expect("the sender is borrowed meanwhile");
     }
 
     /// Notes that did not find room.
@@ -78,8 +85,11 @@ impl AuditCounts {
 
     /// Whether there is room for another note, which then counts.
     fn take_note(&self) -> bool {
-        let room = |waiting| (waiting < MAX_NOTES).then_some(waiting + 1);
-        let taken = self.notes_waiting.fetch_update(Relaxed, Relaxed, room).is_ok();
+        let taken = self.notes_waiting.send_if_modified(|waiting| {
+            let has_room = *waiting < MAX_NOTES;
+            *waiting += usize::from(has_room);
+            has_room
+        });
         if !taken {
             self.notes_lost.fetch_add(1, Relaxed);
         }
