@@ -1,5 +1,6 @@
-//! What a program may do at its servers, tried: what it needs must be allowed, and what it must not
-//! do must be refused. Every attempt is harmless, whatever its outcome.
+//! The report of the rights of a program at its servers. Rights that the program needs must be
+//! allowed, and rights that it must not have refused. Every attempt is harmless, whatever its
+//! outcome.
 
 use std::fmt::{self, Display};
 
@@ -10,7 +11,7 @@ pub enum Access {
     Allowed,
     /// The server refused it for want of a right.
     Refused,
-    /// The attempt could not be made. Why.
+    /// The attempt could not be made, for this reason.
     Unknown(String),
 }
 
@@ -55,7 +56,12 @@ impl AccessReport {
         self.0.push(Line { what: what.to_string(), must_be: Access::Refused, found });
     }
 
-    /// Whether everything is as it must be. What could not be tried is not.
+    /// Adds that the program could not log in to a server, so that nothing there was tried.
+    pub fn no_login(&mut self, server: &str, why: impl Display) {
+        self.needs(format!("{server}: log in"), Access::Unknown(why.to_string()));
+    }
+
+    /// Whether everything is as it must be. A right that could not be tried is a fault.
     pub fn is_good(&self) -> bool {
         !self.0.iter().any(Line::is_fault)
     }

@@ -1,16 +1,16 @@
 //! `check-config --connect`: tries what a gateway may do at its servers.
 
 use servers::{
-    access_check::{Access, AccessReport},
+    access_check::AccessReport,
     kafka::{KafkaCluster, Need, TopicNeed, check_topic_access},
     postgres::{
-        LoginPolicy, UnsafeSession,
+        LoginPolicy, PostgresError,
         access::{
-            TableRight, check_no_table, tables, try_create, try_see_without_tenant, try_table,
+            TableRight, check_bound, check_no_table, tables, try_create, try_see_without_tenant,
+            try_table,
         },
-        check_session,
     },
-    redis::access::{SHORT_KEY, VIEW_KEY, try_command},
+    redis::access::{NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
 };
 
 use super::{postgres, redis};
@@ -38,50 +38,35 @@ pub async fn check_access(
     check_topic_access(&mut report, cluster, &needs).await;
     check_redis(&mut report, redis_url).await;
     if let Err(error) = check_postgres(&mut report, postgres_url, policy).await {
-        report.needs("postgres: log in", Access::Unknown(error.to_string()));
+        report.no_login("postgres", error);
     }
     report
 }
 
 async fn check_redis(report: &mut AccessReport, url: &str) {
-    let client = match redis::connect(url).await {
-        Ok(client) => client,
-        Err(error) => {
-            let why = std::error::Error::source(&error).unwrap_or(&error).to_string();
-            return report.needs("redis: log in", Access::Unknown(why));
-        }
-    };
-    for (what, command) in [
-        ("read views", &["HGETALL", VIEW_KEY][..]),
+    let needed: &[NamedCommand<'_>] = &[
+        ("read views", &["HGETALL", VIEW_KEY]),
         ("read the identity of the server", &["INFO", "replication"]),
         ("run scripts", &["EVAL", "return 1", "0"]),
         ("write short-lived keys", &["SET", SHORT_KEY, "tried", "PX", "1"]),
         ("take short-lived keys", &["GETDEL", SHORT_KEY]),
-    ] {
-        report.needs(format!("redis: {what}"), try_command(&client, command).await);
-    }
-    for (what, command) in [
-        ("write views", &["HDEL", VIEW_KEY, "nothing"][..]),
+    ];
+    let forbidden: &[NamedCommand<'_>] = &[
+        ("write views", &["HDEL", VIEW_KEY, "nothing"]),
         ("delete everything", &["FLUSHALL", "NEITHER-SYNC-NOR-ASYNC"]),
         ("list keys", &["KEYS", SHORT_KEY]),
         ("read settings", &["CONFIG", "GET", "nothing"]),
-    ] {
-        report.must_not(format!("redis: {what}"), try_command(&client, command).await);
-    }
+    ];
+    check_commands(report, redis::connect(url).await, needed, forbidden).await;
 }
 
 async fn check_postgres(
     report: &mut AccessReport,
     url: &str,
     policy: LoginPolicy,
-) -> Result<(), UnsafeSession> {
+) -> Result<(), PostgresError> {
     let client = servers::postgres::connect(&postgres::session(), url).await?;
-    let above = match check_session(&client, policy).await {
-        Ok(()) => Access::Refused,
-        Err(UnsafeSession::Postgres(error)) => return Err(error.into()),
-        Err(_) => Access::Allowed,
-    };
-    report.must_not("postgres: be above row-level security", above);
+    check_bound(report, &client, policy).await?;
     let tables = tables(&client).await?;
     for table in &tables {
         let name = table.name.as_str();

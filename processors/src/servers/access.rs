@@ -1,14 +1,13 @@
 //! `check-config --connect`: tries what the processors may do at their servers.
 
 use servers::{
-    access_check::{Access, AccessReport},
+    access_check::AccessReport,
     kafka::{Need, TopicNeed, check_group_access, check_topic_access},
     postgres::{
-        LoginPolicy, UnsafeSession,
-        access::{TableRight, tables, try_create, try_table},
-        check_session,
+        LoginPolicy, PostgresError,
+        access::{TableRight, check_bound, tables, try_create, try_table},
     },
-    redis::access::{SHORT_KEY, VIEW_KEY, try_command},
+    redis::access::{NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
 };
 
 use super::{
@@ -81,27 +80,17 @@ async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
 }
 
 async fn check_redis(report: &mut AccessReport, url: &str) {
-    let client = match redis::connect(url).await {
-        Ok(client) => client,
-        Err(error) => {
-            let why = std::error::Error::source(&error).unwrap_or(&error).to_string();
-            return report.needs("redis: log in", Access::Unknown(why));
-        }
-    };
-    for (what, command) in [
-        ("write views", &["HDEL", VIEW_KEY, "nothing"][..]),
+    let needed: &[NamedCommand<'_>] = &[
+        ("write views", &["HDEL", VIEW_KEY, "nothing"]),
         ("read the identity of the server", &["INFO", "replication"]),
         ("run scripts", &["EVAL", "return 1", "0"]),
-    ] {
-        report.needs(format!("redis: {what}"), try_command(&client, command).await);
-    }
-    for (what, command) in [
-        ("take short-lived keys", &["GETDEL", SHORT_KEY][..]),
+    ];
+    let forbidden: &[NamedCommand<'_>] = &[
+        ("take short-lived keys", &["GETDEL", SHORT_KEY]),
         ("delete everything", &["FLUSHALL", "NEITHER-SYNC-NOR-ASYNC"]),
         ("read settings", &["CONFIG", "GET", "nothing"]),
-    ] {
-        report.must_not(format!("redis: {what}"), try_command(&client, command).await);
-    }
+    ];
+    check_commands(report, redis::connect(url).await, needed, forbidden).await;
 }
 
 async fn check_database(
@@ -110,7 +99,7 @@ async fn check_database(
     policy: LoginPolicy,
 ) {
     if let Err(error) = check_postgres(report, connection, policy).await {
-        report.needs("postgres: log in", Access::Unknown(error.to_string()));
+        report.no_login("postgres", error);
     }
 }
 
@@ -118,14 +107,9 @@ async fn check_postgres(
     report: &mut AccessReport,
     connection: &ConnectionSettings,
     policy: LoginPolicy,
-) -> Result<(), UnsafeSession> {
+) -> Result<(), PostgresError> {
     let client = login(connection).await?;
-    let above = match check_session(&client, policy).await {
-        Ok(()) => Access::Refused,
-        Err(UnsafeSession::Postgres(error)) => return Err(error.into()),
-        Err(_) => Access::Allowed,
-    };
-    report.must_not("postgres: be above row-level security", above);
+    check_bound(report, &client, policy).await?;
     let tables = tables(&client).await?;
     // The journal is only appended to.
     for table in tables.iter().filter(|table| table.name == "journal") {

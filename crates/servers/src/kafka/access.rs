@@ -57,7 +57,7 @@ impl KafkaCluster {
     fn read_end(&self, topic: &str) -> KafkaResult<()> {
         // The group is never joined.
         let consumer: BaseConsumer = self.consumer_config("clinicwire-check").create()?;
-        // Who may not even see a topic would wait for it.
+        // A user who may not even see a topic would wait for it.
         let metadata = consumer.fetch_metadata(Some(topic), WITHIN)?;
         if let Some(error) = metadata.topics().iter().find_map(MetadataTopic::error) {
             return Err(KafkaError::Global(error.into()));
@@ -108,7 +108,7 @@ impl ProducerContext for Outcome {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let outcome = result.as_ref().map(drop).map_err(|(error, _)| error.clone());
-        // Whoever asked may have given up.
+        // The receiver is gone when the attempt took too long.
         let _ = self.0.send(outcome);
     }
 }
@@ -141,18 +141,18 @@ fn judge(outcome: KafkaResult<()>) -> Access {
     }
 }
 
-/// What a program needs of a right.
+/// How a program stands to a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The program does not work without it.
     Needed,
     /// Neither needed nor harmful.
     Indifferent,
-    /// It must be refused.
+    /// The right must be refused.
     Forbidden,
 }
 
-/// What a program needs of a topic.
+/// The rights to a topic, and how a program stands to them.
 #[derive(Debug, Clone, Copy)]
 pub struct TopicNeed<'a> {
     /// Kafka's name of the topic.

@@ -51,7 +51,7 @@ impl SecurityProtocol {
 pub enum SaslMechanism {
     /// The password is sent as it is.
     Plain,
-    /// As the next, by a shorter hash.
+    /// Like [`SaslMechanism::ScramSha512`], by a shorter hash.
     ScramSha256,
     /// Brokers keep no password, and the password is never sent.
     #[default]

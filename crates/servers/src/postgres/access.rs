@@ -3,10 +3,10 @@
 
 use tokio_postgres::{Client, error::SqlState};
 
-use super::PostgresError;
+use super::{LoginPolicy, PostgresError, UnsafeSession, check_session};
 use crate::access_check::{Access, AccessReport};
 
-/// What a session may do with a table.
+/// A right to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableRight {
     /// To read rows.
@@ -74,6 +74,24 @@ pub async fn tables(client: &Client) -> Result<Vec<Table>, PostgresError> {
         column: row.get(2),
     };
     Ok(rows.into_iter().map(table).collect())
+}
+
+/// Reports whether the session is above row-level security.
+///
+/// # Errors
+/// [`PostgresError`]
+pub async fn check_bound(
+    report: &mut AccessReport,
+    client: &Client,
+    policy: LoginPolicy,
+) -> Result<(), PostgresError> {
+    let above = match check_session(client, policy).await {
+        Ok(()) => Access::Refused,
+        Err(UnsafeSession::Postgres(error)) => return Err(error),
+        Err(UnsafeSession::Role { .. } | UnsafeSession::Login { .. }) => Access::Allowed,
+    };
+    report.must_not("postgres: be above row-level security", above);
+    Ok(())
 }
 
 /// Tries one right to a table.

@@ -5,14 +5,14 @@ use tokio_postgres::Client;
 
 use super::PostgresError;
 
-/// What a session has that no service may have.
+/// A power over row-level security that no service may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoleFault {
-    /// It is a superuser.
+    /// The role is a superuser.
     Superuser,
-    /// It has `BYPASSRLS`.
+    /// The role has `BYPASSRLS`.
     BypassRls,
-    /// It owns the tables, or can become their owner.
+    /// The role owns the tables, or can become their owner.
     Owner,
 }
 
@@ -35,9 +35,9 @@ pub enum UnsafeSession {
     /// The role of the session is above row-level security.
     #[error("the role {role} {}: row-level security would not bind it", .fault.text())]
     Role {
-        /// Its name.
+        /// The name of the role.
         role: String,
-        /// What it has.
+        /// The power that it has.
         fault: RoleFault,
     },
     /// The login could leave its role.
@@ -48,9 +48,9 @@ pub enum UnsafeSession {
         .fault.text()
     )]
     Login {
-        /// Its name.
+        /// The name of the login's role.
         role: String,
-        /// What it has.
+        /// The power that it has.
         fault: RoleFault,
     },
 }

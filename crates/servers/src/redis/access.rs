@@ -6,16 +6,41 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value},
 };
 
-use crate::access_check::Access;
+use super::RedisUnusable;
+use crate::access_check::{Access, AccessReport};
 
 /// A key in the place of a view: no tenant is called so.
 pub const VIEW_KEY: &str = "cw:{check-config/nobody}:v:nothing";
 /// A key in the place of a short-lived one.
 pub const SHORT_KEY: &str = "cw:once:check-config";
 
+/// A command with its arguments, and the name of its purpose.
+pub type NamedCommand<'a> = (&'a str, &'a [&'a str]);
+
+/// Tries the commands that a user needs, and those that must be refused.
+pub async fn check_commands(
+    report: &mut AccessReport,
+    client: Result<Client, RedisUnusable>,
+    needed: &[NamedCommand<'_>],
+    forbidden: &[NamedCommand<'_>],
+) {
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            return report.no_login("redis", std::error::Error::source(&error).unwrap_or(&error));
+        }
+    };
+    for (purpose, command) in needed {
+        report.needs(format!("redis: {purpose}"), try_command(&client, command).await);
+    }
+    for (purpose, command) in forbidden {
+        report.must_not(format!("redis: {purpose}"), try_command(&client, command).await);
+    }
+}
+
 /// Tries a command with its arguments. Redis looks at the rights before it looks at the arguments,
 /// so that a command which must not run can be tried with arguments that make no sense.
-pub async fn try_command(client: &Client, command: &[&str]) -> Access {
+async fn try_command(client: &Client, command: &[&str]) -> Access {
     let Some((name, arguments)) = command.split_first() else {
         return Access::Unknown("no command".to_owned());
     };
