@@ -145,7 +145,7 @@ impl Installation {
         &self.topics.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    /// What `docs/security.md` gives to each program.
+    /// The rights that `docs/security.md` gives to each program.
     fn kafka_acls(&self) -> Vec<Acl> {
         use Operation::{Describe, DescribeConfigs, Read, Write};
         let allow = |user: User, resource: &Resource, operation| Acl {

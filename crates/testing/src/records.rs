@@ -14,6 +14,7 @@ pub mod runs;
 pub use location::{SampleLocation, bare_fact, doctor};
 use schemas::{
     Millis,
+    audit::AuditEntry,
     codes::Code,
     command::{Command, CommandOutcome, CommandResult, Verdict},
     ids::{Aggregate, CommandId, LocationId, TenantId},
@@ -21,6 +22,25 @@ use schemas::{
     view::{Delta, Position, View, raw},
 };
 use serde::Serialize;
+
+/// An entry of the audit without an address, a code or a crossing.
+pub fn audit_entry(subject: &str, action: &'static str, what: &[&str]) -> AuditEntry {
+    AuditEntry {
+        at: 1,
+        subject: subject.into(),
+        role: "reception".into(),
+        address: None,
+        agent: None,
+        action: action.into(),
+        what: what.iter().map(|name| (*name).to_owned()).collect(),
+        code: None,
+        other_tenant: None,
+        reason: None,
+        crossed: false,
+        first: None,
+        last: None,
+    }
+}
 
 /// 2026-03-02 08:00 in Paris: a Monday morning outside daylight saving time.
 pub const MORNING: Millis = 1_772_434_800_000;

@@ -96,7 +96,7 @@ pub struct ChainHead {
     pub hash: ChainHash,
 }
 
-/// What a chain was before its first entry of a day. With it, the rows of earlier days can be
+/// The end of a chain before its first entry of a day. With it, the rows of earlier days can be
 /// dropped and the chain can still be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
@@ -144,7 +144,7 @@ pub struct ChainRow {
     pub hash: ChainHash,
 }
 
-/// What new entries add to a chain.
+/// The growth of a chain by new entries.
 #[derive(Clone)]
 pub struct ChainGrowth {
     /// The chain before the new entries.

@@ -13,7 +13,7 @@ use crate::ledger::LedgerError;
 /// Rows and tenants that are read at once: a few megabytes.
 const PAGE: u32 = 1_000;
 
-/// What is wrong with a chain at one place.
+/// A fault of a chain at one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Break {
     /// The hash of the row is not that of its content after the row before. The row, or one before

@@ -25,20 +25,11 @@ fn now() -> Millis {
 }
 
 fn record(subjects: &[&str]) -> AuditRecord {
+    let ticket = "ticket:riverside.00000000000000000000000000000001";
     let entry = |subject: &&str| AuditEntry {
         at: now(),
-        subject: (*subject).into(),
         role: "doctor".into(),
-        address: None,
-        agent: None,
-        action: "channel.open".into(),
-        what: vec!["ticket:riverside.00000000000000000000000000000001".to_owned()],
-        code: None,
-        other_tenant: None,
-        reason: None,
-        crossed: false,
-        first: None,
-        last: None,
+        ..testing::records::audit_entry(subject, "channel.open", &[ticket])
     };
     AuditRecord { entries: subjects.iter().map(entry).collect() }
 }

@@ -29,20 +29,10 @@ pub fn tenant() -> TenantId {
 }
 
 pub fn entry(subject: &str) -> AuditEntry {
+    let role = "doctor".into();
     AuditEntry {
-        at: 1,
-        subject: subject.into(),
-        role: "doctor".into(),
-        address: None,
-        agent: None,
-        action: "queue.read".into(),
-        what: vec!["riverside.general".to_owned()],
-        code: None,
-        other_tenant: None,
-        reason: None,
-        crossed: false,
-        first: None,
-        last: None,
+        role,
+        ..testing::records::audit_entry(subject, "queue.read", &["riverside.general"])
     }
 }
 

@@ -14,7 +14,7 @@ use processors::{
 use schemas::{Millis, ids::TenantId};
 use standalone::memory::MemoryAudit;
 
-/// What somebody who owns the store does to the rows that it returns.
+/// A change that the owner of a store makes to the rows that it returns.
 pub type RowChange = Box<dyn Fn(&mut Vec<StoredRow>) + Send + Sync>;
 
 /// The same to the ends of a chain.

@@ -20,7 +20,7 @@ pub enum Resource {
     Group(String),
 }
 
-/// What one user may do with one resource, from any host.
+/// The rights of one user to one resource, from any host.
 #[derive(Debug, Clone)]
 pub struct Acl {
     /// Such as `User:gateway`.
