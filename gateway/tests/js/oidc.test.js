@@ -155,6 +155,7 @@ describe("an OpenID Connect provider", { skip: missing.length > 0 && "needs the 
       CLINICWIRE_ISSUERS: file,
       CLINICWIRE_GRANT_SECRET_FILE: secret,
       CLINICWIRE_LISTEN: listen,
+      CLINICWIRE_INSECURE_POSTGRES_LOGIN: "true",
       CLINICWIRE_LIMIT: "all=off",
       CLINICWIRE_DRAIN: "0",
       CLINICWIRE_DRAIN_DELAY: "0",
