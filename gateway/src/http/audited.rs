@@ -20,6 +20,7 @@ use axum::{
 use gateway_core::access::Claims;
 use http::Method;
 use schemas::codes::Code;
+use tokio::task::JoinError;
 
 use super::Problem;
 use crate::{access::audit::AuditedAction, client_address::ClientAddress, context::NodeContext};
@@ -92,6 +93,27 @@ pub(super) async fn layer(
     request.extensions_mut().insert(audited.clone());
     request.extensions_mut().insert(client);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let answer = answer(node, audited, changes, request, next);
+    if !changes {
+        return answer.await;
+    }
+    // A client that hangs up must not take the entry of what it has changed with it. Rates and
+    // waiting places bound these tasks.
+    match tokio::spawn(answer).await.map_err(JoinError::try_into_panic) {
+        Ok(response) => response,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Problem::from(Code::TryAgain).into_response(), // the runtime stops
+    }
+}
+
+/// Carries a request out, and writes its entry.
+async fn answer(
+    node: Arc<NodeContext>,
+    audited: AuditedRequest,
+    changes: bool,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = match changes && node.audit.is_failing() {
         true => refuse_change(&node, request).await,
         false => next.run(request).await,

@@ -76,3 +76,24 @@ async fn refused_command_has_a_second_entry_with_its_code() {
     let action = || "ticket.cancel".to_owned();
     assert_eq!(told.collect::<Vec<_>>(), [(action(), None), (action(), Some(Code::IllegalMove))],);
 }
+
+/// The client is gone before its change is decided.
+#[tokio::test(start_paused = true)]
+async fn changes_are_audited_although_their_client_hangs_up() {
+    let node = node();
+    node.decide(Decision::Nothing);
+    let cancel = format!("/v1/tickets/{TICKET}/cancel");
+    let revocation = r#"{"kind":"subject","id":"somebody"}"#;
+    for (role, path, body, action) in [
+        (Role::Reception, &*cancel, "", "ticket.cancel"),
+        (Role::Admin, "/v1/revocations", revocation, "revocation.create"),
+    ] {
+        let mut answer = Box::pin(node.ask(role, "POST", path, body));
+        assert!(futures_util::poll!(&mut answer).is_pending(), "{path} is not answered at once");
+        drop(answer);
+        tokio::time::sleep(Duration::from_secs(5)).await; // simulated time
+        let audited = node.audited();
+        assert_eq!(audited.len(), 1, "{path}");
+        assert_eq!(audited[0].1.action, action);
+    }
+}
