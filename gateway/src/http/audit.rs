@@ -38,6 +38,8 @@ const DEFAULT_DAYS: Millis = 31;
 const MAX_DAYS: Millis = 366;
 /// Most entries of an export, some 30 MB. A larger one is cut off, and its last line says so.
 const MAX_EXPORT: usize = 100_000;
+/// Characters of a day such as `2026-11-28`.
+const DAY_CHARS: usize = 10;
 /// Longest subject or action that is searched for. No entry has a longer one.
 const MAX_TEXT: usize = 256;
 
@@ -59,7 +61,10 @@ pub(super) struct Filter {
 impl Filter {
     fn asked(&self, now: Millis) -> Result<AuditQuery, Problem> {
         let text = |text: &Option<String>| match text {
-            Some(text) if text.len() > MAX_TEXT => Err(Problem::from(Code::InvalidValue)),
+            // PostgreSQL's texts hold no NUL.
+            Some(text) if text.len() > MAX_TEXT || text.contains('\0') => {
+                Err(Problem::from(Code::InvalidValue))
+            }
             text => Ok(text.clone()),
         };
         Ok(AuditQuery {
@@ -127,7 +132,8 @@ fn time(text: &str) -> Result<Millis, Problem> {
     let milliseconds = || text.parse().ok().filter(|at: &Millis| (0..1 << 50).contains(at));
     let timestamp = || text.parse().ok().map(|at: jiff::Timestamp| at.as_millisecond());
     let day = || {
-        let day: jiff::civil::Date = text.parse().ok()?;
+        // jiff would also read the date of a time without a zone.
+        let day: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == DAY_CHARS)?;
         Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
     };
     milliseconds().or_else(timestamp).or_else(day).ok_or_else(|| {

@@ -52,7 +52,7 @@ pub(super) async fn cross(
 ) -> Result<Response, Problem> {
     let tenant = TenantId::new(tenant).map_err(not_an_id)?;
     let crossed = own_tokens::crossed(&claims, tenant, now())?;
-    node.audit.crossed(&claims, &crossed, client, reason(&headers)?).await?;
+    node.audit.crossed(&claims, &crossed, client, &reason(&headers)?).await?;
     Ok(token(node.verifier.sign(&crossed)?, &crossed))
 }
 
@@ -71,18 +71,21 @@ pub(super) async fn cross_to_location(
         action: "location.cross".into(),
         what: vec![location.to_string()],
         client,
-        reason: Some(reason(&headers)?.to_owned()),
+        reason: Some(reason(&headers)?),
         ..AuditedAction::default()
     };
     node.audit.write(&claims, done).await?;
     Ok(token(node.verifier.sign(&crossed)?, &crossed))
 }
 
-fn reason(headers: &HeaderMap) -> Result<&str, Problem> {
-    let reason = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
-    let reason = std::str::from_utf8(reason).unwrap_or_default().trim();
+/// Reads the reason in UTF-8, or in Latin-1 as `fetch` of browsers sends it.
+fn reason(headers: &HeaderMap) -> Result<String, Problem> {
+    let bytes = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
+    let latin1 = || bytes.iter().copied().map(char::from).collect();
+    let reason = std::str::from_utf8(bytes).map_or_else(|_| latin1(), str::to_owned);
+    let reason = reason.trim();
     match REASON_CHARS.contains(&reason.chars().count()) {
-        true => Ok(reason),
+        true => Ok(reason.to_owned()),
         false => Err(Problem::from(Code::ReasonMissing)
             .explained("the header Clinicwire-Reason has 10 to 500 characters")),
     }
@@ -97,4 +100,20 @@ fn token(token: String, claims: &Claims) -> Response {
         "renewable_until": (until > 0).then_some(until),
     });
     Json(body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn reason_is_utf8_or_latin1() {
+        for bytes in ["Café fermé".as_bytes(), b"Caf\xe9 ferm\xe9"] {
+            let header = HeaderValue::from_bytes(bytes).unwrap();
+            let headers = HeaderMap::from_iter([(REASON.parse().unwrap(), header)]);
+            assert_eq!(reason(&headers).ok().as_deref(), Some("Café fermé"));
+        }
+    }
 }
