@@ -115,7 +115,8 @@ pub async fn verify_tenant(
         }
         check.end_day(day);
     }
-    Ok(check.end())
+    let latest = store.ends(&tenant).await?.head;
+    Ok(check.end(latest))
 }
 
 /// The check of one chain, row by row.
@@ -125,6 +126,8 @@ struct ChainCheck {
     place: Option<(EntryNumber, ChainHash, Millis)>,
     /// The last day that had a row.
     day: Option<Day>,
+    /// The greatest number that is later than the head, with its day.
+    later: Option<(EntryNumber, Day)>,
     report: ChainReport,
 }
 
@@ -135,7 +138,7 @@ impl ChainCheck {
             ends.anchors.retain(|anchor| anchor.before < head.number);
         }
         let report = ChainReport { tenant, first: None, head: None, rows: 0, broken: None };
-        Self { ends, place: None, day: None, report }
+        Self { ends, place: None, day: None, later: None, report }
     }
 
     fn anchor(&self, day: Day) -> Option<Anchor> {
@@ -147,8 +150,11 @@ impl ChainCheck {
     }
 
     fn row(&mut self, day: Day, row: &StoredRow) {
-        let is_later = self.ends.head.is_some_and(|head| row.number > head.number);
-        if is_later || self.report.broken.is_some() {
+        if self.ends.head.is_some_and(|head| row.number > head.number) {
+            self.later = self.later.max(Some((row.number, day)));
+            return;
+        }
+        if self.report.broken.is_some() {
             return;
         }
         match self.judge(day, row) {
@@ -207,7 +213,19 @@ impl ChainCheck {
         }
     }
 
-    fn end(mut self) -> ChainReport {
+    /// Ends the check. `latest` is the head after all rows were read.
+    fn end(mut self, latest: Option<ChainHead>) -> ChainReport {
+        // Anchors are never dropped, so the first one stands at the start of the chain.
+        if let Some(first) = self.ends.anchors.first().copied()
+            && (first.before, first.hash) != (EntryNumber(0), ChainHash::START)
+        {
+            self.broken(first.day, None, Break::Anchor);
+        }
+        if let Some((number, day)) = self.later
+            && latest.is_none_or(|head| number > head.number)
+        {
+            self.broken(day, Some(number), Break::Head);
+        }
         match (self.ends.head, self.report.head) {
             (Some(head), Some(last)) if head != last => {
                 self.broken(Day::of(head.logged_at), Some(head.number), Break::Head);

@@ -43,6 +43,15 @@ fn change(number: u64, change: impl Fn(&mut StoredRow) + Send + Sync + 'static) 
     })
 }
 
+/// Adds a row behind the last one.
+fn forge() -> RowChange {
+    Box::new(|rows| {
+        if let Some(last) = rows.last().filter(|last| last.number == EntryNumber(6)) {
+            rows.push(StoredRow { number: EntryNumber(7), ..last.clone() });
+        }
+    })
+}
+
 fn remove(number: u64) -> RowChange {
     Box::new(move |rows| rows.retain(|row| row.number != EntryNumber(number)))
 }
@@ -72,6 +81,7 @@ async fn changed_rows_are_found_at_their_place() {
         ("removed at the end of a day", remove(3), 1, Some(4), Break::Anchor),
         ("removed day", remove(4), 1, None, Break::MissingDay),
         ("removed at the end", remove(6), 3, Some(6), Break::Head),
+        ("added at the end", forge(), 3, Some(7), Break::Head),
     ] {
         let store = store().await;
         *store.change_rows.lock().unwrap() = Some(changed);
@@ -94,6 +104,19 @@ async fn changed_ends_are_found() {
         let found = report(&store).await.broken;
         assert_eq!(found.map(|(.., why)| why), Some(why), "{what}");
     }
+}
+
+/// The owner of the store removes the first entries and moves the start of the chain behind them.
+#[tokio::test]
+async fn chain_that_begins_late_is_found() {
+    let store = store().await;
+    let second = store.rows(&tenant(), FIRST, None, 2).await.unwrap().pop().unwrap();
+    *store.change_rows.lock().unwrap() =
+        Some(Box::new(|rows| rows.retain(|row| row.number > EntryNumber(2))));
+    *store.change_ends.lock().unwrap() = Some(Box::new(move |ends| {
+        (ends.anchors[0].before, ends.anchors[0].hash) = (second.number, second.hash);
+    }));
+    assert_eq!(report(&store).await.broken, Some((FIRST, None, Break::Anchor)));
 }
 
 /// Retention drops whole days from the start.
