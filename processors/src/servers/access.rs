@@ -16,6 +16,9 @@ use super::{
     redis,
 };
 
+/// The tables that are only appended to.
+const APPENDED: [&str; 4] = ["audit", "audit_anchor", "audit_person", "journal"];
+
 /// Tries every right that the command needs and must not have. `prepare` creates what the others
 /// use, so nothing is tried for it.
 pub async fn check_access(command: &ServiceCommand) -> AccessReport {
@@ -111,11 +114,10 @@ async fn check_postgres(
     let client = login(connection).await?;
     check_bound(report, &client, policy).await?;
     let tables = tables(&client).await?;
-    // The journal is only appended to.
-    for table in tables.iter().filter(|table| table.name == "journal") {
+    for table in tables.iter().filter(|table| APPENDED.contains(&table.name.as_str())) {
         for right in TableRight::ALL {
             let (what, found) = (
-                format!("postgres: {} on journal", right.name()),
+                format!("postgres: {} on {}", right.name(), table.name),
                 try_table(&client, table, right).await,
             );
             match right {
