@@ -81,6 +81,7 @@ impl Clinic {
             name,
             prefix,
             service_s: None,
+            max_tickets: None,
         });
         clinic.apply(Command::OpenQueue { queue });
         for station in stations {

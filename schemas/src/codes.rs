@@ -179,6 +179,9 @@ codes! {
     /// The queue has more live tickets than one step may move.
     QueueTooLong = "queue_too_long", 409, 107,
         "There are too many people in the queue to move them all at once.";
+    /// The queue has as many live tickets as its settings allow.
+    QueueFull = "queue_full", 409, 107,
+        "This line is full for now. Ask the staff, or come back when it has moved on.";
     /// The location has as many live tickets as it may have.
     LocationFull = "location_full", 409, 107,
         "There are too many people in line here to add another one. Ask the staff.";

@@ -97,6 +97,10 @@ commands! {
         /// Expected seconds of one service, used until the queue has measured some.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service_s: Option<u32>,
+        /// Most live tickets of the queue. Absent: as before, and for a new queue those of the
+        /// location.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_tickets: Option<u32>,
     }
     /// Removes the queue. Refused while live tickets are in it, unless they move to `move_to`.
     RemoveQueue = "queue.remove" {

@@ -51,6 +51,9 @@ pub enum Event {
         prefix: String,
         /// Expected seconds of one service, used until the queue has measured some.
         service_s: Option<u32>,
+        /// Most live tickets of the queue, if they changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_tickets: Option<u32>,
     },
     /// A queue was removed.
     QueueRemoved {

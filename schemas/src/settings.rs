@@ -55,6 +55,8 @@ pub struct QueueSettings {
     pub prefix: String,
     /// Seconds that the clinic expects of one service. Measured services correct them.
     pub service_s: u32,
+    /// Most live tickets of the queue. One more is refused.
+    pub max_tickets: u32,
     /// Whether tickets are issued and called.
     pub state: QueueState,
 }

@@ -83,9 +83,9 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
     use Command as C;
     match action {
         CONFIGURE => {
-            let QueueBody { name, prefix, service_s } =
-                read(body, r#"{"name","prefix","service_s"?}"#)?;
-            Ok(C::ConfigureQueue { queue, name, prefix, service_s })
+            let QueueBody { name, prefix, service_s, max_tickets } =
+                read(body, r#"{"name","prefix","service_s"?,"max_tickets"?}"#)?;
+            Ok(C::ConfigureQueue { queue, name, prefix, service_s, max_tickets })
         }
         "tickets" => {
             let IssueBody { priority } = read(body, r#"{"priority"?}"#)?;
@@ -282,6 +282,7 @@ struct QueueBody {
     name: String,
     prefix: String,
     service_s: Option<u32>,
+    max_tickets: Option<u32>,
 }
 
 #[derive(Deserialize)]

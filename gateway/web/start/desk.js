@@ -12,6 +12,7 @@ const refusals = new Map([
   ],
   ["queue_paused", "That line is paused. Choose another one."],
   ["queue_not_open", "That line is closed. Choose another one."],
+  ["queue_full", "That line is full for now. Choose another one, or wait until it has moved on."],
   ["location_full", "Too many people are waiting here already. Try again in a moment."],
   ["station_closed", "That room is closed. Choose another one."],
   [

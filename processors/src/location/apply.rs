@@ -31,9 +31,7 @@ impl Location {
             Event::StationStateChanged { station, open } => {
                 self.change_station(station, |station| station.open = *open);
             }
-            Event::QueueConfigured { queue, name, prefix, service_s } => {
-                self.configure_queue(queue, name, prefix, *service_s);
-            }
+            Event::QueueConfigured { .. } => self.configure_queue(event),
             Event::StationConfigured { station, name, queues } => {
                 self.configure_station(station, name, queues.as_ref());
             }
@@ -178,21 +176,24 @@ impl Location {
         } += 1;
     }
 
-    fn configure_queue(&mut self, id: &QueueId, name: &str, prefix: &str, service_s: Option<u32>) {
+    fn configure_queue(&mut self, event: &Event) {
+        let Event::QueueConfigured { queue: id, name, prefix, service_s, max_tickets } = event
+        else {
+            return;
+        };
         let header = &mut self.header;
         self.indexes.tallies.entry(id.clone()).or_default();
         let queue = header.queues.entry(id.clone()).or_insert_with(|| {
-            Queue::new(name.to_owned(), prefix.to_owned(), ServiceTime::new(ServiceTime::DEFAULT_S))
+            Queue::new(name.clone(), prefix.clone(), ServiceTime::new(ServiceTime::DEFAULT_S))
         });
-        queue.name = name.to_owned();
-        if let Some(seconds) = service_s {
-            queue.service.configured_s = seconds;
-        }
-        let old = std::mem::replace(&mut queue.prefix, prefix.to_owned());
+        queue.name = name.clone();
+        queue.service.configured_s = service_s.unwrap_or(queue.service.configured_s);
+        queue.max_tickets = max_tickets.unwrap_or(queue.max_tickets);
+        let old = std::mem::replace(&mut queue.prefix, prefix.clone());
         // A queue takes its count along to another prefix, and never below the numbers already
         // given there. So neither its numbers nor any label are given twice on one day.
         if let Some(&given) = header.numbers.get(&old) {
-            let last = header.numbers.entry(prefix.to_owned()).or_default();
+            let last = header.numbers.entry(prefix.clone()).or_default();
             *last = given.max(*last);
         }
     }

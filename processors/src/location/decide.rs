@@ -23,7 +23,7 @@ use super::{
     issue::issue,
     moves::allows,
     queues, rebooking,
-    settings::{self, MAX_QUEUES, MAX_STATIONS, SERVICE_S},
+    settings::{self, MAX_QUEUES, MAX_STATIONS, QUEUE_TICKETS, SERVICE_S},
     ticket::Ticket,
     visits,
 };
@@ -43,8 +43,9 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
             configure_location(name, time_zone, languages, timers, bands, *call_order)
                 .map(Decision::from)
         }
-        C::ConfigureQueue { queue, name, prefix, service_s } => {
-            configure_queue(state, queue, name, prefix, *service_s).map(Decision::from)
+        C::ConfigureQueue { queue, name, prefix, service_s, max_tickets } => {
+            configure_queue(state, queue, name, prefix, *service_s, *max_tickets)
+                .map(Decision::from)
         }
         C::ConfigureStation { station, name, queues } => {
             configure_station(state, station, name, queues.as_ref()).map(Decision::from)
@@ -117,12 +118,14 @@ fn configure_queue(
     name: &str,
     prefix: &str,
     service_s: Option<u32>,
+    max_tickets: Option<u32>,
 ) -> Result<Event, Code> {
     settings::check_text(name)?;
     settings::check_prefix(prefix)?;
     let queues = &state.header.queues;
     let too_many = queues.len() >= MAX_QUEUES && !queues.contains_key(id);
-    if too_many || service_s.is_some_and(|seconds| !SERVICE_S.contains(&seconds)) {
+    let bad_service = service_s.is_some_and(|seconds| !SERVICE_S.contains(&seconds));
+    if too_many || bad_service || max_tickets.is_some_and(|most| !QUEUE_TICKETS.contains(&most)) {
         return Err(Code::InvalidValue);
     }
     if queues.iter().any(|(other, queue)| other != id && queue.prefix == prefix) {
@@ -133,6 +136,7 @@ fn configure_queue(
         name: name.to_owned(),
         prefix: prefix.to_owned(),
         service_s,
+        max_tickets,
     })
 }
 
@@ -244,6 +248,7 @@ fn transfer(
     if queue.state == QueueState::Closed {
         return Err(Code::QueueNotOpen);
     }
+    state.check_queue_room(to)?;
     let (ticket, rank) = (ticket.id.clone(), state.rank_at_end(to));
     Ok(Event::TicketMoved { ticket, queue: to.clone(), rank }.into())
 }

@@ -32,6 +32,7 @@ pub(super) fn issue(
         return Err(Code::QueueNotOpen);
     }
     state.check_room()?;
+    state.check_queue_room(id)?;
     let (number, label) = next_label(state, queue);
     let result = CommandResult {
         ticket: Some(ticket.clone()),
@@ -66,6 +67,14 @@ impl Location {
     /// Checks that one more ticket may be live.
     pub(super) fn check_room(&self) -> Result<(), Code> {
         if self.indexes.live < MAX_TICKETS { Ok(()) } else { Err(Code::LocationFull) }
+    }
+
+    /// Checks that one more ticket may be live in the queue.
+    pub(super) fn check_queue_room(&self, id: &QueueId) -> Result<(), Code> {
+        let queue = queue_of(self, id)?;
+        let live = self.indexes.tallies.get(id).map_or(0, |tally| tally.live.len());
+        let has_room = u32::try_from(live).is_ok_and(|live| live < queue.max_tickets);
+        if has_room { Ok(()) } else { Err(Code::QueueFull) }
     }
 
     /// Whether somebody in the house has the label. An overdue ticket holds none any more.

@@ -22,6 +22,10 @@ pub const MAX_DOCTORS: usize = 1_000;
 /// for, and more people than any site has in its waiting rooms. One more ticket is refused as
 /// `location_full`.
 pub const MAX_TICKETS: u32 = 10_000;
+/// Live tickets to which one queue may be bounded. One more, by a new ticket, a check-in or a move
+/// into the queue, is refused as `queue_full`. An undo and the removal of another queue may pass
+/// the bound, because nobody who is in a line may lose it.
+pub const QUEUE_TICKETS: RangeInclusive<u32> = 1..=MAX_TICKETS;
 /// Most languages of one location, between which a board alternates. More are refused as
 /// `invalid_value`.
 pub const MAX_LANGUAGES: usize = 10;

@@ -18,7 +18,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::question::Question;
+use super::{question::Question, settings::MAX_TICKETS};
 
 /// Everything that a location stores, except its tickets and appointments. The header grows with
 /// queues and stations, never with people.
@@ -95,6 +95,8 @@ pub struct Queue {
     pub state: QueueState,
     /// How long one service takes.
     pub service: ServiceTime,
+    /// Most live tickets of the queue.
+    pub max_tickets: u32,
     /// When a ticket of the queue was last called.
     pub last_call_at: Option<Millis>,
     /// The version of that call.
@@ -111,6 +113,7 @@ impl Queue {
             prefix,
             state: QueueState::Closed,
             service,
+            max_tickets: MAX_TICKETS,
             last_call_at: None,
             last_call_version: 0,
             view: 0,

@@ -101,6 +101,7 @@ fn configure_queue(slug: &str, prefix: &str) -> Command {
         name: format!("Queue {slug}"),
         prefix: prefix.into(),
         service_s: Some(600),
+        max_tickets: None,
     }
 }
 

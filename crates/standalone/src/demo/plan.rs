@@ -226,6 +226,7 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
             name: plan.name.into(),
             prefix: plan.prefix.into(),
             service_s: Some(seconds.clamp(*SERVICE_S.start(), *SERVICE_S.end())),
+            max_tickets: None,
         });
         commands.push(Command::OpenQueue { queue });
     }

@@ -112,6 +112,7 @@ impl SampleLocation {
             name: capitalised(slug),
             prefix: prefix.to_owned(),
             service_s: None,
+            max_tickets: None,
         }
     }
 

@@ -83,6 +83,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             name: String::new(),
             prefix: String::new(),
             service_s: None,
+            max_tickets: None,
         },
         C::RemoveQueue { queue: queue.clone(), move_to: None },
         C::ConfigureStation { station: station.clone(), name: String::new(), queues: None },

@@ -194,6 +194,7 @@ pub(super) fn queue_settings(queue: &Queue) -> QueueSettings {
         name: queue.name.clone(),
         prefix: queue.prefix.clone(),
         service_s: queue.service.configured_s,
+        max_tickets: queue.max_tickets,
         state: queue.state,
     }
 }

@@ -123,6 +123,7 @@ fn queue_without_service_time_uses_default() {
         name: "General".into(),
         prefix: "A".into(),
         service_s: None,
+        max_tickets: None,
     };
     clinic.apply(command);
     let queue = &clinic.location.header().queues[&general];

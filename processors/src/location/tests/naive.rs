@@ -88,9 +88,10 @@ fn settings(header: &LocationHeader) -> Value {
         "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
         "bands": header.bands, "call_order": call_order,
     }});
-    for (id, Queue { name, prefix, service, state, .. }) in &header.queues {
+    for (id, Queue { name, prefix, service, state, max_tickets, .. }) in &header.queues {
         settings[format!("queue:{id}")] = json!({
             "name": name, "prefix": prefix, "service_s": service.configured_s, "state": state,
+            "max_tickets": max_tickets,
         });
     }
     for (id, Station { name, open, queues, .. }) in &header.stations {

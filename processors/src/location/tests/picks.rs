@@ -146,6 +146,7 @@ pub(super) fn command(pick: &Pick) -> Command {
             name: format!("Queue {}", pick.number % 4),
             prefix: ["A", "B", "C", "D"][usize::from(pick.number % 4)].into(),
             service_s: flag.then_some(30 + 10 * u32::from(pick.number)),
+            max_tickets: (!flag).then_some(1 + u32::from(pick.number) / 2),
         },
         "station.configure" => C::ConfigureStation {
             station,

@@ -89,6 +89,17 @@ fn paused_queue_stops_calls_closed_one_issues() {
     assert!(clinic.drain("general") == tickets(&[1, 2, 3]));
 }
 
+/// The queue `general` with at most `most` live tickets.
+fn bounded(most: u32) -> Command {
+    Command::ConfigureQueue {
+        queue: queue("general"),
+        name: "General".into(),
+        prefix: "A".into(),
+        service_s: None,
+        max_tickets: Some(most),
+    }
+}
+
 #[test]
 fn settings_outside_bounds_are_refused() {
     let location = |name: &str, time_zone: &str, languages: &[&str]| Command::ConfigureLocation {
@@ -104,6 +115,7 @@ fn settings_outside_bounds_are_refused() {
         name: name.into(),
         prefix: prefix.into(),
         service_s,
+        max_tickets: None,
     };
     let long = "é".repeat(MAX_TEXT + 1);
     let bad = [
@@ -126,6 +138,8 @@ fn settings_outside_bounds_are_refused() {
         line("A", "É", None),
         line("A", "C", Some(29)),
         line("A", "C", Some(14_401)),
+        bounded(0),
+        bounded(settings::MAX_TICKETS + 1),
         configure_station("room-9", "\u{7}"),
         Command::HoldTicket { ticket: ticket(1), reason: Some(long) },
         Command::CancelTicket { ticket: ticket(1), reason: Some(String::new()) },
@@ -199,6 +213,33 @@ fn clock_of_location_never_goes_back() {
     };
     assert_eq!(at(1, MORNING + MINUTE), MORNING + MINUTE);
     assert_eq!(at(2, -1), MORNING + MINUTE);
+}
+
+#[test]
+fn full_queue_takes_nobody_in() {
+    let mut clinic = Clinic::waiting(3);
+    clinic.apply(report(50, fact(50, 1, AppointmentStatus::Booked)));
+    clinic.apply(issue("lab", 7, 0));
+    clinic.apply(bounded(3));
+    let receive = Command::ReceiveTicket {
+        ticket: ticket(60),
+        queue: queue("general"),
+        priority: Priority::default(),
+        from: TicketId::from_random(&LocationId::new("hillside").unwrap(), 1),
+        until: Millis::MAX,
+    };
+    for command in [issue("general", 9, 0), check_in(50), receive, transfer(7, "general")] {
+        let kind = command.kind();
+        assert_eq!(clinic.refusal(command), Some(Code::QueueFull), "{kind}");
+    }
+    assert_eq!(clinic.refusal(issue("lab", 8, 0)), None, "other queues are not bounded");
+    // Whoever leaves makes room for one other, and may come back all the same.
+    clinic.apply(Command::LeaveTicket { ticket: ticket(1) });
+    clinic.apply(transfer(7, "general"));
+    clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    assert_eq!(clinic.refusal(issue("general", 9, 0)), Some(Code::QueueFull));
+    clinic.apply(bounded(5));
+    clinic.apply(issue("general", 9, 0));
 }
 
 #[test]

@@ -26,10 +26,13 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
                 "bands": bands, "call_order": call_order,
             }),
         ),
-        C::ConfigureQueue { queue, name, prefix, service_s } => {
+        C::ConfigureQueue { queue, name, prefix, service_s, max_tickets } => {
             let mut body = json!({"name": name, "prefix": prefix});
             if let Some(service_s) = service_s {
                 body["service_s"] = (*service_s).into();
+            }
+            if let Some(max_tickets) = max_tickets {
+                body["max_tickets"] = (*max_tickets).into();
             }
             (Method::PUT, format!("/v1/queues/{queue}"), body)
         }

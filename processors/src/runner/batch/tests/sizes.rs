@@ -69,6 +69,7 @@ impl Hospital {
                 name: text(),
                 prefix: format!("{number:0>4}"),
                 service_s: None,
+                max_tickets: None,
             });
             hospital.apply(hospital.place.open_queue(&slug(number)));
         }
@@ -330,7 +331,13 @@ fn new_name_of_queue_is_small() {
     hospital.reset();
     let (queue, name) = (hospital.place.queue(&slug(0)), "𝕐".repeat(MAX_TEXT));
     let prefix = "B".to_owned();
-    hospital.apply(Command::ConfigureQueue { queue, name, prefix, service_s: None });
+    hospital.apply(Command::ConfigureQueue {
+        queue,
+        name,
+        prefix,
+        service_s: None,
+        max_tickets: None,
+    });
     assert!(hospital.largest < 10_000, "{}", hospital.largest);
 }
 

@@ -38,6 +38,7 @@ fn morning(tickets: u128) -> Batch {
             name: "General".into(),
             prefix: "A".into(),
             service_s: None,
+            max_tickets: None,
         },
         Command::OpenQueue { queue: queue.clone() },
     ];
