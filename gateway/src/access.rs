@@ -1,7 +1,7 @@
 //! The identity of clients and a record of their actions: tokens, grants of streams, the audit.
 
-pub mod audit;
+pub(crate) mod audit;
 pub mod auth;
-pub mod grant;
-pub mod own_tokens;
+pub(crate) mod grant;
+pub(crate) mod own_tokens;
 pub mod revocations;

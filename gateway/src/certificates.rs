@@ -26,6 +26,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum CertificateError {
     #[error("cannot read {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),

@@ -1,6 +1,6 @@
 //! The address of the client behind a socket or a request. Every limit per address counts by it.
 
-pub mod proxy_protocol;
+pub(crate) mod proxy_protocol;
 
 mod forwarded;
 

@@ -105,7 +105,7 @@ impl Files {
     /// # Errors
     /// `too_many_uploads` when the subject or the tenant has as many as it may have, and
     /// `try_again` when all permits of the node are taken.
-    pub fn place(&self, limits: &Limits, claims: &Claims) -> Result<UploadPermit, Code> {
+    pub(crate) fn place(&self, limits: &Limits, claims: &Claims) -> Result<UploadPermit, Code> {
         let subject = limits.subject_key(&claims.tenant, &claims.subject);
         let tenant = limits.tenant_key(&claims.tenant);
         let of_client = [
@@ -121,6 +121,7 @@ impl Files {
         self.max
     }
 
+    /// The runtime on which files are read and written.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }

@@ -37,7 +37,9 @@ use axum::{
 use http::{StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
 
-pub use self::{command_request::SOURCE as COMMAND_SOURCE, edge::Edge, problem::Problem};
+#[cfg(test)]
+pub(crate) use self::command_request::SOURCE as COMMAND_SOURCE;
+pub use self::{edge::Edge, problem::Problem};
 pub(crate) use self::{edge::security_headers, limits::is_free};
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,

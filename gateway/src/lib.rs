@@ -1,26 +1,28 @@
 //! Gateway nodes: sockets and HTTP in front of the live views.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod backends;
 #[cfg(feature = "tls")]
 pub mod certificates;
 pub mod client_address;
 pub mod clock;
-pub mod commands;
-pub mod context;
+mod commands;
+mod context;
 pub mod files;
-pub mod http;
+mod http;
 pub mod limits;
 pub mod metrics;
 pub mod node;
-pub mod random;
+mod random;
 pub mod readiness;
 #[cfg(feature = "servers")]
 pub mod servers;
 pub mod settings;
 pub mod stream;
-pub mod throttle;
-pub mod transport;
+mod throttle;
+mod transport;
 
 /// A boxed future, as the backend traits return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,10 +1,10 @@
 //! Limits of what one client may ask of a node: rates and places, per subject, tenant and address.
-//! Every limit, with its default and its reason, is a row of [`table`].
+//! Every limit, with its default and its reason, is a row of `limits/table.rs`.
 
-pub mod places;
+pub(crate) mod places;
 pub mod quota;
 pub mod settings;
-pub mod table;
+pub(crate) mod table;
 
 mod buckets;
 mod shared;
@@ -19,7 +19,7 @@ use gateway_core::access::Claims;
 use schemas::{codes::Code, ids::TenantId};
 use tokio::time::Instant;
 
-pub use self::table::Limit;
+pub(crate) use self::table::Limit;
 use self::{
     buckets::Buckets,
     places::{Place, Places},
@@ -35,11 +35,11 @@ const PLACE_RETRY: Duration = Duration::from_secs(1);
 
 /// The client by which a limit counts: a hash that is different on each node and at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LimitKey(u64);
+pub(crate) struct LimitKey(u64);
 
 /// A request that a rate allowed or refused: what `RateLimit` says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateState {
+pub(crate) struct RateState {
     pub limit: Limit,
     pub quota: Quota,
     pub spent: Spent,
@@ -47,7 +47,7 @@ pub struct RateState {
 
 /// A request that a limit refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitRefusal {
+pub(crate) struct LimitRefusal {
     pub limit: Limit,
     pub retry_after: Duration,
     /// The state of the rate. `None` for places.
@@ -67,7 +67,7 @@ impl From<LimitRefusal> for Code {
 }
 
 /// The limits of a node and what its clients have spent of them.
-pub struct Limits {
+pub(crate) struct Limits {
     settings: LimitSettings,
     buckets: Buckets,
     places: Arc<Places>,

@@ -79,7 +79,7 @@ impl<T> PerTransport<T> {
 
 /// A limit of clients' sockets that a client can reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
+pub(crate) enum Limit {
     ControlFrames,
     Fragments,
     Commands,
@@ -157,6 +157,7 @@ pub struct Metrics {
     pub view_fetches: ViewFetches,
     /// Sockets that the system refused, usually for want of descriptors.
     pub accept_failures: IntCounter,
+    /// The certificate and its reloads.
     pub tls: TlsMetrics,
     closes: IntCounterVec,
     commands: IntCounterVec,
@@ -362,7 +363,7 @@ impl Metrics {
     }
 
     /// A client reached a limit.
-    pub fn limited(&self, limit: Limit) {
+    pub(crate) fn limited(&self, limit: Limit) {
         self.limited.with_label_values(&[limit.name()]).inc();
     }
 

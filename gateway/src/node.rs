@@ -49,7 +49,12 @@ const LAST_NOTES: Duration = Duration::from_secs(3);
 pub enum StartError {
     /// The address cannot be bound.
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        /// The address of the settings.
+        address: SocketAddr,
+        /// The answer of the system.
+        source: io::Error,
+    },
     /// The keys of an issuer, or the certificate, cannot be used.
     #[error(transparent)]
     Context(#[from] ContextError),

@@ -4,8 +4,6 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use claims::tables::Tables;
 
-#[cfg(doc)]
-use crate::stream::shard_set::MAX_SHARDS;
 use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
 };
@@ -25,7 +23,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The certificate, on a node whose clients speak TLS.
     pub tls: Option<TlsFiles>,
-    /// Threads that own sockets: one per core, at most [`MAX_SHARDS`].
+    /// Threads that own sockets: one per core, at most 64.
     pub shards: usize,
     /// The issuers whose tokens are accepted.
     pub issuers: Issuers,

@@ -42,6 +42,7 @@ const REPORT_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20
 /// A signature algorithm. A key verifies only the algorithms it was configured for, whatever the
 /// header of a token asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of JSON Web Algorithms (RFC 7518, RFC 8037)")]
 pub enum KeyAlgorithm {
     #[serde(rename = "RS256")]
     Rs256,
@@ -91,6 +92,7 @@ impl KeyAlgorithm {
 
 /// Why a key cannot be used. The text never quotes the key.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum KeyError {
     #[error("no key is configured: no token could ever be verified")]
     NoKeys,

@@ -73,6 +73,7 @@ impl Revocations {
         self.is_read.store(true, Ordering::Release);
     }
 
+    /// Whether the topic has been read to the end that it had at the start of the node.
     pub fn is_read(&self) -> bool {
         self.is_read.load(Ordering::Acquire)
     }

@@ -97,6 +97,7 @@ pub struct AuditQuery {
     pub subject: Option<String>,
     /// Only entries of this action.
     pub action: Option<String>,
+    /// Most entries of the answer.
     pub limit: u32,
 }
 
@@ -133,7 +134,9 @@ pub struct AuditPlace {
 /// One entry of a list.
 #[derive(Clone)]
 pub struct AuditRow {
+    /// Where the entry stands, so that the next page can start after it.
     pub place: AuditPlace,
+    /// The entry as it was written.
     pub entry: AuditEntry,
 }
 

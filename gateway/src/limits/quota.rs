@@ -8,6 +8,7 @@ use std::{str::FromStr, time::Duration};
 pub struct Moment(u64);
 
 impl Moment {
+    /// The moment this long after the zero of the clock.
     pub fn from_duration(duration: Duration) -> Self {
         Self(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
     }
@@ -34,14 +35,17 @@ impl Quota {
         if valid { Some(Self { count, window_s }) } else { None }
     }
 
+    /// Requests in a window.
     pub fn count(self) -> u32 {
         self.count
     }
 
+    /// The window in seconds.
     pub fn window_s(self) -> u32 {
         self.window_s
     }
 
+    /// The window in microseconds.
     pub fn window_micros(self) -> u64 {
         u64::from(self.window_s) * 1_000_000
     }
@@ -76,12 +80,14 @@ impl FromStr for Quota {
 /// The answer of a rate to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
+    /// The request may go on.
     Allowed {
         /// Requests that could follow at once.
         remaining: u32,
         /// Time until the whole quota is back.
         full_after: Duration,
     },
+    /// The request must wait.
     Refused {
         /// Time until one request is back.
         retry_after: Duration,

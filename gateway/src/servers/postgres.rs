@@ -44,6 +44,7 @@ pub(super) const TABLES: [&str; 7] =
 
 /// Why a gateway cannot use the database.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum DatabaseError {
     #[error(transparent)]
     Postgres(#[from] PostgresError),

@@ -14,10 +14,6 @@ impl ShardIndex {
         assert!(index < MAX_SHARDS, "a node has at most {MAX_SHARDS} shards");
         Self(u8::try_from(index).expect("64 shards are fewer than 256"))
     }
-
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
 }
 
 impl std::fmt::LowerHex for ShardIndex {

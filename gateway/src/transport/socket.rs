@@ -1,6 +1,7 @@
 //! The byte stream between a node and one client: a plain TCP socket, TLS over one, or a stream
 //! inside an HTTP/2 connection. All have the verbs of a nonblocking socket.
 
+#[cfg(feature = "tls")]
 pub mod pipe;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -23,9 +24,11 @@ use tokio::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
+    #[cfg(feature = "tls")]
     Http2,
 }
 
+#[cfg(feature = "tls")]
 impl Protocol {
     /// The names of all protocols, the preferred one first.
     pub const NAMES: [&'static [u8]; 2] = [b"h2", b"http/1.1"];
@@ -34,6 +37,7 @@ impl Protocol {
 pub enum Socket {
     Tcp(TcpStream),
     /// Boxed, because plain sockets are many more and smaller.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS makes layers"))]
     Layered(Box<dyn Layer>),
 }
 

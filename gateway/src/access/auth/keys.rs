@@ -151,6 +151,7 @@ pub(super) enum KeyFamily {
 pub struct DevelopmentKey([u8; 32]);
 
 impl DevelopmentKey {
+    /// The key with these 32 bytes.
     pub fn new(secret: [u8; 32]) -> Self {
         Self(secret)
     }

@@ -33,6 +33,7 @@ pub type FetchDocument =
 
 /// Why a document was not fetched. The keys so far stay in use.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what is wrong")]
 pub enum FetchError {
     #[error("the issuer did not answer")]
     Unreachable(#[source] Source),
