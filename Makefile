@@ -67,7 +67,8 @@ lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, typ
 	.ci/wrap
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --lib
-	cargo test -p clinicwire-standalone --test dependencies
+	# The whole workspace, so that `make test` finds what this builds.
+	cargo test --workspace --test dependencies
 	npm run -s types --prefix $(js)
 	$(deny) --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tsc) -p $(js)/tsconfig.web.json
