@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use schemas::{
     Millis,
-    appointment::{AppointmentChange, AppointmentStatus},
+    appointment::AppointmentChange,
     event::{Event, TicketStatus},
     ids::{QueueId, StationId, TicketId},
     ticket::{Priority, TicketState},
@@ -145,15 +145,7 @@ impl Location {
             Event::AppointmentLate { appointment, .. } => {
                 self.change_appointment(appointment, |appointment| appointment.late = true);
             }
-            Event::AppointmentMissed { appointment, at } => {
-                if self.counts_for_today(*at) {
-                    self.count_quarter(*at, |quarter| quarter.no_show += 1);
-                }
-                self.change_appointment(appointment, |appointment| {
-                    (appointment.late, appointment.expired) = (false, true);
-                    appointment.status = AppointmentStatus::Noshow;
-                });
-            }
+            Event::AppointmentMissed { appointment, at } => self.miss(appointment, *at),
             Event::AppointmentClosed { appointment, status, .. } => {
                 self.change_appointment(appointment, |appointment| {
                     appointment.expired = true;

@@ -186,6 +186,7 @@ fn accepted(
         status: fact.status,
         late: false,
         expired: false,
+        missed_at: old.and_then(|old| old.missed_at),
         visits: old.map(|old| old.visits.clone()).unwrap_or_default(),
         successor: successor.cloned(),
         // A fact from before the move says what becomes of the appointment if it stays.
@@ -212,6 +213,7 @@ fn accepted(
 /// Lets the source decide again after a visit that has ended. A visit that was served stays, unless
 /// the new start lies behind it: facts often arrive after what they describe.
 fn begin_round(appointment: &mut Appointment) {
+    appointment.missed_at = None;
     let start = appointment.fact.start;
     if let Some(last) = appointment.visits.last_mut()
         && !last.is_live()

@@ -256,6 +256,10 @@ pub struct Appointment {
     pub late: bool,
     /// The last timer has fired: nobody came, or the source said nothing more.
     pub expired: bool,
+    /// When the appointment was first missed, since it was last booked anew. It is counted once,
+    /// and no longer when an undo makes its visit live again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_at: Option<Millis>,
     /// The check-ins, in order. At most [`MAX_VISITS`](schemas::ids::MAX_VISITS).
     pub visits: Vec<Visit>,
     /// The appointment at another location that continues this one.

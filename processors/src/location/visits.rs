@@ -13,9 +13,10 @@ use schemas::{
 use super::{
     Location,
     decision::Decision,
+    indexes::Update,
     issue::issue,
     state::{Appointment, Visit},
-    ticket::Ticket,
+    ticket::{LoadCount, Ticket},
 };
 
 /// The reason of a ticket whose check-in was undone.
@@ -169,6 +170,9 @@ impl Location {
         if known.is_some_and(|visit| visit.state == state && visit.ended_at == ended_at) {
             return;
         }
+        // A visit that was over is live again: its end is undone, and so is what its end led to.
+        let undone = known.is_some_and(|visit| !visit.is_live()) && ticket.is_live();
+        let missed_at = held.missed_at.filter(|_| undone);
         let visit = Visit {
             ticket: ticket.id.clone(),
             label: ticket.label.clone(),
@@ -183,7 +187,25 @@ impl Location {
                 None => appointment.visits.push(visit),
             }
             (appointment.late, appointment.expired) = (false, false);
+            appointment.missed_at.take_if(|_| undone);
             appointment.status = appointment.status_when(false);
+        });
+        if let Some(at) = missed_at.filter(|at| self.counts_for_today(*at)) {
+            self.count(LoadCount::NoShow, Update::Remove, at);
+        }
+    }
+
+    /// Ends an appointment to which nobody came until `at`, and counts it unless it was counted.
+    pub(super) fn miss(&mut self, id: &AppointmentId, at: Millis) {
+        let known = self.appointments.get(id).is_some_and(|held| held.missed_at.is_some());
+        if !known && self.counts_for_today(at) {
+            self.count_quarter(at, |quarter| quarter.no_show += 1);
+        }
+        self.change_appointment(id, |appointment| {
+            (appointment.late, appointment.expired) = (false, true);
+            // Also when the day has ended before a late tick: the state does not depend on ticks.
+            appointment.missed_at.get_or_insert(at);
+            appointment.status = AppointmentStatus::Noshow;
         });
     }
 }

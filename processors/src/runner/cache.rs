@@ -98,6 +98,7 @@ mod tests {
             status: AppointmentStatus::Waitlist,
             late: false,
             expired: false,
+            missed_at: None,
             visits: Vec::new(),
             successor: None,
             moving: None,

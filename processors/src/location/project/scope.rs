@@ -81,6 +81,7 @@ impl Location {
                 let appointment = ticket.appointment.as_ref().and_then(|id| self.appointment(id));
                 scope.appointments.extend(appointment.map(|held| held.id.clone()));
                 scope.quarters.extend(appointment.and_then(|held| held.fact.start).map(quarter_of));
+                scope.quarters.extend(appointment.and_then(|held| held.missed_at).map(quarter_of));
             }
             scope.recents = true;
             scope.load = true;

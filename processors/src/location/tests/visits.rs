@@ -167,6 +167,25 @@ fn check_in_window_ends_at_no_show() {
 }
 
 #[test]
+fn missed_appointment_is_not_counted_once_its_visit_is_live_again() {
+    let mut clinic = Clinic::booked();
+    clinic.apply(check_in(100));
+    let missed = |clinic: &Clinic| {
+        let quarters = clinic.location.header().quarters.values();
+        quarters.map(|quarter| quarter.no_show).sum::<u32>()
+    };
+    for _ in 0..2 {
+        clinic.apply(Command::LeaveTicket { ticket: ticket(100) });
+        clinic.now = clinic.now.max(START + 121 * MINUTE);
+        clinic.send(Command::Tick {});
+        assert_eq!((clinic.held().status, missed(&clinic)), (S::Noshow, 1));
+        let undone = clinic.apply(Command::RevertTicket { ticket: ticket(100) });
+        assert_eq!((clinic.held().status, missed(&clinic)), (S::CheckedIn, 0));
+        assert!(undone.deltas.iter().any(|delta| delta.view.starts_with("load:")));
+    }
+}
+
+#[test]
 fn check_in_elsewhere_is_refused() {
     let mut clinic = Clinic::booked();
     let queue = Some(QueueId::new("hillside.general").unwrap());

@@ -63,6 +63,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         status,
         late: false,
         expired: false,
+        missed_at: None,
         visits: Vec::new(),
         successor: None,
         moving: None,

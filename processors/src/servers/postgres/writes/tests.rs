@@ -110,6 +110,7 @@ fn appointment(id: AppointmentId) -> Appointment {
         status: AppointmentStatus::Waitlist,
         late: false,
         expired: false,
+        missed_at: None,
         visits: Vec::new(),
         successor: None,
         moving: None,
