@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::log::PartitionId;
+use crate::{
+    ledger::PartitionClaim,
+    log::{LogOffset, PartitionId},
+};
 
 /// The owned partitions, and which of them may have dirty views.
 #[derive(Default)]
@@ -19,6 +22,9 @@ pub(super) struct DirtyPartitions {
 struct DirtyState {
     partition_count: u32,
     dirty: bool,
+    /// Whether the view store can have lost views: records were applied before the partition was
+    /// owned, or the store has covered the partition since.
+    can_lack: bool,
 }
 
 impl DirtyPartitions {
@@ -27,9 +33,24 @@ impl DirtyPartitions {
     }
 
     /// Adds a partition that is owned from now on. An earlier owner may have left dirty views.
-    pub(super) fn own(&self, partition: PartitionId, partition_count: u32) {
-        self.owned().insert(partition, DirtyState { partition_count, dirty: true });
+    pub(super) fn own(&self, claim: &PartitionClaim, partition_count: u32) {
+        let can_lack = claim.next_offset > LogOffset(0);
+        let state = DirtyState { partition_count, dirty: true, can_lack };
+        self.owned().insert(claim.partition, state);
         self.marked.notify_one();
+    }
+
+    /// Notes that the store covers the views of a partition, while it is owned.
+    pub(super) fn covered(&self, partition: PartitionId) {
+        if let Some(state) = self.owned().get_mut(&partition) {
+            state.can_lack = true;
+        }
+    }
+
+    /// Whether a store that does not cover the partition has lost something. The first owner of a
+    /// partition can store views before it looks whether they are covered.
+    pub(super) fn can_lack(&self, partition: PartitionId) -> bool {
+        self.owned().get(&partition).is_none_or(|state| state.can_lack)
     }
 
     /// Notes that views of a partition may be dirty, while it is owned, and has them repaired at

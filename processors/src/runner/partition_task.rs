@@ -71,7 +71,7 @@ impl PartitionTask {
         partition.parked.resume(shared.parked_in_a_row(claim.partition));
         // A step of an earlier claim that was cut off may have left something.
         shared.drop_cached(claim.partition);
-        shared.dirty.own(claim.partition, partition_count);
+        shared.dirty.own(&claim, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
         Self { shared, partition, flow }
     }

@@ -93,7 +93,7 @@ impl RefillPass<'_> {
             let begun = refill.found_views();
             let none_left = answered(refill.mark_slice(&*backends.ledger, partition_count)).await?;
             let (topic, id, identity) = refill.covers();
-            if !begun && refill.found_views() {
+            if !begun && refill.found_views() && self.shared.dirty.can_lack(id) {
                 tracing::warn!(
                     topic,
                     partition = id.0,
@@ -102,6 +102,7 @@ impl RefillPass<'_> {
             }
             if none_left {
                 breaker.judge(backends.views.cover(topic, id, identity)).await?;
+                self.shared.dirty.covered(id);
                 marked.push(*partition);
             }
             self.shared.dirty.left(*partition);

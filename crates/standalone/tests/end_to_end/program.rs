@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::json;
@@ -72,6 +73,30 @@ impl ReadyProgram {
 
 fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A start in which nothing goes wrong warns of nothing, although the demo makes views before the
+/// view store is first looked at.
+#[tokio::test]
+async fn program_starts_without_a_warning() {
+    /// Three looks at the view store, and what a slow machine adds.
+    const LOOKS: Duration = Duration::from_secs(4);
+    let path = |kind: &str| {
+        let name = format!("no-warning-{}.{kind}", std::process::id());
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    };
+    let (ready_file, log) = (path("json"), path("log"));
+    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--ready-file"]);
+    command.arg(&ready_file);
+    let program = RunningProgram::start_with_log(&mut command, log.clone()).unwrap();
+    wait_until_ready(&ready_file).await;
+    tokio::time::sleep(LOOKS).await;
+    let text = program.log_text();
+    assert!(!text.contains("WARN") && !text.contains("ERROR"), "{text}");
+    program.terminate().await;
+    for file in [ready_file, log] {
+        std::fs::remove_file(file).unwrap();
+    }
 }
 
 /// More clients than descriptors, which were fewer than at the start: one line for all failed

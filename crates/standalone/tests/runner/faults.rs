@@ -468,7 +468,7 @@ impl Log for FaultyLog {
         &'a self,
         records: &'a [(&'static str, WireRecord)],
     ) -> BoxFuture<'a, Result<(), AppendError>> {
-        let refused = || AppendError { record: None, source: None };
+        let refused = || AppendError { record: Some(0), source: None };
         Box::pin(self.faults.meet(Op::Append, self.real.append(records), refused))
     }
 }

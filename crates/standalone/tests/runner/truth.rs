@@ -1,7 +1,8 @@
 //! Metrics and readiness while a runner cannot do its work: no fault is silent.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
+    io::{self, Write},
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
@@ -139,6 +140,57 @@ async fn stopped_partition_does_not_keep_the_others() {
     faults.break_all(&[Op::Append]);
     partitions.send(1, opening(&location(1))).await;
     until("all are given back", async || partitions.log.released.lock().unwrap().len() == 2).await;
+}
+
+/// The lines that this thread logs.
+#[derive(Clone, Default)]
+struct LoggedLines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for LoggedLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An operator finds the row by its place, and its content is not in the log.
+#[tokio::test(start_paused = true)]
+async fn unpublished_row_is_logged_by_its_place() {
+    let lines = LoggedLines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(log.finish());
+    let faults = Faults::none();
+    let (mut partitions, counters) = working(&[0], &faults, settings()).await;
+    faults.break_all(&[Op::Append]);
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    until("it fails", async || failing(&counters).is_some()).await;
+    let rows = partitions.memory.ledger.outbox(P0, 1).await.unwrap();
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("does not acknowledge this row"));
+    let line = line.unwrap_or_else(|| panic!("no line in {text}"));
+    assert!(line.contains("ERROR"), "{line}");
+    let row = &rows[0];
+    for field in [
+        "partition=0".to_owned(),
+        format!("offset={}", row.offset.0),
+        format!("part={}", row.part),
+        format!("topic=\"{}\"", row.topic),
+        format!("key=\"{}\"", row.record.key),
+        format!("bytes={}", row.record.value.len()),
+    ] {
+        assert!(line.contains(&field), "{field} is not in {line}");
+    }
+    let waits = "the outbox cannot be published; the partition waits and tries again";
+    assert!(text.contains(waits), "{text}");
+    assert!(!text.contains("A-001"), "a label of a patient is in the log: {text}");
+    faults.mend();
+    until("it is published", async || {
+        partitions.memory.ledger.outbox(P0, 1).await.unwrap().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
