@@ -2,7 +2,15 @@
 //! allowed, and rights that it must not have refused. Every attempt is harmless, whatever its
 //! outcome.
 
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    io::Write,
+    time::Duration,
+};
+
+/// How long the attempts at one server may take to reach it. Longer than a login over a slow line;
+/// past it, nothing else is tried there.
+pub const REACHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,11 @@ impl Display for Line {
 pub struct AccessReport(Vec<Line>);
 
 impl AccessReport {
+    /// Says on the standard error that attempts at this server begin: each can take seconds.
+    pub fn begin(&self, server: &str) {
+        let _ = writeln!(std::io::stderr(), "trying {server} …");
+    }
+
     /// Adds an attempt that the program needs.
     pub fn needs(&mut self, what: impl Display, found: Access) {
         self.0.push(Line { what: what.to_string(), must_be: Access::Allowed, found });

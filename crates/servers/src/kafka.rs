@@ -25,7 +25,9 @@ use schemas::record::{
     ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
 };
 
-pub use access::{Need, TopicNeed, check_group_access, check_topic_access};
+pub use access::{
+    Need, TopicNeed, check_group_access, check_login, check_topic_access, check_topic_creation,
+};
 pub use dispose::dispose;
 use log_lines::LINES;
 pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};

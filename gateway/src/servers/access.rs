@@ -2,12 +2,12 @@
 
 use servers::{
     access_check::AccessReport,
-    kafka::{KafkaCluster, Need, TopicNeed, check_topic_access},
+    kafka::{KafkaCluster, Need, TopicNeed, check_login, check_topic_access},
     postgres::{
         LoginPolicy, PostgresError,
         access::{
-            TableRight, check_bound, check_no_table, tables, try_create, try_see_without_tenant,
-            try_table,
+            TableRight, check_bound, check_database, check_no_table, tables, try_create,
+            try_see_without_tenant, try_table,
         },
     },
     redis::access::{NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
@@ -35,11 +35,12 @@ pub async fn check_access(
         need(&topics.audit, Need::Forbidden, Need::Needed),
         need(&topics.access, Need::Needed, Need::Needed),
     ];
-    check_topic_access(&mut report, cluster, &needs).await;
-    check_redis(&mut report, redis_url).await;
-    if let Err(error) = check_postgres(&mut report, postgres_url, policy).await {
-        report.no_login("postgres", error);
+    if check_login(&mut report, cluster).await {
+        check_topic_access(&mut report, cluster, &needs).await;
     }
+    check_redis(&mut report, redis_url).await;
+    check_database(&mut report, async |report| check_postgres(report, postgres_url, policy).await)
+        .await;
     report
 }
 
@@ -57,7 +58,7 @@ async fn check_redis(report: &mut AccessReport, url: &str) {
         ("list keys", &["KEYS", SHORT_KEY]),
         ("read settings", &["CONFIG", "GET", "nothing"]),
     ];
-    check_commands(report, redis::connect(url).await, needed, forbidden).await;
+    check_commands(report, redis::connect(url), needed, forbidden).await;
 }
 
 async fn check_postgres(

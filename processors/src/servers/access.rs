@@ -1,17 +1,21 @@
 //! `check-config --connect`: tries what the processors may do at their servers.
 
 use servers::{
-    access_check::AccessReport,
-    kafka::{Need, TopicNeed, check_group_access, check_topic_access},
+    access_check::{Access, AccessReport},
+    kafka::{
+        Need, TopicNeed, check_group_access, check_login, check_topic_access, check_topic_creation,
+    },
     postgres::{
-        LoginPolicy, PostgresError,
-        access::{TableRight, check_bound, tables, try_create, try_table},
+        self, LoginPolicy, PostgresError,
+        access::{TableRight, check_bound, tables, try_create, try_prepare, try_table},
     },
     redis::access::{NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
 };
 
 use super::{
-    config::{BridgeArgs, RunArgs, ServiceCommand, WorkArgs},
+    config::{
+        AuditCommand, BridgeArgs, PrepareArgs, RunArgs, ServiceCommand, VerifyArgs, WorkArgs,
+    },
     postgres::{ConnectionSettings, login},
     redis,
 };
@@ -19,17 +23,55 @@ use super::{
 /// The tables that are only appended to.
 const APPENDED: [&str; 4] = ["audit", "audit_anchor", "audit_person", "journal"];
 
-/// Tries every right that the command needs and must not have. `prepare` creates what the others
-/// use, so nothing is tried for it.
+/// The tables that `audit verify` reads.
+const VERIFIED: [&str; 3] = ["audit", "audit_anchor", "audit_head"];
+
+/// Tries every right that the command needs and must not have.
 pub async fn check_access(command: &ServiceCommand) -> AccessReport {
     let mut report = AccessReport::default();
     match command {
         ServiceCommand::Run(run) => check_run(&mut report, run).await,
         ServiceCommand::Work(work) => check_work(&mut report, work).await,
         ServiceCommand::Bridge(bridge) => check_bridge(&mut report, bridge).await,
-        _ => {}
+        ServiceCommand::Prepare(prepare) => check_prepare(&mut report, prepare).await,
+        ServiceCommand::Audit(AuditCommand::Verify(verify)) => {
+            check_verify(&mut report, verify).await;
+        }
     }
     report
+}
+
+/// Tries whether `prepare` may create what the others use.
+async fn check_prepare(report: &mut AccessReport, prepare: &PrepareArgs) {
+    let cluster = prepare.cluster();
+    if check_login(report, &cluster).await {
+        check_topic_creation(report, &cluster, &cluster.topics.care).await;
+    }
+    let url = prepare.postgres.postgres.clone();
+    postgres::access::check_database(report, async |report| {
+        let client = login(&ConnectionSettings { url, role: None }).await?;
+        report.needs("postgres: create the schema and its tables", try_prepare(&client).await);
+        Ok(())
+    })
+    .await;
+}
+
+async fn check_verify(report: &mut AccessReport, verify: &VerifyArgs) {
+    let connection = verify.pool().connection;
+    postgres::access::check_database(report, async |report| {
+        let client = login(&connection).await?;
+        let tables = tables(&client).await?;
+        for table in tables.iter().filter(|table| VERIFIED.contains(&table.name.as_str())) {
+            let found = try_table(&client, table, TableRight::Select).await;
+            report.needs(format!("postgres: SELECT on {}", table.name), found);
+        }
+        if tables.is_empty() {
+            let unprepared = "the database has no tables: run `clinicwire-processors prepare`";
+            report.needs("postgres: read the audit", Access::Unknown(unprepared.to_owned()));
+        }
+        Ok(())
+    })
+    .await;
 }
 
 fn need(topic: &str, read: Need, write: Need) -> TopicNeed<'_> {
@@ -46,8 +88,10 @@ async fn check_run(report: &mut AccessReport, run: &RunArgs) {
         need(&topics.audit, Need::Needed, Need::Forbidden),
         need(&topics.access, Need::Indifferent, Need::Forbidden),
     ];
-    check_topic_access(report, &cluster, &needs).await;
-    check_group_access(report, &cluster, &run.group, &topics.care).await;
+    if check_login(report, &cluster).await {
+        check_topic_access(report, &cluster, &needs).await;
+        check_group_access(report, &cluster, &run.group, &topics.care).await;
+    }
     check_redis(report, &run.redis.redis).await;
     check_database(report, &run.pool().connection, run.postgres.login_policy()).await;
 }
@@ -62,7 +106,9 @@ async fn check_work(report: &mut AccessReport, work: &WorkArgs) {
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
         need(&topics.access, Need::Forbidden, Need::Forbidden),
     ];
-    check_topic_access(report, &cluster, &needs).await;
+    if check_login(report, &cluster).await {
+        check_topic_access(report, &cluster, &needs).await;
+    }
     let connection = work.checks.pool(&work.postgres).connection;
     check_database(report, &connection, work.postgres.login_policy()).await;
 }
@@ -78,8 +124,10 @@ async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
         need(&topics.access, Need::Forbidden, Need::Forbidden),
     ];
-    check_topic_access(report, &cluster, &needs).await;
-    check_group_access(report, &cluster, &bridge.group(), &bridge.source_topic).await;
+    if check_login(report, &cluster).await {
+        check_topic_access(report, &cluster, &needs).await;
+        check_group_access(report, &cluster, &bridge.group(), &bridge.source_topic).await;
+    }
 }
 
 async fn check_redis(report: &mut AccessReport, url: &str) {
@@ -93,7 +141,7 @@ async fn check_redis(report: &mut AccessReport, url: &str) {
         ("delete everything", &["FLUSHALL", "NEITHER-SYNC-NOR-ASYNC"]),
         ("read settings", &["CONFIG", "GET", "nothing"]),
     ];
-    check_commands(report, redis::connect(url).await, needed, forbidden).await;
+    check_commands(report, redis::connect(url), needed, forbidden).await;
 }
 
 async fn check_database(
@@ -101,9 +149,10 @@ async fn check_database(
     connection: &ConnectionSettings,
     policy: LoginPolicy,
 ) {
-    if let Err(error) = check_postgres(report, connection, policy).await {
-        report.no_login("postgres", error);
-    }
+    postgres::access::check_database(report, async |report| {
+        check_postgres(report, connection, policy).await
+    })
+    .await;
 }
 
 async fn check_postgres(

@@ -208,6 +208,34 @@ async fn check_config_reports_all_faults_without_servers() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
+/// A server that nobody listens at has one line in the report, within seconds.
+#[tokio::test]
+async fn connect_reports_unreachable_servers_in_time() {
+    let postgres = "--postgres=postgres://nobody@127.0.0.1:1/none";
+    for (command, servers) in [
+        (&["prepare", "--kafka=127.0.0.1:1", postgres][..], &["kafka", "postgres"][..]),
+        (&["audit", "verify", postgres], &["postgres"]),
+        (
+            &["run", "--kafka=127.0.0.1:1", "--redis=redis://127.0.0.1:1", postgres],
+            &["kafka", "redis", "postgres"],
+        ),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_clinicwire-processors"));
+        program.args(["check-config", "--connect"]).args(command).env_clear();
+        let began = std::time::Instant::now();
+        let output = output(program).await;
+        assert!(began.elapsed() < std::time::Duration::from_secs(45), "{command:?}");
+        let (told, shown) =
+            (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(2), "{told}{shown}");
+        for server in servers {
+            assert!(told.contains(&format!("trying {server}")), "{told}");
+            assert!(shown.contains(&format!("unknown  {server}: log in: ")), "{shown}");
+        }
+        assert_eq!(shown.lines().filter(|line| line.starts_with("unknown")).count(), servers.len());
+    }
+}
+
 #[tokio::test]
 async fn unprepared_start_names_prepare() {
     let installation = Installation::new().await;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     metadata::MetadataTopic,
@@ -11,12 +13,18 @@ use rdkafka::{
 };
 
 use super::KafkaCluster;
-use crate::access_check::{Access, AccessReport};
+use crate::access_check::{Access, AccessReport, REACHED_WITHIN};
 
 /// How long one attempt may take: a login and a few requests.
 const WITHIN: Duration = Duration::from_secs(10);
 
 impl KafkaCluster {
+    fn try_login(&self) -> KafkaResult<()> {
+        let consumer: BaseConsumer = self.consumer_config("clinicwire-check").create()?;
+        // The answer says nothing of rights, which differ by topic.
+        consumer.fetch_metadata(Some(&self.topics.care), REACHED_WITHIN).map(drop)
+    }
+
     /// Tries to read the end of a topic. Blocks for some seconds at most.
     pub fn try_read(&self, topic: &str) -> Access {
         judge(self.read_end(topic))
@@ -161,6 +169,43 @@ pub struct TopicNeed<'a> {
     pub read: Need,
     /// The right to write to it.
     pub write: Need,
+}
+
+/// Tries to reach a broker and to log in. Nothing else need be tried when this is `false`.
+pub async fn check_login(report: &mut AccessReport, cluster: &KafkaCluster) -> bool {
+    report.begin("kafka");
+    let asked = cluster.clone();
+    let tried = tokio::task::spawn_blocking(move || asked.try_login()).await;
+    match tried.map_err(|error| error.to_string()) {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            report.no_login("kafka", error);
+            false
+        }
+        Err(error) => {
+            report.no_login("kafka", error);
+            false
+        }
+    }
+}
+
+/// Tries to create a topic, without creating one.
+pub async fn check_topic_creation(report: &mut AccessReport, cluster: &KafkaCluster, topic: &str) {
+    let (asked, name) = (cluster.clone(), topic.to_owned());
+    let tried = async move {
+        let admin: AdminClient<DefaultClientContext> = asked.client_config().create()?;
+        let options = AdminOptions::new().validate_only(true).request_timeout(Some(WITHIN));
+        let new = NewTopic::new(&name, 1, TopicReplication::Fixed(1));
+        let outcome = admin.create_topics([&new], &options).await?;
+        let refused = outcome.into_iter().find_map(Result::err);
+        refused.map_or(Ok(()), |(_, code)| Err(KafkaError::AdminOp(code)))
+    };
+    let found = match tried.await {
+        // The broker looks at the rights before it looks for the topic.
+        Err(KafkaError::AdminOp(RDKafkaErrorCode::TopicAlreadyExists)) => Access::Allowed,
+        other => judge(other),
+    };
+    report.needs(format!("kafka: create {topic}"), found);
 }
 
 /// Tries every right to the topics that is needed or forbidden.

@@ -1,10 +1,11 @@
 //! Whether a session may read and write tables, tried by statements that are planned and never run:
 //! `EXPLAIN` checks the rights as the statement itself does.
 
+use tokio::time::timeout;
 use tokio_postgres::{Client, error::SqlState};
 
 use super::{LoginPolicy, PostgresError, UnsafeSession, check_session};
-use crate::access_check::{Access, AccessReport};
+use crate::access_check::{Access, AccessReport, REACHED_WITHIN};
 
 /// A right to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,19 @@ pub async fn tables(client: &Client) -> Result<Vec<Table>, PostgresError> {
     Ok(rows.into_iter().map(table).collect())
 }
 
+/// Makes the attempts at PostgreSQL, for a bounded time.
+pub async fn check_database(
+    report: &mut AccessReport,
+    attempts: impl AsyncFnOnce(&mut AccessReport) -> Result<(), PostgresError>,
+) {
+    report.begin("postgres");
+    match timeout(REACHED_WITHIN, attempts(report)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => report.no_login("postgres", error),
+        Err(_) => report.no_login("postgres", "no answer"),
+    }
+}
+
 /// Reports whether the session is above row-level security.
 ///
 /// # Errors
@@ -109,9 +123,20 @@ pub async fn try_see_without_tenant(client: &Client, table: &str) -> Access {
     }
 }
 
+/// Tries whether the session may create our schema, or change it once it exists.
+pub async fn try_prepare(client: &Client) -> Access {
+    let may = "SELECT CASE WHEN to_regnamespace('clinicwire') IS NULL \
+        THEN has_database_privilege(current_database(), 'CREATE') \
+        ELSE has_schema_privilege('clinicwire', 'CREATE') END";
+    privilege(client, may).await
+}
+
 /// Tries whether the session may create tables beside ours.
 pub async fn try_create(client: &Client) -> Access {
-    let may = "SELECT has_schema_privilege(current_user, 'clinicwire', 'CREATE')";
+    privilege(client, "SELECT has_schema_privilege(current_user, 'clinicwire', 'CREATE')").await
+}
+
+async fn privilege(client: &Client, may: &str) -> Access {
     match client.query_one(may, &[]).await {
         Ok(row) if row.get(0) => Access::Allowed,
         Ok(_) => Access::Refused,

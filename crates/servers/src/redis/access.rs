@@ -6,8 +6,10 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value},
 };
 
+use tokio::time::timeout;
+
 use super::RedisUnusable;
-use crate::access_check::{Access, AccessReport};
+use crate::access_check::{Access, AccessReport, REACHED_WITHIN};
 
 /// A key in the place of a view: no tenant is called so.
 pub const VIEW_KEY: &str = "cw:{check-config/nobody}:v:nothing";
@@ -20,15 +22,17 @@ pub type NamedCommand<'a> = (&'a str, &'a [&'a str]);
 /// Tries the commands that a user needs, and those that must be refused.
 pub async fn check_commands(
     report: &mut AccessReport,
-    client: Result<Client, RedisUnusable>,
+    connecting: impl Future<Output = Result<Client, RedisUnusable>>,
     needed: &[NamedCommand<'_>],
     forbidden: &[NamedCommand<'_>],
 ) {
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => {
+    report.begin("redis");
+    let client = match timeout(REACHED_WITHIN, connecting).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(error)) => {
             return report.no_login("redis", std::error::Error::source(&error).unwrap_or(&error));
         }
+        Err(_) => return report.no_login("redis", "no answer"),
     };
     for (purpose, command) in needed {
         report.needs(format!("redis: {purpose}"), try_command(&client, command).await);
@@ -46,7 +50,9 @@ async fn try_command(client: &Client, command: &[&str]) -> Access {
     };
     let custom = CustomCommand::new((*name).to_owned(), ClusterHash::FirstKey, false);
     let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-    match client.custom::<Value, _>(custom, arguments).await {
+    let tried = timeout(REACHED_WITHIN, client.custom::<Value, _>(custom, arguments)).await;
+    let Ok(tried) = tried else { return Access::Unknown("no answer".to_owned()) };
+    match tried {
         Ok(_) => Access::Allowed,
         Err(error) if error.details().starts_with("NOPERM") => Access::Refused,
         // Redis has read the arguments.
