@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use axum::{body::Bytes, extract::State, response::Response};
 use futures_util::stream;
 use gateway_core::access;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use schemas::{
     Millis,
     audit::{AuditEntry, PersonKey},
@@ -40,6 +40,8 @@ const MAX_DAYS: Millis = 366;
 const MAX_EXPORT: usize = 100_000;
 /// Characters of a day such as `2026-11-28`.
 const DAY_CHARS: usize = 10;
+/// Digits of a day such as `20261128`. As milliseconds they would be of the first day of 1970.
+const SHORT_DAY_DIGITS: usize = 8;
 /// Longest subject or action that is searched for. No entry has a longer one.
 const MAX_TEXT: usize = 256;
 
@@ -111,13 +113,8 @@ impl Filter {
 
     /// Whether the answer is a table: by the query, or else by the header `Accept`.
     fn is_table(&self, headers: &HeaderMap) -> Result<bool, Problem> {
-        let accepts = || {
-            let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-            let mut types = accept.into_iter().flat_map(|accept| accept.split(','));
-            types.any(|media_type| media_type.trim().starts_with("text/csv"))
-        };
         match self.format.as_deref() {
-            None => Ok(accepts()),
+            None => Ok(export::is_preferred(headers)),
             Some("json") => Ok(false),
             Some("csv") => Ok(true),
             Some(_) => Err(Problem::from(Code::InvalidValue).explained("a format is json or csv")),
@@ -126,14 +123,17 @@ impl Filter {
 }
 
 /// Reads a time: milliseconds since the Unix epoch, a time such as `2026-11-28T08:00:00Z`, or the
-/// start of a day of UTC such as `2026-11-28`.
+/// start of a day of UTC such as `2026-11-28` or `20261128`.
 fn time(text: &str) -> Result<Millis, Problem> {
+    let is_short_day = text.len() == SHORT_DAY_DIGITS;
     // Later years overflow when days are added.
     let milliseconds = || text.parse().ok().filter(|at: &Millis| (0..1 << 50).contains(at));
+    let milliseconds = || milliseconds().filter(|_| !is_short_day);
     let timestamp = || text.parse().ok().map(|at: jiff::Timestamp| at.as_millisecond());
     let day = || {
         // jiff would also read the date of a time without a zone.
-        let day: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == DAY_CHARS)?;
+        let is_day = text.len() == DAY_CHARS || is_short_day;
+        let day: jiff::civil::Date = text.parse().ok().filter(|_| is_day)?;
         Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
     };
     milliseconds().or_else(timestamp).or_else(day).ok_or_else(|| {

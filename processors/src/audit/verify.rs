@@ -25,7 +25,7 @@ pub enum Break {
     Columns,
     /// The row is earlier than the row before, or on another day than its partition.
     Time,
-    /// The day has no anchor, or another one.
+    /// The day has no anchor, or another one; or there is an anchor that no entry needs.
     Anchor,
     /// The rows of a day are missing, although its retention is not over.
     MissingDay,
@@ -41,7 +41,7 @@ impl fmt::Display for Break {
             Self::Number => "rows are missing or were inserted",
             Self::Columns => "the row's columns are not those of its entry",
             Self::Time => "the row is in the wrong place",
-            Self::Anchor => "the anchor of the day is missing or was changed",
+            Self::Anchor => "the anchor of the day is missing, was changed or was added",
             Self::MissingDay => "the rows of the day are missing",
             Self::Head => "the last row is not the one that the head names",
         })
@@ -59,6 +59,8 @@ pub struct ChainReport {
     pub head: Option<ChainHead>,
     /// The number of verified rows.
     pub rows: u64,
+    /// Whether the store has anything of the tenant: a row, a head or an anchor.
+    pub is_known: bool,
     /// The first place where the chain is broken: the day, the row where there is one, and why.
     pub broken: Option<(Day, Option<EntryNumber>, Break)>,
 }
@@ -100,7 +102,7 @@ pub async fn verify_tenant(
     let ends = store.ends(&tenant).await?;
     let days = store.days().await?;
     let mut check = ChainCheck::new(tenant.clone(), ends);
-    for day in days {
+    for day in days.iter().copied() {
         let mut after = None;
         loop {
             let rows = store.rows(&tenant, day, after, PAGE).await?;
@@ -116,12 +118,15 @@ pub async fn verify_tenant(
         check.end_day(day);
     }
     let latest = store.ends(&tenant).await?.head;
-    Ok(check.end(latest))
+    Ok(check.end(&days, latest))
 }
 
 /// The check of one chain, row by row.
 struct ChainCheck {
     ends: ChainEnds,
+    /// The anchors that are not before the head. A later entry can have begun a day since the head
+    /// was read.
+    late_anchors: Vec<Anchor>,
     /// The place after which the next row must follow.
     place: Option<(EntryNumber, ChainHash, Millis)>,
     /// The last day that had a row.
@@ -133,12 +138,15 @@ struct ChainCheck {
 
 impl ChainCheck {
     fn new(tenant: TenantId, mut ends: ChainEnds) -> Self {
+        let is_known = ends.head.is_some() || !ends.anchors.is_empty();
+        let mut late_anchors = Vec::new();
         if let Some(head) = ends.head {
-            // A later entry can have begun a day since the head was read.
-            ends.anchors.retain(|anchor| anchor.before < head.number);
+            let is_late = |anchor: &mut Anchor| anchor.before >= head.number;
+            late_anchors = ends.anchors.extract_if(.., is_late).collect();
         }
-        let report = ChainReport { tenant, first: None, head: None, rows: 0, broken: None };
-        Self { ends, place: None, day: None, later: None, report }
+        let report =
+            ChainReport { tenant, first: None, head: None, rows: 0, is_known, broken: None };
+        Self { ends, late_anchors, place: None, day: None, later: None, report }
     }
 
     fn anchor(&self, day: Day) -> Option<Anchor> {
@@ -150,6 +158,7 @@ impl ChainCheck {
     }
 
     fn row(&mut self, day: Day, row: &StoredRow) {
+        self.report.is_known = true;
         if self.ends.head.is_some_and(|head| row.number > head.number) {
             self.later = self.later.max(Some((row.number, day)));
             return;
@@ -213,8 +222,29 @@ impl ChainCheck {
         }
     }
 
-    /// Ends the check. `latest` is the head after all rows were read.
-    fn end(mut self, latest: Option<ChainHead>) -> ChainReport {
+    /// An anchor that no entry can have made. Those of dropped days have no rows any more, so only
+    /// their order tells.
+    fn forged_anchor(&self, days: &[Day], latest: Option<ChainHead>) -> Option<Day> {
+        let anchors = &self.ends.anchors;
+        let reversed = anchors.windows(2).find(|pair| pair[1].before <= pair[0].before);
+        let is_misplaced = |anchor: &&Anchor| {
+            let is_dropped = days.first().is_none_or(|first| anchor.day < *first);
+            let is_after_head = self.ends.head.is_some_and(|it| Day::of(it.logged_at) < anchor.day);
+            is_after_head || !is_dropped && !days.contains(&anchor.day)
+        };
+        let is_unmade =
+            |anchor: &&Anchor| latest.is_none_or(|latest| anchor.before >= latest.number);
+        reversed
+            .map(|pair| pair[1].day)
+            .or_else(|| anchors.iter().find(is_misplaced).map(|anchor| anchor.day))
+            .or_else(|| self.late_anchors.iter().find(is_unmade).map(|anchor| anchor.day))
+    }
+
+    /// Ends the check. `days` are the kept days, and `latest` is the head after all rows were read.
+    fn end(mut self, days: &[Day], latest: Option<ChainHead>) -> ChainReport {
+        if let Some(day) = self.forged_anchor(days, latest) {
+            self.broken(day, None, Break::Anchor);
+        }
         // Anchors are never dropped, so the first one stands at the start of the chain.
         if let Some(first) = self.ends.anchors.first().copied()
             && (first.before, first.hash) != (EntryNumber(0), ChainHash::START)

@@ -57,6 +57,8 @@ const FILE_STORE_RETRY: Duration = Duration::from_secs(4);
 
 /// The exit code of `audit verify` when a chain is broken. 2 is a wrong setting.
 const BROKEN_CHAIN: u8 = 3;
+/// The exit code of `audit verify --tenant` when nothing of the tenant is stored.
+const UNKNOWN_TENANT: u8 = 4;
 
 const POSTGRES_REFUSED: &str = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
 const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
@@ -108,29 +110,37 @@ async fn verify(settings: VerifyArgs) -> anyhow::Result<ExitCode> {
     // Nothing is claimed or committed under this name.
     let consumer = Consumer { name: String::new(), topic: AUDIT_TOPIC.to_owned() };
     let store = PostgresAudit::new(&settings.pool(), consumer).context(POSTGRES_REFUSED)?;
-    let mut is_broken = false;
+    let (mut is_broken, mut is_unknown) = (false, false);
     let mut report = |report: ChainReport| {
         is_broken |= report.broken.is_some();
-        print_report(&report);
+        is_unknown |= !report.is_known;
+        // Whoever read the output may be gone, as behind `| head`. The exit code still counts.
+        let _ = writeln!(std::io::stdout(), "{}", report_line(&report));
     };
     match settings.tenant {
         Some(tenant) => report(audit::verify_tenant(&store, tenant).await?),
         None => audit::verify_tenants(&store, report).await?,
     }
-    Ok(if is_broken { ExitCode::from(BROKEN_CHAIN) } else { ExitCode::SUCCESS })
+    Ok(match (is_broken, is_unknown) {
+        (true, _) => ExitCode::from(BROKEN_CHAIN),
+        (false, true) => ExitCode::from(UNKNOWN_TENANT),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
-#[expect(clippy::print_stdout, reason = "the report is the output of the command")]
-fn print_report(report: &ChainReport) {
-    let ChainReport { tenant, first, head, rows, broken } = report;
-    print!("{tenant}: {rows} entries");
-    if let (Some(first), Some(head)) = (first, head) {
-        print!(" ({first} to {}), last hash {}", head.number, head.hash);
+fn report_line(report: &ChainReport) -> String {
+    let ChainReport { tenant, first, head, rows, is_known, broken } = report;
+    if !is_known {
+        return format!("{tenant}: unknown, nothing of this tenant is stored");
     }
-    match broken {
-        None => println!(": sound"),
-        Some((day, Some(number), why)) => println!(": BROKEN at entry {number} of {day}: {why}"),
-        Some((day, None, why)) => println!(": BROKEN on {day}: {why}"),
+    let mut line = format!("{tenant}: {rows} entries");
+    if let (Some(first), Some(head)) = (first, head) {
+        line += &format!(" ({first} to {}), last hash {}", head.number, head.hash);
+    }
+    line + &match broken {
+        None => ": sound".to_owned(),
+        Some((day, Some(number), why)) => format!(": BROKEN at entry {number} of {day}: {why}"),
+        Some((day, None, why)) => format!(": BROKEN on {day}: {why}"),
     }
 }
 

@@ -135,9 +135,30 @@ async fn change_by_the_owner_is_found() {
     assert_eq!(found().await, Some(Break::Columns));
     with_role("UPDATE clinicwire.audit SET subject = 'cid' WHERE subject = 'eve'").await;
     assert!(store.has_sound_end(&tenant).await.unwrap());
+    // An anchor of a day without entries, and one that comes after the last entry.
+    for (day, before) in [(-400, 1), (-2, 1), (1, 2), (3, 4), (40, 900)] {
+        let forge = format!(
+            "INSERT INTO clinicwire.audit_anchor \
+             SELECT tenant, extract(epoch FROM now())::bigint / 86400 + {day}, {before}, hash \
+             FROM clinicwire.audit_head"
+        );
+        owner.batch_execute(&forge).await.unwrap();
+        assert!(matches!(found().await, Some(Break::Anchor | Break::MissingDay)), "{day} {before}");
+        let remove = format!(
+            "DELETE FROM clinicwire.audit_anchor \
+             WHERE day = extract(epoch FROM now())::bigint / 86400 + {day}"
+        );
+        owner.batch_execute(&remove).await.unwrap();
+        assert_eq!(found().await, None);
+    }
     with_role("DELETE FROM clinicwire.audit WHERE subject = 'dan'").await;
     assert_eq!(found().await, Some(Break::Head));
     assert!(!store.has_sound_end(&tenant).await.unwrap());
+    let forget = "DELETE FROM clinicwire.audit_head; DELETE FROM clinicwire.audit_anchor";
+    owner.batch_execute(forget).await.unwrap();
+    let listed = store.tenants(None, 10).await.unwrap();
+    assert!(listed.contains(&tenant), "rows without a head and anchors are a chain too");
+    assert_eq!(found().await, Some(Break::Anchor));
 }
 
 #[tokio::test]
@@ -184,6 +205,17 @@ async fn entries_in_kafka_are_stored_and_verified_by_the_binary() {
         let output = output(program).await;
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
+    let mut unknown = installation.program("audit");
+    unknown.args(["verify", "--tenant", "nosuch"]);
+    let unknown = output(unknown).await;
+    assert_eq!(unknown.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&unknown.stdout).starts_with("nosuch: unknown"));
+    let mut unread = installation.program("audit");
+    // A pipe that nobody reads.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = unread.arg("verify").stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
     let (code, text) = verify().await;
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with(&format!("{tenant}: 3 entries (1 to 3), last hash ")), "{text}");

@@ -103,6 +103,8 @@ async fn wrong_questions_are_refused() {
         ("?from=2026-01-01&until=2026-01-01", "invalid_value"),
         ("?from=2025-01-01&until=2026-03-01", "invalid_value"),
         ("?until=9223372036854775807", "invalid_value"),
+        ("?from=20261128&until=20261128", "invalid_value"),
+        ("?from=20261328&until=20261128", "invalid_value"),
         ("?limit=501", "invalid_value"),
         ("?cursor=x", "malformed"),
         ("?format=xml", "invalid_value"),

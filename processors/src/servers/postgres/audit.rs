@@ -66,9 +66,15 @@ const HEAD: &str =
     "SELECT tenant, number, logged_at, hash FROM clinicwire.audit_head WHERE tenant = $1";
 const HASH: &str = "SELECT hash FROM clinicwire.audit \
      WHERE tenant = $1 AND logged_at = $2 AND number = $3";
-// A chain whose head was removed still has its anchors.
-const TENANTS: &str = "SELECT tenant FROM clinicwire.audit_head WHERE tenant > $1 \
-     UNION SELECT tenant FROM clinicwire.audit_anchor WHERE tenant > $1 ORDER BY 1 LIMIT $2";
+// A chain whose head was removed still has its anchors, or at least its rows. The recursion asks
+// the primary key of each day for the next tenant, and ends at the limit.
+const TENANTS: &str = "WITH RECURSIVE stored AS ( \
+       SELECT min(tenant) AS tenant FROM clinicwire.audit WHERE tenant > $1 \
+       UNION ALL SELECT (SELECT min(a.tenant) FROM clinicwire.audit a WHERE a.tenant > s.tenant) \
+         FROM stored s WHERE s.tenant IS NOT NULL) \
+     SELECT tenant FROM clinicwire.audit_head WHERE tenant > $1 \
+     UNION SELECT tenant FROM clinicwire.audit_anchor WHERE tenant > $1 \
+     UNION (SELECT tenant FROM stored WHERE tenant IS NOT NULL LIMIT $2) ORDER BY 1 LIMIT $2";
 const STORED_ANCHORS: &str =
     "SELECT day, before, hash FROM clinicwire.audit_anchor WHERE tenant = $1 ORDER BY day";
 const DAYS: &str = "SELECT to_date(substring(c.relname FROM '^audit_([0-9]{8})$'), 'YYYYMMDD') \
