@@ -33,7 +33,7 @@ use standalone::{
     ready::{self, ReadyFile},
     tokens::{Signer, TokenScope},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Time over which sockets are closed at the end: short, since pages reconnect by themselves.
@@ -62,9 +62,12 @@ async fn run(cli: Cli) -> Result<()> {
     let key = cli.development.key().map_or_else(random_key, Ok)?;
     let mut stop = StopSignal::listen()?;
     let clinicwire = Arc::new(start(&cli, &key)?);
+    let has_certificate = cli.tls_cert.is_some();
+    let hangup = has_certificate.then(|| signal(SignalKind::hangup())).transpose()?;
     let ended = tokio::select! {
         ended = serve(&cli, key, &clinicwire) => ended.map(|never| match never {}),
         () = stop.wanted() => Ok(()),
+        () = reload_certificate(&clinicwire, hangup) => Ok(()),
     };
     println!("stopping");
     if let Ok(clinicwire) = Arc::try_unwrap(clinicwire) {
@@ -75,6 +78,16 @@ async fn run(cli: Cli) -> Result<()> {
         }
     }
     ended
+}
+
+/// Reads the certificate again at each SIGHUP. Without a certificate, SIGHUP ends the program.
+async fn reload_certificate(clinicwire: &OneProcess, hangup: Option<Signal>) {
+    if let Some(mut hangup) = hangup {
+        while hangup.recv().await.is_some() {
+            clinicwire.reload_certificate();
+        }
+    }
+    std::future::pending().await
 }
 
 fn random_key() -> Result<DevelopmentKey> {

@@ -123,6 +123,11 @@ impl OneProcess {
         tokio::time::timeout(limit, ready).await
     }
 
+    /// Reads the certificate again now.
+    pub fn reload_certificate(&self) {
+        self.gateway.reload_certificate();
+    }
+
     /// The backends of all parts.
     pub fn memory(&self) -> &Memory {
         &self.memory

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 use testing::certificates::TestAuthority;
 
 use super::*;
+use crate::readiness::Readiness;
 
 /// Files of a node, over which tests copy certificates.
 struct Node {
@@ -41,6 +42,28 @@ fn changed_pair_is_used_and_its_end_is_told() {
     assert!(certificates.replace().unwrap());
     assert!(!Arc::ptr_eq(&before, &certificates.config()));
     assert!(metrics.tls.certificate_ends.get() > first_end + 28 * 24 * 3600);
+}
+
+#[tokio::test]
+async fn refused_reload_is_counted() {
+    let (node, metrics) = (Node::new(), Arc::new(Metrics::new()));
+    let certificates = Arc::new(Certificates::read(node.files.clone(), metrics.clone()).unwrap());
+    let keeping = tokio::spawn({
+        let certificates = certificates.clone();
+        async move { certificates.keep_fresh().await }
+    });
+    let until = async |result: &str| {
+        let line = format!("clinicwire_tls_reloads_total{{result=\"{result}\"}} 1\n");
+        certificates.reload();
+        while !metrics.text(&Readiness::default()).contains(&line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    fs::write(&node.files.key, "no key").unwrap();
+    until("refused").await;
+    node.install("whole", 30);
+    until("used").await;
+    keeping.abort();
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Edge {
         let client = request.extensions().get::<ReportedClient>();
         let is_secure = client.and_then(|client| client.is_secure);
         let foreign = !is_allowed(&node.origins, headers, is_secure);
-        let wrong_host = !FREE.contains(&path) && !is_own_host(&node.hosts, headers);
+        let wrong_host = !FREE.contains(&path) && !is_own_host(&node.hosts, request);
         let origin = headers.get(header::ORIGIN).filter(|_| !foreign).cloned();
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -125,13 +125,19 @@ impl Edge {
     }
 }
 
-/// Whether the `Host` is one of the node's names, with or without a port.
-fn is_own_host(hosts: &[String], headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    let name = name.map_or(host, |(name, _)| name);
-    let is_own = |own: &String| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host);
-    hosts.is_empty() || hosts.iter().any(is_own)
+/// Whether every name that the request gives its host, in `Host` and in an absolute target, is one
+/// of the node's, with or without a port. Two lines of `Host` are never right (RFC 9112 §3.2).
+fn is_own_host<B>(hosts: &[String], request: &Request<B>) -> bool {
+    let is_own = |host: &str| {
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let name = name.map_or(host, |(name, _)| name);
+        let is = |own: &String| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host);
+        hosts.is_empty() || hosts.iter().any(is)
+    };
+    let mut lines = request.headers().get_all(header::HOST).iter();
+    let host = lines.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let target = request.uri().authority().map(|target| target.as_str());
+    lines.next().is_none() && is_own(host) && target.is_none_or(is_own)
 }
 
 /// Whether the page behind a request is one of this host or of a listed origin. When a trusted

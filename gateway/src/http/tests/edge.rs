@@ -99,6 +99,23 @@ async fn only_listed_hosts_are_served() {
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
         }
     }
+    // Whoever reads the other name would take the request for one of another host.
+    let own = "clinic.example";
+    for (target, hosts, status) in [
+        ("http://clinic.example/", &[own][..], 200),
+        ("http://clinic.example:80/", &["CLINIC.example"], 200),
+        ("http://attacker.example/", &[own], 421),
+        ("http://clinic.example/", &["attacker.example"], 421),
+        ("/", &[own, own], 421),
+        ("/", &[own, "attacker.example"], 421),
+        ("/", &["attacker.example", own], 421),
+    ] {
+        let request = hosts
+            .iter()
+            .fold(Request::builder().uri(target), |request, host| request.header("host", *host));
+        let answer = node.answer(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{target} {hosts:?}");
+    }
 }
 
 #[tokio::test]

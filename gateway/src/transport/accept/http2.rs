@@ -1,6 +1,8 @@
 //! HTTP/2: many requests on one connection, which hyper keeps until its end. A stream of events is
 //! the body of an answer. Browsers open WebSockets on connections of their own, with HTTP/1.1.
 
+mod content;
+
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -23,6 +25,7 @@ use tokio::{
     time::{Instant, interval},
 };
 
+use self::content::ContentCounter;
 use super::{Acceptor, HEAD_BYTES, Takeover, Upgrade, begin_stream, sse};
 use crate::{
     client_address::ClientAddress,
@@ -52,9 +55,13 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes that are read before everybody else of the shard has a turn: some 900 of the smallest
 /// frames, which take less than a millisecond.
 const TURN_BYTES: usize = 16 * 1024;
-/// How long a connection with open requests may take no byte. The longest silence of a client that
-/// takes what it gets is the pause between two beats of a stream, 25 s.
+/// How long a connection with open requests may neither take nor send content. The longest silence
+/// of a client that takes what it gets is the pause between two beats of a stream, 25 s.
 const STALLED: Duration = Duration::from_mins(1);
+
+/// Looks at a connection in the time that it may be idle. Its client is asked to leave in the first
+/// look past that time, and cut in the next one.
+const LOOKS: u32 = 4;
 
 /// A connection before its first request.
 pub(super) struct Connection {
@@ -76,6 +83,8 @@ struct Shared {
     open: Cell<usize>,
     /// Requests so far.
     begun: Cell<u64>,
+    /// Bytes of content so far, in both directions.
+    content: Cell<u64>,
 }
 
 /// Serves requests until the connection ends, the client leaves it idle, or the node has drained.
@@ -95,14 +104,15 @@ pub(super) async fn serve(
         polls: Cell::new(false),
         open: Cell::new(0),
         begun: Cell::new(0),
+        content: Cell::new(0),
     });
     let serving = {
+        let stream = PacedStream::new(lent_socket, shared.clone());
         let shared = shared.clone();
         let service = service_fn(move |request| {
             let shared = shared.clone();
             async move { Ok::<_, Infallible>(shared.answer(request).await) }
         });
-        let stream = PacedStream { stream: LentStream::new(lent_socket), read: 0 };
         http2::Builder::new(LocalTasks)
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -116,7 +126,7 @@ pub(super) async fn serve(
     };
     let mut serving = pin!(serving);
     let mut drained = pin!(acceptor.until_drained(|| shared.polls.get()));
-    let mut ticks = interval(idle_within / 2);
+    let mut ticks = interval(idle_within / LOOKS);
     let mut quiet = Quiet { activity: (0, 0), since: Instant::now() };
     let mut is_ending = false;
     loop {
@@ -140,7 +150,8 @@ pub(super) async fn serve(
     }
 }
 
-/// How long nothing has happened on a connection.
+/// How long nothing has happened on a connection: no request came, and no content moved. Pings do
+/// not count, nor does what this side says about the end of the connection.
 struct Quiet {
     activity: (u64, u64),
     since: Instant,
@@ -148,7 +159,7 @@ struct Quiet {
 
 impl Quiet {
     fn observe(&mut self, shared: &Shared) -> Duration {
-        let activity = (shared.begun.get(), shared.lent_socket.written());
+        let activity = (shared.begun.get(), shared.content.get());
         if activity != self.activity {
             (self.activity, self.since) = (activity, Instant::now());
         }
@@ -237,10 +248,30 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
     }
 }
 
-/// A stream that pauses after [`TURN_BYTES`]: hyper reads frames for as long as there are some.
+/// A stream that pauses after [`TURN_BYTES`]: hyper reads frames for as long as there are some. It
+/// counts the content that passes.
 struct PacedStream {
     stream: LentStream,
     read: usize,
+    received: ContentCounter,
+    sent: ContentCounter,
+    shared: Rc<Shared>,
+}
+
+impl PacedStream {
+    fn new(lent_socket: Arc<LentSocket>, shared: Rc<Shared>) -> Self {
+        Self {
+            stream: LentStream::new(lent_socket),
+            read: 0,
+            received: ContentCounter::of_client(),
+            sent: ContentCounter::of_server(),
+            shared,
+        }
+    }
+
+    fn add(&self, content: u64) {
+        self.shared.content.set(self.shared.content.get() + content);
+    }
 }
 
 impl AsyncRead for PacedStream {
@@ -256,6 +287,8 @@ impl AsyncRead for PacedStream {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let content = self.received.count(&buffer.filled()[before..]);
+        self.add(content);
         let read = buffer.filled().len() - before;
         self.read = if polled.is_pending() { 0 } else { self.read + read };
         polled
@@ -268,7 +301,12 @@ impl AsyncWrite for PacedStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            let content = self.sent.count(&bytes[..written]);
+            self.add(content);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
