@@ -187,9 +187,15 @@ async fn count(State(node): NodeState, mut request: Request, next: Next) -> Resp
     let crossing = caller::Crossing::default();
     request.extensions_mut().insert(crossing.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     let mut response = next.run(request).await;
-    if let Some(until) = crossing.0.get() {
-        response.headers_mut().insert(tokens::CROSSING, (*until).into());
+    let until = crossing.0.get().copied().or_else(|| {
+        // A refusal before anybody has verified the token, such as 404 or 405.
+        let authorization = authorization.filter(|_| !response.status().is_success())?;
+        caller::crossing_end(&node, &authorization)
+    });
+    if let Some(until) = until {
+        response.headers_mut().insert(tokens::CROSSING, until.into());
     }
     node.metrics
         .http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());

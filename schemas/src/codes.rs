@@ -150,6 +150,8 @@ codes! {
         "This key was already used for another request. Choose a new key.";
     /// The command was decided after its `valid_until`.
     CommandExpired = "command_expired", 409, 107, "The command arrived too late to be carried out.";
+    /// Neither the configuration nor the authority knows the tenant.
+    TenantUnknown = "tenant_unknown", 422, 107, "This organisation doesn't exist.";
     /// The location was never configured.
     LocationUnknown = "location_unknown", 422, 107, "This location doesn't exist.";
     /// The location has no such queue.

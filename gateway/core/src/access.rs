@@ -151,7 +151,8 @@ enum Reach {
     OwnSchedule,
     /// Everything at the locations that the token lists.
     OwnLocations,
-    /// The queues that the token lists.
+    /// The queues that the token lists. In an emergency at another location, every queue there:
+    /// nobody is assigned to one beforehand.
     OwnQueues,
     /// The runs that the bearer started.
     OwnRuns,
@@ -282,6 +283,7 @@ impl Claims {
     fn reaches(&self, kind: &str, at: Target<'_>) -> Result<(), Code> {
         let there = |location: &LocationId| at.location == Some(location);
         let listed = || self.locations.is_empty() || self.locations.iter().any(there);
+        let works_there = || self.locations.iter().any(there);
         let reached = match reach(self.role, kind) {
             Reach::Nothing => false,
             Reach::OwnTickets => at.ticket.is_some_and(|ticket| {
@@ -301,7 +303,7 @@ impl Claims {
             Reach::OwnLocations => self.locations.iter().any(there),
             Reach::OwnQueues => at.queue.is_some_and(|queue| {
                 at.location.is_some_and(|location| queue.belongs_to(location))
-                    && self.queues.contains(queue)
+                    && (self.queues.contains(queue) || self.origin.crossed && works_there())
             }),
             Reach::OwnRuns => at.run.is_some_and(|run| self.owns(run)),
             Reach::OwnName => {

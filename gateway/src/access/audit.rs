@@ -149,7 +149,7 @@ impl Audit {
     }
 
     /// Writes that a super admin crosses from its tenant (`home`) into another one (`there`), to
-    /// the audits of both. The token may be given only after this returns `Ok`.
+    /// the audit of the other one. The token may be given only after this returns `Ok`.
     ///
     /// # Errors
     /// The errors of [`Audit::write`].
@@ -160,17 +160,15 @@ impl Audit {
         client: AuditedClient,
         reason: &str,
     ) -> Result<(), Code> {
-        for (tenant, other) in [(&there.tenant, &home.tenant), (&home.tenant, &there.tenant)] {
-            let done = AuditedAction {
-                action: "tenant.cross".into(),
-                client: client.clone(),
-                other_tenant: Some(other.clone()),
-                reason: Some(reason.to_owned()),
-                ..AuditedAction::default()
-            };
-            self.write_to(tenant, home, done).await?;
-        }
-        Ok(())
+        let done = AuditedAction {
+            action: "tenant.cross".into(),
+            what: vec![there.tenant.to_string()],
+            client,
+            other_tenant: Some(home.tenant.clone()),
+            reason: Some(reason.to_owned()),
+            ..AuditedAction::default()
+        };
+        self.write_to(&there.tenant, home, done).await
     }
 
     /// Writes an entry for which a subscription waits. Its shard gets the answer.

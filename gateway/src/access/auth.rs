@@ -203,6 +203,17 @@ impl Verifier {
         self.own_tokens.as_ref().map(|own| own.sign(claims)).ok_or(Code::Unavailable)
     }
 
+    /// Whether the configuration names the tenant as one that an issuer speaks for.
+    pub fn names(&self, tenant: &TenantId) -> bool {
+        self.issuers.0.iter().any(|issuer| issuer.tenants.names(tenant))
+    }
+
+    /// When the crossing ends whose token this is, if it is one. Revocations are not checked.
+    pub fn crossing_end(&self, token: &str, now: Millis) -> Option<Millis> {
+        let own = self.own_tokens.as_ref().filter(|_| token.len() <= MAX_TOKEN)?;
+        own.verify(token, now).ok().filter(|it| it.origin.crossed).map(|it| it.expires)
+    }
+
     /// Refuses revoked tokens too.
     pub fn with_revocations(self, revocations: Arc<Revocations>) -> Self {
         Self { revocations, ..self }

@@ -156,8 +156,10 @@ pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims,
     if !crosses || claims.tenant == tenant || !claims.locations.is_empty() {
         return Err(Code::Forbidden);
     }
-    // The other tenant's admins can end the crossing by its subject.
+    // The other tenant's admins can end the crossing by its subject, and the own tenant's by what
+    // ends the first token.
     let mut origin = Origin::new(&tenant, &claims.subject, now);
+    origin.add_home(&claims.origin);
     origin.crossed = true;
     Ok(Claims {
         tenant,

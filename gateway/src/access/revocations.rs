@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use gateway_core::access::Claims;
+use gateway_core::access::{Claims, Origin};
 use schemas::{
     Millis,
     access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag},
@@ -140,19 +140,28 @@ impl RevocationsReader<'_> {
     /// `token_revoked` or `permissions_changed`.
     pub fn check(&self, claims: &Claims) -> Result<(), Code> {
         match self.0.tenants.get(&claims.tenant) {
-            Some(of_tenant) => of_tenant.check(claims),
-            None => Ok(()),
+            Some(of_tenant) => of_tenant.check(claims)?,
+            None => {}
+        }
+        // A crossing ends with the first token, which is of another tenant. Crossings are few.
+        let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims);
+        match claims.origin.crossed && self.0.tenants.values().any(ends) {
+            true => Err(Code::TokenRevoked),
+            false => Ok(()),
         }
     }
 }
 
 impl TenantRevocations {
+    /// Whether something that the token names was revoked since.
+    fn ends(&self, claims: &Claims) -> bool {
+        let Origin { issued, tags, .. } = &claims.origin;
+        tags.iter().any(|tag| self.by_tag.get(tag).is_some_and(|entry| *issued <= entry.at))
+    }
+
     fn check(&self, claims: &Claims) -> Result<(), Code> {
         let origin = &claims.origin;
-        let ends = |tag: &RevocationTag| {
-            self.by_tag.get(tag).is_some_and(|entry| origin.issued <= entry.at)
-        };
-        if origin.tags.iter().any(ends) {
+        if self.ends(claims) {
             return Err(Code::TokenRevoked);
         }
         let changed = self.by_tag.get(&origin.permissions).is_some_and(|entry| {

@@ -2,11 +2,12 @@
 //!
 //! The entry of a command is written while the command is decided, so that its caller waits for the
 //! slower of the two and not for their sum. A command that is refused has a second entry with the
-//! code. Other requests have one entry, written when their answer is known.
+//! code, and so has one whose outcome names a ticket or an appointment that the first entry could
+//! not name. Other requests have one entry, written when their answer is known.
 
 use std::{
     borrow::Cow,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use axum::{
@@ -19,7 +20,7 @@ use axum::{
 };
 use gateway_core::access::Claims;
 use http::Method;
-use schemas::codes::Code;
+use schemas::{codes::Code, ids::TenantId};
 use tokio::task::JoinError;
 
 use super::Problem;
@@ -31,7 +32,7 @@ pub(super) struct AuditedRequest(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    action: AuditedAction,
+    action: Mutex<AuditedAction>,
     caller: OnceLock<Claims>,
     /// The result of writing the entry of a command that was given.
     written: OnceLock<Result<(), Code>>,
@@ -39,7 +40,31 @@ struct Shared {
 
 impl AuditedRequest {
     fn new(action: AuditedAction) -> Self {
-        Self(Arc::new(Shared { action, ..Shared::default() }))
+        Self(Arc::new(Shared { action: Mutex::new(action), ..Shared::default() }))
+    }
+
+    fn action(&self) -> MutexGuard<'_, AuditedAction> {
+        self.0.action.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds ids that the request concerns and its path does not name, to all entries that follow.
+    /// Returns whether one of them is new.
+    pub(super) fn name(&self, ids: impl IntoIterator<Item = String>) -> bool {
+        let what = &mut self.action().what;
+        let before = what.len();
+        for id in ids {
+            if !what.contains(&id) {
+                what.push(id);
+            }
+        }
+        what.len() > before
+    }
+
+    /// Adds why somebody crosses, and into which tenant if it is another.
+    pub(super) fn set_crossing(&self, reason: Option<&str>, other_tenant: Option<&TenantId>) {
+        let mut action = self.action();
+        action.reason = reason.map(str::to_owned);
+        action.other_tenant = other_tenant.cloned();
     }
 
     pub(super) fn set_caller(&self, claims: &Claims) {
@@ -53,9 +78,29 @@ impl AuditedRequest {
     /// The codes of [`Audit::write`](crate::access::audit::Audit::write).
     pub(super) async fn write(&self, node: &NodeContext) -> Result<(), Code> {
         let Some(claims) = self.0.caller.get() else { return Ok(()) };
-        let written = node.audit.write(claims, self.0.action.clone()).await;
+        let action = self.action().clone();
+        let written = node.audit.write(claims, action).await;
         let _ = self.0.written.set(written);
         written
+    }
+
+    /// Writes the second entry of a command whose outcome names these ids, unless its first entry
+    /// names them.
+    ///
+    /// # Errors
+    /// As for [`AuditedRequest::write`].
+    pub(super) async fn write_outcome(
+        &self,
+        node: &NodeContext,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<(), Code> {
+        match (self.name(ids), self.0.caller.get()) {
+            (true, Some(claims)) => {
+                let action = self.action().clone();
+                node.audit.write(claims, action).await
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -118,7 +163,7 @@ async fn answer(
         true => refuse_change(&node, request).await,
         false => next.run(request).await,
     };
-    let Shared { action, caller, written } = &*audited.0;
+    let Shared { caller, written, .. } = &*audited.0;
     let Some(claims) = caller.get() else { return response };
     let code = response.extensions().get::<RefusedCode>().map(|refused| refused.0);
     match written.get() {
@@ -127,7 +172,7 @@ async fn answer(
         Some(Err(_)) => return response,
         _ => {}
     }
-    let mut done = AuditedAction { code, ..action.clone() };
+    let mut done = AuditedAction { code, ..audited.action().clone() };
     if let Some(NamedInBody(names)) = response.extensions().get() {
         done.what.extend(names.iter().cloned());
     }
@@ -163,6 +208,7 @@ fn action(method: &Method, route: &str, params: Option<&RawPathParams>) -> Audit
         }
     }
     let word = word.unwrap_or(match *method {
+        _ if last == "crossings" => "cross",
         _ if !last.is_empty() && !last.starts_with('{') => last,
         Method::GET | Method::HEAD if last.is_empty() => "list",
         Method::GET | Method::HEAD => "read",

@@ -10,7 +10,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use gateway_core::access::Claims;
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
@@ -59,8 +59,16 @@ pub(super) fn verified(node: &NodeContext, headers: &HeaderMap) -> Result<Claims
     bearer(headers).and_then(|token| node.verifier.verify(token, now()))
 }
 
+/// When the crossing ends whose token is in this header, if it is one. Costs a hash.
+pub(super) fn crossing_end(node: &NodeContext, authorization: &HeaderValue) -> Option<Millis> {
+    node.verifier.crossing_end(bearer_of(authorization).ok()?, now())
+}
+
 fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
-    let value = headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?;
+    bearer_of(headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?)
+}
+
+fn bearer_of(value: &HeaderValue) -> Result<&str, Code> {
     let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
     let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }

@@ -169,6 +169,9 @@ impl CommandRequest {
             }),
             command,
         };
+        if let Some(audited) = &self.audited {
+            audited.name(named(&record));
+        }
         let audited = async {
             match &self.audited {
                 Some(audited) => audited.write(node).await,
@@ -176,7 +179,13 @@ impl CommandRequest {
             }
         };
         let (sent, audited) = tokio::join!(node.commands.submit(record), audited);
-        let sent = match audited.and(sent) {
+        let mut sent = audited.and(sent);
+        if let (Ok(Submission::Decided(outcome)), Some(audited)) = (&sent, &self.audited)
+            && let Err(code) = audited.write_outcome(node, shown(outcome)).await
+        {
+            sent = Err(code);
+        }
+        let sent = match sent {
             Ok(Submission::Decided(CommandOutcome {
                 verdict: Verdict::Refused { code }, ..
             })) => Err(code),
@@ -200,6 +209,26 @@ impl CommandRequest {
         let default = (!forever).then(|| now() + VALID_FOR.as_millis() as Millis);
         self.valid_until.or(default)
     }
+}
+
+/// The ids that a command names before it is decided.
+fn named(record: &CommandRecord) -> impl Iterator<Item = String> {
+    let ticket = record.command.ticket().map(ToString::to_string);
+    let appointment = record.command.appointment().map(ToString::to_string);
+    let run = record.aggregate.run_id().map(|run| run.to_string());
+    ticket.into_iter().chain(appointment).chain(run)
+}
+
+/// The ids that an outcome names: of the ticket that was called, or of what an earlier request made
+/// under the same key.
+pub(super) fn shown(outcome: &CommandOutcome) -> impl Iterator<Item = String> {
+    let result = match &outcome.verdict {
+        Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => Some(result),
+        Verdict::Refused { .. } => None,
+    };
+    let ticket = result.and_then(|result| result.ticket.as_ref()).map(ToString::to_string);
+    let appointment = result.and_then(|result| result.appointment.as_ref());
+    ticket.into_iter().chain(appointment.map(ToString::to_string))
 }
 
 fn pending(id: &CommandId, fingerprint: Fingerprint) -> Response {

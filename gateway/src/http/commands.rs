@@ -17,8 +17,9 @@ use serde::Deserialize;
 
 use super::{
     NodeState, Problem,
+    audited::NamedInBody,
     caller::{Caller, QueryParams, Segments},
-    command_request::{CommandRequest, SOURCE, own_command, visible_to},
+    command_request::{CommandRequest, SOURCE, own_command, shown, visible_to},
     requests::{self, CONFIGURE, CommandTarget, not_an_id, nothing},
 };
 use crate::context::NodeContext;
@@ -142,7 +143,12 @@ pub(super) async fn outcome(
         foreign_outcome(&node, &claims, &identity).await
     };
     match found.map_err(|code| Problem::from(code).of_command(command.clone()))? {
-        Some(outcome) => Ok(Json(visible_to(&claims, outcome)).into_response()),
+        Some(outcome) => {
+            let names = shown(&outcome).collect();
+            let mut answer = Json(visible_to(&claims, outcome)).into_response();
+            answer.extensions_mut().insert(NamedInBody(names));
+            Ok(answer)
+        }
         None => Err(Problem::from(Code::NotFound)
             .explained("no such command, or not decided yet")
             .of_command(command)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -20,6 +20,7 @@ use serde_json::json;
 
 use super::{
     NodeState, Problem,
+    audited::AuditedRequest,
     caller::{Caller, JsonText},
     now,
     requests::read,
@@ -41,6 +42,7 @@ struct RevocationBody {
 pub(super) async fn revoke(
     State(node): NodeState,
     Caller(claims): Caller,
+    Extension(audited): Extension<AuditedRequest>,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     let form = r#"{"kind":"subject","id":"…"}"#;
@@ -48,6 +50,8 @@ pub(super) async fn revoke(
     if id.is_empty() || id.len() > MAX_TARGET_ID {
         return Err(Problem::from(Code::InvalidValue).explained("the id has 1 to 128 bytes"));
     }
+    // The kind goes first, so that the name of a ticket's link ends like its ticket's.
+    audited.name([format!("{}:{id}", kind.as_str())]);
     if permission_version.is_some() && kind != TargetKind::Permissions {
         let text = "only the kind `permissions` has a version";
         return Err(Problem::from(Code::InvalidValue).explained(text));

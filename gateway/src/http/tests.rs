@@ -11,6 +11,8 @@ mod limits;
 mod revocations;
 mod rules;
 mod runs;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;
 
 use std::{
@@ -225,6 +227,10 @@ impl Queries for FakeBackends {
         Box::pin(async move { Ok(known.then_some(found)) })
     }
 
+    fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
+        Box::pin(async { Ok(tenant.as_str() != "nowhere") })
+    }
+
     fn audit<'a>(
         &'a self,
         tenant: &'a TenantId,
@@ -349,6 +355,7 @@ fn views() -> HashMap<String, View> {
         // The view of a removed queue.
         ("queue:riverside.removed".to_owned(), view(vec![])),
         ("load:riverside".to_owned(), view(vec![("load", raw(&json!({"waiting": 1})))])),
+        ("load:north".to_owned(), view(vec![("load", raw(&json!({"waiting": 0})))])),
     ])
 }
 

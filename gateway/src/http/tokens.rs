@@ -9,6 +9,7 @@ use axum::{
 use gateway_core::access::Claims;
 use http::HeaderMap;
 use schemas::{
+    channel::Channel,
     codes::Code,
     ids::{LocationId, TenantId},
 };
@@ -16,13 +17,15 @@ use serde_json::json;
 
 use super::{
     NodeState, Problem,
+    audited::AuditedRequest,
     caller::{Caller, Segments},
+    channels::load,
     now,
     requests::not_an_id,
 };
-use crate::access::{
-    audit::{AuditedAction, AuditedClient},
-    own_tokens,
+use crate::{
+    access::{audit::AuditedClient, own_tokens},
+    context::NodeContext,
 };
 
 /// The header that says why somebody crosses into another tenant or to another location.
@@ -41,40 +44,50 @@ pub(super) async fn renew(
     Ok(token(node.verifier.sign(&renewed)?, &renewed))
 }
 
-/// Lets a super admin into another tenant for a stated reason. Both tenants' audits have it before
-/// the answer leaves.
+/// Lets a super admin into another tenant for a stated reason. The other tenant's audit has it
+/// here, and that of its own by the layer of the audit, before the answer leaves.
 pub(super) async fn cross(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([tenant]): Segments<1>,
     Extension(client): Extension<AuditedClient>,
+    Extension(audited): Extension<AuditedRequest>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant = TenantId::new(tenant).map_err(not_an_id)?;
-    let crossed = own_tokens::crossed(&claims, tenant, now())?;
-    node.audit.crossed(&claims, &crossed, client, &reason(&headers)?).await?;
+    let reason = reason(&headers);
+    audited.set_crossing(reason.as_deref().ok(), Some(&tenant));
+    let crossed = own_tokens::crossed(&claims, tenant.clone(), now())?;
+    let reason = reason?;
+    if !node.verifier.names(&tenant) && !has_data(&node, &claims, &tenant).await? {
+        return Err(Code::TenantUnknown.into());
+    }
+    node.audit.crossed(&claims, &crossed, client, &reason).await?;
     Ok(token(node.verifier.sign(&crossed)?, &crossed))
 }
 
+/// Whether the authority has anything of the tenant.
+async fn has_data(node: &NodeContext, claims: &Claims, tenant: &TenantId) -> Result<bool, Code> {
+    super::found(node, &claims.tenant, node.queries.has_tenant(tenant)).await
+}
+
 /// Lets staff reach another location of their tenant in an emergency, for a stated reason. The
-/// audit has it before the answer leaves.
+/// layer of the audit writes it before the answer leaves.
 pub(super) async fn cross_to_location(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([location]): Segments<1>,
-    Extension(client): Extension<AuditedClient>,
+    Extension(audited): Extension<AuditedRequest>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
+    let reason = reason(&headers);
+    audited.set_crossing(reason.as_deref().ok(), None);
     let crossed = own_tokens::crossed_to_location(&claims, location.clone(), now())?;
-    let done = AuditedAction {
-        action: "location.cross".into(),
-        what: vec![location.to_string()],
-        client,
-        reason: Some(reason(&headers)?),
-        ..AuditedAction::default()
-    };
-    node.audit.write(&claims, done).await?;
+    reason?;
+    if load(&node, &claims, &Channel::Load(location)).await?.is_none() {
+        return Err(Code::LocationUnknown.into());
+    }
     Ok(token(node.verifier.sign(&crossed)?, &crossed))
 }
 

@@ -331,6 +331,9 @@ const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
     AND (requested_at, run) < ($4, $5) AND (keep_until IS NULL OR keep_until > now()) \
     ORDER BY requested_at DESC, run DESC LIMIT $6";
 
+const HAS_TENANT: &str = "SELECT EXISTS (SELECT FROM clinicwire.view WHERE tenant = $1) \
+    OR EXISTS (SELECT FROM clinicwire.run WHERE tenant = $1)";
+
 /// Characters of a run's id up to the end of its owner's tag.
 const RUN_OWNER_PART: usize = "r_".len() + OWNER_HEX + "_".len();
 
@@ -442,6 +445,13 @@ impl Queries for PostgresQueries {
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         Box::pin(self.read_findings(tenant, run, asked))
+    }
+
+    fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
+        Box::pin(async {
+            let rows = self.rows(tenant.clone(), HAS_TENANT, texts([tenant.as_str()])).await?;
+            Ok(rows.first().is_some_and(|row| row.get(0)))
+        })
     }
 
     fn audit<'a>(

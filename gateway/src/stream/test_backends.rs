@@ -142,6 +142,10 @@ impl Queries for TestBackends {
         unreachable!("nothing is listed")
     }
 
+    fn has_tenant<'a>(&'a self, _: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
+        Box::pin(async { Ok(true) })
+    }
+
     fn audit<'a>(
         &'a self,
         _: &'a TenantId,

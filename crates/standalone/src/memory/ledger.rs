@@ -312,6 +312,13 @@ impl Queries for MemoryQueries {
         Box::pin(async move { Ok(self.work.findings(tenant, run, asked)) })
     }
 
+    fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
+        Box::pin(async {
+            let has_views = |ledger: &MemoryLedger| lock(&ledger.state).has_tenant(tenant);
+            Ok(has_views(&self.care) || has_views(&self.runs))
+        })
+    }
+
     fn audit<'a>(
         &'a self,
         tenant: &'a TenantId,

@@ -6,8 +6,10 @@ use schemas::{
     ids::TenantId,
 };
 
-/// Tags of one token: its subject, session, token id, and device or ticket link.
-pub const ORIGIN_TAGS: usize = 4;
+/// Tags of one token: its subject, session, token id, and device or ticket link. The token of a
+/// super admin in another tenant has those of its first token too, and the subject's for
+/// [`TargetKind::Permissions`].
+pub const ORIGIN_TAGS: usize = 6;
 
 /// When a token was issued, and which revocations end it. A token that was renewed keeps the origin
 /// of the first one.
@@ -35,6 +37,14 @@ impl Origin {
         origin.permissions = RevocationTag::new(tenant, TargetKind::Permissions, subject);
         origin.add(tenant, TargetKind::Subject, subject);
         origin
+    }
+
+    /// Adds what ends the first token of a super admin in another tenant.
+    pub fn add_home(&mut self, home: &Self) {
+        let of_home = home.tags.into_iter().chain([home.permissions]);
+        let free = self.tags.iter_mut().filter(|tag| **tag == RevocationTag::NONE);
+        let of_home = of_home.filter(|tag| *tag != RevocationTag::NONE);
+        free.zip(of_home).for_each(|(free, tag)| *free = tag);
     }
 
     /// Adds what else the token names. There is room for [`ORIGIN_TAGS`] things together.

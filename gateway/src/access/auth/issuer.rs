@@ -37,6 +37,15 @@ pub(super) enum TenantRule {
 }
 
 impl TenantRule {
+    /// Whether the rule names the tenant itself.
+    pub(super) fn names(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::Fixed(one) => one == tenant,
+            Self::OneOf(tenants) => tenants.contains(tenant),
+            Self::Any => false,
+        }
+    }
+
     /// Whether two issuers may speak for the same tenant.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let listed = |rule: &Self| match rule {

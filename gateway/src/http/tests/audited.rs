@@ -77,6 +77,51 @@ async fn refused_command_has_a_second_entry_with_its_code() {
     assert_eq!(told.collect::<Vec<_>>(), [(action(), None), (action(), Some(Code::IllegalMove))],);
 }
 
+/// A search by ticket or appointment finds who made, checked in, called or revoked what the path
+/// does not name.
+#[tokio::test]
+async fn entries_name_what_body_and_outcome_name() {
+    let link = format!(r#"{{"kind":"ticket_link","id":"{TICKET}"}}"#);
+    let check_in = format!(r#"{{"appointment":"{APPOINTMENT}"}}"#);
+    let call = r#"{"station":"riverside.room-1"}"#;
+    for (role, path, body, decided, names) in [
+        (Role::Reception, "/v1/check-ins", &*check_in, true, vec![vec![APPOINTMENT], vec![TICKET]]),
+        (
+            Role::Reception,
+            "/v1/queues/riverside.general/call-next",
+            call,
+            true,
+            vec![vec!["riverside.general"], vec![TICKET]],
+        ),
+        (Role::Reception, "/v1/check-ins", &*check_in, false, vec![vec![APPOINTMENT]; 2]),
+        (Role::Admin, "/v1/revocations", &*link, true, vec![vec!["ticket_link:", TICKET]]),
+        (Role::Doctor, "/v1/revocations", &*link, true, vec![vec!["ticket_link:", TICKET]]),
+    ] {
+        let node = node();
+        node.decide(match decided {
+            true => Decision::Applied(CommandResult {
+                ticket: Some(id(TICKET)),
+                ..CommandResult::default()
+            }),
+            false => Decision::Refused(Code::TooEarly),
+        });
+        node.ask(role, "POST", path, body).await;
+        let audited = node.audited();
+        assert_eq!(audited.len(), names.len(), "{path}");
+        for ((_, entry), names) in audited.iter().zip(names) {
+            let what = entry.what.join(" ");
+            assert!(names.iter().all(|name| what.contains(name)), "{path}: {what}");
+        }
+    }
+    let node = node();
+    node.decide(Decision::Applied(CommandResult::default()));
+    node.ask(Role::Reception, "POST", "/v1/queues/riverside.general/tickets", "{}").await;
+    let audited = node.audited();
+    let appended = node.fakes.appended.lock().unwrap();
+    let issued = appended[0].command.ticket().unwrap();
+    assert_eq!(audited[0].1.what, ["riverside.general", issued.as_str()]);
+}
+
 /// The client is gone before its change is decided.
 #[tokio::test(start_paused = true)]
 async fn changes_are_audited_although_their_client_hangs_up() {

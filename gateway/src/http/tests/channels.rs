@@ -101,7 +101,7 @@ async fn foreign_snapshot_is_refused_or_unknown() {
         (Role::Reception, "/v1/locations/north".to_owned(), 403, "forbidden"),
         (Role::Admin, "/v1/locations/north".to_owned(), 404, "not_found"),
         (Role::Display, "/v1/loads/riverside".to_owned(), 403, "forbidden"),
-        (Role::Admin, "/v1/loads/north".to_owned(), 404, "not_found"),
+        (Role::Admin, "/v1/loads/west".to_owned(), 404, "not_found"),
         (Role::Admin, "/v1/loads/north.general".to_owned(), 400, "invalid_id"),
     ];
     for (role, path, status, code) in table {

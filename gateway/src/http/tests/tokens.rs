@@ -60,12 +60,12 @@ async fn crossing_needs_a_reason_and_is_audited() {
         let answer = node.cross(Role::SuperAdmin, reason).await;
         assert_eq!((answer.status, answer.code().as_str()), (422, "reason_missing"));
     }
-    assert!(node.audited().iter().all(|(_, entry)| entry.code == Some(Code::ReasonMissing)));
+    for (_, entry) in node.audited() {
+        assert_eq!((&*entry.action, entry.code), ("tenant.cross", Some(Code::ReasonMissing)));
+    }
     let answer = node.cross(Role::SuperAdmin, "Ticket 4711: the board is dark").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    let mut audited = node.audited();
-    let request = audited.pop().map(|(tenant, entry)| (tenant, entry.action));
-    assert_eq!(request, Some(("demo".to_owned(), "tenant.crossings".into())));
+    let audited = node.audited();
     let told: Vec<_> = audited
         .iter()
         .map(|(tenant, record)| {
@@ -73,13 +73,20 @@ async fn crossing_needs_a_reason_and_is_audited() {
         })
         .collect();
     assert_eq!(told, [("north", "tenant.cross", "demo"), ("demo", "tenant.cross", "north")]);
-    assert_eq!(audited[0].1.reason.as_deref(), Some("Ticket 4711: the board is dark"));
+    for (_, entry) in audited {
+        assert_eq!(entry.reason.as_deref(), Some("Ticket 4711: the board is dark"));
+        assert_eq!(entry.what, ["north"]);
+    }
     let body = answer.json();
     let minutes = (body["expires"].as_i64().unwrap() - now()) / 60_000;
     assert!((14..=15).contains(&minutes), "{minutes}");
     let crossed = body["token"].as_str().unwrap();
     let seen = node.ask_as(crossed, "GET", "/v1/rules", "").await;
     assert_eq!(seen.headers["clinicwire-crossing"], body["expires"].to_string());
+    for (method, path) in [("GET", "/v1/nothing"), ("PATCH", "/v1/rules")] {
+        let refused = node.ask_as(crossed, method, path, "").await;
+        assert_eq!(refused.headers["clinicwire-crossing"], body["expires"].to_string(), "{path}");
+    }
     let at_home = node.ask(Role::SuperAdmin, "GET", "/v1/rules", "").await;
     assert!(!at_home.headers.contains_key("clinicwire-crossing"));
     let again = node.ask_as(crossed, "POST", "/v1/tokens/renew", "").await;
@@ -119,6 +126,7 @@ async fn staff_reach_another_location_for_an_audited_reason() {
         let answer = node.cross_to_location(&token(role), EMERGENCY, reason).await;
         assert_eq!(answer.status, 200, "{role:?}: {}", answer.text);
         let audited = node.audited();
+        assert_eq!(audited.len(), 1);
         let crossing = &audited[0].1;
         assert_eq!((&*crossing.action, &*crossing.what), ("location.cross", &["north".into()][..]));
         assert_eq!(crossing.reason.as_deref(), Some(reason));
@@ -127,7 +135,12 @@ async fn staff_reach_another_location_for_an_audited_reason() {
         assert!((14..=15).contains(&minutes), "{minutes}");
         let crossed = body["token"].as_str().unwrap();
         // The rights of the role there, and nowhere else.
-        for (path, is_forbidden) in [("/v1/boards/north", false), ("/v1/boards/riverside", true)] {
+        for (path, is_forbidden) in [
+            ("/v1/boards/north", false),
+            ("/v1/queues/north.general", false),
+            ("/v1/boards/riverside", true),
+            ("/v1/queues/riverside.general", true),
+        ] {
             let answer = node.ask_as(crossed, "GET", path, "").await;
             assert_eq!(answer.status == 403, is_forbidden, "{role:?} {path}");
             assert_eq!(answer.headers["clinicwire-crossing"], body["expires"].to_string());
@@ -141,6 +154,39 @@ async fn staff_reach_another_location_for_an_audited_reason() {
         assert_eq!(further.code(), "forbidden");
         let renewed = node.ask_as(crossed, "POST", "/v1/tokens/renew", "").await;
         assert_eq!(renewed.code(), "not_renewable");
+    }
+}
+
+#[tokio::test]
+async fn unknown_tenants_and_locations_are_not_crossed_into() {
+    let node = node();
+    let reason = "a very good reason";
+    for (role, path, action, code) in [
+        (Role::SuperAdmin, "/v1/tenants/nowhere/crossings", "tenant.cross", Code::TenantUnknown),
+        (Role::Doctor, "/v1/locations/nowhere/crossings", "location.cross", Code::LocationUnknown),
+    ] {
+        let answer = node.cross_to_location(&token(role), path, reason).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, code.as_str()));
+        let audited = node.audited();
+        let [(tenant, entry)] = &audited[..] else { panic!("{} entries", audited.len()) };
+        assert_eq!((&**tenant, &*entry.action, entry.code), ("demo", action, Some(code)));
+        assert_eq!((&*entry.what[0], entry.reason.as_deref()), ("nowhere", Some(reason)));
+    }
+}
+
+#[tokio::test]
+async fn revocation_at_home_ends_a_crossing_into_another_tenant() {
+    for kind in ["subject", "permissions"] {
+        let node = node();
+        let answer = node.cross(Role::SuperAdmin, "Ticket 4711: the board is dark").await;
+        let crossed = answer.json()["token"].as_str().unwrap().to_owned();
+        let body = json!({ "kind": kind, "id": "subject-1" }).to_string();
+        assert_eq!(node.ask(Role::Admin, "POST", "/v1/revocations", &body).await.status, 202);
+        let (tenant, revocation) = node.fakes.revoked.lock().unwrap().pop().unwrap();
+        assert_eq!(node.ask_as(&crossed, "GET", "/v1/rules", "").await.status, 200);
+        node.context.revocations.add(tenant, &revocation, now());
+        let answer = node.ask_as(&crossed, "GET", "/v1/rules", "").await;
+        assert_eq!(answer.code(), "token_revoked", "{kind}");
     }
 }
 

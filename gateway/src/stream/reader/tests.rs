@@ -121,6 +121,10 @@ impl Queries for ScriptedBackend {
         unreachable!("a reader fetches only views")
     }
 
+    fn has_tenant<'a>(&'a self, _: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
+        Box::pin(async { Ok(true) })
+    }
+
     fn audit<'a>(
         &'a self,
         _: &'a TenantId,

@@ -18,7 +18,7 @@ use processors::{
 };
 use schemas::{
     Millis,
-    ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
+    ids::{Aggregate, AggregateKind, AppointmentId, TenantId, TicketId},
     view::{Position, View},
 };
 
@@ -190,6 +190,10 @@ impl State {
         let seconds =
             kept.until.map(|until| u32::try_from((until - now + 999) / 1000).unwrap_or(u32::MAX));
         Some((kept.view.clone(), seconds))
+    }
+
+    pub(super) fn has_tenant(&self, tenant: &TenantId) -> bool {
+        self.views.keys().any(|(aggregate, _)| aggregate.tenant() == *tenant)
     }
 
     pub(super) fn views(&self, now: Millis) -> Vec<(ViewName, View)> {

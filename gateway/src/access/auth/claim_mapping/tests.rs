@@ -105,6 +105,8 @@ fn origin_names_session_device_and_version() {
         tag(TargetKind::Session, "s"),
         tag(TargetKind::Session, "j"),
         tag(TargetKind::Device, "d"),
+        RevocationTag::NONE,
+        RevocationTag::NONE,
     ];
     assert_eq!((origin.tags, origin.permission_version), (tags, Some(4)));
     assert_eq!(origin.permissions, tag(TargetKind::Permissions, "u-1"));
