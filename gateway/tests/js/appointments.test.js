@@ -120,7 +120,10 @@ describe("a doctor's schedule", () => {
     });
     const page = await openPage(PATH, SMALL);
     await page.page.getByRole("button", { name: "Français" }).click();
-    await page.shows("#rows", /9 h 20 à 9 h 40\s+P1\s+Inscrit\s+en retard\s+A-009 en consultation/);
+    await page.shows(
+      "#rows",
+      /9 h 20 à 9 h 40\s+P1\s+Inscrit\s+en retard\s+A-009\s+en consultation/,
+    );
     // How many pixels the page, or a cell of the table, is too wide.
     const wide = () =>
       page.page.evaluate(() =>

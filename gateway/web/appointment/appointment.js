@@ -1,6 +1,6 @@
 // The page of a patient's appointment: status, time, delay, and the place in line after check-in.
 
-import { isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
+import { delayNow, isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
 import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { placeName } from "../shared/place.js";
@@ -49,14 +49,14 @@ function render() {
   const shown = shell.note ? undefined : appointment;
   const place = shown && ticketLeads(shown.status, ticket?.state, movedOn) ? ticket : undefined;
   const root = document.documentElement;
-  root.dataset.state = place?.state ?? "none";
+  const note = place && noteOfTicket(place, shell.lossMs);
+  root.dataset.state = note === "outdated" ? note : (place?.state ?? "none");
   root.dataset.status = shown?.status ?? "none";
   root.dataset.over = String(Boolean(shown && isOver(shown.status)));
   setText(byId("queue-name"), place?.queue_name ?? text.title);
   setText(byId("clinic"), (place ?? shown)?.clinic.name ?? "");
   if (shown) renderAppointment(shown);
-  parts.render(place, language, shell.shownNow);
-  const note = place && noteOfTicket(place);
+  parts.render(place, language, shell.shownNow, note);
   if (place && note) {
     byId("note").hidden = false;
     renderNote(note, language, place);
@@ -67,7 +67,8 @@ function render() {
 /** @param {Appointment} shown */
 function renderAppointment(shown) {
   const { text, language } = shell;
-  const { status, start, end, doctor, delay_min: delay = 0, reason, successor } = shown;
+  const { status, start, end, doctor, delay_min: behind = 0, reason, successor } = shown;
+  const delay = delayNow(behind, [{ status, start, ticket }], shell.shownNow);
   const zone = shown.clinic.time_zone;
   setText(byId("date"), start === undefined ? "" : dateText(start, language, zone));
   byId("time").classList.toggle("none", start === undefined);
@@ -121,7 +122,7 @@ function announce(shown, place) {
   const { text, language } = shell;
   const lines = ["status-title", "status-text", ...(byId("delay").hidden ? [] : ["delay-text"])];
   let sentence = shown ? lines.map((id) => byId(id).textContent).join(" ") : "";
-  const note = place && noteOfTicket(place);
+  const note = place && noteOfTicket(place, shell.lossMs);
   if (place) {
     sentence = note
       ? textsOfNote(note, language, place).join(". ")

@@ -2,7 +2,8 @@
 
 import { Chime } from "../shared/chime.js";
 import { Connection } from "../shared/connection.js";
-import { firstKnown, LANGUAGES } from "../shared/language.js";
+import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
+import { reloadOnNewVersion } from "../shared/new-version.js";
 import {
   byId,
   fragment,
@@ -12,17 +13,20 @@ import {
   setText,
 } from "../shared/page.js";
 import { placeName } from "../shared/place.js";
-import { ageText, datedText, dateText, timeText, zonedTimeText } from "../shared/times.js";
+import { within } from "../shared/rows.js";
+import { ageText, datedText, dateText, hourOf, timeText, zonedTimeText } from "../shared/times.js";
+import { Voice } from "../shared/voice.js";
+import { isNight, latestFirst, noteCalls, pageOf, splitCalls, spokenLabel } from "./calls.js";
+import { markPage, renderList, showPages } from "./lists.js";
+import { renderRows } from "./rows.js";
 import { boardTexts } from "./texts.js";
 
 /** @typedef {import("../shared/language.js").Language} Language */
 /** @typedef {import("../shared/schemas.js").BoardHead} Board */
 /** @typedef {import("../shared/schemas.js").BoardQueue} Queue */
 /** @typedef {import("../shared/schemas.js").BoardMove} Move */
-/**
- * @typedef {{label: string, station: string, at: number, recalls: number, current: boolean}} Call
- */
-/** @typedef {[key: string, call: Call]} KeyedCall */
+/** @typedef {import("./calls.js").Call} Call */
+/** @typedef {import("./calls.js").KeyedCall} KeyedCall */
 
 // A short loss is repaired before anybody notices; a longer one is shown. After the last limit the
 // board hides its calls: nobody may follow one that could have been taken back long ago.
@@ -30,17 +34,22 @@ const BANNER_AFTER_MS = 10_000;
 const HIDE_AFTER_MS = 5 * 60_000;
 
 const HIGHLIGHT_MS = 9_000;
-// A call that the board learns of after a loss is highlighted only if it is also recent.
-const NEWS_FOR_MS = 60_000;
 
-// As many as fit and can be read from afar. Further current calls lead the list beside the rows,
-// which shows where to go too; further queues and moves are summed up.
+// As many as can be read from afar. Further calls follow on the next page.
 const MAX_ROWS = 6;
+// A name of more letters is written smaller.
+const LONG_NAME = 36;
+// Nobody looks for an older call than these.
 const MAX_RECENT = 6;
-const MAX_QUEUES = 5;
-const MAX_MOVES = 3;
+const PAGE_FOR_MS = 8_000;
 
 const MESSAGE_FOR_MS = 10_000;
+
+// A refused screen asks again: its rights, or the server's clock, may be put right meanwhile.
+const ASK_AGAIN_MS = 60_000;
+
+// The hours at which the screen is dim, by the clinic's clock.
+const NIGHT = "21-6";
 
 // Against burn-in everything moves a little every minute; in units of `--shift`.
 const SHIFTS = [
@@ -68,13 +77,14 @@ let state = { name: "connecting" };
 let connection;
 /**
  * The calls shown so far, to tell a new or repeated call from one seen before.
- * @type {Map<string, string> | undefined}
+ * @type {Map<string, import("./calls.js").Shown> | undefined}
  */
 let seen;
 /** When each highlight ends, by the clock of this screen. @type {Map<string, number>} */
 const highlighted = new Map();
 
 const chime = new Chime(renderSound);
+const voice = new Voice();
 
 /** @returns {Board} */
 function board() {
@@ -112,25 +122,19 @@ function keyed(prefix) {
   return [...(entries ?? [])].filter(([key]) => key.startsWith(prefix));
 }
 
-/**
- * Latest first. The key decides between calls of the same time, so that rows never swap places.
- * @returns {KeyedCall[]}
- */
 function calls() {
-  return keyed("call:").sort(([keyA, a], [keyB, b]) => b.at - a.at || (keyA < keyB ? -1 : 1));
+  return latestFirst(keyed("call:"));
 }
 
 /** @param {ReadonlyMap<string, any>} next */
 function updateView(next) {
   entries = next;
-  const before = seen;
-  seen = new Map();
-  for (const [key, call] of calls().filter(([, call]) => call.current)) {
-    const stamp = `${call.at}/${call.recalls}`;
-    seen.set(key, stamp);
-    const recent = (connection?.now() ?? call.at) - call.at < NEWS_FOR_MS;
-    if (before && recent && before.get(key) !== stamp) announceCall(key, call);
-  }
+  const clocks = { now: Date.now(), serverNow: connection?.now() ?? Date.now() };
+  const { shown, news } = noteCalls(calls(), seen, clocks);
+  for (const key of seen?.keys() ?? []) if (!shown.has(key)) voice.drop(key);
+  seen = shown;
+  // The oldest first: voices and screen readers tell them in the order of their calls.
+  for (const [key, call] of news.reverse()) announceCall(key, call);
   render();
 }
 
@@ -138,26 +142,35 @@ function updateView(next) {
 function announceCall(key, call) {
   highlighted.set(key, Date.now() + HIGHLIGHT_MS);
   chime.ring();
+  voice.say(
+    key,
+    languages().map((lang) => ({
+      lang,
+      text: boardTexts[lang].speak(spokenLabel(call.label), call.station),
+    })),
+  );
   byId("announcement").textContent = boardTexts[languages()[0]].announce(call.label, call.station);
 }
+
+/** @param {string} key */
+const isFresh = (key) => (highlighted.get(key) ?? 0) > Date.now();
 
 function render() {
   const root = document.documentElement;
   root.dataset.link = state.name;
   root.lang = languages()[0];
+  root.dir = directionOf(languages()[0]);
   setText(byId("name"), board().name || boardTexts[languages()[0]].title);
+  byId("name").classList.toggle("long", board().name.length > LONG_NAME);
   document.title = board().name || boardTexts[languages()[0]].title;
   setTexts(byId("calling-title"), (text) => text.nowCalling);
   setTexts(byId("waiting-title"), (text) => text.waiting);
   setTexts(byId("recent-title"), (text) => text.recent);
   setTexts(byId("moves-title"), (text) => text.moves);
 
-  const [current, earlier] = [
-    calls().filter(([, call]) => call.current),
-    calls().filter(([, call]) => !call.current),
-  ];
-  renderRows(current.slice(0, MAX_ROWS));
-  renderRecent([...current.slice(MAX_ROWS), ...earlier].slice(0, MAX_RECENT));
+  const [current, earlier] = splitCalls(calls(), seen ?? new Map(), Date.now());
+  renderCurrent(current);
+  renderRecent(earlier.slice(0, MAX_RECENT));
   renderQueues();
   renderMoves();
   byId("nobody").hidden = current.length > 0 || !entries;
@@ -165,61 +178,22 @@ function render() {
   renderConnection();
   renderClock();
   renderSound();
+  showPages(byId("aside"), [byId("queues"), byId("moves"), byId("recent")], turn());
 }
 
-/** @param {KeyedCall[]} shown */
-function renderRows(shown) {
-  const list = byId("calls");
-  list.dataset.count = String(shown.length);
-  const kept = new Map(
-    [...list.children].map((row) => [/** @type {HTMLElement} */ (row).dataset.key, row]),
-  );
-  shown.forEach(([key, call], index) => {
-    const row = kept.get(key) ?? newRow(key);
-    kept.delete(key);
-    fillRow(row, key, call);
-    // Moving an element restarts its animation: move only those out of place.
-    if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+/** Counts the pages shown so far. */
+const turn = () => Math.floor((connection?.now() ?? Date.now()) / PAGE_FOR_MS);
+
+/** @param {KeyedCall[]} current */
+function renderCurrent(current) {
+  const { page, index, count } = pageOf(current, ([key]) => isFresh(key), MAX_ROWS, turn());
+  markPage(byId("calls"), index, count);
+  renderRows(byId("calls"), page, (row, key, { recalls }) => {
+    const flag = within(row, ".flag");
+    row.classList.toggle("fresh", isFresh(key));
+    flag.hidden = !isFresh(key) && !recalls;
+    setTexts(flag, (text) => (recalls ? text.again : text.isNew));
   });
-  for (const gone of kept.values()) gone.remove();
-  fitTexts();
-}
-
-/**
- * Shrinks texts that are wider than their cell. The width of a text is proportional to its size.
- */
-function fitTexts() {
-  for (const text of /** @type {NodeListOf<HTMLElement>} */ (
-    byId("calls").querySelectorAll("b span")
-  )) {
-    const fit = Number(text.style.getPropertyValue("--fit")) || 1;
-    const room = text.parentElement?.clientWidth ?? 0;
-    const next = room && text.offsetWidth ? Math.min(1, (room / text.offsetWidth) * fit) : 1;
-    // Rounding of widths must not make the text shiver.
-    if (Math.abs(next - fit) > 0.01)
-      text.style.setProperty("--fit", String(Math.floor(next * 100) / 100));
-  }
-}
-
-/** @param {string} key */
-function newRow(key) {
-  const template = /** @type {HTMLTemplateElement} */ (byId("row"));
-  const row = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
-  row.dataset.key = key;
-  return row;
-}
-
-/** @param {Element} row @param {string} key @param {Call} call */
-function fillRow(row, key, call) {
-  const [label, room, flag] = [".label span", ".room span", ".flag"].map(
-    (part) => /** @type {HTMLElement} */ (row.querySelector(part)),
-  );
-  setText(label, call.label);
-  setText(room, call.station);
-  const fresh = (highlighted.get(key) ?? 0) > Date.now();
-  row.classList.toggle("fresh", fresh);
-  flag.hidden = !fresh && !call.recalls;
-  setTexts(flag, (text) => (call.recalls ? text.again : text.isNew));
 }
 
 /** @param {KeyedCall[]} shown */
@@ -241,21 +215,15 @@ function renderQueues() {
   /** @type {Queue[]} */
   const queues = keyed("queue:").map(([, queue]) => queue);
   queues.sort((a, b) => a.name.localeCompare(b.name, languages()[0]));
-  const shown = queues.length > MAX_QUEUES ? queues.slice(0, MAX_QUEUES - 1) : queues;
-  const rest = queues.slice(shown.length);
   const text = boardTexts[languages()[0]];
-  const lines = shown.map((queue) => [
-    queue.name,
-    queue.state === "open" ? "" : text[queue.state],
-    String(queue.waiting),
-  ]);
-  if (rest.length)
-    lines.push([
-      text.moreLines(rest.length),
-      "",
-      String(rest.reduce((sum, queue) => sum + queue.waiting, 0)),
-    ]);
-  renderList(byId("queues"), lines);
+  renderList(
+    byId("queues"),
+    queues.map(({ name, state, waiting }) => [
+      name,
+      state === "open" ? "" : text[state],
+      String(waiting),
+    ]),
+  );
 }
 
 /** People on the way to another location, who keep their place here until it has accepted. */
@@ -264,22 +232,10 @@ function renderMoves() {
   const moves = keyed("move:").map(([, move]) => move);
   byId("moves-section").hidden = moves.length === 0;
   moves.sort((a, b) => (a.label < b.label ? -1 : 1));
-  const shown = moves.length > MAX_MOVES ? moves.slice(0, MAX_MOVES - 1) : moves;
-  const lines = shown.map(({ label, to }) => [label, placeName(to)]);
-  const rest = moves.length - shown.length;
-  if (rest) lines.push([`+${rest}`, ""]);
-  renderList(byId("moves"), lines);
-}
-
-/** @param {HTMLElement} list @param {string[][]} lines */
-function renderList(list, lines) {
-  while (list.children.length > lines.length) list.lastElementChild?.remove();
-  lines.forEach((cells, index) => {
-    const line = list.children[index] ?? list.appendChild(document.createElement("li"));
-    cells.forEach((text, cell) =>
-      setText(line.children[cell] ?? line.appendChild(document.createElement("span")), text),
-    );
-  });
+  renderList(
+    byId("moves"),
+    moves.map(({ label, to }) => [label, placeName(to)]),
+  );
 }
 
 function renderConnection() {
@@ -316,6 +272,9 @@ function renderClock() {
 
   const { messages } = board();
   setText(byId("message"), messages[Math.floor(now / MESSAGE_FOR_MS) % messages.length] ?? "");
+  const isCalling = calls().some(([key]) => isFresh(key));
+  const night = isNight(hourOf(now, zone), params.get("night") ?? NIGHT);
+  document.documentElement.classList.toggle("night", night && !isCalling);
 
   const [x, y] = SHIFTS[Math.floor(now / SHIFT_EVERY_MS) % SHIFTS.length];
   byId("board").style.setProperty("--x", String(x));
@@ -329,22 +288,41 @@ function renderSound() {
   setText(byId("sound-text"), chime.on ? text.soundOn : `${text.soundOff} · ${text.startSound}`);
 }
 
+function toggleSound() {
+  voice.on = !chime.on && params.get("speech") !== "off";
+  if (chime.on) {
+    voice.stop();
+    void chime.stop();
+  } else {
+    void chime.start();
+  }
+}
+
+/** @param {string} token @param {string} location */
+function follow(token, location) {
+  const own = new Connection({
+    token,
+    channels: [`board:${location}`],
+    onView: (_channel, view) => updateView(view.entries ?? new Map()),
+    onState: (next) => {
+      if (own !== connection) return;
+      state = next;
+      if (state.name === "refused") setTimeout(() => follow(token, location), ASK_AGAIN_MS);
+      render();
+    },
+  });
+  connection = own;
+}
+
 function start() {
-  byId("sound").addEventListener("click", () => (chime.on ? chime.stop() : chime.start()));
+  byId("sound").addEventListener("click", toggleSound);
   restartOnNewLink();
   render();
   if (!token || !locationId) return;
   keepScreenOn();
-  connection = new Connection({
-    token,
-    channels: [`board:${locationId}`],
-    onView: (_channel, view) => updateView(view.entries ?? new Map()),
-    onState: (next) => {
-      state = next;
-      render();
-    },
-  });
-  // The clock, ages and the end of a highlight.
+  follow(token, locationId);
+  reloadOnNewVersion(() => state.name === "live" && !calls().some(([key]) => isFresh(key)));
+  // The clock, ages, pages and the end of a highlight.
   setInterval(render, 1_000);
 }
 

@@ -11,8 +11,6 @@ const en = {
   again: "Again",
   paused: "paused",
   closed: "closed",
-  /** @param {number} lines */
-  moreLines: (lines) => (lines === 1 ? "1 more line" : `${lines} more lines`),
   soundOff: "Sound is off",
   startSound: "Turn sound on",
   soundOn: "Sound is on",
@@ -28,6 +26,8 @@ const en = {
   ],
   /** @param {string} label @param {string} station */
   announce: (label, station) => `${label}: ${station}`,
+  /** What a voice says. @param {string} label @param {string} station */
+  speak: (label, station) => `Ticket ${label}. Please go to ${station}.`,
 };
 
 /** @type {typeof en} */
@@ -42,7 +42,6 @@ const fr = {
   again: "Rappel",
   paused: "en pause",
   closed: "fermée",
-  moreLines: (lines) => (lines === 1 ? "1 autre file" : `${lines} autres files`),
   soundOff: "Le son est désactivé",
   startSound: "Activer le son",
   soundOn: "Le son est activé",
@@ -57,6 +56,7 @@ const fr = {
       "l’accueil.",
   ],
   announce: (label, station) => `${label} : ${station}`,
+  speak: (label, station) => `Billet ${label}. Présentez-vous ici : ${station}.`,
 };
 
 /** @type {Record<import("../shared/language.js").Language, typeof en>} */

@@ -7,16 +7,19 @@ import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
 import { dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
 import { drawCurve } from "./curve.js";
+import { Filter } from "./filter.js";
 import {
   bandOfWait,
   byUrgency,
   changes,
+  filterQueues,
   ignored,
   lastHour,
   minutesSince,
   QUARTER_MS,
   readLoad,
   wholeDay,
+  worstFirst,
 } from "./load.js";
 import { dashboardTexts } from "./texts.js";
 
@@ -48,6 +51,11 @@ const stationIcons = { idle: "circle", busy: "person", closed: "dash" };
 
 const shell = new Shell(dashboardTexts, render);
 const location = shell.link.get("location");
+
+/** @type {Filter<import("./load.js").QueueFilter>} */
+const queueFilter = new Filter("queues-filter", ["all", "waiting", "high"], render);
+/** @type {Filter<"all" | "idle" | "busy" | "closed">} */
+const stationFilter = new Filter("stations-filter", ["all", "idle", "busy", "closed"], render);
 
 /** Renders soon, but not sooner than a second after the last time. */
 function renderSoon() {
@@ -175,7 +183,18 @@ function renderQueues({ head, queues }, now) {
   for (const [index, cell] of [...byId("queues-head").children].entries()) {
     setText(cell, titles[index]);
   }
-  const rows = queues.map((queue) => /** @type {[string, typeof queue]} */ ([queue.id, queue]));
+  const filtered = (/** @type {import("./load.js").QueueFilter} */ filter) =>
+    filterQueues(queues, filter, head.bands, now);
+  queueFilter.render(text.filterOf(text.queues), text.queueFilters, {
+    all: queues.length,
+    waiting: filtered("waiting").length,
+    high: filtered("high").length,
+  });
+  const shown = worstFirst(filtered(queueFilter.value), head.bands, now);
+  byId("queues-none").hidden = shown.length > 0;
+  byId("queues-table").hidden = shown.length === 0;
+  setText(byId("queues-none"), text.noneShown);
+  const rows = shown.map((queue) => /** @type {[string, typeof queue]} */ ([queue.id, queue]));
   keepRows(byId("queues"), "queue-row", rows, (row, queue) => {
     const cells = /** @type {HTMLElement[]} */ ([...row.children]);
     // Where the table is folded into cards, each cell shows the title of its column.
@@ -188,6 +207,10 @@ function renderQueues({ head, queues }, now) {
     setText(within(row, ".waiting b"), String(queue.waiting));
     renderBand(within(row, ".waiting"), /** @type {Band} */ (queue.band));
     setText(within(row, ".urgency"), urgencyText(queue.priorities));
+    row.classList.toggle(
+      "urgent",
+      byUrgency(queue.priorities).some(([level]) => level > 0),
+    );
     setText(within(row, ".longest b"), waitText(longest));
     renderBand(within(row, ".longest"), bandOfWait(head.bands, queue.oldest, now));
     setText(within(row, ".median"), waitText(median));
@@ -255,7 +278,17 @@ function renderStations({ queues, stations }) {
   const busy = stations.filter(({ state }) => state === "busy").length;
   setText(byId("stations-title"), text.stations);
   setText(byId("stations-busy"), stations.length ? text.stationsBusy(busy, open) : text.none);
-  const rows = stations.map((one) => /** @type {[string, typeof one]} */ ([one.id, one]));
+  byId("stations-filter").hidden = stations.length === 0;
+  const filters = { all: text.all, ...text.stationStates };
+  stationFilter.render(text.filterOf(text.stations), filters, {
+    all: stations.length,
+    idle: open - busy,
+    busy,
+    closed: stations.length - open,
+  });
+  const { value } = stationFilter;
+  const shown = stations.filter(({ state }) => value === "all" || state === value);
+  const rows = shown.map((one) => /** @type {[string, typeof one]} */ ([one.id, one]));
   keepRows(byId("stations"), "station", rows, (row, station) => {
     const { name, state, with: labels = [], queue } = station;
     row.dataset.state = state;

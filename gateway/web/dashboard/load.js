@@ -95,6 +95,43 @@ export function bandOfWait(bands, oldest, now) {
 }
 
 /**
+ * How bad a line is: the band of its number of people or of its longest wait.
+ * @param {Queue} queue
+ * @param {Bands | undefined} bands
+ * @param {number} now
+ */
+export function bandOfQueue(queue, bands, now) {
+  return /** @type {Band} */ (Math.max(queue.band, bandOfWait(bands, queue.oldest, now)));
+}
+
+/**
+ * The lines in the order in which they need attention: the worst band first, then the longest wait.
+ * Lines where nobody waits keep their order by name.
+ * @param {Queue[]} queues by name
+ * @param {Bands | undefined} bands
+ * @param {number} now
+ */
+export function worstFirst(queues, bands, now) {
+  const band = (/** @type {Queue} */ queue) => bandOfQueue(queue, bands, now);
+  return [...queues].sort(
+    (a, b) => band(b) - band(a) || (a.oldest ?? Infinity) - (b.oldest ?? Infinity) || 0,
+  );
+}
+
+/** @typedef {"all" | "waiting" | "high"} QueueFilter */
+
+/**
+ * @param {Queue[]} queues
+ * @param {QueueFilter} filter
+ * @param {Bands | undefined} bands
+ * @param {number} now
+ */
+export function filterQueues(queues, filter, bands, now) {
+  if (filter === "waiting") return queues.filter(({ waiting }) => waiting > 0);
+  return filter === "high" ? queues.filter((queue) => bandOfQueue(queue, bands, now) > 0) : queues;
+}
+
+/**
  * The number of people waiting at each priority, the most urgent first.
  * @param {Record<string, number> | undefined} priorities
  * @returns {[number, number][]}

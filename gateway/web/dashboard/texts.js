@@ -44,9 +44,15 @@ const en = {
   routine: (count) => `${count}\u00a0routine`,
   /** @param {number} count @param {number} [level] named where there are several */
   urgent: (count, level) => `${count}\u00a0urgent${level ? ` (level\u00a0${level})` : ""}`,
+  /** @type {Record<import("./load.js").QueueFilter, string>} */
+  queueFilters: { all: "All", waiting: "Waiting", high: "High" },
+  /** @param {string} title */
+  filterOf: (title) => `Show: ${title}`,
+  noneShown: "None right now.",
   stations: "Rooms and counters",
   /** @type {Record<"idle" | "busy" | "closed", string>} */
   stationStates: { idle: "Free", busy: "In use", closed: "Closed" },
+  all: "All",
   /** @param {string} labels */
   withText: (labels) => `with ${labels}`,
   /** @param {number} busy @param {number} open */
@@ -138,8 +144,12 @@ const fr = {
   routine: (count) => `${count}\u00a0${count < 2 ? "courant" : "courants"}`,
   urgent: (count, level) =>
     `${count}\u00a0${count < 2 ? "urgent" : "urgents"}${level ? ` (niveau\u00a0${level})` : ""}`,
+  queueFilters: { all: "Toutes", waiting: "En attente", high: "Élevé" },
+  filterOf: (title) => `Afficher : ${title}`,
+  noneShown: "Aucune pour l’instant.",
   stations: "Salles et comptoirs",
   stationStates: { idle: "Libre", busy: "Occupé", closed: "Fermé" },
+  all: "Toutes",
   withText: (labels) => `avec ${labels}`,
   stationsBusy: (busy, open) =>
     `${frCount(busy, "salle occupée", "salles occupées")} sur ` +

@@ -25,6 +25,9 @@ const link = fragment();
 const token = link.get("token");
 const ticketId = link.get("ticket");
 
+/** Notes of a link that opens nothing. @type {ReadonlySet<Note>} */
+const CLOSED = new Set(["missing", "refused", "expired"]);
+
 /** @type {Ticket | undefined} */
 let ticket;
 /** @type {import("../shared/connection.js").ConnectionState} */
@@ -54,17 +57,18 @@ function shownNow() {
 function currentNote() {
   if (!token || !ticketId) return "missing";
   // A successor that this link cannot open leaves the patient with what is known of the move.
-  if (state.name === "refused") return ticket?.successor ? "transferred" : "refused";
+  if (state.name === "refused" && ticket?.successor) return "transferred";
+  if (state.name === "refused") return state.code === "token_expired" ? "expired" : "refused";
   if (!ticket) return state.name === "lost" ? "unreachable" : undefined;
-  return noteOfTicket(ticket);
+  return noteOfTicket(ticket, lossMs());
 }
 
 function render() {
   const language = languages.current;
   const note = currentNote();
-  const shown = note === "missing" || note === "refused" ? undefined : ticket;
+  const shown = note && CLOSED.has(note) ? undefined : ticket;
   const root = document.documentElement;
-  root.dataset.state = shown?.state ?? note ?? "none";
+  root.dataset.state = note === "outdated" ? note : (shown?.state ?? note ?? "none");
   root.dataset.link = state.name;
 
   byId("note").hidden = !note;
@@ -73,7 +77,7 @@ function render() {
   document.title = [shown?.label, note ? text().notes[note][0] : "", text().title]
     .filter(Boolean)
     .join(" · ");
-  parts.render(shown, language, shownNow());
+  parts.render(shown, language, shownNow(), note);
   if (note) renderNote(note, language, shown);
   languages.render();
   renderConnection(shown);
@@ -117,7 +121,7 @@ function renderConnection(shown) {
 function announce(shown, note) {
   const { notConnected, reconnecting } = connectionTexts[languages.current];
   let sentence = note ? textsOfNote(note, languages.current, shown).join(". ") : "";
-  if (shown?.state === "waiting") sentence = placeSentence(shown, languages.current);
+  if (shown?.state === "waiting" && !note) sentence = placeSentence(shown, languages.current);
   if (!byId("banner").hidden) sentence = state.name === "lost" ? notConnected : reconnecting;
   if (sentence === announced) return;
   announced = sentence;

@@ -1,6 +1,14 @@
 // The page of a doctor's schedule: every appointment of one service day with its status and ticket.
 
-import { currentOf, isHere, isOver, readSchedule, stageOf, tally } from "../shared/appointments.js";
+import {
+  currentOf,
+  delayNow,
+  isHere,
+  isOver,
+  readSchedule,
+  stageOf,
+  tally,
+} from "../shared/appointments.js";
 import { appointmentTexts } from "../shared/appointment-texts.js";
 import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
@@ -15,6 +23,8 @@ import { scheduleTexts } from "./texts.js";
 /** @type {ReadonlyMap<string, any> | undefined} */
 let entries;
 let changedAt = 0;
+/** Whether the page has been scrolled to the present; from then on it is the reader's to scroll. */
+let scrolled = false;
 /** Each row as it was last announced, to find what has changed. @type {Map<string, string>} */
 let seen = new Map();
 
@@ -54,10 +64,12 @@ function renderHead({ head, appointments }) {
   setText(byId("day"), dayText(head.day, language));
   setText(byId("clock"), zonedTimeText(shell.shownNow, language, head.time_zone));
   setText(byId("title"), text.title);
-  const behind = head.delay_min > 0;
+  const entries = appointments.map(([, entry]) => entry);
+  const delay = delayNow(head.delay_min, entries, shell.shownNow);
+  const behind = delay > 0;
   byId("delay").classList.toggle("behind", behind);
   setIcon(byId("delay"), behind ? "warning" : "clock");
-  setText(within(byId("delay"), "span"), behind ? text.delay(head.delay_min) : text.onTime);
+  setText(within(byId("delay"), "span"), behind ? text.delay(delay) : text.onTime);
   const { all, here, over } = tally(appointments);
   setText(byId("summary"), text.summary(all, here, over));
   byId("table").hidden = all === 0;
@@ -76,6 +88,11 @@ function renderRows({ head, appointments }) {
   keepRows(byId("rows"), "row", appointments, (row, entry, id) =>
     fillRow(row, entry, head.time_zone, id === current),
   );
+  // A full day opens on what happens now, and not on the morning.
+  if (!scrolled) {
+    byId("rows").querySelector(".current")?.scrollIntoView({ block: "center" });
+    scrolled = true;
+  }
 }
 
 /** @param {HTMLElement} row @param {Entry} entry @param {string} zone @param {boolean} current */

@@ -1,6 +1,7 @@
 // The meaning of a schedule and an appointment at a moment. Pure, so that tests need no browser.
 
 /** @typedef {import("./schemas.js").AppointmentStatus} Status */
+/** @typedef {import("./schemas.js").TicketState} TicketState */
 /** @typedef {import("./schemas.js").ScheduleHead} Head */
 /** @typedef {import("./schemas.js").ScheduleEntry} Entry */
 
@@ -8,6 +9,9 @@
 const ENDS = new Set(["fulfilled", "cancelled", "noshow", "entered-in-error"]);
 /** Statuses of a patient who is at the clinic. @type {ReadonlySet<Status>} */
 const HERE = new Set(["arrived", "checked-in"]);
+
+/** States of a ticket whose holder does not wait for a room. @type {ReadonlySet<string>} */
+const BUSY = new Set(["in_service", "leaving", "absent"]);
 
 /** States of a ticket after which its patient may check in again, while the appointment is open. */
 const LEFT_EARLY = new Set(["left", "cancelled"]);
@@ -72,6 +76,24 @@ export function currentOf(appointments) {
     inState("called") ??
     appointments.find(([, { status }]) => !isOver(status));
   return current?.[0];
+}
+
+const MINUTE_MS = 60_000;
+// As the server's steps: a delay is never known to the minute.
+const STEP_MIN = 5;
+
+/**
+ * How far behind the clinic is: as far as the last start was, or longer if somebody who is here and
+ * past the time still waits.
+ * @param {number} behind minutes, as of the last start
+ * @param {{status: Status, start?: number, ticket?: {state?: TicketState}}[]} appointments
+ * @param {number} now ms
+ */
+export function delayNow(behind, appointments, now) {
+  const waits = appointments
+    .filter(({ status, ticket }) => isHere(status) && !BUSY.has(ticket?.state ?? "waiting"))
+    .map(({ start = now }) => Math.floor((now - start) / MINUTE_MS / STEP_MIN) * STEP_MIN);
+  return Math.max(behind, ...waits);
 }
 
 /**

@@ -6,6 +6,11 @@ const en = {
   reconnecting: "Reconnecting…",
   notConnected: "Not connected",
   finished: "Finished",
+  /** A title and a text. */
+  expired: [
+    "This link has expired",
+    "Links end after a while. The clinic, or whoever gave you this one, can give you a new one.",
+  ],
   /** @param {string} time */
   changedAt: (time) => `last change ${time}`,
   /** @param {string} time */
@@ -23,6 +28,11 @@ const fr = {
   reconnecting: "Reconnexion…",
   notConnected: "Hors connexion",
   finished: "Terminé",
+  expired: [
+    "Ce lien est expiré",
+    "Un lien ne dure qu’un temps. La clinique, ou la personne qui vous l’a remis, peut vous en " +
+      "donner un nouveau.",
+  ],
   changedAt: (time) => `dernier changement à ${time}`,
   asOf: (time) => `situation à ${time}`,
   lost: (age) =>

@@ -46,8 +46,12 @@ const LAST_PAUSE_MS = 20_000;
 // pauses keep growing, because reconnecting evidently does not help.
 const PROVEN_AFTER_MS = 10_000;
 
-// After so many failed attempts to open a socket, a proxy probably lets none through: the stream
-// takes over.
+// A WebSocket comes first: over HTTP/1.1 a browser allows six connections to one host, and streams
+// of other tabs may hold them all. After so many failed attempts to open one, a proxy probably lets
+// none through, and a stream is tried. Until one of them has opened, both are tried in turn.
+//
+// Each tab has a connection of its own. Tabs of one browser may carry different tokens, browsers
+// allow hundreds of sockets, and one costs the server a few KiB: sharing would save little.
 const SOCKET_ATTEMPTS = 2;
 
 /** Follows some channels for as long as the page is open. */
@@ -63,7 +67,8 @@ export class Connection {
   /** @type {ConnectionState} */
   #state = { name: "connecting" };
   #resume = true;
-  #mayFallBack;
+  /** Whether the present transport has opened once, and so passes every proxy on the way. */
+  #proven = false;
   #open = false;
   #opening = false;
   #failures = 0;
@@ -72,6 +77,8 @@ export class Connection {
   #liveSince = Infinity;
   #serverAheadMs = 0;
   #retryTimer = 0;
+  /** Ends everything that waits once the connection is over. */
+  #end = new AbortController();
 
   /**
    * @param {object} options
@@ -79,27 +86,26 @@ export class Connection {
    * @param {string[]} options.channels
    * @param {(channel: string, view: View) => void} options.onView
    * @param {(state: ConnectionState) => void} options.onState
-   * @param {"stream" | "socket"} [options.transport] A browser allows few HTTP connections to one
-   *   host, and a stream holds one. Pages that are opened side by side use a socket.
    */
-  constructor({ token, channels, onView, onState, transport = "stream" }) {
+  constructor({ token, channels, onView, onState }) {
     this.#target = { token: newest(token), channels };
     this.#onView = onView;
     this.#onState = onState;
     this.#listener = this.#newListener();
-    const Transport = transport === "socket" ? SocketTransport : StreamTransport;
-    this.#transport = new Transport(this.#target, this.#listener);
-    this.#mayFallBack = transport === "socket";
+    this.#transport = new SocketTransport(this.#target, this.#listener);
+    const { signal } = this.#end;
     keepRenewed(this.#target, {
       first: token,
       now: () => this.now(),
       onRenewed: () => void this.#renew(),
+      signal,
     });
-    setInterval(() => this.#checkSilence(), 1_000);
+    const silence = setInterval(() => this.#checkSilence(), 1_000);
+    signal.addEventListener("abort", () => clearInterval(silence));
     // A phone that wakes up, or finds a network again, must not wait for the rest of a pause.
-    addEventListener("online", () => this.#reconnectNow());
-    addEventListener("pageshow", () => this.#reconnectNow());
-    document.addEventListener("visibilitychange", () => this.#reconnectNow());
+    addEventListener("online", () => this.#reconnectNow(), { signal });
+    addEventListener("pageshow", () => this.#reconnectNow(), { signal });
+    document.addEventListener("visibilitychange", () => this.#reconnectNow(), { signal });
     void this.#start();
   }
 
@@ -122,7 +128,7 @@ export class Connection {
   /** @returns {Listener} */
   #newListener() {
     return {
-      opened: () => (this.#mayFallBack = false),
+      opened: () => (this.#proven = true),
       active: () => (this.#activeAt = Date.now()),
       upToDate: () => this.#markUpToDate(),
       frame: (kind, frame) => this.#apply(kind, frame),
@@ -203,9 +209,10 @@ export class Connection {
     if (Date.now() - this.#liveSince > PROVEN_AFTER_MS) this.#failures = 0;
     this.#markLost(since);
     const ceiling = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** ++this.#failures);
-    if (this.#mayFallBack && this.#failures >= SOCKET_ATTEMPTS) {
-      this.#mayFallBack = false;
-      this.#transport = new StreamTransport(this.#target, this.#listener);
+    if (!this.#proven && this.#failures >= SOCKET_ATTEMPTS) {
+      const isSocket = this.#transport instanceof SocketTransport;
+      const Other = isSocket ? StreamTransport : SocketTransport;
+      this.#transport = new Other(this.#target, this.#listener);
     }
     const pause = FIRST_PAUSE_MS + Math.random() * (ceiling - FIRST_PAUSE_MS);
     clearTimeout(this.#retryTimer);
@@ -241,6 +248,7 @@ export class Connection {
 
   /** @param {ConnectionState} state */
   #finish(state) {
+    this.#end.abort();
     this.#transport.close();
     this.#open = false;
     clearTimeout(this.#retryTimer);

@@ -1,6 +1,8 @@
 // The banner of somebody who has crossed with a token of some minutes: a super admin into another
 // organisation, or staff to another location in an emergency.
 
+import { timeText } from "./times.js";
+
 /** @typedef {import("./language.js").Language} Language */
 /**
  * `location` is absent for a super admin, who sees the whole organisation.
@@ -46,7 +48,8 @@ export function crossingOf(token) {
 
 /** @param {Crossing} crossing @param {Language} language */
 export function crossingText({ tenant, location, until }, language) {
-  const time = until.toLocaleTimeString(`${language}-CA`, { hour: "2-digit", minute: "2-digit" });
+  // The sentence has a full stop of its own after "p.m."
+  const time = timeText(until.getTime(), language).replace(/\.$/, "");
   return location === undefined
     ? TEXTS[language](tenant, time)
     : LOCATION_TEXTS[language](location, time);

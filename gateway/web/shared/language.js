@@ -20,6 +20,13 @@ export function firstKnown(wanted) {
   return "en";
 }
 
+const RIGHT_TO_LEFT = ["ar", "fa", "he", "ps", "sd", "ug", "ur", "yi"];
+
+/** The direction in which a language is written. @param {string} tag */
+export function directionOf(tag) {
+  return RIGHT_TO_LEFT.includes(tag.toLowerCase().split("-")[0]) ? "rtl" : "ltr";
+}
+
 /** The language of a page: `?lang=` decides, else the browser's settings. */
 export class LanguageSwitch {
   /** @type {Language} */
@@ -42,6 +49,7 @@ export class LanguageSwitch {
 
   render() {
     document.documentElement.lang = this.current;
+    document.documentElement.dir = directionOf(this.current);
     for (const button of this.#buttons) {
       button.setAttribute("aria-pressed", String(button.value === this.current));
     }

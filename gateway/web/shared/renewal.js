@@ -40,10 +40,10 @@ export function newest(token) {
 /**
  * Replaces `bearer.token` by newer ones for as long as the server allows it.
  * @param {Bearer} bearer
- * @param {{first: string, now: () => number, onRenewed: () => void}} options `first` is the token of
- *   the page's link, `now` the server's clock
+ * @param {{first: string, now: () => number, onRenewed: () => void, signal?: AbortSignal}} options
+ *   `first` is the token of the page's link, `now` the server's clock, `signal` ends it
  */
-export function keepRenewed(bearer, { first, now, onRenewed }) {
+export function keepRenewed(bearer, { first, now, onRenewed, signal }) {
   /** @param {number} pause */
   const later = (pause) => {
     const bounded = Math.min(Math.max(pause, SHORTEST_MS), LONGEST_MS);
@@ -54,6 +54,7 @@ export function keepRenewed(bearer, { first, now, onRenewed }) {
     if (end) later((end - now()) * SHARE);
   };
   async function renew() {
+    if (signal?.aborted) return undefined;
     /** @type {Response | undefined} */
     let response;
     try {

@@ -12,7 +12,7 @@ import { ageText } from "./times.js";
 /** @typedef {import("./fold.js").View} View */
 /**
  * Why there is nothing to show. `unknown` is for pages whose channel may come and go.
- * @typedef {"missing" | "refused" | "unreachable" | "unknown"} Note
+ * @typedef {"missing" | "refused" | "expired" | "unreachable" | "unknown"} Note
  */
 /**
  * @typedef {{missing: string[], refused: string[], unreachable: string[], unknown?: string[]}}
@@ -100,7 +100,6 @@ export class Shell {
         keep(state);
         this.#render();
       },
-      transport: "socket",
     });
   }
 
@@ -130,6 +129,7 @@ export class Shell {
   get note() {
     if (!this.#connection) return "missing";
     if (this.state.name === "refused") {
+      if (this.state.code === "token_expired") return "expired";
       const unknown = this.text.notes.unknown && UNKNOWN_CODES.has(this.state.code);
       return unknown ? "unknown" : "refused";
     }
@@ -139,6 +139,7 @@ export class Shell {
 
   /** The title and the text of a note. @param {Note} note */
   noteTexts(note) {
+    if (note === "expired") return connectionTexts[this.language].expired;
     const { notes } = this.text;
     return notes[note] ?? notes.refused;
   }

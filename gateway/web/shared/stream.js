@@ -77,6 +77,7 @@ export class StreamTransport {
     this.#source = source;
 
     source.onopen = () => {
+      this.#listener.opened();
       this.#listener.active();
       setTimeout(() => {
         const open = source === this.#source && source.readyState === EventSource.OPEN;

@@ -96,6 +96,16 @@ const en = {
       "This link no longer works",
       "It may have expired. The front desk can give you a new one and tell you your place in line.",
     ],
+    expired: [
+      "This link has expired",
+      "Links end some time after the visit. Still waiting? The front desk can give you a new one " +
+        "and tell you your place in line.",
+    ],
+    outdated: [
+      "Your place may have changed",
+      "We lost the connection over five minutes ago, and keep trying. Please listen for your " +
+        "number, or ask at the front desk.",
+    ],
     unreachable: [
       "We can’t reach the clinic right now",
       "We keep trying. Please listen for your number in the meantime.",
@@ -188,6 +198,16 @@ const fr = {
       "Ce lien ne fonctionne plus",
       "Il est peut-être expiré. L’accueil peut vous en donner un autre et vous dire votre place " +
         "dans la file.",
+    ],
+    expired: [
+      "Ce lien est expiré",
+      "Un lien prend fin quelque temps après la visite. Vous attendez encore? L’accueil peut " +
+        "vous en donner un autre et vous dire votre place dans la file.",
+    ],
+    outdated: [
+      "Votre place a peut-être changé",
+      "La connexion est perdue depuis plus de cinq minutes; nous continuons d’essayer. Écoutez " +
+        "bien l’appel de votre numéro ou adressez-vous à l’accueil.",
     ],
     unreachable: [
       "La clinique est injoignable pour l’instant",

@@ -30,15 +30,26 @@ const noteIcons = {
   transferred: "arrow",
   missing: "info",
   refused: "info",
+  expired: "info",
+  outdated: "unplugged",
   unreachable: "unplugged",
 };
+
+// Nobody may rely on a place, or a call, that could have changed long ago. A board hides its calls
+// after the same time.
+const HIDE_AFTER_MS = 5 * 60_000;
+
+/** States that may end at any time. @type {ReadonlySet<string>} */
+const PASSING = new Set(["waiting", "called", "expected", "on_hold", "absent", "leaving"]);
 
 /**
  * The note to show instead of a place in line, if any.
  * @param {Ticket} ticket
+ * @param {number} [lossMs] since the connection was lost
  * @returns {Note | undefined}
  */
-export function noteOfTicket({ state }) {
+export function noteOfTicket({ state }, lossMs = 0) {
+  if (lossMs >= HIDE_AFTER_MS && PASSING.has(state)) return "outdated";
   return state === "waiting" || state === "called" || state === "expected" ? undefined : state;
 }
 
@@ -74,17 +85,19 @@ export class TicketParts {
    * @param {Ticket | undefined} ticket
    * @param {Language} language
    * @param {number} now the moment that the page shows
+   * @param {Note} [note] shown instead of the place in line
    */
-  render(ticket, language, now) {
+  render(ticket, language, now, note) {
     const text = ticketTexts[language];
-    const waiting = ticket?.state === "waiting";
+    const waiting = ticket?.state === "waiting" && !note;
+    const called = ticket?.state === "called" && !note;
     byId("ticket").hidden = !ticket;
     byId("waiting").hidden = byId("overtaking").hidden = byId("alert").hidden = !waiting;
-    byId("called").hidden = ticket?.state !== "called";
+    byId("called").hidden = !called;
     setText(byId("ticket-caption"), text.yourTicket);
     setText(byId("label"), ticket?.label ?? "");
     if (ticket && waiting) this.#renderWaiting(ticket, language, now);
-    if (ticket?.state === "called") renderCalled(ticket, language, now);
+    if (ticket && called) renderCalled(ticket, language, now);
     byId("alert").setAttribute("aria-checked", String(this.#alerting));
     setText(byId("alert-text"), text.alert);
     setText(byId("alert-hint"), text.alertHint);

@@ -70,6 +70,17 @@ export function hourText(ms, language, timeZone) {
 }
 
 /**
+ * The hour of a moment, from 0 to 23.
+ * @param {number} ms
+ * @param {string} [timeZone]
+ */
+export function hourOf(ms, timeZone) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const options = { hour: "numeric", hourCycle: "h23", timeZone };
+  return Number(new Intl.DateTimeFormat("en", options).format(ms));
+}
+
+/**
  * A date with its weekday and without its year.
  * @param {number} ms
  * @param {Language} language

@@ -77,7 +77,6 @@ export class Desk {
         this.#suggestRoom();
       },
       onState: () => {},
-      transport: "socket",
     });
   }
 

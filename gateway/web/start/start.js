@@ -117,7 +117,6 @@ function showCard(page, keys, channels, onView) {
       const doubtful = name === "lost" || name === "stale" || name === "refused";
       byId(page).classList.toggle("doubtful", doubtful);
     },
-    transport: "socket",
   });
 }
 

@@ -34,7 +34,7 @@ export async function launch(...flags) {
 export class Page {
   /** Errors of the console and of scripts. @type {string[]} */
   complaints = [];
-  /** The data of every event of every stream. @type {string[]} */
+  /** The data of every event of every stream, and of every frame of every socket. @type {string[]} */
   heard = [];
 
   /** @param {import("playwright-core").Page} page */
@@ -62,6 +62,10 @@ export class Page {
     const devtools = await context.newCDPSession(page.page);
     await devtools.send("Network.enable");
     devtools.on("Network.eventSourceMessageReceived", ({ data }) => page.heard.push(data));
+    devtools.on("Network.webSocketFrameReceived", ({ response }) => {
+      // Pings are no news.
+      if (response.payloadData.includes('"channel"')) page.heard.push(response.payloadData);
+    });
     await page.page.goto(url);
     return page;
   }

@@ -2,37 +2,16 @@
 // real one takes hours to reach, or reaches only when something breaks.
 
 import { createServer } from "node:http";
-import { WebSocketServer } from "ws";
 import { servePage } from "./staged-run.js";
+import { snapshotOf, StagedSockets } from "./staged-sockets.js";
 
-/** @typedef {Record<string, any>} Entries */
-/** @typedef {{entries: Entries, version: number, state?: any}} Channel */
-/**
- * @typedef {object} Command
- * @property {number} id
- * @property {{token: string}} [connect]
- * @property {{channel: string, recover?: boolean, offset?: number}} [subscribe]
- * @property {object} [ping]
- */
+/** @typedef {import("./staged-sockets.js").Entries} Entries */
 
 export class StagedClinic {
   #server = createServer((request, response) => {
     this.#answer(request, response).catch((error) => response.destroy(error));
   });
-  #sockets = new WebSocketServer({ noServer: true });
-  /** @type {Map<string, Channel>} */
-  #channels = new Map();
-  /** The channels of each socket. @type {Map<import("ws").WebSocket, Set<string>>} */
-  #subscriptions = new Map();
-  /** Whether connections are accepted. Otherwise they end at once. */
-  reachable = true;
-  /** Whether commands get replies. */
-  answering = true;
-  /**
-   * Every subscription, with the position it resumes from.
-   * @type {{channel: string, recover?: boolean, offset?: number}[]}
-   */
-  subscribed = [];
+  #sockets = new StagedSockets(this.#server);
   /** Requests below `/v1/`. @type {{line: string, body: string, bearer: string}[]} */
   heard = [];
   /** Answers by `METHOD path` below `/v1/`. @type {Map<string, {status?: number, json: object}>} */
@@ -40,10 +19,6 @@ export class StagedClinic {
 
   static async start() {
     const stage = new StagedClinic();
-    stage.#server.on("upgrade", (request, socket, head) => {
-      if (!stage.reachable || request.url !== "/connection/websocket") socket.destroy();
-      else stage.#sockets.handleUpgrade(request, socket, head, (it) => stage.#greet(it));
-    });
     await new Promise((resolve) => stage.#server.listen(0, "127.0.0.1", () => resolve(undefined)));
     return stage;
   }
@@ -53,6 +28,38 @@ export class StagedClinic {
     return typeof address === "object" && address ? `http://127.0.0.1:${address.port}` : "";
   }
 
+  /** Whether connections are accepted. Otherwise they end at once. */
+  get reachable() {
+    return this.#sockets.reachable;
+  }
+
+  set reachable(reachable) {
+    this.#sockets.reachable = reachable;
+  }
+
+  /** Whether commands get replies. */
+  get answering() {
+    return this.#sockets.answering;
+  }
+
+  set answering(answering) {
+    this.#sockets.answering = answering;
+  }
+
+  /** Every subscription, with the position it resumes from. */
+  get subscribed() {
+    return this.#sockets.subscribed;
+  }
+
+  set subscribed(subscribed) {
+    this.#sockets.subscribed = subscribed;
+  }
+
+  /** Refuses every further subscription with this code. @param {string} code */
+  refuse(code) {
+    this.#sockets.refusal = code;
+  }
+
   /**
    * Changes the entries of a channel, and publishes the change to sockets.
    * @param {string} channel
@@ -60,77 +67,29 @@ export class StagedClinic {
    * @param {{lost?: boolean}} [how] lost: nobody is told
    */
   show(channel, changes, { lost = false } = {}) {
-    const known = this.#channels.get(channel) ?? { entries: {}, version: 0 };
-    this.#channels.set(channel, known);
-    const from = known.version++;
-    const remove = Object.keys(changes).filter((key) => changes[key] === undefined);
-    const set = Object.fromEntries(
-      Object.entries(changes).filter(([, entry]) => entry !== undefined),
-    );
-    Object.assign(known.entries, set);
-    for (const key of remove) delete known.entries[key];
-    if (!lost) this.#publish(channel, { from, to: known.version, at: Date.now(), set, remove });
+    const delta = this.#sockets.change(channel, changes);
+    if (!lost) this.#sockets.publish(channel, delta);
   }
 
   /** Sets the whole state of a ticket's channel. @param {string} channel @param {object} state */
   state(channel, state) {
-    const version = (this.#channels.get(channel)?.version ?? 0) + 1;
+    const { channels } = this.#sockets;
+    const version = (channels.get(channel)?.version ?? 0) + 1;
     const data = { at: Date.now(), ...state };
-    this.#channels.set(channel, { entries: {}, version, state: data });
-    this.#publish(channel, data);
+    channels.set(channel, { entries: {}, version, state: data });
+    this.#sockets.publish(channel, data);
   }
 
   /** Ends every connection without a word, and accepts no new one. */
   cut() {
     this.reachable = false;
-    for (const socket of this.#subscriptions.keys()) socket.terminate();
+    this.#sockets.cut();
     this.#server.closeAllConnections();
   }
 
   close() {
     this.cut();
     return new Promise((resolve) => this.#server.close(resolve));
-  }
-
-  /** @param {string} channel @param {object} data */
-  #publish(channel, data) {
-    const offset = this.#channels.get(channel)?.version;
-    for (const [socket, channels] of this.#subscriptions) {
-      if (channels.has(channel) && this.answering) {
-        socket.send(JSON.stringify({ push: { channel, pub: { data, offset } } }));
-      }
-    }
-  }
-
-  /** @param {import("ws").WebSocket} socket */
-  #greet(socket) {
-    this.#subscriptions.set(socket, new Set());
-    socket.on("close", () => this.#subscriptions.delete(socket));
-    socket.on("message", (frame) => {
-      const replies = String(frame)
-        .split("\n")
-        .map((line) => this.#reply(socket, JSON.parse(line)));
-      if (this.answering) socket.send(replies.map((reply) => JSON.stringify(reply)).join("\n"));
-    });
-  }
-
-  /** @param {import("ws").WebSocket} socket @param {Command} command */
-  #reply(socket, { id, connect, subscribe }) {
-    if (connect) {
-      const session = { client: "c", version: "staged", expires: true, ttl: 3600 };
-      return { id, connect: { ...session, ping: 25, pong: true } };
-    }
-    if (!subscribe) return { id, ping: {} };
-    const { channel, recover, offset } = subscribe;
-    this.subscribed.push({ channel, recover, offset });
-    const known = this.#channels.get(channel);
-    if (!known) return { id, error: { code: 102, message: "not_found" } };
-    this.#subscriptions.get(socket)?.add(channel);
-    const start = { recoverable: true, positioned: true, epoch: "1", offset: known.version };
-    if (recover && offset === known.version) {
-      return { id, subscribe: { ...start, recovered: true, was_recovering: true } };
-    }
-    return { id, subscribe: { ...start, data: snapshotOf(known) } };
   }
 
   /**
@@ -155,7 +114,9 @@ export class StagedClinic {
   #usual(line, body) {
     const known =
       line === "POST stream-tickets" &&
-      JSON.parse(body).channels.every((/** @type {string} */ name) => this.#channels.has(name));
+      JSON.parse(body).channels.every((/** @type {string} */ name) =>
+        this.#sockets.channels.has(name),
+      );
     return known ? { json: { ticket: "once" } } : { status: 404, json: { code: "not_found" } };
   }
 
@@ -168,7 +129,7 @@ export class StagedClinic {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     if (!this.answering) return void response.flushHeaders();
     for (const channel of query.getAll("channel")) {
-      const known = this.#channels.get(channel);
+      const known = this.#sockets.channels.get(channel);
       if (!known) continue;
       const { version, state } = known;
       const frame = { channel, epoch: "1", offset: version, data: snapshotOf(known) };
@@ -176,9 +137,4 @@ export class StagedClinic {
       response.write(`id: 1.${version}\nevent: ${event}\ndata: ${JSON.stringify(frame)}\n\n`);
     }
   }
-}
-
-/** @param {Channel} channel */
-function snapshotOf({ state, version, entries }) {
-  return state ?? { epoch: "1", version, at: Date.now(), entries };
 }

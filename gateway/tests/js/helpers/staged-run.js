@@ -3,9 +3,11 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { StagedSockets } from "./staged-sockets.js";
 
 export const RUN = `r_${"0a".repeat(8)}_${"1b".repeat(16)}`;
 const FILE = `f_${"2c".repeat(16)}`;
+const CHANNEL = `run:${RUN}`;
 const PAGES = new URL("../../../web/", import.meta.url);
 const KINDS = new Map([
   ["html", "text/html"],
@@ -19,14 +21,10 @@ const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-a
 /** @typedef {{status?: number, json?: object, text?: string}} Answer */
 
 export class Stage {
-  /** @type {Entries} */
-  #entries = {};
-  #version = 0;
-  /** @type {Set<import("node:http").ServerResponse>} */
-  #streams = new Set();
   #server;
+  #sockets;
   /**
-   * Every request below `/v1/`, but for streams: its method, path and query, and what it carried.
+   * Every request below `/v1/`, its method, path and query, and what it carried.
    * @type {{line: string, body: string, headers: import("node:http").IncomingHttpHeaders}[]}
    */
   heard = [];
@@ -40,6 +38,8 @@ export class Stage {
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch((error) => response.destroy(error));
     });
+    this.#sockets = new StagedSockets(this.#server);
+    this.clear();
   }
 
   static async start() {
@@ -54,45 +54,32 @@ export class Stage {
   }
 
   close() {
+    this.cut();
     this.#server.closeAllConnections();
     return new Promise((resolve) => this.#server.close(resolve));
   }
 
   /** Changes the run's view; an entry set to `undefined` is removed. @param {Entries} changes */
   show(changes) {
-    const [from, at] = [this.#version++, Date.now()];
-    const remove = Object.keys(changes).filter((key) => changes[key] === undefined);
-    const set = Object.fromEntries(
-      Object.entries(changes).filter(([, entry]) => entry !== undefined),
-    );
-    Object.assign(this.#entries, set);
-    for (const key of remove) delete this.#entries[key];
-    for (const stream of this.#streams)
-      this.#send(stream, "delta", { from, to: this.#version, at, set, remove });
+    this.#sockets.publish(CHANNEL, this.#sockets.change(CHANNEL, changes));
   }
 
-  /** Breaks every stream. */
+  /** Whether connections get replies. @param {boolean} answering */
+  set answering(answering) {
+    this.#sockets.answering = answering;
+  }
+
+  /** Ends every connection. */
   cut() {
-    for (const stream of this.#streams) stream.destroy();
+    this.#sockets.cut();
   }
 
   /** Resets everything for the next test. */
   clear() {
     this.cut();
-    this.#entries = {};
-    this.#version = 0;
+    this.#sockets.channels.set(CHANNEL, { entries: {}, version: 0 });
     this.heard = [];
     this.answers.clear();
-  }
-
-  /**
-   * @param {import("node:http").ServerResponse} stream
-   * @param {string} event
-   * @param {object} data
-   */
-  #send(stream, event, data) {
-    const frame = { channel: `run:${RUN}`, epoch: "1", offset: this.#version, data };
-    stream.write(`id: 1.${this.#version}:0\nevent: ${event}\ndata: ${JSON.stringify(frame)}\n\n`);
   }
 
   /**
@@ -101,8 +88,8 @@ export class Stage {
    */
   async #answer(request, response) {
     const url = new URL(request.url ?? "/", this.url);
+    if (url.pathname === "/health/live") return void response.end("live\n");
     if (!url.pathname.startsWith("/v1/")) return servePage(url.pathname, response);
-    if (url.pathname === "/v1/stream") return this.#stream(response);
     const parts = [];
     for await (const part of request) parts.push(part);
     const body = Buffer.concat(parts).toString("latin1");
@@ -113,18 +100,6 @@ export class Stage {
     response
       .writeHead(status, { "content-type": json ? "application/json" : "text/csv" })
       .end(json ? JSON.stringify(json) : text);
-  }
-
-  /** @param {import("node:http").ServerResponse} response */
-  #stream(response) {
-    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-    this.#streams.add(response);
-    response.on("close", () => this.#streams.delete(response));
-    this.#send(response, "snapshot", {
-      version: this.#version,
-      at: Date.now(),
-      entries: this.#entries,
-    });
   }
 }
 
