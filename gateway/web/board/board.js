@@ -2,8 +2,10 @@
 
 import { Chime } from "../shared/chime.js";
 import { Connection } from "../shared/connection.js";
+import { crossingBanner } from "../shared/crossing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
 import { reloadOnNewVersion } from "../shared/new-version.js";
+import { isOriginProblem } from "../shared/origin.js";
 import {
   byId,
   fragment,
@@ -85,6 +87,7 @@ const highlighted = new Map();
 
 const chime = new Chime(renderSound);
 const voice = new Voice();
+const showCrossing = crossingBanner(token);
 
 /** @returns {Board} */
 function board() {
@@ -160,6 +163,7 @@ function render() {
   root.dataset.link = state.name;
   root.lang = languages()[0];
   root.dir = directionOf(languages()[0]);
+  showCrossing(languages()[0]);
   setText(byId("name"), board().name || boardTexts[languages()[0]].title);
   byId("name").classList.toggle("long", board().name.length > LONG_NAME);
   document.title = board().name || boardTexts[languages()[0]].title;
@@ -247,10 +251,11 @@ function renderConnection() {
   document.documentElement.classList.toggle("doubtful", hide || loss >= BANNER_AFTER_MS);
   byId("calling").hidden = byId("aside").hidden = hide;
   byId("instead").hidden = !hide;
-  if (hide) renderInstead(refused ? "refused" : "hidden");
+  const misplaced = state.name === "refused" && isOriginProblem(state.code);
+  if (hide) renderInstead(misplaced ? "origin" : refused ? "refused" : "hidden");
 }
 
-/** @param {"refused" | "hidden"} which */
+/** @param {"refused" | "hidden" | "origin"} which */
 function renderInstead(which) {
   const parts = languages().map((language) => {
     const part = document.createElement("div");

@@ -1,5 +1,7 @@
 // The texts of the board, in both languages.
 
+import { originTexts } from "../shared/origin.js";
+
 const en = {
   title: "Waiting room",
   nowCalling: "Now calling",
@@ -20,6 +22,7 @@ const en = {
     "This screen is not up to date",
     "Please listen for your number, or ask at the front desk.",
   ],
+  origin: originTexts.en,
   refused: [
     "This screen needs a new link",
     "Its link is missing or has expired. To know your place in line, please ask at the front desk.",
@@ -50,6 +53,7 @@ const fr = {
     "Cet écran n’est pas à jour",
     "Écoutez bien l’appel de votre numéro ou adressez-vous à l’accueil.",
   ],
+  origin: originTexts.fr,
   refused: [
     "Cet écran a besoin d’un nouveau lien",
     "Son lien manque ou est expiré. Pour connaître votre place dans la file, adressez-vous à " +

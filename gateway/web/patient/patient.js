@@ -2,7 +2,9 @@
 
 import { Connection } from "../shared/connection.js";
 import { connectionTexts } from "../shared/connection-texts.js";
+import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
+import { isOriginProblem } from "../shared/origin.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
 import {
   noteOfTicket,
@@ -11,6 +13,7 @@ import {
   textsOfNote,
   TicketParts,
 } from "../shared/ticket.js";
+import { exchangeLink } from "../shared/ticket-link.js";
 import { ticketTexts } from "../shared/ticket-texts.js";
 import { ageText, zonedTimeText } from "../shared/times.js";
 
@@ -21,12 +24,19 @@ import { ageText, zonedTimeText } from "../shared/times.js";
 // once, the banner only if they last.
 const BANNER_AFTER_MS = 5_000;
 
-const link = fragment();
-const token = link.get("token");
-const ticketId = link.get("ticket");
+// A token of a link ends while a phone sleeps. The page then exchanges the link again, after a
+// pause that keeps it from asking in a loop.
+const EXCHANGE_AGAIN_MS = 5_000;
+
+const params = fragment();
+/** The key of the link that Clinicwire gave with the ticket. */
+const link = params.get("link");
+const token = params.get("token");
+const ticketId = params.get("ticket");
+const showCrossing = crossingBanner(token);
 
 /** Notes of a link that opens nothing. @type {ReadonlySet<Note>} */
-const CLOSED = new Set(["missing", "refused", "expired"]);
+const CLOSED = new Set(["missing", "refused", "expired", "origin"]);
 
 /** @type {Ticket | undefined} */
 let ticket;
@@ -55,7 +65,8 @@ function shownNow() {
 
 /** The note to show instead of a place in line, if any. @returns {Note | undefined} */
 function currentNote() {
-  if (!token || !ticketId) return "missing";
+  if (!link && (!token || !ticketId)) return "missing";
+  if (state.name === "refused" && isOriginProblem(state.code)) return "origin";
   // A successor that this link cannot open leaves the patient with what is known of the move.
   if (state.name === "refused" && ticket?.successor) return "transferred";
   if (state.name === "refused") return state.code === "token_expired" ? "expired" : "refused";
@@ -80,6 +91,7 @@ function render() {
   parts.render(shown, language, shownNow(), note);
   if (note) renderNote(note, language, shown);
   languages.render();
+  showCrossing(language);
   renderConnection(shown);
   announce(shown, note);
 }
@@ -105,7 +117,7 @@ function renderConnection(shown) {
     refused: "",
     ended: finished,
   };
-  setText(byId("link"), ticketId && token ? names[state.name] : "");
+  setText(byId("link"), link || (ticketId && token) ? names[state.name] : "");
   const zone = shown?.clinic.time_zone;
   const age = showBanner
     ? texts.asOf(zonedTimeText(shownNow(), language, zone))
@@ -150,17 +162,37 @@ function follow(token, id) {
     onState: (next) => {
       if (own !== connection) return;
       state = next;
+      if (link && next.name === "refused" && next.code === "token_expired") {
+        setTimeout(() => void openLink(link), EXCHANGE_AGAIN_MS);
+      }
       render();
     },
   });
   connection = own;
 }
 
+/**
+ * Exchanges the link for a token and follows its ticket, until the server answers.
+ * @param {string} key
+ */
+async function openLink(key) {
+  try {
+    const opened = await exchangeLink(key);
+    if ("token" in opened) return follow(opened.token, opened.ticket);
+    state = { name: "refused", code: opened.code };
+  } catch {
+    if (state.name !== "lost") state = { name: "lost", since: Date.now() };
+    setTimeout(() => void openLink(key), EXCHANGE_AGAIN_MS);
+  }
+  return render();
+}
+
 function start() {
   restartOnNewLink();
   render();
-  if (!token || !ticketId) return;
-  follow(token, ticketId);
+  if (link) void openLink(link);
+  else if (token && ticketId) follow(token, ticketId);
+  else return;
   // Ages and waits change without a message.
   setInterval(render, 1_000);
 }

@@ -2,7 +2,9 @@
 
 import { Connection } from "../shared/connection.js";
 import { connectionTexts } from "../shared/connection-texts.js";
+import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
+import { isOriginProblem } from "../shared/origin.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "../shared/page.js";
 import { ageText } from "../shared/times.js";
 import { Api, codeOf, roleOf } from "./api.js";
@@ -47,6 +49,7 @@ const role = roleOf(token);
 const mayAct = role !== "viewer";
 
 const languages = new LanguageSwitch(render);
+const showCrossing = crossingBanner(token);
 /** @type {import("../shared/connection.js").ConnectionState} */
 let state = { name: "connecting" };
 /** @type {RunView | undefined} */
@@ -85,6 +88,8 @@ function nameOf(rule) {
 /** @returns {keyof import("./texts.js").Texts["notes"] | undefined} */
 function noteOf() {
   if (!token) return "missing";
+  const refusal = state.name === "refused" ? state.code : (recent?.problem ?? "");
+  if (isOriginProblem(refusal)) return "origin";
   // A run that is over does not change any more: it stays on the page although its link expired.
   if (state.name === "refused" && !over()) return GONE.includes(state.code) ? "gone" : "refused";
   if (recent && KEPT_OUT.includes(recent.problem)) return "refused";
@@ -119,6 +124,7 @@ function renderTop() {
   setText(home, text().back);
   setText(byId("page-name"), run ? "" : "Clinicwire");
   languages.render();
+  showCrossing(languages.current);
 }
 
 function renderStart() {

@@ -1,5 +1,6 @@
 // The texts of the claims checks in both languages, and how each writes numbers and amounts.
 
+import { originTexts } from "../shared/origin.js";
 import { ageText, momentText } from "../shared/times.js";
 
 /** @typedef {import("../shared/language.js").Language} Language */
@@ -243,6 +244,7 @@ const en = {
       "Open the link you were given",
       "This page needs your personal link. Your administrator can give it to you.",
     ],
+    origin: originTexts.en,
     refused: [
       "This link doesn’t open claims checks",
       "It may have expired, or it may be for a different page. Your administrator can give you a " +
@@ -440,6 +442,7 @@ const fr = {
       "Ouvrez le lien qu’on vous a remis",
       "Cette page a besoin de votre lien personnel. Votre administrateur peut vous le donner.",
     ],
+    origin: originTexts.fr,
     refused: [
       "Ce lien n’ouvre pas les vérifications",
       "Il est peut-être expiré ou destiné à une autre page. Votre administrateur peut vous en " +

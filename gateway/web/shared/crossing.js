@@ -68,5 +68,9 @@ export function crossingBanner(token) {
   banner.setAttribute("role", "status");
   const text = banner.appendChild(document.createElement("p"));
   document.body.prepend(banner);
-  return (language) => (text.textContent = crossingText(crossing, language));
+  return (language) => {
+    const next = crossingText(crossing, language);
+    // Writing it again would announce it again.
+    if (text.textContent !== next) text.textContent = next;
+  };
 }

@@ -13,9 +13,30 @@ export function byId(id) {
 /**
  * The parameters of the link behind `#`. A browser never sends that part to a server, so no log
  * contains a token.
+ *
+ * Secrets leave the address bar at once: nobody reads them from a screen, a photo or the history.
+ * They stay in `sessionStorage`, which a reload of this tab finds and no other tab or later visitor
+ * of the device does. A browser without it keeps them in the address bar.
+ * @param {string[]} secrets the names of parameters that let somebody in
  */
-export function fragment() {
-  return new URLSearchParams(location.hash.slice(1));
+export function fragment(secrets = ["token"]) {
+  const params = new URLSearchParams(location.hash.slice(1));
+  const shown = new URLSearchParams([...params].filter(([name]) => !secrets.includes(name)));
+  const hidden = [...params].filter(([name]) => secrets.includes(name));
+  const hash = String(shown) ? `#${shown}` : "";
+  const place = `keys:${location.pathname}${hash}`;
+  try {
+    if (hidden.length) {
+      sessionStorage.setItem(place, JSON.stringify(hidden));
+      history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
+      return params;
+    }
+    const kept = JSON.parse(sessionStorage.getItem(place) ?? "[]");
+    for (const [name, value] of kept) params.set(name, value);
+  } catch {
+    // The browser was told to keep nothing.
+  }
+  return params;
 }
 
 /** Starts over when another link is opened in this tab, because that changes the fragment only. */

@@ -4,6 +4,7 @@ import { Connection } from "./connection.js";
 import { connectionTexts } from "./connection-texts.js";
 import { crossingBanner } from "./crossing.js";
 import { LanguageSwitch } from "./language.js";
+import { isOriginProblem, originTexts } from "./origin.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "./page.js";
 import { ageText } from "./times.js";
 
@@ -11,8 +12,9 @@ import { ageText } from "./times.js";
 /** @typedef {import("./connection.js").ConnectionState} ConnectionState */
 /** @typedef {import("./fold.js").View} View */
 /**
- * Why there is nothing to show. `unknown` is for pages whose channel may come and go.
- * @typedef {"missing" | "refused" | "expired" | "unreachable" | "unknown"} Note
+ * Why there is nothing to show. `unknown` is for pages whose channel may come and go, `origin` for
+ * a server that takes the page for a foreign one.
+ * @typedef {"missing" | "refused" | "expired" | "unreachable" | "unknown" | "origin"} Note
  */
 /**
  * @typedef {{missing: string[], refused: string[], unreachable: string[], unknown?: string[]}}
@@ -130,6 +132,7 @@ export class Shell {
     if (!this.#connection) return "missing";
     if (this.state.name === "refused") {
       if (this.state.code === "token_expired") return "expired";
+      if (isOriginProblem(this.state.code)) return "origin";
       const unknown = this.text.notes.unknown && UNKNOWN_CODES.has(this.state.code);
       return unknown ? "unknown" : "refused";
     }
@@ -140,6 +143,7 @@ export class Shell {
   /** The title and the text of a note. @param {Note} note */
   noteTexts(note) {
     if (note === "expired") return connectionTexts[this.language].expired;
+    if (note === "origin") return originTexts[this.language];
     const { notes } = this.text;
     return notes[note] ?? notes.refused;
   }

@@ -1,5 +1,6 @@
 // The texts about a ticket, for the pages of tickets and appointments, in both languages.
 
+import { originTexts } from "./origin.js";
 import { minutesText } from "./times.js";
 
 /** @typedef {import("./wait.js").Wait} Wait */
@@ -92,6 +93,7 @@ const en = {
       "This link doesn’t say which ticket to show. Please scan the code on your ticket again, " +
         "or ask at the front desk.",
     ],
+    origin: originTexts.en,
     refused: [
       "This link no longer works",
       "It may have expired. The front desk can give you a new one and tell you your place in line.",
@@ -194,6 +196,7 @@ const fr = {
       "Ce lien n’indique pas quel billet afficher. Balayez de nouveau le code de votre billet " +
         "ou adressez-vous à l’accueil.",
     ],
+    origin: originTexts.fr,
     refused: [
       "Ce lien ne fonctionne plus",
       "Il est peut-être expiré. L’accueil peut vous en donner un autre et vous dire votre place " +

@@ -29,6 +29,7 @@ const noteIcons = {
   left: "arrow",
   transferred: "arrow",
   missing: "info",
+  origin: "info",
   refused: "info",
   expired: "info",
   outdated: "unplugged",

