@@ -14,6 +14,7 @@ use crate::{
         auth::{KeyError, Verifier},
         grant::GrantKey,
         revocations::Revocations,
+        ticket_links::LinkKey,
     },
     backends::{Backends, log::Log, queries::Queries, short_keys::ShortKeys},
     client_address::TrustedProxies,
@@ -56,6 +57,7 @@ pub struct NodeContext {
     pub tails: Tails,
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
+    pub link_key: LinkKey,
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     /// The demo clinic's links and tokens for the start page; `None` without a demo.
@@ -131,6 +133,7 @@ impl NodeContext {
             tails: Tails::default(),
             short_keys,
             grant_key: GrantKey::new(&settings.grant_secret),
+            link_key: LinkKey::new(&settings.grant_secret),
             readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),

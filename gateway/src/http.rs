@@ -8,6 +8,7 @@ mod channels;
 mod command_request;
 mod commands;
 mod cursor;
+mod displays;
 mod edge;
 mod export;
 mod files;
@@ -19,7 +20,9 @@ mod requests;
 mod revocations;
 mod rules;
 mod runs;
+mod sessions;
 mod settings;
+mod ticket_links;
 mod tokens;
 
 use std::{
@@ -32,7 +35,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 use http::{StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
@@ -66,6 +69,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/stations/{station}", get(settings::station).put(commands::station))
         .route("/v1/stations/{station}/{action}", post(commands::station_action))
         .route("/v1/tickets/{ticket}", get(channels::ticket))
+        .route("/v1/tickets/{ticket}/link", get(ticket_links::of_ticket))
+        .route("/v1/ticket-links/exchange", post(ticket_links::exchange))
         .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
         .route("/v1/boards/{location}", get(channels::board))
         .route("/v1/appointments", post(appointments::report))
@@ -74,6 +79,11 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/check-ins", post(appointments::check_in))
         .route("/v1/schedules/{location}/{doctor}", get(appointments::schedule))
         .route("/v1/loads/{location}", get(channels::location_load))
+        .route("/v1/displays", get(displays::list))
+        .route("/v1/displays/{display}", patch(displays::rename).delete(displays::unpair))
+        .route("/v1/displays/pairings", post(displays::begin))
+        .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
+        .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
         .route("/v1/commands/{command}", get(commands::outcome))
         .route("/v1/files", post(files::upload))
         .route("/v1/runs", get(runs::list).post(runs::request))
@@ -89,6 +99,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
         .route("/v1/audit", get(audit::list))
         .route("/v1/revocations", post(revocations::revoke))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{session}", delete(sessions::end))
         .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
         .route("/v1/demo", get(demo))

@@ -60,6 +60,11 @@ pub enum Transport {
 impl Transport {
     /// The label values, in the order of the variants.
     const NAMES: [&'static str; 3] = ["websocket", "sse", "socketio"];
+
+    /// The name in labels and in lists of sessions.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// One metric for each transport.

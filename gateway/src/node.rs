@@ -130,11 +130,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let watch = tokio::spawn(async move { reader.watch().await });
     let Settings { drain_delay, drain, issuers, .. } = settings;
     context.readiness.set(Condition::AccessUnread, true);
-    let access = revocations::follow(
-        context.revocations.clone(),
-        context.readiness.clone(),
-        feed.follow_access(),
-    );
+    let access = revocations::follow(context.clone(), inboxes.clone(), feed.follow_access());
     let access = tokio::spawn(access);
     context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
     let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));

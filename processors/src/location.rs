@@ -29,6 +29,7 @@ mod appointments;
 mod calls;
 mod decide;
 mod decision;
+mod displays;
 mod doctors;
 mod handover;
 mod indexes;

@@ -1,4 +1,5 @@
-//! Records of the topic `clinicwire.access.v1`: which tokens no longer count.
+//! Records of the topic `clinicwire.access.v1`: which tokens no longer count, and questions that
+//! every gateway answers.
 
 use std::fmt;
 
@@ -33,12 +34,21 @@ pub enum TargetKind {
     TicketLink,
     /// The tokens of a subject with an older permission version. Their bearer gets a newer token.
     Permissions,
+    /// The tokens of a session by the id that lists of sessions show: the 16 hexadecimal digits of
+    /// a [`RevocationTag`].
+    Listed,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Subject, Self::Session, Self::Device, Self::TicketLink, Self::Permissions];
+    pub const ALL: [Self; 6] = [
+        Self::Subject,
+        Self::Session,
+        Self::Device,
+        Self::TicketLink,
+        Self::Permissions,
+        Self::Listed,
+    ];
 
     /// The kind as JSON spells it.
     pub fn as_str(self) -> &'static str {
@@ -48,6 +58,7 @@ impl TargetKind {
             Self::Device => "device",
             Self::TicketLink => "ticket_link",
             Self::Permissions => "permissions",
+            Self::Listed => "listed",
         }
     }
 }
@@ -78,8 +89,13 @@ impl RevocationTag {
     /// The tag of nothing, which no revocation has.
     pub const NONE: Self = Self(0);
 
-    /// The tag of a target.
+    /// The tag of a target. That of a listed session is in its id.
     pub fn new(tenant: &TenantId, kind: TargetKind, id: &str) -> Self {
+        if kind == TargetKind::Listed
+            && let Ok(tag) = id.parse()
+        {
+            return tag;
+        }
         let mut hash = Sha256::new();
         for part in [tenant.as_str(), kind.as_str(), id] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -87,6 +103,29 @@ impl RevocationTag {
         }
         let bits = u64::from_be_bytes(*hash.finalize().first_chunk().expect("32 bytes"));
         Self(bits.max(1))
+    }
+}
+
+/// The tag as lists of sessions show it.
+impl fmt::Display for RevocationTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A text that is no tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the tag of a session")]
+pub struct InvalidTag;
+
+impl std::str::FromStr for RevocationTag {
+    type Err = InvalidTag;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTag> {
+        let is_tag = text.len() == 16
+            && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let bits = u64::from_str_radix(text, 16).map_err(|_| InvalidTag)?;
+        if is_tag && bits != 0 { Ok(Self(bits)) } else { Err(InvalidTag) }
     }
 }
 
@@ -109,6 +148,85 @@ pub struct Revocation {
 
 /// The type of a revocation.
 const REVOKED_TYPE: &str = "clinicwire.access.revoked.v1";
+/// The type of a question.
+const ASKED_TYPE: &str = "clinicwire.access.asked.v1";
+
+/// The value of a record of `clinicwire.access.v1` that asks every gateway for the connections of a
+/// subject. Answers go into the short-lived keys.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct SessionsQuestion {
+    /// The name under which answers are stored: 32 hexadecimal digits.
+    pub question: String,
+    /// The subject.
+    pub subject: String,
+}
+
+/// A record of `clinicwire.access.v1`, with its tenant.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AccessRecord {
+    /// Older tokens of a target are refused from now on.
+    Revoked(TenantId, Revocation),
+    /// Somebody asks for the connections of a subject.
+    Asked(TenantId, SessionsQuestion),
+}
+
+impl AccessRecord {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// The code for a record of neither type, or whose key is not that of its value.
+    pub fn from_wire(record: &WireRecord) -> Result<Self, Code> {
+        if record.header("ce_type") == Some(ASKED_TYPE) {
+            let (tenant, question) = SessionsQuestion::from_wire(record)?;
+            return Ok(Self::Asked(tenant, question));
+        }
+        let (tenant, revocation) = Revocation::from_wire(record)?;
+        Ok(Self::Revoked(tenant, revocation))
+    }
+}
+
+fn headers(record_type: &str, id: u128) -> Vec<(String, String)> {
+    let headers = [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", format!("{id:032x}")),
+        ("ce_source", "clinicwire-gateway".to_owned()),
+        ("ce_type", record_type.to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    headers.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+fn tenant_of(record: &WireRecord) -> Result<TenantId, Code> {
+    let tenant = record.key.split('/').next().unwrap_or_default();
+    TenantId::new(tenant).map_err(|_| Code::RecordBadKey)
+}
+
+impl SessionsQuestion {
+    /// The key of the record: `<tenant>/sessions`, so that compaction keeps one old question of
+    /// each tenant.
+    fn key(tenant: &TenantId) -> String {
+        format!("{tenant}/sessions")
+    }
+
+    /// Writes the record. The random `id` makes it unique.
+    ///
+    /// # Panics
+    /// Never: every question has a JSON form.
+    pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
+        let value = serde_json::to_vec(self).expect("a question always has a JSON form");
+        WireRecord { key: Self::key(tenant), headers: headers(ASKED_TYPE, id), value: value.into() }
+    }
+
+    fn from_wire(record: &WireRecord) -> Result<(TenantId, Self), Code> {
+        let tenant = tenant_of(record)?;
+        let question = serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
+        if Self::key(&tenant) != record.key {
+            return Err(Code::RecordForeignId);
+        }
+        Ok((tenant, question))
+    }
+}
 
 impl Revocation {
     /// The key of the record: `<tenant>/<kind>/<id>`, so that compaction keeps the last revocation
@@ -127,15 +245,8 @@ impl Revocation {
     /// # Panics
     /// Never: every revocation has a JSON form.
     pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
-        let headers = [
-            ("ce_specversion", "1.0".to_owned()),
-            ("ce_id", format!("{id:032x}")),
-            ("ce_source", "clinicwire-gateway".to_owned()),
-            ("ce_type", REVOKED_TYPE.to_owned()),
-            ("content-type", "application/json".to_owned()),
-        ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
         let value = serde_json::to_vec(self).expect("a revocation always has a JSON form");
+        let headers = headers(REVOKED_TYPE, id);
         WireRecord { key: self.key(tenant), headers, value: value.into() }
     }
 
@@ -151,8 +262,7 @@ impl Revocation {
             }
             _ => return Err(Code::RecordUnknownType),
         }
-        let tenant = record.key.split('/').next().unwrap_or_default();
-        let tenant = TenantId::new(tenant).map_err(|_| Code::RecordBadKey)?;
+        let tenant = tenant_of(record)?;
         let revocation: Self =
             serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
         if revocation.key(&tenant) != record.key {
@@ -217,5 +327,31 @@ mod tests {
         assert_ne!(tag, RevocationTag::new(&one, TargetKind::Session, "a"));
         assert_ne!(tag, RevocationTag::new(&one, TargetKind::Subject, "b"));
         assert_ne!(tag, RevocationTag::NONE);
+    }
+
+    #[test]
+    fn question_survives_its_record_and_is_no_revocation() {
+        let tenant = TenantId::new("demo").unwrap();
+        let asked = SessionsQuestion { question: "0".repeat(32), subject: "ann".to_owned() };
+        let record = asked.to_wire(&tenant, 1);
+        let read = AccessRecord::from_wire(&record);
+        assert!(read == Ok(AccessRecord::Asked(tenant.clone(), asked)));
+        assert_eq!(Revocation::from_wire(&record).err(), Some(Code::RecordUnknownType));
+        let moved = WireRecord { key: "demo/elsewhere".to_owned(), ..record };
+        assert_eq!(AccessRecord::from_wire(&moved).err(), Some(Code::RecordForeignId));
+        let revoked = revocation(TargetKind::Session);
+        let read = AccessRecord::from_wire(&revoked.to_wire(&tenant, 1));
+        assert!(read == Ok(AccessRecord::Revoked(tenant, revoked)));
+    }
+
+    #[test]
+    fn listed_session_has_the_tag_that_was_listed() {
+        let tenant = TenantId::new("demo").unwrap();
+        let tag = RevocationTag::new(&tenant, TargetKind::Session, "s-1");
+        assert_eq!(tag.to_string().parse(), Ok(tag));
+        assert_eq!(RevocationTag::new(&tenant, TargetKind::Listed, &tag.to_string()), tag);
+        for bad in ["", "0000000000000000", "+000000000000001", "00000000000000A1", "1"] {
+            assert_eq!(bad.parse::<RevocationTag>(), Err(InvalidTag), "{bad}");
+        }
     }
 }

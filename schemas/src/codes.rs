@@ -67,6 +67,19 @@ codes! {
     /// A crossing into another tenant names no reason.
     ReasonMissing = "reason_missing", 422, 107,
         "Say why you need to see another organisation's data.";
+    /// A renewed credential of a display was used again: somebody has a copy of it.
+    CredentialReused = "credential_reused", 401, 101,
+        "This screen's access was used on another screen, so it was ended. Pair the screen again.";
+    /// The code or link of a ticket is wrong, or the code has ended.
+    TicketLinkUnknown = "ticket_link_unknown", 404, 102,
+        "This code or link isn't valid, or its visit is over. Ask at the desk.";
+    /// The ticket of the link has ended, and the time to look at its end has passed.
+    TicketLinkEnded = "ticket_link_ended", 410, 102, "This visit is over, and so is its link.";
+    /// No screen shows this pairing code, or no longer.
+    PairingUnknown = "pairing_unknown", 404, 102,
+        "No screen shows this code now. Check the code on the screen.";
+    /// Somebody else approved the pairing, or is about to.
+    PairingTaken = "pairing_taken", 409, 107, "This screen was already paired by somebody else.";
     /// The role of the token does not allow the request.
     Forbidden = "forbidden", 403, 103, "Your role isn't allowed to do this at this location.";
     /// The one-time ticket of an event stream is unknown, used or expired.
@@ -75,6 +88,10 @@ codes! {
     /// The origin of the page is not on the list.
     OriginNotAllowed = "origin_not_allowed", 403, 103,
         "Pages from this origin aren't allowed to connect.";
+    /// The page is the node's own, but the `Host` of its request is another one: a proxy in front
+    /// has replaced it.
+    OriginMismatch = "origin_mismatch", 403, 103,
+        "A proxy in front of this server changes the address that pages ask for.";
     /// The `Host` of the request is not on the list.
     HostNotAllowed = "host_not_allowed", 421, 107, "This address isn't served here.";
     // Requests
@@ -158,6 +175,8 @@ codes! {
     QueueUnknown = "queue_unknown", 422, 107, "This queue doesn't exist at this location.";
     /// The location has no such station.
     StationUnknown = "station_unknown", 422, 107, "This station doesn't exist at this location.";
+    /// The location has no such display.
+    DisplayUnknown = "display_unknown", 422, 107, "This screen isn't paired with this location.";
     /// The location has no such ticket.
     TicketUnknown = "ticket_unknown", 422, 107, "This ticket doesn't exist at this location.";
     /// A ticket with this id was issued before.

@@ -13,7 +13,7 @@ use crate::{
     appointment::AppointmentFact,
     attempt::AttemptNumber,
     handover::{HandoverAnswer, MoveQuestion},
-    ids::{AggregateKind, AppointmentId, QueueId, RuleId, StationId, TicketId},
+    ids::{AggregateKind, AppointmentId, DisplayId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
@@ -121,6 +121,25 @@ commands! {
         /// none, so that the station only calls tickets by name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queues: Option<BTreeSet<QueueId>>,
+    }
+    /// Pairs a display with the location. The caller chooses the random part of the id.
+    PairDisplay = "display.pair" {
+        /// The id of the new display.
+        display: DisplayId,
+        /// The name by which staff know the screen.
+        name: String,
+    }
+    /// Renames a display.
+    RenameDisplay = "display.rename" {
+        /// The display.
+        display: DisplayId,
+        /// The new name.
+        name: String,
+    }
+    /// Removes a display, whose credential is then not renewed any more.
+    UnpairDisplay = "display.unpair" {
+        /// The display.
+        display: DisplayId,
     }
     /// Opens the station for calls.
     OpenStation = "station.open" {

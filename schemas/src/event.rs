@@ -11,7 +11,7 @@ use crate::{
     attempt::AttemptNumber,
     codes::Code,
     handover::{AppointmentHandover, TicketHandover},
-    ids::{AppointmentId, LocationId, QueueId, RuleId, StationId, TicketId},
+    ids::{AppointmentId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
@@ -75,6 +75,25 @@ pub enum Event {
         /// The queues that the station serves. Absent: every queue.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queues: Option<BTreeSet<QueueId>>,
+    },
+    /// A display was paired.
+    DisplayPaired {
+        /// The display.
+        display: DisplayId,
+        /// The name by which staff know the screen.
+        name: String,
+    },
+    /// A display got another name.
+    DisplayRenamed {
+        /// The display.
+        display: DisplayId,
+        /// The new name.
+        name: String,
+    },
+    /// A display was removed.
+    DisplayUnpaired {
+        /// The display.
+        display: DisplayId,
     },
     /// A station was opened or closed.
     StationStateChanged {

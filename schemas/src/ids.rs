@@ -116,6 +116,11 @@ id!(
     StationId, "station", is_scoped_slug, "StationId({})"
 );
 id!(
+    /// A display that staff paired with a location: `<location>.<16 hex digits>`. The id is no
+    /// secret.
+    DisplayId, "display", is_scoped_slug, "DisplayId({})"
+);
+id!(
     /// A ticket, one person's place in a queue: `<location>.<32 hex digits>`. Holding the id gives
     /// access to the ticket, so `Debug` hides it.
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
@@ -175,7 +180,7 @@ macro_rules! scoped {
         }
     )*};
 }
-scoped!(QueueId, StationId, TicketId, AppointmentId);
+scoped!(QueueId, StationId, DisplayId, TicketId, AppointmentId);
 
 /// The ids of one person's visit are near one another: each ticket of an appointment adds one to
 /// the appointment's 128 bits, and each move to another location adds [`MOVE_STEP`]. Two ids closer
@@ -194,6 +199,13 @@ fn bits_of(id: &str) -> u128 {
 fn are_kin(one: &str, other: &str) -> bool {
     let (one, other) = (bits_of(one), bits_of(other));
     one.wrapping_sub(other).min(other.wrapping_sub(one)) < KIN
+}
+
+impl DisplayId {
+    /// A display of `location`. 64 random bits are enough for the few displays of a location.
+    pub fn from_random(location: &LocationId, random: u64) -> Self {
+        Self(format!("{location}.{random:016x}").into())
+    }
 }
 
 impl TicketId {

@@ -3,7 +3,7 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    access::Revocation,
+    access::{Revocation, SessionsQuestion},
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead},
     appointment_report::AppointmentReport,
     audit::AuditRecord,
@@ -16,7 +16,7 @@ use crate::{
     record::ViewsRecord,
     rule::Rule,
     run::{FindingCounts, RuleTally, RunHead, RunProgress},
-    settings::{LocationSettings, QueueSettings, StationSettings},
+    settings::{DisplaySettings, LocationSettings, QueueSettings, StationSettings},
     ticket::{TicketEntry, TicketView},
     view::{Delta, View},
 };
@@ -35,6 +35,7 @@ fn messages() -> Vec<(&'static str, Schema)> {
         ("views-record.json", schema_for!(ViewsRecord)),
         ("audit-record.json", schema_for!(AuditRecord)),
         ("revocation.json", schema_for!(Revocation)),
+        ("sessions-question.json", schema_for!(SessionsQuestion)),
         ("view.json", schema_for!(View)),
         ("delta.json", schema_for!(Delta)),
         ("stream-frame.json", schema_for!(StreamFrame)),
@@ -65,6 +66,7 @@ fn locations() -> Vec<(&'static str, Schema)> {
         ("settings-location.json", schema_for!(LocationSettings)),
         ("settings-queue.json", schema_for!(QueueSettings)),
         ("settings-station.json", schema_for!(StationSettings)),
+        ("settings-display.json", schema_for!(DisplaySettings)),
     ]
 }
 

@@ -11,7 +11,7 @@ use crate::{
     codes::Code,
     command::Command,
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, AggregateKind, CommandId, QueueId, StationId},
+    ids::{Aggregate, AggregateKind, CommandId, DisplayId, QueueId, StationId},
 };
 
 pub use views::{NamedCommand, PublishedOutcome, ViewDelta, ViewsHead, ViewsRecord};
@@ -251,6 +251,7 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         && command.ticket().is_none_or(|ticket| ticket.belongs_to(&location))
         && own_queue(command).is_none_or(|queue| queue.belongs_to(&location))
         && own_station(command).is_none_or(|station| station.belongs_to(&location))
+        && own_display(command).is_none_or(|display| display.belongs_to(&location))
         && command.appointment().is_none_or(|appointment| appointment.belongs_to(&location))
 }
 
@@ -283,6 +284,17 @@ fn own_station(command: &Command) -> Option<&StationId> {
         | C::CallNextAtStation { station, .. }
         | C::CallNext { station, .. }
         | C::CallTicket { station, .. } => Some(station),
+        _ => None,
+    }
+}
+
+/// The display that the command names.
+fn own_display(command: &Command) -> Option<&DisplayId> {
+    use Command as C;
+    match command {
+        C::PairDisplay { display, .. }
+        | C::RenameDisplay { display, .. }
+        | C::UnpairDisplay { display } => Some(display),
         _ => None,
     }
 }

@@ -1,14 +1,21 @@
 //! The settings of a location: the entries of the view `settings:<location>`.
 //!
 //! The view has the entries `location` ([`LocationSettings`]), one `queue:<id>` ([`QueueSettings`])
-//! per queue, and one `station:<id>` ([`StationSettings`]) per station. Each has the fields with
-//! which it was configured, and what staff opened, paused or closed since.
+//! per queue, one `station:<id>` ([`StationSettings`]) per station, and one `display:<id>`
+//! ([`DisplaySettings`]) per paired display. Each has the fields with which it was configured, and
+//! what staff opened, paused or closed since.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::QueueId, load::LoadBands, ticket::QueueState, timers::Timers};
+use crate::{
+    Millis,
+    ids::{DisplayId, QueueId},
+    load::LoadBands,
+    ticket::QueueState,
+    timers::Timers,
+};
 
 /// The key of the location's own entry in its settings.
 pub const LOCATION_KEY: &str = "location";
@@ -73,3 +80,21 @@ pub struct StationSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<BTreeSet<QueueId>>,
 }
+
+/// One paired display: an entry `display:<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct DisplaySettings {
+    /// The name by which staff know the screen.
+    pub name: String,
+    /// When staff paired it.
+    pub paired_at: Millis,
+}
+
+/// The key of a display's entry in the settings of its location.
+pub fn display_key(display: &DisplayId) -> String {
+    format!("{DISPLAY_PREFIX}{display}")
+}
+
+/// What the keys of displays begin with.
+pub const DISPLAY_PREFIX: &str = "display:";

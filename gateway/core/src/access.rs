@@ -18,7 +18,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use origin::{ORIGIN_TAGS, Origin};
+pub use origin::{Credential, ORIGIN_TAGS, Origin};
 
 macro_rules! roles {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $column:ident;)*) => {
@@ -195,6 +195,9 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("location.configure", [N, N, N, N, N, X, N, N, N]),
     ("queue.configure", [N, N, N, N, N, X, N, N, N]),
     ("station.configure", [N, N, N, N, N, X, N, N, N]),
+    ("display.pair", [N, N, L, N, N, X, N, N, N]),
+    ("display.rename", [N, N, L, N, N, X, N, N, N]),
+    ("display.unpair", [N, N, L, N, N, X, N, N, N]),
     ("station.open", [N, N, L, L, L, X, N, N, N]),
     ("station.close", [N, N, L, L, L, X, N, N, N]),
     ("queue.open", [N, N, L, N, N, X, N, N, N]),
@@ -234,8 +237,9 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("rule.enable", [N, N, N, N, N, X, N, N, N]),
     ("rule.disable", [N, N, N, N, N, X, N, N, N]),
     ("rule.delete", [N, N, N, N, N, X, N, N, N]),
-    // Requests other than commands: read the outcome of another caller's command, upload a file,
-    // list runs, list rules, try a rule on a file.
+    // Requests other than commands: get the link of a ticket, read the outcome of another caller's
+    // command, upload a file, list runs, list rules, try a rule on a file.
+    ("ticket.link", [O, N, L, N, N, X, N, N, N]),
     ("outcome", [N, N, L, N, N, X, N, N, N]),
     ("files.put", [N, N, N, N, N, X, N, T, N]),
     ("runs.list", [N, N, N, N, N, X, T, R, N]),
@@ -245,6 +249,8 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("revocations.put", [N, N, N, N, N, X, N, N, N]),
     // The audit is of the whole tenant, so an admin of some locations does not read it.
     ("audit.list", [N, N, N, N, N, X, N, N, N]),
+    // Seeing and ending the sessions of others. Everybody sees and ends their own.
+    ("sessions", [N, N, N, N, N, X, N, N, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -419,6 +425,27 @@ pub fn may_revoke(claims: &Claims, location: Option<&LocationId>) -> Result<(), 
 /// `forbidden` otherwise.
 pub fn may_read_audit(claims: &Claims) -> Result<(), Code> {
     claims.reaches("audit.list", Target::default())
+}
+
+/// Checks whether the bearer may have the link of a ticket, which acts as its patient.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the ticket exists.
+pub fn may_link(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
+    let location = ticket.location();
+    let at = Target { location: Some(&location), ticket: Some(ticket), ..Target::default() };
+    claims.reaches("ticket.link", at)
+}
+
+/// Checks whether the bearer may see and end the sessions of `subject`.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_manage_sessions(claims: &Claims, subject: &str) -> Result<(), Code> {
+    match *claims.subject == *subject {
+        true => Ok(()),
+        false => claims.reaches("sessions", Target::default()),
+    }
 }
 
 /// The name under which the bearer reports appointments, which is the subject of a source's token.

@@ -233,6 +233,23 @@ impl Verifier {
     /// The code of the refusal. No claim of a token with a bad signature is used, except to choose
     /// the issuer whose keys must verify it.
     pub fn verify(&self, token: &str, now: Millis) -> Result<Claims, Code> {
+        self.verify_by(token, now, OwnTokens::verify)
+    }
+
+    /// Like [`Verifier::verify`], for a token that is to be renewed.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`], except that the credential of a display may have expired.
+    pub fn verify_for_renewal(&self, token: &str, now: Millis) -> Result<Claims, Code> {
+        self.verify_by(token, now, OwnTokens::verify_for_renewal)
+    }
+
+    fn verify_by(
+        &self,
+        token: &str,
+        now: Millis,
+        own_token: fn(&OwnTokens, &str, Millis) -> Result<Claims, Code>,
+    ) -> Result<Claims, Code> {
         if token.is_empty() {
             return Err(Code::TokenMissing);
         }
@@ -245,7 +262,7 @@ impl Verifier {
         if name == OWN_ISSUER
             && let Some(own) = &self.own_tokens
         {
-            let claims = own.verify(token, now)?;
+            let claims = own_token(own, token, now)?;
             self.check(&claims)?;
             return Ok(claims);
         }

@@ -10,14 +10,15 @@ use schemas::{Millis, access::RevocationTag, channel::Channel, codes::Code, ids:
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::{backends::short_keys::ShortKeys, random};
+use crate::{
+    backends::short_keys::{self, ShortKeys},
+    random,
+};
 
 /// Lifetime of a stream ticket: the time that a page needs to open the stream it just asked for.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
 /// Bytes of the MAC in an id. 128 bits cannot be guessed, and each frame carries the id.
 const MAC_BYTES: usize = 16;
-/// How long the store of short-lived keys may take. Past it the answer is `try_again`.
-const KEYS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Most channels of one stream. A browser allows six connections to a host, so a page bundles its
 /// channels. More is `channel_limit`.
@@ -184,7 +185,7 @@ pub async fn issue_ticket(keys: &dyn ShortKeys, grant: &Grant) -> Result<String,
     };
     let ticket = format!("{:032x}", random::bits()?);
     let value = serde_json::to_string(&stored).expect("a grant has a JSON form");
-    answered(tokio::time::timeout(KEYS_TIMEOUT, keys.put(&ticket, &value, TICKET_TTL)).await)?;
+    short_keys::answer(keys.put(&ticket, &value, TICKET_TTL)).await?;
     Ok(ticket)
 }
 
@@ -203,7 +204,7 @@ pub async fn spend_ticket(
     if ticket.len() != 32 || !ticket.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Code::StreamTicketInvalid);
     }
-    let value = answered(tokio::time::timeout(KEYS_TIMEOUT, keys.take(ticket)).await)?;
+    let value = short_keys::answer(keys.take(ticket)).await?;
     let value = value.ok_or(Code::StreamTicketInvalid)?;
     let stored: StoredGrant =
         serde_json::from_str(&value).map_err(|_| Code::StreamTicketInvalid)?;
@@ -218,25 +219,6 @@ pub async fn spend_ticket(
     let mut origin = open_origin(&origin, &tenant, &subject).ok_or(Code::StreamTicketInvalid)?;
     origin.crossed = crossed;
     Ok(Grant { tenant, subject, role, expires, channels, origin })
-}
-
-fn answered<T, E: std::error::Error + 'static>(
-    answer: Result<Result<T, E>, tokio::time::error::Elapsed>,
-) -> Result<T, Code> {
-    match answer {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a stream ticket could not be stored or spent"
-            );
-            Err(Code::TryAgain)
-        }
-        Err(_) => {
-            tracing::warn!("the short-lived keys took too long");
-            Err(Code::TryAgain)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Tokens that Clinicwire issues itself: successors of tokens that may be renewed, and the short
-//! token of a super admin in another tenant. All nodes sign and accept them with one secret.
+//! Tokens that Clinicwire issues itself: successors of tokens that may be renewed, those of ticket
+//! links and displays, and the short token of a super admin in another tenant. All nodes sign and
+//! accept them with one secret.
 
-use gateway_core::access::{Claims, Origin, Role};
+use gateway_core::access::{Claims, Credential, Origin, Role};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schemas::{
     Millis,
-    access::RevocationTag,
+    access::{RevocationTag, TargetKind},
     codes::Code,
     ids::{AppointmentId, DoctorId, LocationId, QueueId, TenantId, TicketId},
 };
@@ -50,6 +51,7 @@ struct OwnPayload {
     renewable_until: Millis,
     /// Whether a super admin crossed into this tenant, or staff to this location. Pages show it.
     crossed: bool,
+    credential: Credential,
 }
 
 impl OwnTokens {
@@ -89,6 +91,7 @@ impl OwnTokens {
             tags: tags.iter().map(|tag| tag.0).collect(),
             renewable_until: claims.origin.renewable_until,
             crossed: claims.origin.crossed,
+            credential: claims.origin.credential,
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &payload, &self.signing)
             .expect("our own claims have a JSON form and HMAC takes any key")
@@ -99,13 +102,29 @@ impl OwnTokens {
     /// # Errors
     /// `token_invalid` or `token_expired`.
     pub fn verify(&self, token: &str, now: Millis) -> Result<Claims, Code> {
+        let claims = self.read(token)?;
+        if claims.expires <= now { Err(Code::TokenExpired) } else { Ok(claims) }
+    }
+
+    /// Like [`OwnTokens::verify`], for a token that is to be renewed: that of a display may have
+    /// expired, because the screen was switched off.
+    ///
+    /// # Errors
+    /// `token_invalid`, or `token_expired` when the token cannot be renewed any more.
+    pub fn verify_for_renewal(&self, token: &str, now: Millis) -> Result<Claims, Code> {
+        let claims = self.read(token)?;
+        let until = match claims.origin.credential {
+            Credential::Display { .. } => claims.origin.renewable_until,
+            Credential::Issued | Credential::TicketLink => claims.expires,
+        };
+        if until <= now { Err(Code::TokenExpired) } else { Ok(claims) }
+    }
+
+    fn read(&self, token: &str) -> Result<Claims, Code> {
         let decoded = jsonwebtoken::decode::<OwnPayload>(token, &self.verifying, &self.validation);
         let payload = decoded.map_err(|_| Code::TokenInvalid)?.claims;
         if payload.iss != OWN_ISSUER {
             return Err(Code::TokenInvalid);
-        }
-        if payload.expires <= now {
-            return Err(Code::TokenExpired);
         }
         let tags: Vec<_> = payload.tags.into_iter().map(RevocationTag).collect();
         let origin = Origin {
@@ -115,6 +134,7 @@ impl OwnTokens {
             tags: tags.try_into().map_err(|_| Code::TokenInvalid)?,
             renewable_until: payload.renewable_until,
             crossed: payload.crossed,
+            credential: payload.credential,
         };
         Ok(Claims {
             tenant: payload.tenant,
@@ -131,8 +151,8 @@ impl OwnTokens {
     }
 }
 
-/// The claims of the token that follows a valid one. It has the same rights and the same origin, so
-/// that a revocation of the first token ends it too.
+/// The claims of the token that follows a valid one of an issuer. It has the same rights and the
+/// same origin, so that a revocation of the first token ends it too.
 ///
 /// # Errors
 /// `not_renewable` when the issuer allows no renewal, or none any more.
@@ -156,9 +176,11 @@ pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims,
     if !crosses || claims.tenant == tenant || !claims.locations.is_empty() {
         return Err(Code::Forbidden);
     }
-    // The other tenant's admins can end the crossing by its subject, and the own tenant's by what
-    // ends the first token.
+    // The other tenant's admins can end the crossing by its subject or session, and those of the
+    // own tenant by what ends the first token.
     let mut origin = Origin::new(&tenant, &claims.subject, now);
+    let session = format!("crossing:{}", claims.origin.session());
+    origin.add(&tenant, TargetKind::Session, &session);
     origin.add_home(&claims.origin);
     origin.crossed = true;
     Ok(Claims {

@@ -18,7 +18,7 @@ use schemas::{
     ids::TenantId,
 };
 
-pub use following::follow;
+pub(crate) use following::follow;
 
 /// Revocations that are held for one tenant. A clinic of a thousand people revokes a few dozen a
 /// day, and each is held for as long as a token can live. Past it, the older half becomes one
@@ -116,6 +116,20 @@ impl Revocations {
     /// Access to the revocations for several checks.
     pub fn read(&self) -> RevocationsReader<'_> {
         RevocationsReader(self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Checks that nothing with this tag was revoked, whenever it was issued.
+    ///
+    /// # Errors
+    /// `token_revoked`, or `try_again` until the topic has been read.
+    pub fn check_tag(&self, tenant: &TenantId, tag: RevocationTag) -> Result<(), Code> {
+        if !self.is_read() {
+            return Err(Code::TryAgain);
+        }
+        let held = self.read().0;
+        let of_tenant = held.tenants.get(tenant);
+        let is_revoked = of_tenant.is_some_and(|of_tenant| of_tenant.by_tag.contains_key(&tag));
+        if is_revoked { Err(Code::TokenRevoked) } else { Ok(()) }
     }
 
     /// Checks that a token still counts.

@@ -1,6 +1,7 @@
 //! Extractors of requests: the caller, the ids in the path, the query, the body.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
 
 use super::{Problem, audited::AuditedRequest, limits, now};
-use crate::context::NodeContext;
+use crate::{client_address::ClientAddress, context::NodeContext, limits::LimitKey};
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
 const MAX_BODY: usize = 64 * 1024;
@@ -39,18 +40,72 @@ impl FromRequestParts<Arc<NodeContext>> for Caller {
         parts: &mut Parts,
         node: &Arc<NodeContext>,
     ) -> Result<Self, Problem> {
-        let claims = verified(node, &parts.headers)
-            .map_err(|code| limits::token_refused(node, parts, code))?;
-        if let Some(audited) = parts.extensions.get::<AuditedRequest>() {
-            audited.set_caller(&claims);
+        let verified = verified(node, &parts.headers);
+        admitted(node, parts, verified).await.map(Self)
+    }
+}
+
+/// The caller of a request that renews its token. The credential of a display may have expired.
+pub(super) struct RenewingCaller(pub(super) Claims);
+
+impl FromRequestParts<Arc<NodeContext>> for RenewingCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        node: &Arc<NodeContext>,
+    ) -> Result<Self, Problem> {
+        let verified =
+            bearer(&parts.headers).and_then(|token| node.verifier.verify_for_renewal(token, now()));
+        admitted(node, parts, verified).await.map(Self)
+    }
+}
+
+/// The claims of a request whose token was verified, once its limits admit it.
+async fn admitted(
+    node: &NodeContext,
+    parts: &Parts,
+    verified: Result<Claims, Code>,
+) -> Result<Claims, Problem> {
+    let claims = verified.map_err(|code| limits::token_refused(node, parts, code))?;
+    if let Some(audited) = parts.extensions.get::<AuditedRequest>() {
+        audited.set_caller(&claims);
+    }
+    limits::admit(node, parts, &claims).await?;
+    if claims.origin.crossed
+        && let Some(crossing) = parts.extensions.get::<Crossing>()
+    {
+        let _ = crossing.0.set(claims.expires);
+    }
+    Ok(claims)
+}
+
+/// A client without a token, who may get one.
+pub(super) struct Visitor {
+    /// The client's address, by which its failures count.
+    pub(super) address: LimitKey,
+    audited: Option<AuditedRequest>,
+}
+
+impl Visitor {
+    /// Notes whom the request made its client, for the audit.
+    pub(super) fn becomes(&self, claims: &Claims) {
+        if let Some(audited) = &self.audited {
+            audited.set_caller(claims);
         }
-        limits::admit(node, parts, &claims).await?;
-        if claims.origin.crossed
-            && let Some(crossing) = parts.extensions.get::<Crossing>()
-        {
-            let _ = crossing.0.set(claims.expires);
-        }
-        Ok(Self(claims))
+    }
+}
+
+impl FromRequestParts<Arc<NodeContext>> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        node: &Arc<NodeContext>,
+    ) -> Result<Self, Infallible> {
+        let client = ClientAddress::from_extensions(&parts.extensions);
+        let audited = parts.extensions.get().cloned();
+        Ok(Self { address: node.limits.address_key(client.group()), audited })
     }
 }
 

@@ -120,7 +120,7 @@ pub(super) async fn ticket(
     Err(Code::TryAgain.into())
 }
 
-fn place(view: &View) -> Result<TicketEntry, Code> {
+pub(super) fn place(view: &View) -> Result<TicketEntry, Code> {
     let entry = view.entries.get(TICKET_KEY).ok_or(Code::NotFound)?;
     serde_json::from_str(entry.get()).map_err(unreadable)
 }

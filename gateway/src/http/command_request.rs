@@ -16,16 +16,17 @@ use schemas::{
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, CommandId, LocationId},
+    ids::{Aggregate, CommandId, LocationId, TicketId},
     record::{Actor, CommandRecord},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     Problem,
     audited::AuditedRequest,
     caller::{Caller, JsonText},
-    now,
+    now, ticket_links,
 };
 use crate::{commands::Submission, context::NodeContext, random};
 
@@ -143,7 +144,9 @@ impl CommandRequest {
                 let at = outcome_at(&id, self.fingerprint);
                 (StatusCode::ACCEPTED, at, Json(visible_to(&self.claims, outcome))).into_response()
             }
-            Some(outcome) => Json(visible_to(&self.claims, outcome)).into_response(),
+            Some(outcome) => {
+                Json(OutcomeAnswer::new(node, &self.claims, outcome).await).into_response()
+            }
             None => pending(&id, self.fingerprint),
         })
     }
@@ -231,6 +234,35 @@ pub(super) fn shown(outcome: &CommandOutcome) -> impl Iterator<Item = String> {
     ticket.into_iter().chain(appointment.map(ToString::to_string))
 }
 
+/// An outcome as its reader may see it. The answer to a command and its look-up are alike, so that
+/// a client loses nothing with an answer.
+#[derive(Serialize)]
+pub(super) struct OutcomeAnswer {
+    #[serde(flatten)]
+    outcome: CommandOutcome,
+    /// The link by which the patient holds the ticket that was issued, if the reader may have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<Value>,
+}
+
+impl OutcomeAnswer {
+    pub(super) async fn new(node: &NodeContext, claims: &Claims, outcome: CommandOutcome) -> Self {
+        let link = ticket_links::of_issued(node, claims, issued_ticket(&outcome)).await;
+        Self { outcome: visible_to(claims, outcome), link }
+    }
+}
+
+/// The ticket that a command issued. The outcome of a call names a station too, and that of a move
+/// has no label. An undone check-in looks alike; the link of its ticket ends soon.
+fn issued_ticket(outcome: &CommandOutcome) -> Option<&TicketId> {
+    match &outcome.verdict {
+        Verdict::Applied { result, .. } if result.station.is_none() => {
+            result.label.as_ref().and(result.ticket.as_ref())
+        }
+        _ => None,
+    }
+}
+
 fn pending(id: &CommandId, fingerprint: Fingerprint) -> Response {
     let body = json!({ "command": id, "outcome": "pending" });
     (StatusCode::ACCEPTED, outcome_at(id, fingerprint), Json(body)).into_response()
@@ -244,7 +276,7 @@ fn outcome_at(id: &CommandId, fingerprint: Fingerprint) -> [(header::HeaderName,
 
 /// The outcome without what the caller may not open, because its token may have had other rights
 /// when it sent the command. A source opens no appointment, but passes its id on to the patient.
-pub(super) fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
+fn visible_to(claims: &Claims, mut outcome: CommandOutcome) -> CommandOutcome {
     let (Verdict::Applied { result, .. } | Verdict::Moving { result, .. }) = &mut outcome.verdict
     else {
         return outcome;

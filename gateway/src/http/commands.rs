@@ -19,7 +19,7 @@ use super::{
     NodeState, Problem,
     audited::NamedInBody,
     caller::{Caller, QueryParams, Segments},
-    command_request::{CommandRequest, SOURCE, own_command, shown, visible_to},
+    command_request::{CommandRequest, OutcomeAnswer, SOURCE, own_command, shown},
     requests::{self, CONFIGURE, CommandTarget, not_an_id, nothing},
 };
 use crate::context::NodeContext;
@@ -145,7 +145,8 @@ pub(super) async fn outcome(
     match found.map_err(|code| Problem::from(code).of_command(command.clone()))? {
         Some(outcome) => {
             let names = shown(&outcome).collect();
-            let mut answer = Json(visible_to(&claims, outcome)).into_response();
+            let answer = OutcomeAnswer::new(&node, &claims, outcome).await;
+            let mut answer = Json(answer).into_response();
             answer.extensions_mut().insert(NamedInBody(names));
             Ok(answer)
         }

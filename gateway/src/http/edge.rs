@@ -22,6 +22,9 @@ const HSTS: &str = "max-age=31536000";
 /// The features that no page of ours uses. Boards keep their screen awake and play a sound.
 const PERMISSIONS: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+/// What the operator of a proxy must change.
+const MISMATCH: &str = "the Host of the request is not that of its page: the proxy in front must \
+    pass Host on unchanged, or the gateway must be started with --origin and the page's origin";
 /// Pages run only what this host serves.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -32,7 +35,8 @@ pub struct Edge {
     guarded: bool,
     /// The origin of an allowed page.
     origin: Option<HeaderValue>,
-    foreign: bool,
+    /// Why the page may not use this node, if it may not.
+    foreign: Option<Code>,
     preflight: bool,
     /// For Socket.IO, whose clients may send cookies and headers of their own: the headers that a
     /// preflight asks for.
@@ -48,9 +52,9 @@ impl Edge {
         let (path, headers) = (request.uri().path(), request.headers());
         let client = request.extensions().get::<ReportedClient>();
         let is_secure = client.and_then(|client| client.is_secure);
-        let foreign = !is_allowed(&node.origins, headers, is_secure);
+        let foreign = (!is_allowed(&node.origins, headers, is_secure)).then(|| refusal(headers));
         let wrong_host = !FREE.contains(&path) && !is_own_host(&node.hosts, request);
-        let origin = headers.get(header::ORIGIN).filter(|_| !foreign).cloned();
+        let origin = headers.get(header::ORIGIN).filter(|_| foreign.is_none()).cloned();
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let asked = || headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
@@ -61,10 +65,10 @@ impl Edge {
         Self { guarded, origin, foreign, preflight, socketio, wrong_host, secure }
     }
 
-    /// Whether the page behind the request may use this node. Clients that are not browsers send no
-    /// origin; only their token admits them.
-    pub fn is_refused(&self) -> bool {
-        self.guarded && self.foreign
+    /// The code of the refusal, if the page behind the request may not use this node. Clients that
+    /// are not browsers send no origin; only their token admits them.
+    pub fn page_refusal(&self) -> Option<Code> {
+        self.foreign.filter(|_| self.guarded)
     }
 
     /// The refusal of a request for another host. A name that is not ours is that of a page which
@@ -78,8 +82,12 @@ impl Edge {
         if let Some(refusal) = self.host_refusal() {
             return Some(refusal);
         }
-        if self.is_refused() {
-            return Some(self.finish(Problem::from(Code::OriginNotAllowed).into_response()));
+        if let Some(code) = self.page_refusal() {
+            let problem = match code {
+                Code::OriginMismatch => Problem::from(code).explained(MISMATCH),
+                _ => code.into(),
+            };
+            return Some(self.finish(problem.into_response()));
         }
         let preflight = self.guarded && self.preflight && self.origin.is_some();
         preflight.then(|| self.finish(StatusCode::NO_CONTENT.into_response()))
@@ -104,7 +112,7 @@ impl Edge {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         if self.preflight {
-            set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE");
+            set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
             set(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "authorization, content-digest, content-type, idempotency-key, valid-until",
@@ -123,6 +131,15 @@ impl Edge {
             }
         }
     }
+}
+
+/// The code for a page that is not allowed. A browser says by `Sec-Fetch-Site`, which no page can
+/// set, that the page was loaded from the address to which it sends: then the page is our own, and
+/// a proxy in front has replaced the `Host`. It is refused all the same, because a page that took
+/// our address for its own (DNS rebinding) looks alike.
+fn refusal(headers: &HeaderMap) -> Code {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if site == Some(b"same-origin") { Code::OriginMismatch } else { Code::OriginNotAllowed }
 }
 
 /// Whether every name that the request gives its host, in `Host` and in an absolute target, is one

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use gateway_core::access;
+use gateway_core::access::{self, Claims};
 use http::StatusCode;
 use schemas::{
     access::{MAX_TARGET_ID, Revocation, RevocationTarget, TargetKind},
@@ -25,7 +25,7 @@ use super::{
     now,
     requests::read,
 };
-use crate::random;
+use crate::{access::sessions, context::NodeContext, random};
 
 /// How long the log may take to acknowledge. Past it the answer is `try_again`: the revocation may
 /// or may not count, and repeating it does no harm.
@@ -56,6 +56,9 @@ pub(super) async fn revoke(
         let text = "only the kind `permissions` has a version";
         return Err(Problem::from(Code::InvalidValue).explained(text));
     }
+    if kind == TargetKind::Listed {
+        sessions::read_session(&id).map_err(|_| Code::InvalidId)?;
+    }
     let location = match kind {
         TargetKind::TicketLink => {
             Some(TicketId::new(id.clone()).map_err(|_| Code::InvalidId)?.location())
@@ -63,25 +66,39 @@ pub(super) async fn revoke(
         _ => None,
     };
     access::may_revoke(&claims, location.as_ref())?;
+    let target = RevocationTarget { kind, id };
+    let revocation = append(&node, &claims, target, permission_version).await?;
+    let body = json!({ "kind": kind, "id": revocation.target.id, "at": revocation.at });
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// Ends the older tokens of a target. The caller has checked that the bearer may.
+///
+/// # Errors
+/// `try_again` when the log did not acknowledge the revocation.
+pub(super) async fn append(
+    node: &NodeContext,
+    claims: &Claims,
+    target: RevocationTarget,
+    permission_version: Option<u32>,
+) -> Result<Revocation, Code> {
     let revocation = Revocation {
-        target: RevocationTarget { kind, id },
+        target,
         permission_version,
         at: now(),
         by: Actor { subject: claims.subject.to_string(), role: claims.role.as_str().to_owned() },
     };
     let record = revocation.to_wire(&claims.tenant, random::bits()?);
     match tokio::time::timeout(WITHIN, node.log.append(ACCESS_TOPIC, record)).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => Ok(revocation),
         Ok(Err(error)) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a revocation was not acknowledged");
-            return Err(Code::TryAgain.into());
+            Err(Code::TryAgain)
         }
         Err(_) => {
             tracing::warn!("the log took too long to acknowledge a revocation");
-            return Err(Code::TryAgain.into());
+            Err(Code::TryAgain)
         }
     }
-    let body = json!({ "kind": kind, "id": revocation.target.id, "at": revocation.at });
-    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }

@@ -5,12 +5,15 @@ mod audit;
 mod audited;
 mod channels;
 mod commands;
+mod displays;
 mod edge;
 mod files;
 mod limits;
 mod revocations;
 mod rules;
 mod runs;
+mod sessions;
+mod ticket_links;
 #[cfg(feature = "tls")]
 mod tls;
 mod tokens;
@@ -29,7 +32,7 @@ use gateway_core::access::{Claims, Origin, Role};
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
-    access::Revocation,
+    access::{AccessRecord, Revocation, SessionsQuestion},
     audit::{AuditEntry, AuditRecord},
     clinic::ClinicInfo,
     command::{Command, CommandOutcome, CommandResult, Verdict},
@@ -106,6 +109,8 @@ struct FakeBackends {
     /// The spent quotas of all nodes.
     spent: Mutex<HashMap<String, Bucket>>,
     revoked: Mutex<Vec<(TenantId, Revocation)>>,
+    /// What each node finds of the sessions of `subject-1` in the tenant `demo`, as JSON.
+    sessions: Mutex<Vec<Value>>,
 }
 
 impl Log for FakeBackends {
@@ -115,7 +120,12 @@ impl Log for FakeBackends {
         record: WireRecord,
     ) -> BoxFuture<'_, Result<(), NotAppended>> {
         if topic == ACCESS_TOPIC {
-            self.revoked.lock().unwrap().push(Revocation::from_wire(&record).unwrap());
+            match AccessRecord::from_wire(&record).unwrap() {
+                AccessRecord::Revoked(tenant, revocation) => {
+                    self.revoked.lock().unwrap().push((tenant, revocation));
+                }
+                AccessRecord::Asked(tenant, asked) => self.list_sessions(&tenant, &asked),
+            }
             return Box::pin(async { Ok(()) });
         }
         if topic == AUDIT_TOPIC {
@@ -245,6 +255,16 @@ impl Queries for FakeBackends {
 }
 
 impl FakeBackends {
+    /// Answers as the nodes of the installation would.
+    fn list_sessions(&self, tenant: &TenantId, asked: &SessionsQuestion) {
+        let is_known = tenant.as_str() == "demo" && asked.subject == "subject-1";
+        for (place, answer) in self.sessions.lock().unwrap().iter().enumerate() {
+            let answer = if is_known { answer.to_string() } else { "[]".to_owned() };
+            let key = format!("sessions:{}:{place}", asked.question);
+            self.keys.lock().unwrap().insert(key, answer);
+        }
+    }
+
     fn runs_of(&self, tenant: &TenantId) -> Vec<ListedRun> {
         let own = tenant.as_str() == "demo";
         self.runs.lock().unwrap().iter().filter(|_| own).cloned().collect()
@@ -260,6 +280,25 @@ impl ShortKeys for FakeBackends {
     ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
         self.keys.lock().unwrap().insert(key.to_owned(), value.to_owned());
         Box::pin(async { Ok(()) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        let mut keys = self.keys.lock().unwrap();
+        let held = keys.get(key).cloned();
+        if held.is_none() {
+            keys.insert(key.to_owned(), value.to_owned());
+        }
+        Box::pin(async { Ok(held) })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        let value = self.keys.lock().unwrap().get(key).cloned();
+        Box::pin(async { Ok(value) })
     }
 
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
@@ -404,6 +443,7 @@ fn node_of(settings: Settings) -> Node {
         keys: Mutex::default(),
         spent: Mutex::default(),
         revoked: Mutex::default(),
+        sessions: Mutex::default(),
     });
     let store = Arc::new(InMemory::new());
     let backends = backends(&fakes, store.clone());

@@ -6,22 +6,23 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use gateway_core::access::Claims;
+use gateway_core::access::{Claims, Credential};
 use http::HeaderMap;
 use schemas::{
     channel::Channel,
     codes::Code,
     ids::{LocationId, TenantId},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     NodeState, Problem,
     audited::AuditedRequest,
-    caller::{Caller, Segments},
+    caller::{Caller, RenewingCaller, Segments},
     channels::load,
-    now,
+    displays, now,
     requests::not_an_id,
+    ticket_links,
 };
 use crate::{
     access::{audit::AuditedClient, own_tokens},
@@ -35,13 +36,18 @@ pub(super) const CROSSING: &str = "clinicwire-crossing";
 /// The bounds of a reason, in characters: a word explains nothing, and an essay is not read.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=500;
 
-/// Replaces a valid token by a newer one with the same rights, if its issuer allows it.
+/// Replaces a token by a newer one with the same rights: if its issuer allows it, while its ticket
+/// lives, or while its display is paired.
 pub(super) async fn renew(
     State(node): NodeState,
-    Caller(claims): Caller,
+    RenewingCaller(claims): RenewingCaller,
 ) -> Result<Response, Problem> {
-    let renewed = own_tokens::renewed(&claims, now())?;
-    Ok(token(node.verifier.sign(&renewed)?, &renewed))
+    let renewed = match claims.origin.credential {
+        Credential::Issued => own_tokens::renewed(&claims, now())?,
+        Credential::TicketLink => ticket_links::renewed(&node, &claims).await?,
+        Credential::Display { .. } => displays::renewed(&node, &claims).await?,
+    };
+    token(&node, &renewed)
 }
 
 /// Lets a super admin into another tenant for a stated reason. The other tenant's audit has it
@@ -63,7 +69,7 @@ pub(super) async fn cross(
         return Err(Code::TenantUnknown.into());
     }
     node.audit.crossed(&claims, &crossed, client, &reason).await?;
-    Ok(token(node.verifier.sign(&crossed)?, &crossed))
+    token(&node, &crossed)
 }
 
 /// Whether the authority has anything of the tenant.
@@ -88,7 +94,7 @@ pub(super) async fn cross_to_location(
     if load(&node, &claims, &Channel::Load(location)).await?.is_none() {
         return Err(Code::LocationUnknown.into());
     }
-    Ok(token(node.verifier.sign(&crossed)?, &crossed))
+    token(&node, &crossed)
 }
 
 /// Reads the reason in UTF-8, or in Latin-1 as `fetch` of browsers sends it.
@@ -104,15 +110,19 @@ fn reason(headers: &HeaderMap) -> Result<String, Problem> {
     }
 }
 
-fn token(token: String, claims: &Claims) -> Response {
+fn token(node: &NodeContext, claims: &Claims) -> Result<Response, Problem> {
+    Ok(Json(body(&node.verifier.sign(claims)?, claims)).into_response())
+}
+
+/// The body of an answer that gives a token.
+pub(super) fn body(token: &str, claims: &Claims) -> Value {
     let until = claims.origin.renewable_until;
-    let body = json!({
+    json!({
         "token": token,
         "expires": claims.expires,
         "tenant": claims.tenant,
         "renewable_until": (until > 0).then_some(until),
-    });
-    Json(body).into_response()
+    })
 }
 
 #[cfg(test)]

@@ -18,8 +18,13 @@ pub(super) const MAX_CLIENTS: usize = 65_536;
 /// Clients of a limit before full buckets are removed for the first time.
 const SWEEP_AT: usize = 1024;
 
-#[derive(Default)]
 pub(super) struct Buckets([Mutex<Clients>; Limit::ALL.len()]);
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
 
 #[derive(Default)]
 struct Clients {

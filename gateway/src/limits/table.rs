@@ -188,6 +188,28 @@ limits! {
     SubscribesOfSubject = "subscribes-subject", Subject, rate(1200, 60), TooManySubscribes,
         "Subscribes, each of which may load a view",
         "The screens that share a token return at once, each with a handful of channels";
+    LinkFailures = "link-failures", Address, rate(60, 300), TooManyFailures,
+        "Wrong links and codes of tickets",
+        "A person mistypes a code once or twice. A right link is never refused for it";
+    WrongCodes = "wrong-codes", Node, rate(600, 60), TooManyFailures,
+        "Wrong codes of tickets from all addresses together",
+        "So few guesses find one of 10,000 live tickets in 13 years, from however many addresses. \
+         A right link is never refused for it";
+    Pairings = "pairings", Address, rate(30, 60), RateLimited,
+        "Pairings that screens without a credential begin",
+        "Each screen asks for a code once in ten minutes; a new site hangs up two dozen at once";
+    PairingsOfNode = "pairings-node", Node, rate(300, 60), RateLimited,
+        "Pairings that screens at all addresses begin together",
+        "Each is kept for ten minutes in 200 bytes: 3,000 at most for each node";
+    Sessions = "sessions", Subject, rate(10, 60), RateLimited,
+        "Lists of sessions",
+        "A person looks at the own sessions now and then; an admin asks for a few people";
+    SessionsOfTenant = "sessions-tenant", Tenant, rate(30, 60), RateLimited,
+        "Lists of sessions that a tenant asks for",
+        "Each is a pass over the connections of every node: 2 ms for 20,000 of them";
+    SessionsOfNode = "sessions-node", Node, rate(300, 60), RateLimited,
+        "Lists of sessions that this node answers, for all tenants together",
+        "One hundredth of the time of a shard. Past it, lists lack the connections of this node";
     QueuedRuns = "queued-runs", TenantEverywhere, LimitValue::Places(100), TooManyRuns,
         "Runs of a tenant that wait for a worker",
         "An hour of work for one worker; the office can wait for its own runs, and for no others";

@@ -108,16 +108,22 @@ const SPEND: &str = "local time = redis.call('TIME'); \
     redis.call('SET', KEYS[1], string.format('%.0f', now + debt), 'PX', math.ceil(debt / 1000)); \
     return {1, debt}";
 
+/// `SET` with both `NX` and `GET` needs Redis 7, so a script does it.
+const CLAIM: &str = "local held = redis.call('GET', KEYS[1]); \
+    if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end; \
+    return held";
+
 /// The short-lived keys in Redis.
 pub struct RedisKeys {
     client: Client,
+    claim: Script,
     spend: Script,
 }
 
 impl RedisKeys {
     /// Uses this connection.
     pub fn new(client: Client) -> Self {
-        Self { client, spend: Script::from_lua(SPEND) }
+        Self { client, claim: Script::from_lua(CLAIM), spend: Script::from_lua(SPEND) }
     }
 }
 
@@ -143,6 +149,24 @@ impl ShortKeys for RedisKeys {
                 .await
                 .map_err(unavailable)
         })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        Box::pin(async move {
+            let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).to_string();
+            let (keys, arguments) = (vec![redis_key(key)], vec![value.to_owned(), ttl]);
+            let held = self.claim.evalsha_with_reload(&self.client, keys, arguments).await;
+            held.map_err(unavailable)
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        Box::pin(async move { self.client.get(redis_key(key)).await.map_err(unavailable) })
     }
 
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {

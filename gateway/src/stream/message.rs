@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 use gateway_core::subscription::{AuditEntryId, HotViewId};
 use schemas::{
     codes::Code,
-    ids::Aggregate,
+    ids::{Aggregate, TenantId},
     view::{Position, View},
 };
+use tokio::sync::oneshot;
 
 use super::{
     shard::ids::{FetchId, SubscriptionId},
     tails::TailRecord,
 };
-use crate::transport::peer::socketio::SocketIoPeer;
+use crate::{access::sessions::OpenConnection, transport::peer::socketio::SocketIoPeer};
 
 pub enum ShardMessage {
     /// A record of an aggregate that the shard listens to.
@@ -25,6 +26,8 @@ pub enum ShardMessage {
     /// How far the authority is with a view whose listeners claim a later position. `None` without
     /// an answer.
     Confirmed { view: HotViewId, check: FetchId, authority: Option<Position> },
+    /// Somebody asks for the connections of a subject.
+    Sessions { tenant: TenantId, subject: Arc<str>, answer: oneshot::Sender<Vec<OpenConnection>> },
     /// A Socket.IO client connected.
     SocketIo(Box<SocketIoPeer>),
     /// Records were lost, so that no hot view is current any more.

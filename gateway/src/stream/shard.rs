@@ -13,6 +13,7 @@ mod hot_views;
 pub mod ids;
 mod pace;
 mod revoking;
+mod sessions;
 mod socketio;
 mod subscriptions;
 mod sweep;
@@ -191,6 +192,10 @@ impl Shard {
                 }
             }
             ShardMessage::SocketIo(peer) => return Some(peer),
+            ShardMessage::Sessions { tenant, subject, answer } => {
+                // Whoever asked may have given up.
+                let _ = answer.send(self.connections_of(&tenant, &subject));
+            }
             ShardMessage::Refetch => self.views.refetch_all(),
             ShardMessage::Missed(aggregate) => self.views.refetch_aggregate(&aggregate),
             ShardMessage::Drain(window) => {

@@ -189,6 +189,19 @@ impl ShortKeys for TestBackends {
         unreachable!("no ticket is issued")
     }
 
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is claimed")
+    }
+
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is read")
+    }
+
     fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         unreachable!("no ticket is spent")
     }

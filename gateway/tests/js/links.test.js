@@ -172,7 +172,12 @@ describe("the banner of a crossing", () => {
    * for what the token says.
    */
   function crossingToken() {
-    const body = { crossed: true, tenant: "north", expires: Date.now() + 900_000 };
+    const body = {
+      crossed: true,
+      role: "super_admin",
+      tenant: "north",
+      expires: Date.now() + 900_000,
+    };
     return `e30.${Buffer.from(JSON.stringify(body)).toString("base64url")}.x`;
   }
 

@@ -2,13 +2,19 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { keepRenewed, newest } from "../../web/shared/renewal.js";
+import { keepRenewed, mustRenew, newest } from "../../web/shared/renewal.js";
 
 const HOUR_MS = 3_600_000;
 
-/** A token that ends at `end` ms. @param {number} end @param {string} signature */
-function token(end, signature) {
-  const payload = Buffer.from(JSON.stringify({ exp: end / 1000 })).toString("base64url");
+/**
+ * A token that ends at `end` ms.
+ * @param {number} end
+ * @param {string} signature
+ * @param {unknown} [credential]
+ */
+function token(end, signature, credential) {
+  const text = JSON.stringify({ exp: end / 1000, credential });
+  const payload = Buffer.from(text).toString("base64url");
   return `head.${payload}.${signature}`;
 }
 
@@ -46,7 +52,7 @@ class FakeClock {
 }
 
 describe("a page's token", () => {
-  /** @type {{status: number, token?: string}[]} */
+  /** @type {{status: number, token?: string, code?: string}[]} */
   let answers = [];
   /** @type {string[]} */
   let asked = [];
@@ -65,8 +71,8 @@ describe("a page's token", () => {
       },
       fetch: async (/** @type {string} */ _url, /** @type {any} */ { headers }) => {
         asked.push(headers.authorization);
-        const { status, token } = answers.shift() ?? { status: 503 };
-        return { ok: status === 200, status, json: async () => ({ token }) };
+        const { status, ...body } = answers.shift() ?? { status: 503 };
+        return { ok: status === 200, status, json: async () => body };
       },
     });
   });
@@ -77,8 +83,15 @@ describe("a page's token", () => {
   function page(first) {
     const bearer = { token: first };
     let renewals = 0;
-    keepRenewed(bearer, { first, now: () => Date.now(), onRenewed: () => void renewals++ });
-    return { bearer, renewals: () => renewals };
+    /** @type {string[]} */
+    const refusals = [];
+    const renewNow = keepRenewed(bearer, {
+      first,
+      now: () => Date.now(),
+      onRenewed: () => void renewals++,
+      onRefused: (code) => void refusals.push(code),
+    });
+    return { bearer, renewals: () => renewals, refusals, renewNow };
   }
 
   it("is renewed halfway, and survives a reload", async () => {
@@ -107,12 +120,42 @@ describe("a page's token", () => {
   });
 
   it("is left alone when it cannot be renewed", async () => {
-    answers = [{ status: 403 }];
-    const { renewals } = page(token(HOUR_MS, "one"));
+    answers = [{ status: 403, code: "not_renewable" }];
+    const { renewals, refusals } = page(token(HOUR_MS, "one"));
     for (let hours = 0; hours < 5; hours++) {
       clock.tick(HOUR_MS);
       await settled();
     }
-    assert.deepEqual([asked.length, renewals()], [1, 0]);
+    assert.deepEqual([asked.length, renewals(), refusals], [1, 0, ["not_renewable"]]);
+  });
+
+  it("is renewed after its end if it is a display's, always with the newest", async () => {
+    const display = (/** @type {number} */ generation) => ({ display: { generation } });
+    const first = token(HOUR_MS, "one", display(0));
+    const second = token(2 * HOUR_MS, "two", display(1));
+    answers = [{ status: 200, token: second }];
+    page(first).renewNow();
+    await settled();
+    // The screen is switched off, with its timers.
+    clock.timers = [];
+    clock.now = 50 * HOUR_MS;
+    assert.equal(newest(first), second);
+    assert.ok(mustRenew(second, clock.now));
+    assert.ok(!mustRenew(token(HOUR_MS, "one", "issued"), clock.now));
+    const third = token(51 * HOUR_MS, "three", display(2));
+    answers = [{ status: 200, token: third }];
+    const { bearer } = page(second);
+    clock.tick(1_000);
+    await settled();
+    assert.deepEqual([bearer.token, asked[1]], [third, `Bearer ${second}`]);
+  });
+
+  it("is asked for once at a time", async () => {
+    answers = [{ status: 200, token: token(2 * HOUR_MS, "two") }];
+    const { renewNow } = page(token(HOUR_MS, "one"));
+    renewNow();
+    renewNow();
+    await settled();
+    assert.equal(asked.length, 1);
   });
 });

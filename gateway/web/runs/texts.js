@@ -238,7 +238,7 @@ const en = {
     `Connection lost ${age} ago. The check continues, but this page may be out of date.`,
   /** @param {string} age */
   stale: (age) => `No news for ${age}. The check continues, but this page may be out of date.`,
-  /** @type {Record<"missing" | "refused" | "gone" | "unreachable", [string, string]>} */
+  /** @type {Record<"missing" | "origin" | "refused" | "gone" | "unreachable", [string, string]>} */
   notes: {
     missing: [
       "Open the link you were given",

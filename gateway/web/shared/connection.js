@@ -2,7 +2,7 @@
 // whether the views are up to date.
 
 import { fold } from "./fold.js";
-import { keepRenewed, newest } from "./renewal.js";
+import { isRenewableLate, keepRenewed, mustRenew, newest } from "./renewal.js";
 import { SocketTransport } from "./socket.js";
 import { StreamTransport } from "./stream.js";
 
@@ -69,6 +69,7 @@ export class Connection {
   #resume = true;
   /** Whether the present transport has opened once, and so passes every proxy on the way. */
   #proven = false;
+  #renewNow;
   #open = false;
   #opening = false;
   #failures = 0;
@@ -94,10 +95,13 @@ export class Connection {
     this.#listener = this.#newListener();
     this.#transport = new SocketTransport(this.#target, this.#listener);
     const { signal } = this.#end;
-    keepRenewed(this.#target, {
+    this.#renewNow = keepRenewed(this.#target, {
       first: token,
       now: () => this.now(),
       onRenewed: () => void this.#renew(),
+      onRefused: (code) => {
+        if (this.#awaitsToken) this.#finish({ name: "refused", code });
+      },
       signal,
     });
     const silence = setInterval(() => this.#checkSilence(), 1_000);
@@ -119,6 +123,11 @@ export class Connection {
   /** Stops following. */
   close() {
     this.#finish({ name: "ended" });
+  }
+
+  /** Whether nothing can be opened before the token is renewed. */
+  get #awaitsToken() {
+    return !this.#open && mustRenew(this.#target.token, this.now());
   }
 
   get #over() {
@@ -143,7 +152,7 @@ export class Connection {
         if (!resume) this.#resume = false;
         this.#reopen(Date.now());
       },
-      refused: (code) => this.#finish({ name: "refused", code }),
+      refused: (code) => this.#refuse(code),
       ended: () => this.#finish({ name: "ended" }),
     };
   }
@@ -151,6 +160,10 @@ export class Connection {
   async #start() {
     clearTimeout(this.#retryTimer);
     if (this.#opening || this.#over) return;
+    if (this.#awaitsToken) {
+      this.#markLost(this.#upToDateAt);
+      return this.#renewNow();
+    }
     this.#opening = true;
     try {
       this.#open = true;
@@ -164,9 +177,10 @@ export class Connection {
     }
   }
 
-  /** Goes on with a renewed token. While the connection is lost, the next attempt uses it. */
+  /** Goes on with a renewed token. A lost connection may have waited for it. */
   async #renew() {
-    if (!this.#open || this.#opening || this.#over) return;
+    if (this.#opening || this.#over) return;
+    if (!this.#open) return this.#start();
     try {
       await this.#transport.renew();
     } catch {
@@ -244,6 +258,17 @@ export class Connection {
     if (document.visibilityState === "hidden") return;
     this.#checkSilence();
     if (!this.#open) void this.#start();
+  }
+
+  /**
+   * A display that slept past the end of its token is refused, and goes on with the next token.
+   * @param {string} code
+   */
+  #refuse(code) {
+    if (code === "token_expired" && isRenewableLate(this.#target.token)) {
+      return this.#reopen(this.#upToDateAt);
+    }
+    return this.#finish({ name: "refused", code });
   }
 
   /** @param {ConnectionState} state */

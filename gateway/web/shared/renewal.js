@@ -13,49 +13,103 @@ const RETRY_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 
 /**
+ * What a token says. The server has checked it.
+ * @param {string} token
+ * @returns {{exp?: number, credential?: unknown, renewable_until?: number}}
+ */
+function payloadOf(token) {
+  try {
+    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(payload)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/**
  * When the token ends, in ms, or 0 when it does not say.
  * @param {string} token
  */
 function endOf(token) {
-  try {
-    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return 1000 * Number(JSON.parse(atob(payload)).exp) || 0;
-  } catch {
-    return 0;
-  }
+  return 1000 * Number(payloadOf(token).exp) || 0;
+}
+
+/**
+ * Whether the token may be renewed after its end: that of a paired display, which is switched off
+ * at night.
+ * @param {string} token
+ */
+export function isRenewableLate(token) {
+  const { credential } = payloadOf(token);
+  return typeof credential === "object" && credential !== null && "display" in credential;
+}
+
+/**
+ * Whether the token must be renewed before it opens anything.
+ * @param {string} token
+ * @param {number} now the server's clock
+ */
+export function mustRenew(token, now) {
+  return isRenewableLate(token) && endOf(token) <= now;
 }
 
 /** Where a reloaded page finds the successor of the token in its link. @param {string} token */
 const placeOf = (token) => `renewed:${token.split(".")[2] ?? ""}`;
 
 /**
- * The newest known successor of the token in the page's link.
+ * The newest known successor of the token in the page's link. A display is renewed with its newest
+ * token alone, although that has ended: an older one would look copied.
  * @param {string} token
  */
 export function newest(token) {
-  const renewed = sessionStorage.getItem(placeOf(token));
-  return renewed && endOf(renewed) > Date.now() ? renewed : token;
+  const renewed = kept(token);
+  if (!renewed) return token;
+  return endOf(renewed) > Date.now() || isRenewableLate(renewed) ? renewed : token;
+}
+
+/** @param {string} token */
+function kept(token) {
+  try {
+    return sessionStorage.getItem(placeOf(token));
+  } catch {
+    return null; // The browser was told to keep nothing.
+  }
+}
+
+/** @param {string} first @param {string} token */
+function keep(first, token) {
+  try {
+    sessionStorage.setItem(placeOf(first), token);
+  } catch {
+    // The browser was told to keep nothing.
+  }
 }
 
 /**
  * Replaces `bearer.token` by newer ones for as long as the server allows it.
  * @param {Bearer} bearer
- * @param {{first: string, now: () => number, onRenewed: () => void, signal?: AbortSignal}} options
- *   `first` is the token of the page's link, `now` the server's clock, `signal` ends it
+ * @param {{first: string, now: () => number, onRenewed: () => void,
+ *   onRefused: (code: string) => void, signal?: AbortSignal}} options `first` is the token of the
+ *   page's link, `now` the server's clock, `signal` ends it. `onRefused` gets the code for a token
+ *   that will never be renewed.
+ * @returns {() => void} renews at once: the timers of a device stand still while it sleeps
  */
-export function keepRenewed(bearer, { first, now, onRenewed, signal }) {
+export function keepRenewed(bearer, { first, now, onRenewed, onRefused, signal }) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  let busy = false;
   /** @param {number} pause */
   const later = (pause) => {
     const bounded = Math.min(Math.max(pause, SHORTEST_MS), LONGEST_MS);
-    setTimeout(() => void renew(), bounded);
+    clearTimeout(timer);
+    timer = setTimeout(renew, bounded);
   };
   const schedule = () => {
     const end = endOf(bearer.token);
     if (end) later((end - now()) * SHARE);
   };
-  async function renew() {
-    if (signal?.aborted) return undefined;
-    /** @type {Response | undefined} */
+  async function ask() {
+    /** @type {Response} */
     let response;
     try {
       response = await fetch("v1/tokens/renew", {
@@ -69,15 +123,23 @@ export function keepRenewed(bearer, { first, now, onRenewed, signal }) {
     }
     if (!response.ok) {
       const passes = response.status >= 500 || [408, 425, 429].includes(response.status);
-      return passes ? later(RETRY_MS) : undefined;
+      if (passes) return later(RETRY_MS);
+      const problem = await response.json().catch(() => ({}));
+      return onRefused(String(problem.code ?? response.status));
     }
     const { token } = await response.json();
     // At the end of all renewals the server gives a token that ends with the old one.
     if (endOf(token) <= endOf(bearer.token)) return undefined;
     bearer.token = token;
-    sessionStorage.setItem(placeOf(first), token);
+    keep(first, token);
     onRenewed();
     return schedule();
   }
+  function renew() {
+    if (busy || signal?.aborted) return;
+    busy = true;
+    void ask().finally(() => (busy = false));
+  }
   schedule();
+  return renew;
 }

@@ -32,6 +32,9 @@ impl Location {
                 self.change_station(station, |station| station.open = *open);
             }
             Event::QueueConfigured { .. } => self.configure_queue(event),
+            Event::DisplayPaired { .. }
+            | Event::DisplayRenamed { .. }
+            | Event::DisplayUnpaired { .. } => self.change_displays(event, now),
             Event::StationConfigured { station, name, queues } => {
                 self.configure_station(station, name, queues.as_ref());
             }

@@ -19,7 +19,7 @@ use super::{
     Location, appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
     decision::{Decision, queue_of},
-    handover,
+    displays, handover,
     issue::issue,
     moves::allows,
     queues, rebooking,
@@ -50,6 +50,9 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::ConfigureStation { station, name, queues } => {
             configure_station(state, station, name, queues.as_ref()).map(Decision::from)
         }
+        C::PairDisplay { display, name } => displays::pair(state, display, name),
+        C::RenameDisplay { display, name } => displays::rename(state, display, name),
+        C::UnpairDisplay { display } => displays::unpair(state, display),
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),

@@ -17,13 +17,16 @@ use schemas::{
     },
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
-    settings::{LOCATION_KEY, LocationSettings, QueueSettings, StationSettings},
+    settings::{
+        DisplaySettings, LOCATION_KEY, LocationSettings, QueueSettings, StationSettings,
+        display_key,
+    },
     ticket::TicketEntry,
     view::Delta,
 };
 use serde::Serialize;
 
-use entries::{queue_settings, schedule_entry, station_settings};
+use entries::{display_settings, queue_settings, schedule_entry, station_settings};
 use scope::{SettingsPart, ViewScope};
 
 use super::{
@@ -56,6 +59,7 @@ pub(super) enum ViewEntry {
     Settings(LocationSettings),
     QueueSettings(QueueSettings),
     StationSettings(StationSettings),
+    DisplaySettings(DisplaySettings),
 }
 
 /// The entries in scope, by view and key.
@@ -249,6 +253,10 @@ impl Location {
                 SettingsPart::Station(id) => {
                     let settings = station_settings(header.stations.get(id)?);
                     (format!("station:{id}"), ViewEntry::StationSettings(settings))
+                }
+                SettingsPart::Display(id) => {
+                    let settings = display_settings(header.displays.get(id)?);
+                    (display_key(id), ViewEntry::DisplaySettings(settings))
                 }
             })
         };

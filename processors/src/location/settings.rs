@@ -14,6 +14,9 @@ use schemas::{Millis, codes::Code, command::MAX_TEXT};
 pub const MAX_QUEUES: usize = 500;
 /// Most stations of one location, for the same reasons and with the same refusal.
 pub const MAX_STATIONS: usize = 500;
+/// Most displays paired with one location: every screen of a hospital site. One more is refused as
+/// `invalid_value`.
+pub const MAX_DISPLAYS: usize = 200;
 /// Most doctors with a schedule at one location, for the same reasons. A doctor without
 /// appointments on the service day makes room for another. When all have some, an appointment of
 /// the day with one more doctor is refused as `too_many_doctors`.

@@ -10,7 +10,7 @@ use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     handover::AppointmentHandover,
-    ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
+    ids::{AppointmentId, DisplayId, DoctorId, QueueId, SourceId, StationId, TicketId},
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
     settings::CallOrder,
     ticket::{QueueState, TicketState},
@@ -40,6 +40,9 @@ pub struct LocationHeader {
     pub queues: BTreeMap<QueueId, Queue>,
     /// The stations.
     pub stations: BTreeMap<StationId, Station>,
+    /// The paired displays. At most `MAX_DISPLAYS` of the settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub displays: BTreeMap<DisplayId, Display>,
     /// The service day that `numbers` counts, as `YYYY-MM-DD`. The day never goes back, even when
     /// the time zone is corrected westwards. Otherwise a label of that day would be given twice.
     pub day: String,
@@ -205,6 +208,15 @@ impl Station {
         let last = self.served.iter().filter(|_| self.queues.is_none());
         self.queues.iter().flatten().chain(last)
     }
+}
+
+/// A screen that staff paired.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Display {
+    /// The name by which staff know the screen.
+    pub name: String,
+    /// When staff paired it.
+    pub paired_at: Millis,
 }
 
 /// A call that is over and that the board still shows.

@@ -29,6 +29,7 @@ mod appointments;
 mod boards;
 mod calls;
 mod clock;
+mod displays;
 mod doctors;
 mod guards;
 mod handover;

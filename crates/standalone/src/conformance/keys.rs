@@ -53,6 +53,41 @@ pub async fn second_put_replaces_value(keys: Arc<dyn ShortKeys>) {
     assert_eq!(take(&*keys, &key).await, None, "the old one is gone as well");
 }
 
+pub async fn key_is_claimed_by_one_caller(keys: Arc<dyn ShortKeys>) {
+    let key = fresh();
+    let claiming: Vec<_> = (0..16)
+        .map(|number: u32| {
+            let (keys, key) = (keys.clone(), key.clone());
+            tokio::spawn(
+                async move { (number, keys.claim(&key, &number.to_string(), MINUTE).await) },
+            )
+        })
+        .collect();
+    let (mut stored, mut told) = (Vec::new(), Vec::new());
+    for claim in claiming {
+        let (number, held) = claim.await.expect("claiming does not panic");
+        match held.expect("the keys answer") {
+            None => stored.push(number.to_string()),
+            Some(held) => told.push(held),
+        }
+    }
+    assert_eq!(stored.len(), 1);
+    assert!(told.iter().all(|held| *held == stored[0]), "{told:?} {stored:?}");
+    let held = keys.get(&key).await.expect("the keys answer");
+    assert_eq!(held.as_ref(), Some(&stored[0]), "reading does not remove");
+    assert_eq!(take(&*keys, &key).await.as_ref(), Some(&stored[0]));
+    assert_eq!(keys.get(&key).await.expect("the keys answer"), None);
+}
+
+pub async fn expired_key_can_be_claimed_again(keys: Arc<dyn ShortKeys>) {
+    let key = fresh();
+    let brief = Duration::from_millis(50);
+    assert_eq!(keys.claim(&key, "first", brief).await.expect("the keys answer"), None);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(keys.get(&key).await.expect("the keys answer"), None);
+    assert_eq!(keys.claim(&key, "second", MINUTE).await.expect("the keys answer"), None);
+}
+
 pub async fn value_expires(keys: Arc<dyn ShortKeys>) {
     let key = fresh();
     keys.put(&key, "brief", Duration::from_millis(50)).await.expect("the keys answer");
@@ -126,6 +161,8 @@ macro_rules! short_key_promises {
             value_is_taken_once,
             concurrent_takers_get_value_once,
             second_put_replaces_value,
+            key_is_claimed_by_one_caller,
+            expired_key_can_be_claimed_again,
             value_expires,
             quota_is_spent_by_all_together,
             spent_quota_says_when_to_return,

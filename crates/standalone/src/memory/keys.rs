@@ -35,6 +35,22 @@ struct KeyTable {
     sweep_at: usize,
 }
 
+impl KeyTable {
+    fn insert(&mut self, key: &str, value: &str, ttl: Duration) {
+        let now = Instant::now();
+        if self.values.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.values.retain(|_, (_, until)| *until > now);
+            self.sweep_at = self.values.len() * 2;
+        }
+        self.values.insert(key.to_owned(), (value.to_owned(), now + ttl));
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        let (value, until) = self.values.get(key)?;
+        (*until > Instant::now()).then(|| value.clone())
+    }
+}
+
 /// The spent quotas of all clients.
 #[derive(Default)]
 struct QuotaTable {
@@ -50,15 +66,29 @@ impl ShortKeys for MemoryKeys {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
         Box::pin(async move {
-            let now = Instant::now();
-            let mut held = lock(&self.held);
-            if held.values.len() >= held.sweep_at.max(SWEEP_AT) {
-                held.values.retain(|_, (_, until)| *until > now);
-                held.sweep_at = held.values.len() * 2;
-            }
-            held.values.insert(key.to_owned(), (value.to_owned(), now + ttl));
+            lock(&self.held).insert(key, value, ttl);
             Ok(())
         })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        Box::pin(async move {
+            let mut table = lock(&self.held);
+            let held = table.get(key);
+            if held.is_none() {
+                table.insert(key, value, ttl);
+            }
+            Ok(held)
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        Box::pin(async move { Ok(lock(&self.held).get(key)) })
     }
 
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {

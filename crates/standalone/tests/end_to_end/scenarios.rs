@@ -3,6 +3,7 @@
 mod appointments;
 mod audit;
 mod commands;
+mod credentials;
 mod headers;
 mod identity;
 pub mod moves;
@@ -16,6 +17,7 @@ mod subscriptions;
 pub use appointments::*;
 pub use audit::*;
 pub use commands::*;
+pub use credentials::*;
 pub use headers::*;
 pub use identity::*;
 pub use moves::*;
@@ -92,6 +94,10 @@ macro_rules! for_each_scenario {
             revoked_subject_resumes_no_stream,
             connections_end_in_the_second_of_expiry,
             client_is_asked_to_refresh_before_expiry,
+            // credentials
+            paired_display_follows_its_board_until_it_is_removed,
+            ticket_link_opens_its_ticket_and_follows_a_move,
+            sessions_of_all_nodes_are_listed_and_ended,
             // headers
             every_answer_has_security_and_cache_headers,
             allowed_origin_may_read_guarded_answers,

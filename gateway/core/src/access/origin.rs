@@ -5,11 +5,12 @@ use schemas::{
     access::{RevocationTag, TargetKind},
     ids::TenantId,
 };
+use serde::{Deserialize, Serialize};
 
 /// Tags of one token: its subject, session, token id, and device or ticket link. The token of a
-/// super admin in another tenant has those of its first token too, and the subject's for
-/// [`TargetKind::Permissions`].
-pub const ORIGIN_TAGS: usize = 6;
+/// super admin in another tenant has its subject and session there, those of its first token, and
+/// the subject's for [`TargetKind::Permissions`].
+pub const ORIGIN_TAGS: usize = 7;
 
 /// When a token was issued, and which revocations end it. A token that was renewed keeps the origin
 /// of the first one.
@@ -28,6 +29,24 @@ pub struct Origin {
     /// Whether the token is that of a crossing: of a super admin in another tenant, or of staff at
     /// another location.
     pub crossed: bool,
+    /// How the token is renewed.
+    pub credential: Credential,
+}
+
+/// The kind of credential behind a token, which decides how the token is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// A token of an issuer. Its issuer allows renewal for a while.
+    #[default]
+    Issued,
+    /// The link of a ticket: renewed while the ticket lives, and shortly after.
+    TicketLink,
+    /// A paired display: renewed while the display is paired.
+    Display {
+        /// How often the credential was renewed. Each generation is renewed once.
+        generation: u32,
+    },
 }
 
 impl Origin {
@@ -37,6 +56,13 @@ impl Origin {
         origin.permissions = RevocationTag::new(tenant, TargetKind::Permissions, subject);
         origin.add(tenant, TargetKind::Subject, subject);
         origin
+    }
+
+    /// The tag that stands for the session of the token: of its session, token id, device or link.
+    /// The tokens of a subject that name none of these are one session.
+    pub fn session(&self) -> RevocationTag {
+        let named = self.tags[1..].iter().find(|tag| **tag != RevocationTag::NONE);
+        named.copied().unwrap_or(self.tags[0])
     }
 
     /// Adds what ends the first token of a super admin in another tenant.

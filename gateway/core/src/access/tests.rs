@@ -1,7 +1,7 @@
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     handover::HandoverAnswer,
-    ids::StationId,
+    ids::{DisplayId, StationId},
     ticket::Priority,
     timers::Timers,
 };
@@ -69,6 +69,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     let queue = queue(&format!("{at}.{queue_name}"));
     let ticket = ticket(at);
     let station = StationId::new(format!("{at}.room-1")).unwrap();
+    let display = DisplayId::from_random(&location(at), 1);
     vec![
         C::ConfigureLocation {
             name: String::new(),
@@ -87,6 +88,9 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         },
         C::RemoveQueue { queue: queue.clone(), move_to: None },
         C::ConfigureStation { station: station.clone(), name: String::new(), queues: None },
+        C::PairDisplay { display: display.clone(), name: String::new() },
+        C::RenameDisplay { display: display.clone(), name: String::new() },
+        C::UnpairDisplay { display },
         C::OpenStation { station: station.clone() },
         C::CloseStation { station: station.clone() },
         C::OpenQueue { queue: queue.clone() },
@@ -183,6 +187,9 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.prioritise",
         "appointment.check_in",
         "appointment.undo_check_in",
+        "display.pair",
+        "display.rename",
+        "display.unpair",
     ];
     let furnishing = ["location.configure", "queue.configure", "queue.remove", "station.configure"];
     match role {
@@ -235,7 +242,7 @@ fn every_kind_has_exactly_one_row() {
     expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
     expected.extend(RUN_AND_RULE_KINDS);
     expected.extend(["outcome", "files.put", "runs.list", "rules.list", "rules.try"]);
-    expected.extend(["revocations.put", "audit.list"]);
+    expected.extend(["revocations.put", "audit.list", "sessions", "ticket.link"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }
@@ -592,4 +599,28 @@ fn role_has_one_spelling() {
     for role in Role::ALL {
         assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.as_str()));
     }
+}
+
+#[test]
+fn ticket_link_is_for_its_patient_and_the_desk() {
+    for role in Role::ALL {
+        let here = may_link(&claims(role), &ticket("riverside")).is_ok();
+        let desk =
+            matches!(role, Role::Reception | Role::SupportStaff | Role::Admin | Role::SuperAdmin);
+        assert_eq!(here, desk || role == Role::Patient, "{role:?}");
+    }
+    let other = TicketId::new("riverside.00000000000000000000000000002000").unwrap();
+    assert_eq!(may_link(&claims(Role::Patient), &other), Err(Code::Forbidden));
+    assert_eq!(may_link(&claims(Role::Reception), &ticket("north")), Err(Code::Forbidden));
+}
+
+#[test]
+fn sessions_of_others_are_for_admins_of_the_whole_tenant() {
+    for role in Role::ALL {
+        let admin = matches!(role, Role::Admin | Role::SuperAdmin);
+        assert_eq!(may_manage_sessions(&claims(role), "his"), Ok(()), "{role:?}");
+        assert_eq!(may_manage_sessions(&claims(role), "ann").is_ok(), admin, "{role:?}");
+    }
+    let bound = Claims { locations: vec![location("riverside")], ..claims(Role::Admin) };
+    assert_eq!(may_manage_sessions(&bound, "ann"), Err(Code::Forbidden));
 }

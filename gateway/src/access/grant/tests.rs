@@ -144,6 +144,19 @@ impl ShortKeys for KeysInMemory {
         Box::pin(async { Ok(()) })
     }
 
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is claimed")
+    }
+
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is read")
+    }
+
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
         let value = self.0.lock().unwrap().remove(key);
         Box::pin(async { Ok(value) })
@@ -165,6 +178,19 @@ impl ShortKeys for UnavailableKeys {
         _: Duration,
     ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
         Box::pin(async { Err(KeysUnavailable("connection refused".into())) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Duration,
+    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is claimed")
+    }
+
+    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
+        unreachable!("no key is read")
     }
 
     fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {

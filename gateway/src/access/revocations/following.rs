@@ -2,30 +2,38 @@
 
 use std::sync::Arc;
 
-use schemas::access::Revocation;
+use schemas::access::AccessRecord;
 use tokio::sync::mpsc;
 
-use super::Revocations;
 use crate::{
-    backends::log::FeedItem,
-    readiness::{Condition, Readiness},
+    access::sessions, backends::log::FeedItem, context::NodeContext, readiness::Condition,
+    stream::message::ShardMessage,
 };
 
-/// Adds every revocation of the feed until it ends.
-pub async fn follow(
-    revocations: Arc<Revocations>,
-    readiness: Readiness,
+/// Adds every revocation of the feed, and answers the questions in it, until it ends.
+pub(crate) async fn follow(
+    node: Arc<NodeContext>,
+    shards: Vec<mpsc::Sender<ShardMessage>>,
     mut feed: mpsc::Receiver<FeedItem>,
 ) {
     while let Some(item) = feed.recv().await {
         match item {
-            FeedItem::Record { record, appended_at } => match Revocation::from_wire(&record) {
-                Ok((tenant, revocation)) => revocations.add(tenant, &revocation, appended_at),
+            FeedItem::Record { record, appended_at } => match AccessRecord::from_wire(&record) {
+                Ok(AccessRecord::Revoked(tenant, revocation)) => {
+                    node.revocations.add(tenant, &revocation, appended_at);
+                }
+                Ok(AccessRecord::Asked(tenant, question)) => {
+                    let (node, shards) = (node.clone(), shards.clone());
+                    // A revocation must not wait for an answer.
+                    tokio::spawn(async move {
+                        sessions::answer(&node, &shards, &tenant, question, appended_at).await;
+                    });
+                }
                 Err(code) => tracing::error!(%code, "a record of access was skipped"),
             },
             FeedItem::CaughtUp => {
-                revocations.finish_reading();
-                readiness.set(Condition::AccessUnread, false);
+                node.revocations.finish_reading();
+                node.readiness.set(Condition::AccessUnread, false);
             }
             // Everything is read again from the beginning. What is held still counts.
             FeedItem::Lost => {}

@@ -31,6 +31,19 @@ async fn only_own_and_listed_origins_may_call() {
 }
 
 #[tokio::test]
+async fn own_page_behind_a_proxy_that_replaces_host_is_told_so() {
+    let node = node();
+    let bearer = format!("Bearer {}", token(Role::Display));
+    let mut headers = vec![("authorization", &*bearer), ("origin", "https://front.example")];
+    let foreign = node.send("GET", "/v1/boards/riverside", &headers, "").await;
+    assert_eq!((foreign.status, foreign.code().as_str()), (403, "origin_not_allowed"));
+    headers.push(("sec-fetch-site", "same-origin"));
+    let own = node.send("GET", "/v1/boards/riverside", &headers, "").await;
+    assert_eq!((own.status, own.code().as_str()), (403, "origin_mismatch"));
+    assert!(own.json()["detail"].as_str().unwrap().contains("--origin"));
+}
+
+#[tokio::test]
 async fn listed_origins_may_poll_with_cookies() {
     let node = node();
     let preflight = [

@@ -15,6 +15,7 @@ async fn admin_revokes_each_kind() {
         ("device", "screen-1", TargetKind::Device),
         ("ticket_link", TICKET, TargetKind::TicketLink),
         ("permissions", "ann", TargetKind::Permissions),
+        ("listed", "00000000000000a1", TargetKind::Listed),
     ];
     for (word, id, kind) in targets {
         let body = json!({ "kind": word, "id": id }).to_string();
@@ -36,6 +37,7 @@ async fn unusable_revocation_is_refused() {
         (json!({ "kind": "subject", "id": long }), 422, "invalid_value"),
         (json!({ "kind": "everyone", "id": "a" }), 400, "malformed"),
         (json!({ "kind": "ticket_link", "id": "no ticket" }), 400, "invalid_id"),
+        (json!({ "kind": "listed", "id": "ann" }), 400, "invalid_id"),
         (json!({ "kind": "subject", "id": "a", "permission_version": 1 }), 422, "invalid_value"),
     ];
     for (body, status, code) in table {

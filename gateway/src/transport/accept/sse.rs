@@ -46,8 +46,8 @@ pub(super) async fn open<B>(
     edge: &Edge,
     request: &Request<B>,
 ) -> Result<(Response<()>, OpenStream), StreamRefusal> {
-    if edge.is_refused() {
-        return Err(Code::OriginNotAllowed.into());
+    if let Some(code) = edge.page_refusal() {
+        return Err(code.into());
     }
     let query: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(request.uri()).map_err(|_| Code::Malformed)?.0;

@@ -35,8 +35,8 @@ pub(super) fn handshake<B>(
             return Err(response);
         }
     };
-    if edge.is_refused() {
-        return Err(refusal(StatusCode::FORBIDDEN, Code::OriginNotAllowed));
+    if let Some(code) = edge.page_refusal() {
+        return Err(refusal(StatusCode::FORBIDDEN, code));
     }
     let (form, protocol) = requested_form(request)
         .ok_or_else(|| refusal(StatusCode::BAD_REQUEST, Code::Unavailable))?;

@@ -5,13 +5,13 @@ use schemas::{
     clinic::ClinicInfo,
     ids::{QueueId, StationId, TicketId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
-    settings::{LocationSettings, QueueSettings, StationSettings},
+    settings::{DisplaySettings, LocationSettings, QueueSettings, StationSettings},
     ticket::{Call, QueueState, TicketEntry, TicketView},
 };
 
 use crate::location::{
     Location,
-    state::{Appointment, DoctorDay, Queue, RecentCall, Station, Visit},
+    state::{Appointment, Display, DoctorDay, Queue, RecentCall, Station, Visit},
     ticket::Ticket,
 };
 
@@ -197,6 +197,10 @@ pub(super) fn queue_settings(queue: &Queue) -> QueueSettings {
         max_tickets: queue.max_tickets,
         state: queue.state,
     }
+}
+
+pub(super) fn display_settings(display: &Display) -> DisplaySettings {
+    DisplaySettings { name: display.name.clone(), paired_at: display.paired_at }
 }
 
 pub(super) fn station_settings(station: &Station) -> StationSettings {

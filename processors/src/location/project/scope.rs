@@ -7,7 +7,7 @@ use schemas::{
     Millis,
     appointment::AppointmentFact,
     event::Event,
-    ids::{AppointmentId, DoctorId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, DisplayId, DoctorId, QueueId, StationId, TicketId},
 };
 
 use crate::location::{
@@ -24,6 +24,7 @@ pub(super) enum SettingsPart {
     Location,
     Queue(QueueId),
     Station(StationId),
+    Display(DisplayId),
 }
 
 /// The entries that some events may change.
@@ -130,6 +131,11 @@ impl Location {
                 scope.stations.insert(station.clone());
                 let station = self.header.stations.get(station);
                 scope.queues.extend(station.and_then(|station| station.served.clone()));
+            }
+            Event::DisplayPaired { display, .. }
+            | Event::DisplayRenamed { display, .. }
+            | Event::DisplayUnpaired { display } => {
+                scope.settings.insert(SettingsPart::Display(display.clone()));
             }
             Event::StationStateChanged { station, .. } => {
                 scope.stations.insert(station.clone());

@@ -133,7 +133,7 @@ pub async fn allowed_origin_may_read_guarded_answers(world: &World) {
         assert_eq!(head.header("access-control-allow-origin"), origin, "{request}");
         assert_eq!(head.header("vary"), vary, "{request}");
         let is_preflight = request.starts_with("OPTIONS");
-        let methods = if is_preflight { "GET, POST, PUT, DELETE" } else { "" };
+        let methods = if is_preflight { "GET, POST, PUT, PATCH, DELETE" } else { "" };
         assert_eq!(head.header("access-control-allow-methods"), methods, "{request}");
         let exposes = is_guarded(request) && !is_preflight;
         let exposed = head.header("access-control-expose-headers");

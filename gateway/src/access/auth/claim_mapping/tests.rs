@@ -107,6 +107,7 @@ fn origin_names_session_device_and_version() {
         tag(TargetKind::Device, "d"),
         RevocationTag::NONE,
         RevocationTag::NONE,
+        RevocationTag::NONE,
     ];
     assert_eq!((origin.tags, origin.permission_version), (tags, Some(4)));
     assert_eq!(origin.permissions, tag(TargetKind::Permissions, "u-1"));

@@ -1,0 +1,186 @@
+//! Links of tickets: given with a ticket, and exchanged for a token of its patient.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims};
+use schemas::{Millis, channel::Channel, codes::Code, ids::TicketId, ticket::TicketEntry};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    NodeState, Problem,
+    audited::NamedInBody,
+    caller::{Caller, JsonText, Segments, Visitor},
+    channels::{load, place},
+    now,
+    requests::{not_an_id, read},
+    tokens,
+};
+use crate::{
+    access::ticket_links::{self, LINK_LIFE_MS, TicketLink},
+    context::NodeContext,
+    limits::{Limit, LimitRefusal},
+};
+
+/// Most moves that a link is followed over. The id of a ticket has room for as many.
+const MAX_MOVES: usize = 16;
+
+#[derive(Deserialize)]
+struct ExchangeBody {
+    link: Option<String>,
+    code: Option<String>,
+}
+
+/// Exchanges a link or a code for a token. A code that has ended is answered as a wrong one, so
+/// that a guesser learns nothing; a link was not guessed.
+pub(super) async fn exchange(
+    State(node): NodeState,
+    visitor: Visitor,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let form = r#"{"link"} or {"code"}"#;
+    let (link, expiring) = match read(&body, form)? {
+        ExchangeBody { link: Some(link), code: None } => open_link(&node, &visitor, &link).await?,
+        ExchangeBody { link: None, code: Some(code) } => open_code(&node, &visitor, &code).await?,
+        _ => return Err(Problem::malformed(format!("expected {form}"))),
+    };
+    let claims = link.claims(&expiring.current, now(), expiring.expires);
+    visitor.becomes(&claims);
+    let token = node.verifier.sign(&claims)?;
+    let mut body = tokens::body(&token, &claims);
+    body["ticket"] = json!(expiring.current);
+    let mut response = Json(body).into_response();
+    response.extensions_mut().insert(NamedInBody(vec![link.ticket.to_string()]));
+    Ok(response)
+}
+
+async fn open_link(
+    node: &NodeContext,
+    visitor: &Visitor,
+    text: &str,
+) -> Result<(TicketLink, Expiring), Problem> {
+    let link = match node.link_key.open(text) {
+        Ok(link) => link,
+        Err(code) => {
+            node.limits.check(Limit::LinkFailures, visitor.address)?;
+            node.limits.note(Limit::LinkFailures, visitor.address);
+            return Err(code.into());
+        }
+    };
+    spend(node, &link).await?;
+    let expiring = expiring(node, &link, now()).await.map_err(|code| match code {
+        // The last state of a ticket is kept for a day.
+        Code::NotFound => Code::TicketLinkEnded,
+        other => other,
+    })?;
+    Ok((link, expiring))
+}
+
+async fn open_code(
+    node: &NodeContext,
+    visitor: &Visitor,
+    typed: &str,
+) -> Result<(TicketLink, Expiring), Problem> {
+    let limits =
+        [(Limit::LinkFailures, visitor.address), (Limit::WrongCodes, node.limits.node_key())];
+    for (limit, key) in limits {
+        node.limits.check(limit, key)?;
+    }
+    let refused = |code| match code {
+        Code::TicketLinkUnknown | Code::TicketLinkEnded | Code::NotFound | Code::TokenRevoked => {
+            limits.into_iter().for_each(|(limit, key)| node.limits.note(limit, key));
+            Problem::from(Code::TicketLinkUnknown)
+        }
+        other => other.into(),
+    };
+    let link = ticket_links::find_by_code(&*node.short_keys, typed).await.map_err(refused)?;
+    spend(node, &link).await?;
+    let expiring = expiring(node, &link, now()).await.map_err(refused)?;
+    Ok((link, expiring))
+}
+
+/// Spends the rate of the link. Each exchange loads a view and writes to the audit.
+async fn spend(node: &NodeContext, link: &TicketLink) -> Result<(), LimitRefusal> {
+    let claims = link.claims(&link.ticket, now(), now());
+    node.limits.spend_shared(Limit::Rest, &claims).await.map(drop)
+}
+
+/// Which ticket a link is good for, and until when.
+struct Expiring {
+    /// The ticket of the link, or the one that continues it after moves.
+    current: TicketId,
+    expires: Millis,
+}
+
+/// Follows the ticket of a link to where it is now.
+///
+/// # Errors
+/// `token_revoked`, `ticket_link_ended`, `not_found` when no ticket has the id any more, and
+/// `try_again`.
+async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<Expiring, Code> {
+    let mut current = link.ticket.clone();
+    for _ in 0..=MAX_MOVES {
+        let here = TicketLink { ticket: current.clone(), ..link.clone() };
+        node.revocations.check_tag(&link.tenant, here.tag())?;
+        let claims = link.claims(&current, now, now);
+        let view = load(node, &claims, &Channel::Ticket(current.clone())).await?;
+        let end = match place(&view.ok_or(Code::NotFound)?)? {
+            TicketEntry::In(_) => return Ok(Expiring { current, expires: now + LINK_LIFE_MS }),
+            TicketEntry::Ended(end) => end,
+        };
+        match end.successor {
+            Some(successor) => current = successor,
+            None if end.at + LINK_LIFE_MS <= now => return Err(Code::TicketLinkEnded),
+            None => return Ok(Expiring { current, expires: end.at + LINK_LIFE_MS }),
+        }
+    }
+    Err(Code::TicketLinkEnded)
+}
+
+/// The claims that follow those of a link. Stores the link's code again, if it was lost.
+///
+/// # Errors
+/// As [`expiring`].
+pub(super) async fn renewed(node: &NodeContext, claims: &Claims) -> Result<Claims, Code> {
+    let link = TicketLink::from_claims(claims).ok_or(Code::NotRenewable)?;
+    let Expiring { current, expires } = match expiring(node, &link, now()).await {
+        Err(Code::NotFound) => return Err(Code::TicketLinkEnded),
+        expiring => expiring?,
+    };
+    let _ = node.link_key.store_code(&*node.short_keys, &link).await;
+    Ok(link.claims(&current, claims.origin.issued, expires))
+}
+
+/// The link of a ticket, for its patient or the desk.
+pub(super) async fn of_ticket(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([ticket]): Segments<1>,
+) -> Result<Response, Problem> {
+    let ticket = TicketId::new(ticket).map_err(not_an_id)?;
+    access::may_link(&claims, &ticket)?;
+    let link = TicketLink { tenant: claims.tenant.clone(), ticket };
+    expiring(&node, &link, now()).await?;
+    Ok(Json(offer(&node, &link).await).into_response())
+}
+
+/// The link in an answer: its key, the path of the page that takes it, and its code. Without the
+/// short-lived keys there is no code, and the link is good without one.
+async fn offer(node: &NodeContext, link: &TicketLink) -> Value {
+    let key = node.link_key.seal(link);
+    let code = node.link_key.store_code(&*node.short_keys, link).await.ok();
+    json!({ "path": format!("/patient#link={key}"), "key": key, "code": code })
+}
+
+/// The link of a ticket that was just issued, if the caller may have it.
+pub(super) async fn of_issued(
+    node: &NodeContext,
+    claims: &Claims,
+    ticket: Option<&TicketId>,
+) -> Option<Value> {
+    let ticket = ticket.filter(|ticket| access::may_link(claims, ticket).is_ok())?.clone();
+    Some(offer(node, &TicketLink { tenant: claims.tenant.clone(), ticket }).await)
+}

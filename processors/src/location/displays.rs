@@ -1,0 +1,56 @@
+//! Decides and applies the pairing of displays.
+
+use schemas::{Millis, codes::Code, event::Event, ids::DisplayId};
+
+use super::{
+    Location,
+    decision::Decision,
+    settings::{self, MAX_DISPLAYS},
+    state::Display,
+};
+
+/// Pairs a display. A known one is paired again: the answer to the first approval was lost, and a
+/// gateway derives the id from what only the screen knows.
+pub(super) fn pair(state: &Location, id: &DisplayId, name: &str) -> Result<Decision, Code> {
+    settings::check_text(name)?;
+    let displays = &state.header.displays;
+    if displays.len() >= MAX_DISPLAYS && !displays.contains_key(id) {
+        return Err(Code::InvalidValue);
+    }
+    Ok(Event::DisplayPaired { display: id.clone(), name: name.to_owned() }.into())
+}
+
+pub(super) fn rename(state: &Location, id: &DisplayId, name: &str) -> Result<Decision, Code> {
+    settings::check_text(name)?;
+    known(state, id)?;
+    Ok(Event::DisplayRenamed { display: id.clone(), name: name.to_owned() }.into())
+}
+
+pub(super) fn unpair(state: &Location, id: &DisplayId) -> Result<Decision, Code> {
+    known(state, id)?;
+    Ok(Event::DisplayUnpaired { display: id.clone() }.into())
+}
+
+fn known(state: &Location, id: &DisplayId) -> Result<(), Code> {
+    state.header.displays.contains_key(id).then_some(()).ok_or(Code::DisplayUnknown)
+}
+
+impl Location {
+    /// Applies an event of a display.
+    pub(super) fn change_displays(&mut self, event: &Event, now: Millis) {
+        let displays = &mut self.header.displays;
+        match event {
+            Event::DisplayPaired { display, name } => {
+                let paired = Display { name: name.clone(), paired_at: now };
+                displays.insert(display.clone(), paired);
+            }
+            Event::DisplayRenamed { display, name } => {
+                if let Some(known) = displays.get_mut(display) {
+                    known.name.clone_from(name);
+                }
+            }
+            Event::DisplayUnpaired { display } => drop(displays.remove(display)),
+            _ => {}
+        }
+    }
+}
