@@ -103,7 +103,7 @@ pub struct TrustedProxies {
     proxy_protocol: bool,
 }
 
-/// What is known about the client of one request: an extension of every request that a socket
+/// The address of the client of one request: an extension of every request that a socket
 /// brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportedClient {

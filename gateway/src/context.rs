@@ -148,7 +148,7 @@ impl NodeContext {
                 .map(|files| crate::certificates::Certificates::read(files, metrics.clone()))
                 .transpose()?
                 .map(Arc::new),
-            limits,
+            limits: limits.clone(),
             audit,
             log,
             revocations,
@@ -157,7 +157,7 @@ impl NodeContext {
             tables: settings.tables.clone(),
             refused_sockets: Mutex::default(),
             trials: Arc::new(Semaphore::new(TRIALS)),
-            socketio: SocketIo::new(verifier.clone(), metrics.clone()),
+            socketio: SocketIo::new(verifier.clone(), limits.clone(), metrics.clone()),
             runtime: Handle::current(),
             verifier,
             metrics,

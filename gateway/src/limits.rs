@@ -173,7 +173,7 @@ impl Limits {
         match state.spent {
             Spent::Allowed { .. } => Ok(state),
             Spent::Refused { retry_after } => {
-                self.metrics.limited_request(state.limit);
+                self.metrics.limited(state.limit);
                 Err(LimitRefusal { limit: state.limit, retry_after, rate: Some(state) })
             }
         }
@@ -195,7 +195,7 @@ impl Limits {
 
     /// Counts a refusal of a limit that is not a rate.
     pub fn refuse(&self, limit: Limit) -> LimitRefusal {
-        self.metrics.limited_request(limit);
+        self.metrics.limited(limit);
         LimitRefusal { limit, retry_after: PLACE_RETRY, rate: None }
     }
 }

@@ -20,7 +20,7 @@ use self::{audit::AuditMetrics, log_clients::LogClients, tls::TlsMetrics};
 use crate::{
     access::audit::AuditCounts,
     backends::log::Log,
-    limits,
+    limits::Limit,
     readiness::{Condition, Readiness},
 };
 
@@ -79,41 +79,6 @@ impl<T> PerTransport<T> {
     /// The metric of a transport.
     pub fn for_transport(&self, transport: Transport) -> &T {
         &self.0[transport as usize]
-    }
-}
-
-/// A limit of clients' sockets that a client can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limit {
-    ControlFrames,
-    Fragments,
-    Commands,
-    Subscribes,
-    Loads,
-    /// Socket.IO sessions without a verified token.
-    Newcomers,
-}
-
-impl Limit {
-    const ALL: [Limit; 6] = [
-        Limit::ControlFrames,
-        Limit::Fragments,
-        Limit::Commands,
-        Limit::Subscribes,
-        Limit::Loads,
-        Limit::Newcomers,
-    ];
-
-    /// The value of the label.
-    fn name(self) -> &'static str {
-        match self {
-            Limit::ControlFrames => "control_frames",
-            Limit::Fragments => "fragments",
-            Limit::Commands => "commands",
-            Limit::Subscribes => "subscribes",
-            Limit::Loads => "loads",
-            Limit::Newcomers => "newcomers",
-        }
     }
 }
 
@@ -337,14 +302,11 @@ impl Metrics {
             )),
             registry: make.0,
         };
-        for limit in Limit::ALL {
-            metrics.limited.with_label_values(&[limit.name()]);
-        }
         // An alert on an increase needs the zero before it.
         for close in Close::ALL {
             metrics.closes.with_label_values(&[close.reason()]);
         }
-        for limit in limits::Limit::ALL {
+        for limit in Limit::ALL {
             metrics.limited.with_label_values(&[limit.name()]);
         }
         metrics
@@ -367,7 +329,7 @@ impl Metrics {
         self.closes.with_label_values(&[close.reason()]).inc();
     }
 
-    /// A client reached a limit.
+    /// Counts a request, a frame or a connection that a limit refused.
     pub(crate) fn limited(&self, limit: Limit) {
         self.limited.with_label_values(&[limit.name()]).inc();
     }
@@ -375,11 +337,6 @@ impl Metrics {
     /// `result` is `applied`, `pending` or a code.
     pub fn command(&self, kind: &'static str, result: &'static str) {
         self.commands.with_label_values(&[kind, result]).inc();
-    }
-
-    /// A request that a limit refused.
-    pub fn limited_request(&self, limit: limits::Limit) {
-        self.limited.with_label_values(&[limit.name()]).inc();
     }
 
     /// An error reply on a socket or stream.

@@ -109,11 +109,13 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         .local_addr()
         .map_err(|source| StartError::Listen { address: listen, source })?;
     let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
+    let shards = listeners.len();
     for (index, listener) in listeners.into_iter().enumerate() {
         let (inbox, messages) = mpsc::channel(SHARD_INBOX);
         let shard = ShardContext {
             node: context.clone(),
             index: ShardIndex::from_index(index),
+            shards,
             inbox: inbox.clone(),
         };
         let (router, draining) = (router.clone(), drained.clone());

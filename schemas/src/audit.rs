@@ -32,7 +32,7 @@ pub struct AuditRecord {
     pub entries: Vec<AuditEntry>,
 }
 
-/// What one client opened, read or did, or was refused.
+/// One thing that a client opened, read or did, or was refused.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct AuditEntry {

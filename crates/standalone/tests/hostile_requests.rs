@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use claims::tables::Tables;
 use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
-use hyper::Method;
 use serde_json::{Value, json};
 use standalone::one_process::{OneProcess, Settings};
 use testing::{
     http::{ApiClient, ApiRequest, ApiResponse},
+    site,
     tokens::DevelopmentIssuer,
 };
 use tokio::{
@@ -51,17 +51,8 @@ impl Clinic {
             api: ApiClient::new(PATIENCE),
         };
         let admin = clinic.token("admin", "admin");
-        let site = json!({"name": "Hostile", "time_zone": "America/Toronto", "languages": ["fr"]});
-        for (method, path, body) in [
-            (Method::PUT, format!("/v1/locations/{LOCATION}"), site),
-            (Method::PUT, queue(""), json!({"name": "All", "prefix": "A"})),
-            (Method::POST, queue("/open"), json!({})),
-        ] {
-            let create = ApiRequest::new(method, &path).token(&admin).json(body);
-            let deadline = Instant::now() + PATIENCE;
-            let answer = clinic.api.settle(&clinic.url(), create, deadline).await.unwrap();
-            assert!(answer.is_success(), "{}", answer.text);
-        }
+        let (url, deadline) = (clinic.url(), Instant::now() + PATIENCE);
+        site::open(&clinic.api, &url, &admin, LOCATION, deadline).await.unwrap();
         Arc::new(clinic)
     }
 

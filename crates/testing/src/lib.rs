@@ -9,6 +9,7 @@ pub mod patience;
 pub mod process;
 pub mod ready_file;
 pub mod records;
+pub mod site;
 pub mod sse;
 pub mod tokens;
 pub mod websocket;

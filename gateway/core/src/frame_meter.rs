@@ -1,7 +1,11 @@
-//! Counts the frames of a WebSocket (RFC 6455 §5.2) in the bytes that pass by. The library that
-//! reads the frames joins fragments and drops pongs by itself, so it cannot count them.
+//! Counts the frames of a WebSocket (RFC 6455 §5.2), and their lengths, in the bytes that pass by.
+//! The library that reads the frames joins fragments and drops pongs by itself, so it cannot count
+//! them.
 
-use crate::rate::{Bucket, Micros, Rate};
+use crate::{
+    protocol::MAX_MESSAGE,
+    rate::{Bucket, Micros, Rate},
+};
 
 /// Fragments that one message may have: pieces of 2 KiB of the longest message. A client with more
 /// is closed. Each fragment costs a turn of the parser, however few bytes it has.
@@ -25,6 +29,8 @@ pub struct FrameMeter {
     rest: u64,
     /// Fragments of the message that is not complete yet.
     fragments: u8,
+    /// Bytes of its payload, as far as the heads of its frames say.
+    message: u64,
     control: Bucket,
 }
 
@@ -35,6 +41,8 @@ pub enum FrameExcess {
     Control,
     /// More than [`MAX_FRAGMENTS`] in one message.
     Fragments,
+    /// A message longer than [`MAX_MESSAGE`]. It is known from its head, before its bytes arrive.
+    Length,
 }
 
 impl FrameMeter {
@@ -85,8 +93,12 @@ impl FrameMeter {
         if self.fragments > MAX_FRAGMENTS {
             return Err(FrameExcess::Fragments);
         }
+        self.message = self.message.saturating_add(length);
+        if self.message > MAX_MESSAGE as u64 {
+            return Err(FrameExcess::Length);
+        }
         if is_final {
-            self.fragments = 0;
+            (self.fragments, self.message) = (0, 0);
         }
         Ok(())
     }
@@ -128,7 +140,7 @@ mod tests {
         let message = |fragments: usize| {
             let mut frames = frame(false, 1, 3);
             frames.extend(frame(false, 0, 0).repeat(fragments - 2));
-            frames.extend(frame(true, 0, 70_000));
+            frames.extend(frame(true, 0, 60_000));
             frames
         };
         let table = [
@@ -138,6 +150,9 @@ mod tests {
             (frame(true, 1, 300).repeat(500), Ok(())),
             (message(fragments).repeat(9), Ok(())),
             (message(fragments + 1), Err(FrameExcess::Fragments)),
+            (frame(true, 1, MAX_MESSAGE), Ok(())),
+            (frame(true, 1, MAX_MESSAGE + 1), Err(FrameExcess::Length)),
+            ([frame(false, 1, 40_000), frame(true, 0, 40_000)].concat(), Err(FrameExcess::Length)),
         ];
         for (index, (bytes, expected)) in table.into_iter().enumerate() {
             assert_eq!(FrameMeter::default().count(&bytes, NOW), expected, "case {index}");
@@ -157,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         fn cuts_between_reads_do_not_matter(
-            lengths in proptest::collection::vec(0..70_000_usize, 1..5),
+            lengths in proptest::collection::vec(0..=MAX_MESSAGE, 1..5),
             cut in 1..3000_usize,
         ) {
             let frames = lengths.iter().map(|length| frame(true, 2, *length));

@@ -10,8 +10,18 @@ use bytes::Bytes;
 /// snapshots, or one large snapshot. A socket for which more would wait is closed as slow.
 pub const MAX_WAITING: usize = 1024 * 1024;
 
-/// Seconds that a socket may take no byte while some wait. After that it is closed as slow.
+/// Seconds in which a socket takes [`MIN_DRAIN`] bytes, or all that wait. Otherwise it is closed as
+/// slow.
 pub const STALL_S: u64 = 10;
+
+/// Bytes that a socket takes in [`STALL_S`] at least: a fifth of what the slowest mobile network
+/// carries. A client that reads a byte now and then would otherwise hold its bytes for ever.
+pub const MIN_DRAIN: usize = 8 * 1024;
+
+/// Bytes that may wait for all sockets of a node together, shared evenly by its shards: one large
+/// snapshot for each of 32 slow clients, and small replies for thousands. Past it, the sockets that
+/// have been behind for longest are closed as slow.
+pub const MAX_WAITING_OF_NODE: usize = 64 * 1024 * 1024;
 
 /// The bytes that wait for one socket, in order.
 #[derive(Default)]
@@ -24,8 +34,14 @@ pub struct SendBuffer {
 struct WaitingBytes {
     queue: VecDeque<Bytes>,
     bytes: usize,
-    /// Second in which the socket last took a byte, or in which the first byte began to wait.
+    /// Second in which the first byte began to wait.
+    begun: u64,
+    /// Second from which on `taken` is counted.
     since: u64,
+    /// Bytes that the socket took since then.
+    taken: usize,
+    /// Whether the bytes were given up. None are kept any more.
+    discarded: bool,
 }
 
 /// More than [`MAX_WAITING`] bytes would wait: the socket is too slow.
@@ -47,8 +63,11 @@ impl SendBuffer {
             return Ok(());
         }
         let waiting = self.waiting.get_or_insert_with(|| {
-            Box::new(WaitingBytes { since: now, ..WaitingBytes::default() })
+            Box::new(WaitingBytes { begun: now, since: now, ..WaitingBytes::default() })
         });
+        if waiting.discarded {
+            return Err(SendBufferFull);
+        }
         // One frame may be larger than the bound, because a snapshot has to fit somewhere.
         if !waiting.queue.is_empty() && waiting.bytes + bytes.len() > MAX_WAITING {
             return Err(SendBufferFull);
@@ -70,7 +89,10 @@ impl SendBuffer {
             return;
         };
         waiting.bytes -= count;
-        waiting.since = now;
+        waiting.taken += count;
+        if waiting.taken >= MIN_DRAIN {
+            (waiting.since, waiting.taken) = (now, 0);
+        }
         if let Some(front) = waiting.queue.front_mut() {
             if count < front.len() {
                 let _ = front.split_to(count);
@@ -83,7 +105,25 @@ impl SendBuffer {
         }
     }
 
-    /// The second at which the socket is closed as slow, unless it takes a byte before.
+    /// The number of bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// The second since when bytes have waited without a break.
+    pub fn behind_since(&self) -> Option<u64> {
+        self.waiting.as_ref().map(|waiting| waiting.begun)
+    }
+
+    /// Gives up the bytes of a socket that is about to be closed. The buffer stays non-empty,
+    /// because a frame may have left in part, and takes no more bytes.
+    pub fn discard(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            (waiting.queue, waiting.bytes, waiting.discarded) = (VecDeque::new(), 0, true);
+        }
+    }
+
+    /// The second at which the socket is closed as slow, unless it takes enough bytes before.
     pub fn deadline(&self) -> Option<u64> {
         self.waiting.as_ref().map(|waiting| waiting.since + STALL_S)
     }
@@ -108,14 +148,30 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_taken_restarts_the_stall_deadline() {
+    fn only_enough_bytes_restart_the_stall_deadline() {
         let mut buffer = SendBuffer::default();
-        buffer.push(Bytes::from_static(b"abc"), 5).unwrap();
+        buffer.push(vec![0; 3 * MIN_DRAIN].into(), 5).unwrap();
         assert_eq!(buffer.deadline(), Some(5 + STALL_S));
         buffer.push(Bytes::from_static(b"d"), 9).unwrap();
-        assert_eq!(buffer.deadline(), Some(5 + STALL_S));
-        buffer.advance(1, 11);
-        assert_eq!(buffer.deadline(), Some(11 + STALL_S));
+        for second in 9..15 {
+            buffer.advance(1, second);
+            assert_eq!(buffer.deadline(), Some(5 + STALL_S), "a byte now and then is not enough");
+        }
+        buffer.advance(MIN_DRAIN, 15);
+        assert_eq!((buffer.deadline(), buffer.behind_since()), (Some(15 + STALL_S), Some(5)));
+        buffer.advance(2 * MIN_DRAIN - 6, 16);
+        buffer.advance(1, 16);
+        assert_eq!((buffer.deadline(), buffer.waiting()), (None, 0));
+    }
+
+    #[test]
+    fn discarded_bytes_are_gone_and_none_follow() {
+        let mut buffer = SendBuffer::default();
+        buffer.push(Bytes::from_static(b"abc"), 1).unwrap();
+        buffer.advance(1, 1);
+        buffer.discard();
+        assert_eq!((buffer.waiting(), buffer.front(), buffer.is_empty()), (0, None, false));
+        assert_eq!(buffer.push(Bytes::from_static(b"x"), 1), Err(SendBufferFull));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! pairings, and what clients have spent of their quotas. They can be lost at any time: whoever
 //! uses them says what then happens.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::time::Duration;
 
 use schemas::codes::Code;

@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// The header that is read from `bytes`, and the number of bytes left.
+    /// Reads a header from `bytes`. Returns the client and the number of bytes left.
     async fn read_from(bytes: &[u8]) -> (io::Result<Option<ClientAddress>>, usize) {
         let mut rest = bytes;
         (read(&mut rest).await, rest.len())

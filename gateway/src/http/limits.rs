@@ -29,7 +29,7 @@ pub(super) const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"]
 /// then has ten answers a second on each connection, and not thousands; a person does not notice.
 const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 
-/// What the limits know of a request. The layer adds it to the request; the extractor of the caller
+/// The limits that count a request. The layer adds it to the request; the extractor of the caller
 /// fills it in.
 #[derive(Clone)]
 struct RequestLimits {

@@ -94,7 +94,7 @@ pub enum Spent {
     },
 }
 
-/// What one client has spent of a quota.
+/// The spent part of one client's quota.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// The moment at which the whole quota is back.

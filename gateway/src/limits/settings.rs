@@ -55,7 +55,7 @@ impl LimitSettings {
     pub fn quota(&self, limit: Limit) -> Option<Quota> {
         match self.0[limit as usize]? {
             LimitValue::Rate(quota) => Some(quota),
-            LimitValue::Places(_) => None,
+            LimitValue::Places(_) | LimitValue::Fixed(_) => None,
         }
     }
 
@@ -63,7 +63,7 @@ impl LimitSettings {
     pub fn places(&self, limit: Limit) -> Option<u32> {
         match self.0[limit as usize]? {
             LimitValue::Places(places) => Some(places),
-            LimitValue::Rate(_) => None,
+            LimitValue::Rate(_) | LimitValue::Fixed(_) => None,
         }
     }
 }
@@ -85,6 +85,9 @@ impl FromStr for LimitChange {
             format!("no limit has this name; there are: {}", names.join(", "))
         })?;
         let value = match (value, limit.default()) {
+            (_, LimitValue::Fixed(_)) => {
+                return Err(format!("{name} is a bound of the protocol, which no setting changes"));
+            }
             (OFF, _) => None,
             (value, LimitValue::Rate(_)) => Some(LimitValue::Rate(value.parse()?)),
             (value, LimitValue::Places(_)) => {
@@ -117,7 +120,16 @@ mod tests {
 
     #[test]
     fn faulty_changes_are_refused() {
-        for bad in ["", "desk", "desk=", "desk=7", "waiting-subject=1/60", "all=100/60", "x=off"] {
+        for bad in [
+            "",
+            "desk",
+            "desk=",
+            "desk=7",
+            "waiting-subject=1/60",
+            "all=100/60",
+            "x=off",
+            "commands=off",
+        ] {
             assert!(bad.parse::<LimitChange>().is_err(), "{bad}");
         }
     }

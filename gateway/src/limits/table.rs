@@ -12,6 +12,8 @@ pub enum LimitValue {
     Rate(Quota),
     /// Things held at once.
     Places(u32),
+    /// A bound of the protocol, in words. No setting changes it.
+    Fixed(&'static str),
 }
 
 const fn rate(count: u32, window_s: u32) -> LimitValue {
@@ -21,7 +23,7 @@ const fn rate(count: u32, window_s: u32) -> LimitValue {
     }
 }
 
-/// Whose requests a limit counts together.
+/// The clients whose requests a limit counts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// One subject of one tenant, on all nodes together.
@@ -34,6 +36,8 @@ pub enum Scope {
     TenantEverywhere,
     /// One IPv4 address or IPv6 /64, on each node.
     Address,
+    /// One socket or stream.
+    Connection,
     /// All clients of a node together.
     Node,
 }
@@ -46,6 +50,7 @@ impl Scope {
             Self::Tenant => "tenant, each node",
             Self::TenantEverywhere => "tenant, all nodes",
             Self::Address => "address, each node",
+            Self::Connection => "connection",
             Self::Node => "node",
         }
     }
@@ -162,6 +167,11 @@ limits! {
     QueriesOfTenant = "queries-tenant", Tenant, LimitValue::Places(3), TooManyQueries,
         "Lists of runs, findings and exports that PostgreSQL is reading",
         "Fewer than half of the node's eight connections, so that other tenants always have some";
+    Openings = "openings", Node, rate(6000, 1), TooManyConnections,
+        "New connections. They begin evenly, each address in turn; 4,096 of each shard wait, and \
+         further ones are refused",
+        "20,000 clients of a lost node are back in four seconds, and those who are connected \
+         notice nothing";
     Connections = "connections", Node, LimitValue::Places(100_000), TooManyConnections,
         "Open connections, idle ones included. Never more than the process's descriptors less 512",
         "A connection takes 3 to 12 KiB, so these fit 1 GiB";
@@ -185,6 +195,13 @@ limits! {
     RefusedOfAddress = "refused-address", Address, LimitValue::Places(8), TooManyConnections,
         "Connections past these limits that are told so and may ask for health",
         "One address cannot keep a balancer from asking for health";
+    Newcomers = "newcomers", Node, LimitValue::Places(2000), TooManyConnections,
+        "Socket.IO sessions that have not shown a token yet",
+        "One request begins a session of a few KiB, so these take 20 MiB at most";
+    NewcomersOfAddress = "newcomers-address", Address, LimitValue::Places(200), TooManyConnections,
+        "Socket.IO sessions that have not shown a token yet",
+        "The phones and screens of a clinic share an address and all come back after an outage; \
+         each shows its token after one or two round trips";
     SubscribesOfSubject = "subscribes-subject", Subject, rate(1200, 60), TooManySubscribes,
         "Subscribes, each of which may load a view",
         "The screens that share a token return at once, each with a handful of channels";
@@ -213,6 +230,28 @@ limits! {
     QueuedRuns = "queued-runs", TenantEverywhere, LimitValue::Places(100), TooManyRuns,
         "Runs of a tenant that wait for a worker",
         "An hour of work for one worker; the office can wait for its own runs, and for no others";
+    ControlFrames = "control-frames", Connection, LimitValue::Fixed("20, then 10 a second"),
+        RateLimited,
+        "Pings, pongs and closes of a WebSocket",
+        "Clients and proxies ping once in ten seconds or more";
+    Fragments = "fragments", Connection, LimitValue::Fixed("32 of one message"), RateLimited,
+        "Fragments of a WebSocket's message",
+        "Each costs a turn of the parser, however few bytes it has";
+    Commands = "commands", Connection, LimitValue::Fixed("512, then 50 a second"), RateLimited,
+        "Commands, and messages as one more each",
+        "A client that returns sends 65 commands at once, and then a handful a minute";
+    Subscribes = "subscribes", Connection, LimitValue::Fixed("128, then 10 a second"),
+        TooManySubscribes,
+        "Subscribes, each of which may load a view",
+        "All channels of a connection twice at once, and then more than a person can open";
+    SlowReaders = "slow-readers", Node, LimitValue::Fixed("64 MiB"), TryAgain,
+        "Bytes that wait for clients which read slowly. The clients that have been behind for \
+         longest are closed",
+        "A large snapshot for each of 32 slow clients, or small replies for thousands";
+    Loads = "loads", Node, LimitValue::Fixed("64 at once, 20,000 waiting"), TryAgain,
+        "Loads of views",
+        "The stores answer so many in time; those who wait are all clients of a node that return \
+         at once";
 }
 
 #[cfg(test)]
@@ -226,7 +265,10 @@ mod tests {
         let names: HashSet<_> = Limit::ALL.iter().map(|limit| limit.name()).collect();
         assert_eq!(names.len(), Limit::ALL.len());
         for limit in Limit::ALL {
-            assert_eq!(limit.code().status(), 429, "{}", limit.name());
+            // These protect the node, whoever asks: nobody asked too much.
+            let of_node = matches!(limit, Limit::Loads | Limit::SlowReaders);
+            let status = if of_node { 503 } else { 429 };
+            assert_eq!(limit.code().status(), status, "{}", limit.name());
             assert!(limit.code().is_temporary(), "{}", limit.name());
         }
     }

@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use gateway_core::access::{Origin, Role};
 use proptest::prelude::*;
 
@@ -8,72 +6,7 @@ use super::{
     table::{LimitValue, Scope},
     *,
 };
-use crate::{BoxFuture, backends::short_keys::KeysUnavailable};
-
-/// Shared keys of a node without others: they fail, hang, or have spent everything.
-struct FakeKeys {
-    answers: Mode,
-    asked: AtomicUsize,
-    hangs: AtomicBool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    Allow,
-    Refuse,
-    Fail,
-}
-
-impl ShortKeys for FakeKeys {
-    fn put<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
-        unreachable!("no ticket is issued")
-    }
-
-    fn claim<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no key is claimed")
-    }
-
-    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no key is read")
-    }
-
-    fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no ticket is spent")
-    }
-
-    fn spend<'a>(
-        &'a self,
-        _: &'a str,
-        quota: Quota,
-    ) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let hangs = self.hangs.load(Ordering::Relaxed);
-        Box::pin(async move {
-            if hangs {
-                std::future::pending::<()>().await;
-            }
-            match self.answers {
-                Mode::Allow => Ok(quota.allowed(0)),
-                Mode::Refuse => Ok(Spent::Refused { retry_after: Duration::from_secs(9) }),
-                Mode::Fail => Err(KeysUnavailable("connection refused".into())),
-            }
-        })
-    }
-}
-
-fn keys(answers: Mode) -> Arc<FakeKeys> {
-    Arc::new(FakeKeys { answers, asked: AtomicUsize::new(0), hangs: AtomicBool::new(false) })
-}
+use crate::backends::short_keys::fake::{Answers, FakeKeys};
 
 fn limits(changes: &[&str], keys: Arc<FakeKeys>) -> Limits {
     let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
@@ -83,7 +16,7 @@ fn limits(changes: &[&str], keys: Arc<FakeKeys>) -> Limits {
 impl Limits {
     /// Limits of a node whose shared keys allow everything.
     pub(crate) fn without_sharing(settings: LimitSettings) -> Self {
-        Self::new(settings, keys(Mode::Allow), Arc::new(Metrics::new()))
+        Self::new(settings, FakeKeys::new(Answers::Allow), Arc::new(Metrics::new()))
     }
 }
 
@@ -112,7 +45,7 @@ async fn allowed(limits: &Limits, subject: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn subjects_spend_quotas_of_their_own() {
-    let limits = limits(&["desk=5/60"], keys(Mode::Allow));
+    let limits = limits(&["desk=5/60"], FakeKeys::new(Answers::Allow));
     assert_eq!(allowed(&limits, "one").await, 5);
     assert_eq!(allowed(&limits, "two").await, 5);
     tokio::time::advance(Duration::from_secs(24)).await;
@@ -123,7 +56,8 @@ async fn subjects_spend_quotas_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn other_nodes_spend_the_same_quota() {
-    let refused = limits(&[], keys(Mode::Refuse)).spend_shared(Limit::Desk, &claims("one")).await;
+    let refused =
+        limits(&[], FakeKeys::new(Answers::Refuse)).spend_shared(Limit::Desk, &claims("one")).await;
     let refusal = refused.unwrap_err();
     assert_eq!((refusal.limit, refusal.retry_after.as_secs()), (Limit::Desk, 9));
 }
@@ -131,22 +65,21 @@ async fn other_nodes_spend_the_same_quota() {
 #[tokio::test(start_paused = true)]
 async fn node_limits_alone_while_shared_keys_fail_or_hang() {
     for hangs in [false, true] {
-        let keys = keys(Mode::Fail);
-        keys.hangs.store(hangs, Ordering::Relaxed);
+        let keys = FakeKeys::new(if hangs { Answers::Hang } else { Answers::Fail });
         let limits = limits(&["desk=5/60"], keys.clone());
         let began = Instant::now();
         assert_eq!(allowed(&limits, "one").await, 5, "hangs: {hangs}");
-        assert_eq!(keys.asked.load(Ordering::Relaxed), 1, "asked once in a pause");
+        assert_eq!(keys.asked(), 1, "asked once in a pause");
         assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
         tokio::time::advance(Duration::from_secs(12)).await;
         assert_eq!(allowed(&limits, "one").await, 1);
-        assert_eq!(keys.asked.load(Ordering::Relaxed), 2, "asked again after the pause");
+        assert_eq!(keys.asked(), 2, "asked again after the pause");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn memory_of_clients_is_bounded_and_swept() {
-    let limits = limits(&["address-requests=2/60"], keys(Mode::Allow));
+    let limits = limits(&["address-requests=2/60"], FakeKeys::new(Answers::Allow));
     for client in 0..3 * MAX_CLIENTS {
         assert!(limits.spend(Limit::AddressRequests, limits.key(client)).is_ok());
         assert!(limits.buckets.client_count(Limit::AddressRequests) <= MAX_CLIENTS);
@@ -164,7 +97,7 @@ async fn memory_of_clients_is_bounded_and_swept() {
 
 #[tokio::test]
 async fn places_are_counted_by_client_and_freed() {
-    let limits = limits(&["uploads-tenant=2"], keys(Mode::Allow));
+    let limits = limits(&["uploads-tenant=2"], FakeKeys::new(Answers::Allow));
     let key = limits.key("one");
     let first = limits.place(Limit::UploadsOfTenant, key).unwrap_or_else(|_| panic!("a place"));
     let second = limits.place(Limit::UploadsOfTenant, key);
@@ -180,7 +113,7 @@ async fn places_are_counted_by_client_and_freed() {
 
 #[tokio::test(start_paused = true)]
 async fn checks_refuse_what_notes_have_spent() {
-    let limits = limits(&["failures=3/60"], keys(Mode::Allow));
+    let limits = limits(&["failures=3/60"], FakeKeys::new(Answers::Allow));
     let key = limits.key("one");
     for _ in 0..3 {
         assert!(limits.check(Limit::Failures, key).is_ok());
@@ -219,10 +152,15 @@ fn rows() -> String {
         let value = match limit.default() {
             LimitValue::Rate(quota) => format!("{} in {} s", quota.count(), quota.window_s()),
             LimitValue::Places(places) => format!("{places} at once"),
+            LimitValue::Fixed(text) => format!("{text}, fixed"),
         };
-        let (name, code) = (limit.name(), limit.code());
+        let name = limit.name();
+        let code = match limit.default() {
+            LimitValue::Fixed(_) => "[below](#bounds-of-one-socket)".to_owned(),
+            LimitValue::Rate(_) | LimitValue::Places(_) => format!("`{}`", limit.code()),
+        };
         let (what, scope, why) = (limit.what(), limit.scope().text(), limit.why());
-        text.push_str(&format!("| `{name}` | {what} | {scope} | {value} | `{code}` | {why} |\n"));
+        text.push_str(&format!("| `{name}` | {what} | {scope} | {value} | {code} | {why} |\n"));
     }
     text.push('\n');
     text
@@ -237,7 +175,7 @@ fn only_http_rates_of_subjects_are_shared() {
 }
 
 proptest! {
-    /// Whatever is taken and freed, nobody holds more than allowed, and nothing stays behind.
+    /// Nobody ever holds more places than allowed, and freed places leave no entry behind.
     #[test]
     fn places_never_exceed_their_bound(
         steps in prop::collection::vec((0u8..4, any::<bool>()), 0..200),

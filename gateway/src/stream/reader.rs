@@ -27,7 +27,8 @@ use self::{absences::Absences, server_watch::ServerWatch};
 use crate::{
     backends::queries::Queries,
     backends::snapshots::{NotRead, Snapshot, Snapshots},
-    metrics::{Limit, Metrics, ViewFetches},
+    limits::Limit,
+    metrics::{Metrics, ViewFetches},
     readiness::{Condition, Readiness},
 };
 

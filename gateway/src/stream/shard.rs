@@ -21,7 +21,10 @@ mod typed_slab;
 
 use std::{rc::Rc, sync::Arc};
 
-use gateway_core::{access::Claims, rate::Micros, session::Session, subscription::AuditEntryId};
+use gateway_core::{
+    access::Claims, frame_meter::FrameExcess, rate::Micros, session::Session,
+    subscription::AuditEntryId,
+};
 use schemas::{channel::Channel, codes::Close, view::Position};
 use tokio::time::Instant;
 
@@ -38,7 +41,7 @@ use super::{frames::Form, message::ShardMessage};
 use crate::{
     access::audit::AuditedClient,
     clock,
-    metrics::Limit,
+    limits::Limit,
     transport::{
         peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
         socket::Socket,
@@ -64,7 +67,7 @@ impl Shard {
     pub fn new(context: ShardContext) -> Self {
         let context = Rc::new(context);
         let mut shard = Self {
-            connections: Connections::default(),
+            connections: Connections::of_shard(context.shards),
             views: HotViews::new(context.clone()),
             frames: EncodedFrames::new(context.node.metrics.clone()),
             next_audit_entry: AuditEntryId::FIRST,
@@ -155,6 +158,15 @@ impl Shard {
         self.connections.close(conn, Close::TooManyRequests);
     }
 
+    /// Ends a connection whose client sent more frames than it may, or a longer message.
+    pub fn close_for_frames(&mut self, conn: ConnId, excess: FrameExcess) {
+        match excess {
+            FrameExcess::Control => self.close_limited(conn, Limit::ControlFrames),
+            FrameExcess::Fragments => self.close_limited(conn, Limit::Fragments),
+            FrameExcess::Length => self.connections.close(conn, Close::TooLarge),
+        }
+    }
+
     pub fn count_close(&self, close: Close) {
         self.context.node.metrics.close(close);
     }
@@ -235,6 +247,9 @@ impl Shard {
         self.views.retry_failed();
         self.close_drained();
         let metrics = &self.context.node.metrics;
+        for _ in 0..self.connections.take_cut() {
+            metrics.limited(Limit::SlowReaders);
+        }
         for (form, sent) in self.connections.take_sent() {
             metrics.deliveries.for_transport(form.transport()).inc_by(sent.frames);
             metrics.bytes_written.for_transport(form.transport()).inc_by(sent.bytes);

@@ -1,9 +1,6 @@
 //! Backends and a node for the tests of the stream.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use object_store::memory::InMemory;
 use schemas::{
@@ -24,11 +21,10 @@ use crate::{
             AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome,
             RunsQuery,
         },
-        short_keys::{KeysUnavailable, ShortKeys},
+        short_keys::fake::{Answers, FakeKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
     context::NodeContext,
-    limits::quota::{Quota, Spent},
     readiness::Readiness,
     settings::test_settings,
 };
@@ -179,38 +175,6 @@ impl Log for TestBackends {
     }
 }
 
-impl ShortKeys for TestBackends {
-    fn put<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<(), KeysUnavailable>> {
-        unreachable!("no ticket is issued")
-    }
-
-    fn claim<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a str,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no key is claimed")
-    }
-
-    fn get<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no key is read")
-    }
-
-    fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>> {
-        unreachable!("no ticket is spent")
-    }
-
-    fn spend<'a>(&'a self, _: &'a str, _: Quota) -> BoxFuture<'a, Result<Spent, KeysUnavailable>> {
-        unreachable!("no request is limited")
-    }
-}
-
 /// A node over these backends.
 pub fn test_node() -> Arc<NodeContext> {
     test_node_with(STORED)
@@ -228,8 +192,8 @@ pub fn test_node_audited(authority: Option<u64>, audit: AuditLog) -> Arc<NodeCon
     let backends = Backends {
         log: backends.clone(),
         snapshots: backends.clone(),
-        queries: backends.clone(),
-        short_keys: backends,
+        queries: backends,
+        short_keys: FakeKeys::new(Answers::Allow),
         files: Arc::new(InMemory::new()),
         readiness: Readiness::default(),
     };

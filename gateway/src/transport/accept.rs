@@ -5,7 +5,8 @@
 mod handshake;
 #[cfg(feature = "tls")]
 mod http2;
-mod sse;
+pub(crate) mod sse;
+mod waiting_room;
 pub(super) mod websocket;
 
 use std::{
@@ -28,7 +29,10 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use self::sse::OpenStream;
+use self::{
+    sse::OpenStream,
+    waiting_room::{Pace, WaitingRoom},
+};
 use super::{
     admission::{self, Admission, SocketPlaces},
     connection,
@@ -105,38 +109,82 @@ impl Acceptor {
     }
 }
 
-/// Accepts sockets until the node drains and no client polls any more.
+/// An accepted socket that has not begun.
+struct AcceptedSocket {
+    socket: TcpStream,
+    peer: ClientAddress,
+    admission: Admission,
+}
+
+/// Accepts sockets until the node drains and no client polls any more. They begin at the pace of
+/// the node.
 pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
     let mut drained = std::pin::pin!(acceptor.until_drained(|| true));
+    let ShardContext { node, shards, .. } = &acceptor.context;
+    let mut pace = Pace::new(node.limits.settings().quota(Limit::Openings), *shards);
+    let mut room = WaitingRoom::default();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut drained => return,
-        };
-        match accepted {
-            Ok((socket, peer)) => {
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%error, "a socket closed before it was served");
-                    continue;
+        while !room.is_empty() && pace.take() {
+            room.pop().into_iter().for_each(|accepted| begin(&acceptor, accepted));
+        }
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    let peer = ClientAddress::new(peer.ip());
+                    if let Some(accepted) = take_in(node, socket, peer)
+                        && let Some(surplus) = room.push(peer.group(), accepted)
+                        && let Some(refused) = refuse_late(node, surplus)
+                    {
+                        begin(&acceptor, refused);
+                    }
                 }
-                let peer = ClientAddress::new(peer.ip());
-                let node = &acceptor.context.node;
-                if let Some(admission) = admission::admit(node, peer) {
-                    spawn_local(admit(acceptor.clone(), socket, peer, admission));
-                }
-            }
-            Err(error) => {
-                let node = &acceptor.context.node;
-                node.metrics.accept_failures.inc();
-                let due =
-                    node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner).add(1);
-                if let Some(count) = due {
-                    tracing::warn!(%error, count, "sockets could not be accepted");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+                Err(error) => note_accept_failure(node, &error).await,
+            },
+            () = pace.step(), if !room.is_empty() => {}
+            () = &mut drained => break,
         }
     }
+    while let Some(accepted) = room.pop() {
+        begin(&acceptor, accepted);
+    }
+}
+
+/// Admits a socket. `None` when it closes at once.
+fn take_in(node: &NodeContext, socket: TcpStream, peer: ClientAddress) -> Option<AcceptedSocket> {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a socket closed before it was served");
+        return None;
+    }
+    let admission = admission::admit(node, peer)?;
+    Some(AcceptedSocket { socket, peer, admission })
+}
+
+/// Refuses a socket for which there is no room to wait. `None` when it closes at once.
+fn refuse_late(node: &NodeContext, accepted: AcceptedSocket) -> Option<AcceptedSocket> {
+    let AcceptedSocket { socket, peer, admission } = accepted;
+    let admission = match admission {
+        Admission::Admitted(places) => {
+            drop(places);
+            admission::refuse(node, peer, node.limits.refuse(Limit::Openings))?
+        }
+        refused @ Admission::Refused { .. } => refused,
+    };
+    Some(AcceptedSocket { socket, peer, admission })
+}
+
+fn begin(acceptor: &Rc<Acceptor>, accepted: AcceptedSocket) {
+    let AcceptedSocket { socket, peer, admission } = accepted;
+    spawn_local(admit(acceptor.clone(), socket, peer, admission));
+}
+
+/// Notes that the system refused a socket, and waits.
+async fn note_accept_failure(node: &NodeContext, error: &std::io::Error) {
+    node.metrics.accept_failures.inc();
+    let due = node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner).add(1);
+    if let Some(count) = due {
+        tracing::warn!(%error, count, "sockets could not be accepted");
+    }
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Counts one connection that speaks HTTP. A draining shard waits until there is none.
@@ -305,6 +353,7 @@ async fn speak_http(
             let _ = serving.await;
             None
         }
+        () = lent_socket.until_stalled() => None,
     }?;
     // A refused connection is never taken over.
     match admission.take()? {
@@ -374,7 +423,7 @@ async fn answer(
         }
         STREAM if request.method() == Method::GET => {
             if let Err(refusal) = count_opening(node, admission, &request) {
-                return Ok(edge.finish(sse::refuse(node, refusal.code().into())));
+                return Ok(edge.finish(sse::refuse(node, refusal.into())));
             }
             match sse::open(node, &edge, &request).await {
                 Ok((response, stream)) => {

@@ -8,7 +8,7 @@ use gateway_core::access::Claims;
 use crate::{
     client_address::ClientAddress,
     context::NodeContext,
-    limits::{Limit, LimitRefusal, places::Place},
+    limits::{Limit, LimitRefusal, Limits, places::Place},
 };
 
 /// Descriptors that a node keeps for refusals and health, for its servers' clients, and for files.
@@ -26,6 +26,9 @@ pub struct SocketPlaces {
 
 /// The places of one connected subject: those of the subject and of its tenant.
 pub type SubjectPlaces = Box<[Place; 2]>;
+
+/// The places of a Socket.IO session whose client has not shown its token yet.
+pub type NewcomerPlaces = Box<[Place; 2]>;
 
 /// The answer to a new socket.
 pub enum Admission {
@@ -48,18 +51,22 @@ pub fn socket_limit(descriptors: u64) -> u32 {
 pub fn admit(node: &NodeContext, peer: ClientAddress) -> Option<Admission> {
     match take_places(node, peer) {
         Ok(places) => Some(Admission::Admitted(places)),
-        Err(refusal) => {
-            let limits = &node.limits;
-            let here = limits.place(Limit::Refused, limits.node_key()).ok()?;
-            let address = limits.address_key(peer.group());
-            let of_address = limits.place(Limit::RefusedOfAddress, address).ok()?;
-            Some(Admission::Refused { refusal, _places: Box::new([here, of_address]) })
-        }
+        Err(refusal) => refuse(node, peer, refusal),
     }
 }
 
+/// Refuses a new socket. `None` when even its refusal must not hold a descriptor.
+pub fn refuse(node: &NodeContext, peer: ClientAddress, refusal: LimitRefusal) -> Option<Admission> {
+    let limits = &node.limits;
+    let here = limits.place(Limit::Refused, limits.node_key()).ok()?;
+    let address = limits.address_key(peer.group());
+    let of_address = limits.place(Limit::RefusedOfAddress, address).ok()?;
+    let refusal = later(refusal);
+    Some(Admission::Refused { refusal, _places: Box::new([here, of_address]) })
+}
+
 fn take_places(node: &NodeContext, peer: ClientAddress) -> Result<SocketPlaces, LimitRefusal> {
-    let here = node.limits.place(Limit::Connections, node.limits.node_key()).map_err(later)?;
+    let here = node.limits.place(Limit::Connections, node.limits.node_key())?;
     let mut places = SocketPlaces { _node: here, address: None };
     if !node.proxies.trusts(peer) {
         places.count_for(node, peer)?;
@@ -123,6 +130,20 @@ pub fn take_subject_places(
     Ok(Box::new([of_subject, of_tenant]))
 }
 
+/// Takes the places of a new Socket.IO session.
+///
+/// # Errors
+/// The refusal when the node or the client's address has as many such sessions as it may have.
+pub fn take_newcomer_places(
+    limits: &Limits,
+    client: ClientAddress,
+) -> Result<NewcomerPlaces, LimitRefusal> {
+    let here = limits.place(Limit::Newcomers, limits.node_key()).map_err(later)?;
+    let address = limits.address_key(client.group());
+    let of_address = limits.place(Limit::NewcomersOfAddress, address).map_err(later)?;
+    Ok(Box::new([here, of_address]))
+}
+
 /// Whether the node has so many connections that those without a request go early.
 pub fn is_crowded(node: &NodeContext) -> bool {
     let most = node.limits.settings().places(Limit::Connections);
@@ -134,6 +155,25 @@ pub fn is_crowded(node: &NodeContext) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::settings::LimitSettings;
+
+    #[test]
+    fn newcomers_of_an_address_and_of_a_node_are_bounded() {
+        let changes = ["newcomers=4", "newcomers-address=2"].map(|text| text.parse().unwrap());
+        let limits = Limits::without_sharing(LimitSettings::default().changed(&changes));
+        let enter = |last| {
+            let client = ClientAddress::new([10, 0, 0, last].into());
+            take_newcomer_places(&limits, client).map_err(|refusal| refusal.limit)
+        };
+        let of_one = [enter(1), enter(1)];
+        assert_eq!(enter(1).err(), Some(Limit::NewcomersOfAddress));
+        let of_others = [enter(2), enter(3)];
+        assert_eq!(enter(4).err(), Some(Limit::Newcomers));
+        drop(of_one);
+        assert!(enter(1).is_ok() && enter(4).is_ok());
+        drop(of_others);
+        assert_eq!(limits.held(Limit::Newcomers, limits.node_key()), 0);
+    }
 
     #[test]
     fn descriptors_are_kept_for_more_than_sockets() {

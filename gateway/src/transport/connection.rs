@@ -23,7 +23,6 @@ use tungstenite::{
 
 use crate::{
     access::audit::AuditedClient,
-    metrics::Limit,
     stream::{
         frames::{self, Form},
         shard::{Shard, ids::ConnId},
@@ -173,11 +172,7 @@ fn end_turn(registration: &Registration, stream: &SocketStream<'_>, error: &io::
         (ErrorKind::Interrupted, _) => ReadTurn::Spent,
         (ErrorKind::WouldBlock, _) => ReadTurn::Idle,
         (_, Some(FrameLimit(excess))) => {
-            let limit = match excess {
-                FrameExcess::Control => Limit::ControlFrames,
-                FrameExcess::Fragments => Limit::Fragments,
-            };
-            registration.shard.borrow_mut().close_limited(registration.id, limit);
+            registration.shard.borrow_mut().close_for_frames(registration.id, *excess);
             ReadTurn::Idle
         }
         (_, None) => ReadTurn::Gone,

@@ -8,22 +8,30 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
+use gateway_core::send_buffer::MIN_DRAIN;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::refusal::{Exchange, ExchangeStage, Refusal};
 use super::{admission::SocketPlaces, socket::Socket};
+
+/// Time in which a peer takes [`MIN_DRAIN`] bytes of an answer of HTTP. The system reports room for
+/// more bytes only when a third of its buffer is free, which takes a slow phone 20 s.
+const ANSWER_STALL: Duration = Duration::from_secs(30);
 
 /// The owner's side of a lent socket.
 pub struct LentSocket {
     /// The lock is never contended: one thread at a time deals with a socket.
     socket: Mutex<Option<Socket>>,
     written: AtomicU64,
+    /// Whether the last write has to wait for the peer.
+    blocked: AtomicBool,
     progress: AtomicWaker,
     exchange: ExchangeStage,
     /// The places of a socket that the borrower keeps after its last request.
@@ -35,6 +43,7 @@ impl LentSocket {
         Arc::new(Self {
             socket: Mutex::new(Some(socket)),
             written: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
             progress: AtomicWaker::new(),
             exchange: ExchangeStage::default(),
             places: Mutex::default(),
@@ -63,6 +72,18 @@ impl LentSocket {
     /// Bytes that the system has taken so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    /// Waits until the peer has taken too few bytes of an answer for too long.
+    pub async fn until_stalled(&self) {
+        let is_blocked = || self.blocked.load(Ordering::Acquire);
+        loop {
+            let (was_blocked, before) = (is_blocked(), self.written());
+            tokio::time::sleep(ANSWER_STALL).await;
+            if was_blocked && is_blocked() && self.written() - before < MIN_DRAIN as u64 {
+                return;
+            }
+        }
     }
 
     /// Returns whether the socket is gone: taken back by the owner, or dropped by the borrower.
@@ -96,6 +117,7 @@ impl LentSocket {
             self.written.fetch_add(count as u64, Ordering::AcqRel);
             self.progress.wake();
         }
+        self.blocked.store(poll.is_pending(), Ordering::Release);
         poll
     }
 }
@@ -255,6 +277,26 @@ mod tests {
         assert!(lent_socket.take().is_some());
         assert_eq!(stream.write_all(b"x").await.unwrap_err().kind(), io::ErrorKind::NotConnected);
         assert!(lent_socket.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peer_that_takes_a_byte_now_and_then_stalls() {
+        for (taken, stalls) in [(0, true), (1, true), (MIN_DRAIN, false)] {
+            let (lent_socket, _far) = pair().await;
+            let taking = async {
+                loop {
+                    let _ = lent_socket.count_written(Poll::Ready(Ok(taken)));
+                    let _ = lent_socket.count_written(Poll::Pending);
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                }
+            };
+            let stalled = tokio::time::timeout(3 * ANSWER_STALL, lent_socket.until_stalled());
+            let stalled = tokio::select! {
+                () = taking => unreachable!("it takes bytes without end"),
+                stalled = stalled => stalled,
+            };
+            assert_eq!(stalled.is_ok(), stalls, "{taken} bytes each 3 s");
+        }
     }
 
     #[tokio::test]

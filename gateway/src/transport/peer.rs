@@ -78,7 +78,39 @@ impl Peer {
         }
     }
 
-    /// The second at which the client is closed as slow, unless it takes a byte before.
+    /// The bytes that waited for the client when they were last counted.
+    pub fn counted(&self) -> u64 {
+        match self {
+            Peer::Tcp(peer) => peer.send_buffer().waiting() as u64,
+            Peer::SocketIo(peer) => peer.counted(),
+        }
+    }
+
+    /// Counts the bytes that wait for the client.
+    pub fn count(&mut self, now: u64) -> u64 {
+        match self {
+            Peer::Tcp(_) => self.counted(),
+            Peer::SocketIo(peer) => peer.count(now),
+        }
+    }
+
+    /// The second since when bytes have waited for the client without a break.
+    pub fn behind_since(&self) -> Option<u64> {
+        match self {
+            Peer::Tcp(peer) => peer.send_buffer().behind_since(),
+            Peer::SocketIo(peer) => peer.behind_since(),
+        }
+    }
+
+    /// Gives up the bytes that wait for a client which is about to be closed.
+    pub fn discard(&mut self) {
+        match self {
+            Peer::Tcp(peer) => peer.discard(),
+            Peer::SocketIo(peer) => peer.discard(),
+        }
+    }
+
+    /// The second at which the client is closed as slow, unless it takes enough bytes before.
     pub fn deadline(&mut self, now: u64) -> Option<u64> {
         match self {
             Peer::Tcp(peer) => peer.deadline(),

@@ -3,10 +3,9 @@
 //! the shard that accepted its first request. There it is a connection like all others.
 
 pub mod client;
-pub mod newcomers;
-mod probe;
+pub(crate) mod probe;
 mod refusal;
-mod requests;
+pub(crate) mod requests;
 mod wire;
 
 pub use requests::is_path;
@@ -15,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::IntoResponse};
 use gateway_core::{
+    frame_meter::FrameExcess,
     protocol::{MAX_COMMANDS, MAX_MESSAGE},
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
 };
@@ -35,7 +35,6 @@ use tokio::{sync::mpsc, task::spawn_local};
 use tower::{Service, ServiceExt};
 
 use self::{
-    newcomers::Newcomers,
     requests::{Fault, keep_only_needed, with_status},
     wire::Wire,
 };
@@ -45,10 +44,12 @@ use crate::{
     client_address::ClientAddress,
     clock,
     http::Problem,
-    metrics::{Limit, Metrics},
+    limits::Limits,
+    metrics::Metrics,
     stream::message::ShardMessage,
     transport::{
         accept::websocket,
+        admission,
         lent_socket::LentSocket,
         peer::{
             events::{self, Auth},
@@ -68,9 +69,10 @@ const READ_BUFFER: usize = 512;
 /// may wait, and the first state of each channel, with room for pings. The bound in bytes is
 /// reached earlier; this one closes only a session whose waiting packets are small and many.
 const MAX_PACKETS: usize = MAX_COMMANDS + 2 * MAX_CHANNELS;
-/// Attachments up to which a packet is refused by an acknowledgement, because no event takes any. A
-/// packet with more closes the session.
-const MAX_ATTACHMENTS: usize = 16;
+/// Attachments up to which a packet is refused by an acknowledgement, because no event takes any:
+/// more than any app sends. Together they have [`MAX_MESSAGE`] bytes. A packet with more closes the
+/// session.
+const MAX_ATTACHMENTS: usize = 1000;
 /// How long a client may take to send the attachments of a packet or the body of a request, or to
 /// finish its upgrade.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
@@ -83,12 +85,11 @@ const NOOP: &str = "6";
 pub struct SocketIo {
     service: SocketIoService<axum::Router>,
     polling: Arc<PollingSessions>,
-    newcomers: Arc<Newcomers>,
-    metrics: Arc<Metrics>,
+    limits: Arc<Limits>,
 }
 
 impl SocketIo {
-    pub fn new(verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(verifier: Arc<Verifier>, limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
         let parser = ParserConfig::common()
             .max_incoming_binaries(MAX_ATTACHMENTS)
             .max_incoming_binary_buf_size(MAX_MESSAGE)
@@ -106,13 +107,12 @@ impl SocketIo {
             .with_parser(parser)
             // The inner service is never called: only requests of `PATH` come here.
             .build_with_inner_svc(axum::Router::new());
-        let counters = metrics.clone();
         let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
             let auth = auth.map_err(|_| Code::Malformed);
-            admit(&verifier, &socket, auth).await.inspect_err(|code| counters.error(*code))
+            admit(&verifier, &socket, auth).await.inspect_err(|code| metrics.error(*code))
         };
         namespaces.ns("/", join.with(admit));
-        Self { service, polling: Arc::default(), newcomers: Arc::default(), metrics }
+        Self { service, polling: Arc::default(), limits }
     }
 
     /// Whether a client still polls, so that it needs this node to learn why its session ends.
@@ -142,12 +142,12 @@ impl SocketIo {
         let upgrades = wanted.websocket;
         let Some(sid) = wanted.session else {
             let client = ClientAddress::from_extensions(request.extensions());
-            let Some(place) = self.newcomers.enter(client) else {
-                self.metrics.limited(Limit::Newcomers);
-                return Problem::from(Code::TooManyConnections).into_response();
+            let places = match admission::take_newcomer_places(&self.limits, client) {
+                Ok(places) => places,
+                Err(refusal) => return Problem::from(refusal).into_response(),
             };
             let link = SessionLink::new(upgrades.then(|| lent_socket.clone()));
-            link.keep_place(place);
+            link.keep_places(places);
             let session = NewSession { link: Arc::new(link), inbox: inbox.clone() };
             return self.begin(request, session, upgrades).await;
         };
@@ -157,6 +157,12 @@ impl SocketIo {
         };
         if upgrades {
             return self.probe(request, link, lent_socket);
+        }
+        if request.method() == Method::POST && is_too_large(&request) {
+            link.exceed(FrameExcess::Length);
+            // The client learns it by its poll, unless it reads the answer to this request first.
+            let _ = tokio::time::timeout(SEND_WITHIN, link.until_cut()).await;
+            return Problem::from(Code::TooLarge).into_response();
         }
         keep_only_needed(request.headers_mut());
         if request.method() == Method::GET {
@@ -254,6 +260,13 @@ impl SocketIo {
         }
         Response::from_parts(head, Body::from(body))
     }
+}
+
+/// Whether the body of a request is longer than the longest message.
+fn is_too_large(request: &Request<Incoming>) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length > MAX_MESSAGE as u64)
 }
 
 /// Extension of the first request of a session: its link, and the inbox of its shard.

@@ -46,6 +46,7 @@ func token(t *testing.T, expiresIn time.Duration) string {
 		"alg": "HS256", "typ": "JWT", "kid": "insecure-development-key",
 	}) + "." + encode(map[string]any{
 		"iss": "clinicwire-development", "aud": "clinicwire", "sub": "test-admin",
+		"iat":    time.Now().Unix() - 60,
 		"exp":    float64(time.Now().Add(expiresIn).UnixMilli()) / 1000,
 		"tenant": "demo", "role": "admin",
 	})

@@ -541,6 +541,7 @@ describe("a refused request", () => {
       ["subscribe", [{ channel: [channel] }], "malformed"],
       ["subscribe", [{ channel, extra: Buffer.from([1, 2, 3]) }], "malformed"],
       ["refresh", [{ token: Buffer.from("x") }], "malformed"],
+      ["subscribe", [{ channel, extra: Array(100).fill(Buffer.from([1])) }], "malformed"],
     ];
     for (const [event, args, code] of refused) {
       assert.equal((await app.ask(event, ...args)).error.code, code, event);
@@ -557,6 +558,21 @@ describe("a refused request", () => {
     await app.follow(channel);
     assert.equal(app.connections, 1);
   });
+
+  for (const [name, transports] of TRANSPORTS) {
+    it(`that is too large is told so before the end, by ${name}`, async () => {
+      const site = await clinic.furnish();
+      const app = connect({ token: site.token("reception") }, transports);
+      const last = /** @type {string} */ (transports.at(-1));
+      await until("it is connected", () => app.socket.io.engine?.transport.name === last);
+      await app.ask("subscribe", { channel: `board:${site.location}` });
+      app.socket.emit("subscribe", { channel: "x".repeat(70_000) });
+      await until("it is told", () => app.closes.length > 0);
+      assert.deepEqual(app.closes, [
+        { code: 4500, reason: "message too large", reconnect: false },
+      ]);
+    });
+  }
 
   it("is another namespace", async () => {
     const app = open(

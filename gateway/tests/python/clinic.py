@@ -38,7 +38,8 @@ def token(expires_in):
     header = {"alg": "HS256", "typ": "JWT", "kid": "insecure-development-key"}
     body = {
         "iss": "clinicwire-development", "aud": "clinicwire", "sub": "test-admin",
-        "exp": time.time() + expires_in, "tenant": "demo", "role": "admin",
+        "iat": int(time.time()) - 60, "exp": time.time() + expires_in,
+        "tenant": "demo", "role": "admin",
     }
     signed = b".".join(encode(json.dumps(part).encode()) for part in (header, body))
     key = hashlib.sha256(hashlib.sha256(SECRET.encode()).digest() + b"token").digest()

@@ -76,6 +76,10 @@ impl Clinic {
         self.issuer.sign(role, &all)
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
     pub(crate) async fn dial(&self) -> TcpStream {
         TcpStream::connect(self.server.address()).await.unwrap()
     }

@@ -7,7 +7,8 @@ use testing::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
+    time::Instant,
 };
 
 use crate::clinic::Clinic;
@@ -128,5 +129,35 @@ async fn streams_count_for_their_subject() {
     let ticket = answer["ticket"].as_str().unwrap();
     let stream = clinic.get(&format!("/v1/stream?channel=board:riverside&ticket={ticket}")).await;
     assert!(stream.contains("too_many_connections"), "{stream}");
+    clinic.stop().await;
+}
+
+#[tokio::test]
+async fn crowd_waits_its_turn_and_another_address_does_not() {
+    const ASK: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: here\r\n\r\n";
+    let clinic = Clinic::start_with(&["openings=50/1"]).await;
+    let served = async |socket: &mut TcpStream| {
+        let mut answer = [0; 12];
+        patiently("an answer", socket.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    };
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        let mut socket = clinic.dial().await;
+        socket.write_all(ASK).await.unwrap();
+        crowd.push(socket);
+    }
+    let began = Instant::now();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 77], 0).into()).unwrap();
+    let mut other = socket.connect(clinic.address()).await.unwrap();
+    other.write_all(ASK).await.unwrap();
+    served(&mut other).await;
+    let waited = began.elapsed();
+    for socket in &mut crowd {
+        served(socket).await;
+    }
+    // Each of them had its turn, and the last after more than two seconds.
+    assert!(began.elapsed() > 4 * waited, "{waited:?} of {:?}", began.elapsed());
     clinic.stop().await;
 }

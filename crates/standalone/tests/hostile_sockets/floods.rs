@@ -24,8 +24,8 @@ async fn flood_of_small_frames_is_closed() {
     let clinic = Clinic::start().await;
     let fragments = [frame(false, 1, b"{"), frame(false, 0, b"").repeat(40)].concat();
     for (frames, limit) in [
-        (frame(true, 10, b""), "control_frames"),
-        (frame(true, 9, b"ping"), "control_frames"),
+        (frame(true, 10, b""), "control-frames"),
+        (frame(true, 9, b"ping"), "control-frames"),
         (fragments, "fragments"),
         (frame(true, 1, b""), "commands"),
     ] {

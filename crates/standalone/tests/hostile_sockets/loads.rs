@@ -42,3 +42,18 @@ async fn new_channel_opens_at_once_although_it_was_absent() {
     assert!(reply["subscribe"].is_object(), "{reply}");
     clinic.stop().await;
 }
+
+/// A client of the protocol waits for the reply to each of its commands.
+#[tokio::test]
+async fn subscribe_that_is_taken_back_is_answered() {
+    let clinic = Clinic::start().await;
+    let mut socket = clinic.connect().await;
+    let channel = json!({"channel": "board:riverside"});
+    let subscribe = json!({"id": 2, "subscribe": channel});
+    let unsubscribe = json!({"id": 3, "unsubscribe": channel});
+    socket.send(&format!("{subscribe}\n{unsubscribe}")).await;
+    let (first, second) = (socket.reply().await.unwrap(), socket.reply().await.unwrap());
+    assert_eq!((&first["id"], &first["error"]["code"]), (&json!(2), &json!(100)));
+    assert_eq!((&second["id"], &second["unsubscribe"]), (&json!(3), &json!({})));
+    clinic.stop().await;
+}

@@ -16,7 +16,7 @@ pub const ORIGIN_TAGS: usize = 7;
 /// of the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// When the token was issued. 0 for a token that does not say: every revocation ends it.
+    /// When the token was issued, or the earliest moment at which it may have been.
     pub issued: Millis,
     /// The version of the bearer's permissions, if the issuer counts them.
     pub permission_version: Option<u32>,

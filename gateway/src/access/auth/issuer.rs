@@ -69,6 +69,9 @@ pub struct Issuer {
     pub(super) mapping: ClaimMapping,
     pub(super) max_life_ms: Millis,
     pub(super) leeway_ms: Millis,
+    /// Whether a token may leave out `iat`. Such a token counts as issued one longest life before
+    /// its `exp`, so that every revocation that may concern it ends it, and no older one.
+    pub(super) iat_optional: bool,
     pub(super) renewal: Renewal,
 }
 
@@ -94,6 +97,7 @@ impl From<Keys> for Issuer {
             mapping: ClaimMapping { super_admins: true, ..ClaimMapping::default() },
             max_life_ms: MAX_TOKEN_LIFE_MS,
             leeway_ms: DEFAULT_LEEWAY_MS,
+            iat_optional: false,
             renewal: Renewal::default(),
         }
     }
@@ -137,12 +141,19 @@ impl Issuer {
         if not_before.is_some_and(|at| at > latest) || issued.is_some_and(|at| at > latest) {
             return Err(Code::TokenNotYetValid);
         }
-        // A token that does not say when it was issued counts as issued now.
         if expires - issued.unwrap_or(now) > self.max_life_ms {
             return Err(Code::TokenInvalid);
         }
+        // Every access token has `iat` (RFC 9068 §2.2). Without it nobody can tell whether the
+        // token was issued before a revocation or after it: as older than all of them it would lock
+        // out its bearer for good, and as new it would undo each of them.
+        let issued_at = match issued {
+            Some(issued) => issued,
+            None if self.iat_optional => expires.saturating_sub(self.max_life_ms),
+            None => return Err(Code::TokenInvalid),
+        };
         let tenant = self.tenant(payload)?;
-        let mut claims = self.mapping.claims(payload, tenant, issued.unwrap_or(0), expires)?;
+        let mut claims = self.mapping.claims(payload, tenant, issued_at, expires)?;
         let renewal = self.renewal.0.get(&claims.role);
         if let (Some(issued), Some(renewal)) = (issued, renewal) {
             claims.origin.renewable_until = issued.saturating_add(*renewal);

@@ -69,6 +69,8 @@ struct IssuerEntry {
     max_token_life_s: u32,
     #[serde(default = "default_leeway")]
     leeway_s: u32,
+    #[serde(default)]
+    iat_optional: bool,
     #[serde(default = "default_refresh")]
     refresh_s: u32,
     #[serde(default = "default_cooldown")]
@@ -199,6 +201,7 @@ impl IssuerEntry {
             mapping,
             max_life_ms: Millis::from(self.max_token_life_s) * 1000,
             leeway_ms: Millis::from(self.leeway_s) * 1000,
+            iat_optional: self.iat_optional,
             renewal,
         })
     }

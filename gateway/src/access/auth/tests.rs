@@ -23,8 +23,8 @@ fn key() -> DevelopmentKey {
 fn good() -> Value {
     json!({
         "iss": DEVELOPMENT_ISSUER, "aud": DEFAULT_AUDIENCE, "sub": "subject-1", "exp": NOW_S + 60,
-        "nbf": NOW_S - 60, "tenant": "demo", "role": "reception", "locations": ["riverside"],
-        "queues": ["riverside.general"], "tickets": [],
+        "nbf": NOW_S - 60, "iat": NOW_S - 60, "tenant": "demo", "role": "reception",
+        "locations": ["riverside"], "queues": ["riverside.general"], "tickets": [],
     })
 }
 
@@ -91,6 +91,7 @@ fn each_claim_that_is_wrong_has_its_code() {
         ("sub", json!(""), invalid),
         ("iat", json!(NOW_S + 6), Code::TokenNotYetValid),
         ("iat", json!("yesterday"), invalid),
+        ("iat", Value::Null, invalid),
         ("iat", json!(NOW_S + 60 - MAX_TOKEN_LIFE_MS / 1000 - 1), invalid),
         ("exp", json!(NOW_S + MAX_TOKEN_LIFE_MS / 1000 + 1), invalid),
         // An ID token or a refresh token is signed with the same key.
@@ -120,6 +121,16 @@ fn each_claim_that_is_wrong_has_its_code() {
     for (claim, value, code) in table {
         assert_eq!(verify(&with(claim, &value)).err(), Some(code), "{claim} = {value}");
     }
+}
+
+#[test]
+fn token_without_issue_time_needs_an_issuer_that_allows_it() {
+    let token = with("iat", &Value::Null);
+    assert_eq!(verify(&token).err(), Some(Code::TokenInvalid));
+    let issuer = Issuer { iat_optional: true, ..key().keys().into() };
+    let claims = unchecked(Issuers::new(vec![issuer])).verify(&token, NOW).unwrap();
+    assert_eq!(claims.origin.issued, claims.expires - MAX_TOKEN_LIFE_MS);
+    assert_eq!(claims.origin.renewable_until, 0);
 }
 
 #[test]

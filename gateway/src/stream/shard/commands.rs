@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     clock,
-    limits::{self, LimitRefusal},
-    metrics::Limit,
+    limits::{Limit, LimitRefusal},
     random,
     stream::frames::Form,
     transport::admission,
@@ -114,7 +113,7 @@ impl Shard {
                 }
             }
             Effect::Unsubscribe { id, slot } => {
-                self.remove_subscription(SubscriptionId { conn, slot });
+                self.take_back(SubscriptionId { conn, slot });
                 let method = Method::Unsubscribe;
                 self.connections.reply(conn, &Reply::Done { id, method });
             }
@@ -135,7 +134,7 @@ impl Shard {
         let Some(claims) = claims else { return Ok(()) };
         let limits = &self.context.node.limits;
         let key = limits.subject_key(&claims.tenant, &claims.subject);
-        limits.spend(limits::Limit::SubscribesOfSubject, key).map(drop)
+        limits.spend(Limit::SubscribesOfSubject, key).map(drop)
     }
 
     fn connect(&mut self, conn: ConnId, id: u32, token: &str) {

@@ -1,6 +1,7 @@
 //! The connections of a shard: finding them, writing to them, and the one timer of each.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     task::{Context, Poll},
 };
@@ -8,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use gateway_core::{
     protocol::Reply,
+    send_buffer::MAX_WAITING_OF_NODE,
     session::Session,
     subscription::{Stage, Subscription},
 };
@@ -20,7 +22,7 @@ use schemas::{
 use super::{
     connection::{Connection, DeadlineCheck, Opening},
     ids::{ConnId, SubscriptionId},
-    typed_slab::TypedSlab,
+    typed_slab::{SlabKey, TypedSlab},
 };
 use crate::{
     stream::frames::{self, Form, PerForm},
@@ -43,6 +45,12 @@ pub struct Connections {
     /// Buffer for a frame that is completed for one connection.
     scratch: Vec<u8>,
     sent: PerForm<SentCount>,
+    /// Bytes that wait for all peers.
+    waiting: u64,
+    /// The share of this shard in [`MAX_WAITING_OF_NODE`].
+    max_waiting: u64,
+    /// Connections that were cut because too many bytes waited.
+    cut: u64,
 }
 
 /// Frames of state that peers took, and their bytes.
@@ -53,6 +61,11 @@ pub struct SentCount {
 }
 
 impl Connections {
+    /// The connections of one of `shards` shards.
+    pub fn of_shard(shards: usize) -> Self {
+        Self { max_waiting: (MAX_WAITING_OF_NODE / shards.max(1)) as u64, ..Self::default() }
+    }
+
     /// Finds a connection that may have been removed, and whose id may be in use again.
     pub fn find(&self, id: ConnId) -> Option<&Connection> {
         self.slab.get(id)
@@ -120,7 +133,59 @@ impl Connections {
     pub fn remove(&mut self, id: ConnId) -> Option<Connection> {
         let removed = self.slab.remove(id);
         debug_assert!(removed.is_some(), "a connection is removed once, by its task");
+        self.waiting -= removed.as_ref().map_or(0, |connection| connection.peer.counted());
         removed
+    }
+
+    /// Uses a connection whose waiting bytes may change by that.
+    fn with_counted<T>(
+        &mut self,
+        id: ConnId,
+        act: impl FnOnce(&mut Connection, u64) -> T,
+    ) -> Option<T> {
+        let now = self.now;
+        let connection = self.get_mut(id)?;
+        let before = connection.peer.counted();
+        let result = act(connection, now);
+        let after = connection.peer.count(now);
+        self.note_waiting(before, after);
+        Some(result)
+    }
+
+    /// Follows up on a change of the bytes that wait for one peer.
+    fn note_waiting(&mut self, before: u64, after: u64) {
+        self.waiting = self.waiting + after - before;
+        if self.waiting > self.max_waiting {
+            self.cut_slowest();
+        }
+    }
+
+    /// Closes the connections that have been behind for longest, until an eighth of the bound is
+    /// free: so the search among all connections is rare however fast bytes come.
+    fn cut_slowest(&mut self) {
+        let behind = |id: ConnId| {
+            // Bytes that were given up are not waiting any more.
+            let peer = Some(&self.slab.get(id)?.peer).filter(|peer| peer.counted() > 0)?;
+            Some((peer.behind_since()?, Reverse(peer.counted()), id.index()))
+        };
+        let ids = self.slab.keys().into_iter();
+        let mut slowest: Vec<_> = ids.filter_map(|id| Some((behind(id)?, id))).collect();
+        slowest.sort_unstable_by_key(|(order, _)| *order);
+        for (_, id) in slowest {
+            if self.waiting <= self.max_waiting / 8 * 7 {
+                return;
+            }
+            let Some(connection) = self.slab.get_mut(id) else { continue };
+            self.waiting -= connection.peer.counted();
+            connection.peer.discard();
+            connection.close(Close::Slow);
+            self.cut += 1;
+        }
+    }
+
+    /// Connections that were cut since the last call because too many bytes waited for all.
+    pub fn take_cut(&mut self) -> u64 {
+        std::mem::take(&mut self.cut)
     }
 
     /// Keeps the places of a connection's subject until the connection is removed.
@@ -139,11 +204,8 @@ impl Connections {
     }
 
     pub fn poll(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<Ready> {
-        let now = self.now;
-        match self.get_mut(id) {
-            Some(connection) => connection.poll(cx, now),
-            None => Poll::Ready(Ready::Close(Close::ServerError)),
-        }
+        let polled = self.with_counted(id, |connection, now| connection.poll(cx, now));
+        polled.unwrap_or(Poll::Ready(Ready::Close(Close::ServerError)))
     }
 
     /// Ends a connection soon: its task says farewell and removes it.
@@ -159,23 +221,24 @@ impl Connections {
 
     /// Sends a reply, behind the bytes that wait.
     pub fn reply(&mut self, id: ConnId, reply: &Reply<'_>) {
-        let now = self.now;
-        if let Some(connection) = self.get_mut(id) {
-            let outcome = connection.peer.send_reply(connection.form, reply, now);
+        let sent = self.with_counted(id, |connection, now| {
+            connection.peer.send_reply(connection.form, reply, now)
+        });
+        if let Some(outcome) = sent {
             self.settle(id, outcome);
         }
     }
 
     /// Sends bytes to a WebSocket or SSE client, behind the bytes that wait.
     pub fn send_bytes(&mut self, id: ConnId, bytes: Bytes) {
-        let now = self.now;
-        let Some(connection) = self.get_mut(id) else { return };
-        let Some(peer) = connection.tcp_peer_mut() else {
-            debug_assert!(false, "a Socket.IO client is sent replies and state, never raw bytes");
-            return;
-        };
-        let outcome = peer.send_bytes(bytes, now);
-        self.settle(id, outcome);
+        let sent = self.with_counted(id, |connection, now| {
+            let peer = connection.tcp_peer_mut();
+            debug_assert!(peer.is_some(), "a Socket.IO client is sent replies and state alone");
+            peer.map(|peer| peer.send_bytes(bytes, now))
+        });
+        if let Some(outcome) = sent.flatten() {
+            self.settle(id, outcome);
+        }
     }
 
     /// Sends a frame of state with the shared part `shared`. If the peer takes it, the subscription
@@ -201,7 +264,9 @@ impl Connections {
             debug_assert!(false, "state is sent to subscriptions that exist");
             return;
         };
+        let before = peer.counted();
         let outcome = peer.send_state(&subscription.channel, frame, *now);
+        let after = peer.count(*now);
         if outcome.is_ok_and(|outcome| outcome != SendOutcome::Busy) {
             let first = match subscription.stage {
                 Stage::Live { first, .. } if first.epoch > 0 => first,
@@ -212,6 +277,7 @@ impl Connections {
             count.frames += 1;
             count.bytes += frame.len() as u64;
         }
+        self.note_waiting(before, after);
         self.settle(at.conn, outcome);
     }
 
@@ -237,22 +303,22 @@ impl Connections {
 
     /// Writes the bytes that wait. Returns whether none wait any more and the client is owed state.
     pub fn flush(&mut self, id: ConnId) -> bool {
-        let now = self.now;
-        let Some(connection) = self.get_mut(id) else { return false };
-        match connection.peer.flush(now) {
+        let flushed = self.with_counted(id, |connection, now| match connection.peer.flush(now) {
             Ok(true) => std::mem::take(&mut connection.behind),
             Ok(false) => false,
             Err(close) => {
                 connection.close(close);
                 false
             }
-        }
+        });
+        flushed.unwrap_or_default()
     }
 
     /// Writes the bytes that wait, as far as the socket takes them. Returns whether all have left.
     pub fn flush_rest(&mut self, id: ConnId) -> bool {
-        let now = self.now;
-        self.get_mut(id).is_some_and(|connection| connection.peer.flush(now) == Ok(true))
+        let flushed =
+            self.with_counted(id, |connection, now| connection.peer.flush(now) == Ok(true));
+        flushed.unwrap_or_default()
     }
 
     /// Moves the connection's timer forward to its next deadline. An earlier timer stays: when it
@@ -319,5 +385,52 @@ impl Connections {
         let sent = std::mem::take(&mut self.sent);
         let counts = sent.values().map(|count| *count);
         std::array::from_fn(|index| (Form::ALL[index], counts[index]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::{access::audit::AuditedClient, transport::peer::tcp::TcpPeer};
+
+    /// A share of 1 KiB.
+    const SHARDS: usize = MAX_WAITING_OF_NODE / 1024;
+
+    /// A connection whose client reads nothing, and whose socket is full.
+    async fn slow(connections: &mut Connections) -> (ConnId, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = listener.accept().await.unwrap().0;
+        socket.writable().await.unwrap();
+        while socket.try_write(&[0; 64 * 1024]).is_ok() {}
+        let peer = Peer::Tcp(TcpPeer::new(Rc::new(socket.into())));
+        let opening = Opening { client: AuditedClient::default(), sealed: "".into() };
+        (connections.add(peer, Form::WsJson, opening, Session::default()), far)
+    }
+
+    #[tokio::test]
+    async fn too_many_waiting_bytes_cut_who_is_behind_for_longest() {
+        let mut connections = Connections::of_shard(SHARDS);
+        let (first, _far_first) = slow(&mut connections).await;
+        let (second, _far_second) = slow(&mut connections).await;
+        let (third, _far_third) = slow(&mut connections).await;
+        let mut send = |id: ConnId, now: u64, bytes: usize| {
+            connections.now = now;
+            connections.send_bytes(id, vec![0; bytes].into());
+            [first, second, third].map(|id| connections.is_closing(id))
+        };
+        assert_eq!(send(second, 1, 300), [false; 3]);
+        assert_eq!(send(first, 2, 500), [false; 3]);
+        assert_eq!(send(third, 3, 300), [false, true, false]);
+        assert_eq!(send(third, 4, 400), [true, true, false]);
+        assert_eq!((connections.waiting, connections.take_cut()), (700, 2));
+        for id in [first, second, third] {
+            connections.remove(id);
+        }
+        assert_eq!(connections.waiting, 0);
     }
 }

@@ -15,6 +15,8 @@ pub struct ShardContext {
     pub node: Arc<NodeContext>,
     /// Index of the shard in its node.
     pub index: ShardIndex,
+    /// The number of shards of the node.
+    pub shards: usize,
     /// The shard's own inbox.
     pub inbox: mpsc::Sender<ShardMessage>,
 }

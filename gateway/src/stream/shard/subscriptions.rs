@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::audit::{AuditedAction, AuditedSubscription},
     stream::{
-        frames::{self, Publication, PublicationKind},
+        frames::{self, Form, Publication, PublicationKind},
         tails::Tails,
     },
 };
@@ -319,9 +319,27 @@ impl Shard {
         self.connections.send_state(at, position, 0, frame);
     }
 
+    /// Ends a subscription at the wish of its client. A subscribe that still waits is answered too,
+    /// since its client may wait for the reply. The code is a temporary one: an SDK whose user has
+    /// subscribed again meanwhile takes the reply for that subscribe. The peer of a Socket.IO
+    /// session answers by itself.
+    pub(super) fn take_back(&mut self, at: SubscriptionId) {
+        if let Some((connection, subscription)) = self.connections.subscription(at)
+            && let Stage::Pending { request, .. } = subscription.stage
+            && connection.form != Form::SocketIo
+        {
+            let reply = Reply::Error { id: request, code: Code::TryAgain };
+            self.connections.reply(at.conn, &reply);
+        }
+        self.remove_subscription(at);
+    }
+
     /// Ends a subscription and tells its client why.
     pub(super) fn end(&mut self, at: SubscriptionId, close: Close) {
         let Some((_, subscription)) = self.connections.subscription(at) else { return };
+        if let Stage::Pending { .. } = subscription.stage {
+            return self.refuse(at, frames::unsubscribe_code(close));
+        }
         let channel = subscription.channel.clone();
         self.connections.reply(at.conn, &Reply::Unsubscribe { channel: &channel, close });
         self.remove_subscription(at);

@@ -47,7 +47,7 @@ impl TestShard {
     fn start_on(node: Arc<NodeContext>) -> Self {
         let (inbox, messages) = mpsc::channel(64);
         let index = ShardIndex::from_index(0);
-        let context = ShardContext { node: node.clone(), index, inbox: inbox.clone() };
+        let context = ShardContext { node: node.clone(), index, shards: 1, inbox: inbox.clone() };
         let shard = Rc::new(RefCell::new(Shard::new(context)));
         spawn_local(shard_task::run(shard.clone(), messages));
         let location = LocationId::new("riverside").unwrap();

@@ -13,7 +13,7 @@ use crate::{
     clock,
     context::NodeContext,
     http::Edge,
-    limits::Limit,
+    limits::{Limit, LimitRefusal},
     stream::frames::{self, REFUSED},
     transport::admission::{self, SubjectPlaces},
 };
@@ -30,6 +30,8 @@ pub(super) struct OpenStream {
 /// Why a stream does not begin.
 pub(super) enum StreamRefusal {
     Code(Code),
+    /// The client may come back after a time.
+    Later(LimitRefusal),
     /// The client was refused before and came back: tell it to stop.
     Final,
 }
@@ -37,6 +39,12 @@ pub(super) enum StreamRefusal {
 impl From<Code> for StreamRefusal {
     fn from(code: Code) -> Self {
         Self::Code(code)
+    }
+}
+
+impl From<LimitRefusal> for StreamRefusal {
+    fn from(refusal: LimitRefusal) -> Self {
+        Self::Later(refusal)
     }
 }
 
@@ -93,9 +101,9 @@ pub(super) async fn open<B>(
     node.verifier.check(&claims)?;
     let key = node.limits.subject_key(&claims.tenant, &claims.subject);
     for _ in &channels {
-        node.limits.spend(Limit::SubscribesOfSubject, key).map_err(Code::from)?;
+        node.limits.spend(Limit::SubscribesOfSubject, key)?;
     }
-    let subject = admission::take_subject_places(node, &claims).map_err(Code::from)?;
+    let subject = admission::take_subject_places(node, &claims)?;
     Ok((head(), OpenStream { claims: Arc::new(claims), sealed, channels, subject }))
 }
 
@@ -113,7 +121,7 @@ fn requested_channels(query: &[(String, String)]) -> Result<Vec<Channel>, Code> 
 }
 
 /// Reads `<epoch>.<version>` of each channel. A position that is unreadable or zero counts as none.
-fn read_positions(text: &str, channels: usize) -> Vec<Option<Position>> {
+pub(crate) fn read_positions(text: &str, channels: usize) -> Vec<Option<Position>> {
     let mut positions: Vec<Option<Position>> = text
         .split('_')
         .map(|position| {
@@ -149,14 +157,21 @@ fn event_stream(headers: &mut http::HeaderMap) {
 }
 
 /// The answer to a refused stream. A browser's `EventSource` gives up for ever on anything but a
-/// 200, so a refusal is an event. The request after it is told to stop by a 204.
+/// 200, so a refusal is an event, with the time after which the browser may come back. The request
+/// after a final refusal is told to stop by a 204.
 pub(super) fn refuse(node: &NodeContext, refusal: StreamRefusal) -> Response<Body> {
-    let StreamRefusal::Code(code) = refusal else {
-        return empty(StatusCode::NO_CONTENT).map(|()| Body::empty());
+    let (code, retry) = match refusal {
+        StreamRefusal::Code(code) => (code, String::new()),
+        StreamRefusal::Later(refusal) => {
+            (refusal.code(), format!("retry: {}\n\n", refusal.retry_after.as_millis()))
+        }
+        StreamRefusal::Final => return empty(StatusCode::NO_CONTENT).map(|()| Body::empty()),
     };
     node.metrics.error(code);
     let id = (!code.is_temporary()).then_some(REFUSED);
-    let mut response = Response::new(Body::from(frames::encode_sse_error(None, code, id)));
+    let mut body = retry.into_bytes();
+    body.extend(frames::encode_sse_error(None, code, id));
+    let mut response = Response::new(Body::from(body));
     event_stream(response.headers_mut());
     response
 }

@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use futures_util::task::AtomicWaker;
 use gateway_core::{
     access::Claims,
+    frame_meter::FrameExcess,
     protocol::{MAX_COMMANDS, Request},
 };
 use schemas::codes::Code;
@@ -19,7 +20,7 @@ use socketioxide::{
 };
 use tokio::sync::Notify;
 
-use crate::transport::{lent_socket::LentSocket, socketio::newcomers::Newcomer};
+use crate::transport::{admission::NewcomerPlaces, lent_socket::LentSocket};
 
 /// The sessions of a node that began by polling, by session id, so that their later requests find
 /// them.
@@ -43,6 +44,8 @@ pub enum News {
     },
     /// More than [`MAX_COMMANDS`] events wait.
     Flood,
+    /// The client sent more frames than it may, or a longer message.
+    Excess(FrameExcess),
 }
 
 /// Shared by all who deal with one session. socketioxide keeps it for as long as the session
@@ -64,10 +67,11 @@ pub struct SessionLink {
 #[derive(Default)]
 struct LinkState {
     claims: Option<Arc<Claims>>,
-    /// The place of a session whose client has not connected yet.
-    newcomer: Option<Newcomer>,
+    /// The places of a session whose client has not connected yet.
+    newcomer: Option<NewcomerPlaces>,
     events: Vec<ClientEvent>,
     flood: bool,
+    excess: Option<FrameExcess>,
     gone: Option<DisconnectReason>,
     cut: bool,
     /// How often the client left and connected again.
@@ -127,9 +131,9 @@ impl SessionLink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the place among the newcomers until the client connects.
-    pub fn keep_place(&self, newcomer: Newcomer) {
-        self.state().newcomer = Some(newcomer);
+    /// Keeps the places of a newcomer until its client connects.
+    pub fn keep_places(&self, places: NewcomerPlaces) {
+        self.state().newcomer = Some(places);
     }
 
     /// Remembers the list that names this session. Dropping the link removes it from the list.
@@ -198,6 +202,16 @@ impl SessionLink {
         self.waker.wake();
     }
 
+    /// Notes that the client sent more frames than it may, or a longer message. Its connection is
+    /// told so and ends. A session without a connection ends at once.
+    pub fn exceed(&self, excess: FrameExcess) {
+        let mut state = self.state();
+        state.excess = Some(excess);
+        let is_admitted = state.claims.is_some();
+        drop(state);
+        if is_admitted { self.waker.wake() } else { self.cut() }
+    }
+
     /// Notes that the client left the namespace, or that its session ended.
     pub fn leave(&self, reason: DisconnectReason) {
         let mut state = self.state();
@@ -214,6 +228,8 @@ impl SessionLink {
         let mut state = self.state();
         if let Some(reason) = state.gone {
             News::Gone { timed_out: reason == DisconnectReason::HeartbeatTimeout }
+        } else if let Some(excess) = state.excess {
+            News::Excess(excess)
         } else if state.flood {
             News::Flood
         } else {
@@ -223,7 +239,7 @@ impl SessionLink {
 
     pub fn has_news(&self) -> bool {
         let state = self.state();
-        !state.events.is_empty() || state.gone.is_some() || state.flood
+        !state.events.is_empty() || state.gone.is_some() || state.flood || state.excess.is_some()
     }
 
     /// Registers `waker` to be woken by the next news, and by the next bytes that the WebSocket

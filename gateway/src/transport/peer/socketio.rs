@@ -9,7 +9,7 @@ use std::{
 use gateway_core::{
     access::Claims,
     protocol::{ClientCommand, Reply, Request},
-    send_buffer::{MAX_WAITING, STALL_S},
+    send_buffer::{MAX_WAITING, MIN_DRAIN, STALL_S},
 };
 use schemas::codes::{Close, Code};
 use serde::Serialize;
@@ -40,8 +40,13 @@ pub struct SocketIoPeer {
     on_websocket: bool,
     /// Bytes that had left when this peer last looked.
     left: u64,
-    /// Second in which `left` last changed, or in which something was emitted while nothing waited.
+    /// Second in which something was emitted while nothing waited.
+    begun: u64,
+    /// Second from which on bytes are counted that leave, and the bytes that had left by then.
     since: u64,
+    left_since: u64,
+    /// The bytes that waited when they were last counted. `None` once they were given up.
+    counted: Option<u64>,
 }
 
 /// A request that is not answered yet.
@@ -62,7 +67,10 @@ impl SocketIoPeer {
             due: 0,
             on_websocket: false,
             left: 0,
+            begun: 0,
             since: 0,
+            left_since: 0,
+            counted: Some(0),
         }
     }
 
@@ -118,14 +126,43 @@ impl SocketIoPeer {
             }
             None => self.link.polled_bytes(),
         };
-        if left != self.left {
-            self.left = left;
-            self.since = now;
+        self.left = left;
+        // The count begins anew when a session changes to a WebSocket.
+        if left < self.left_since || left >= self.left_since + MIN_DRAIN as u64 {
+            (self.since, self.left_since) = (now, left);
         }
         emitted.saturating_sub(left)
     }
 
-    /// The second at which the client is closed as slow, unless it takes a byte before.
+    /// Notes that something is emitted while nothing waits.
+    fn begin_waiting(&mut self, now: u64) {
+        (self.begun, self.since, self.left_since) = (now, now, self.left);
+    }
+
+    /// The bytes that waited when they were last counted.
+    pub fn counted(&self) -> u64 {
+        self.counted.unwrap_or_default()
+    }
+
+    /// Counts the bytes that wait.
+    pub fn count(&mut self, now: u64) -> u64 {
+        if self.counted.is_some() {
+            self.counted = Some(self.waiting(now));
+        }
+        self.counted()
+    }
+
+    /// The second since when bytes have waited without a break.
+    pub fn behind_since(&self) -> Option<u64> {
+        (self.counted() > 0).then_some(self.begun)
+    }
+
+    /// Counts no bytes any more: the session is about to be cut, and socketioxide drops them.
+    pub fn discard(&mut self) {
+        self.counted = None;
+    }
+
+    /// The second at which the client is closed as slow, unless it takes enough bytes before.
     pub fn deadline(&mut self, now: u64) -> Option<u64> {
         (self.waiting(now) > 0).then(|| self.since + STALL_S)
     }
@@ -138,7 +175,7 @@ impl SocketIoPeer {
         if self.waiting(now) > 0 {
             return Ok(SendOutcome::Busy);
         }
-        self.since = now;
+        self.begin_waiting(now);
         let raw: &RawValue = serde_json::from_slice(body).map_err(|_| Close::ServerError)?;
         self.count_emitted(body.len() as u64);
         self.socket.emit(name, raw).map_err(|_| Close::Slow)?;
@@ -178,7 +215,7 @@ impl SocketIoPeer {
         let length = length(body);
         let waiting = self.waiting(now);
         if waiting == 0 {
-            self.since = now;
+            self.begin_waiting(now);
         } else if waiting + length > MAX_WAITING as u64 {
             return Err(Close::Slow);
         }

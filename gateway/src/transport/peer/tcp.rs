@@ -112,10 +112,19 @@ impl TcpPeer {
             }
         }
         match self.socket.try_flush() {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(self.send_buffer.is_empty()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(_) => Err(Close::ServerError),
         }
+    }
+
+    pub fn send_buffer(&self) -> &SendBuffer {
+        &self.send_buffer
+    }
+
+    /// Gives up the bytes that wait.
+    pub fn discard(&mut self) {
+        self.send_buffer.discard();
     }
 
     pub fn deadline(&self) -> Option<u64> {

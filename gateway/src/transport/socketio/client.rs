@@ -64,6 +64,7 @@ async fn run(registration: Registration) {
         match poll_fn(|cx| shard.borrow_mut().connections().poll(*id, cx)).await {
             Ready::Read => match link.take_news() {
                 News::Events(events) => shard.borrow_mut().receive_events(*id, events),
+                News::Excess(excess) => shard.borrow_mut().close_for_frames(*id, excess),
                 News::Flood => shard.borrow_mut().connections().close(*id, Close::BadRequest),
                 News::Gone { timed_out } => {
                     if timed_out {

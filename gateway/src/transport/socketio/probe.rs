@@ -102,7 +102,7 @@ async fn read_some(stream: &mut TokioIo<Upgraded>, read: &mut BytesMut) -> Optio
 
 /// The first two text messages in `bytes`, as far as they are whole. `None` when there is a frame
 /// that no client sends in a probe.
-fn frames(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn frames(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut cursor = std::io::Cursor::new(bytes);
     let mut texts = Vec::new();
     while texts.len() < 2 {

@@ -10,7 +10,7 @@ pub fn is_path(path: &str) -> bool {
 }
 
 /// The part of a request below `/socket.io/` that decides who answers it.
-pub(super) struct SocketIoRequest {
+pub(crate) struct SocketIoRequest {
     /// The session that it names. Without one, it begins a session.
     pub session: Option<Sid>,
     /// Whether it is to become a WebSocket.
@@ -18,7 +18,7 @@ pub(super) struct SocketIoRequest {
 }
 
 /// Reads a request.
-pub(super) fn read<B>(request: &Request<B>) -> Result<SocketIoRequest, Fault> {
+pub(crate) fn read<B>(request: &Request<B>) -> Result<SocketIoRequest, Fault> {
     let query = request.uri().query().unwrap_or_default();
     let websocket = match value(query, "transport") {
         Some("websocket") => true,
@@ -61,7 +61,7 @@ pub(super) fn with_status(status: StatusCode) -> Response<Body> {
 }
 
 /// The fault of a request, in the words and numbers of Engine.IO's reference server.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     UnknownTransport,
     UnknownSession,
     BadMethod,

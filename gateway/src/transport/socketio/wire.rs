@@ -1,5 +1,6 @@
 //! The stream between a Socket.IO client's WebSocket and socketioxide: it repeats what our layer
-//! has read already, and adds to the refusal of a client what socketioxide cannot say.
+//! has read already, bounds what the client sends, and adds to the refusal of a client what
+//! socketioxide cannot say.
 
 use std::{
     io,
@@ -9,9 +10,13 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use gateway_core::{frame_meter::FrameMeter, rate::Micros};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 use super::refusal;
 use crate::transport::peer::link::SessionLink;
@@ -19,6 +24,8 @@ use crate::transport::peer::link::SessionLink;
 /// Server frames hold up to this many bytes in the short form (RFC 6455 §5.2). Every packet before
 /// admission fits.
 const SHORT_FRAME: usize = 125;
+/// Bytes that one WebSocket may send before all others of its shard have a turn.
+const TURN_BYTES: usize = 4096;
 /// The first byte of a frame that is a whole text message.
 const WHOLE_TEXT: u8 = 0x81;
 
@@ -40,12 +47,29 @@ pub(super) struct Wire {
     told: usize,
     /// Bytes taken from socketioxide that have not left.
     waiting: BytesMut,
+    meter: FrameMeter,
+    started: Instant,
+    /// Bytes read since the others had a turn.
+    turn: usize,
+    /// The client sent too much. What it still sends is not read by socketioxide, which would end
+    /// the session before the client is told why.
+    is_refused: bool,
 }
 
 impl Wire {
     /// A WebSocket that begins a session.
     pub(super) fn new(stream: TokioIo<Upgraded>, link: Arc<SessionLink>) -> Self {
-        Self { stream, link, unread: Bytes::new(), told: 0, waiting: BytesMut::new() }
+        Self {
+            stream,
+            link,
+            unread: Bytes::new(),
+            told: 0,
+            waiting: BytesMut::new(),
+            meter: FrameMeter::default(),
+            started: Instant::now(),
+            turn: 0,
+            is_refused: false,
+        }
     }
 
     /// A WebSocket to which a session upgrades: `read` was read from it, and `told` bytes of
@@ -57,6 +81,45 @@ impl Wire {
         told: usize,
     ) -> Self {
         Self { unread: read, told, ..Self::new(stream, link) }
+    }
+
+    fn poll_client(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.unread.len().min(buffer.remaining());
+        buffer.put_slice(&self.unread.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Counts bytes of the client. Returns whether it may go on.
+    fn may_pass(&mut self, bytes: &[u8]) -> bool {
+        self.turn += bytes.len();
+        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match self.meter.count(bytes, Micros(now)) {
+            Ok(()) => true,
+            Err(excess) => {
+                self.is_refused = true;
+                self.link.exceed(excess);
+                false
+            }
+        }
+    }
+
+    /// Discards what the client sends, until it ends.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -106,12 +169,24 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        let length = self.unread.len().min(buffer.remaining());
-        buffer.put_slice(&self.unread.split_to(length));
-        Poll::Ready(Ok(()))
+        if !self.is_refused {
+            let before = buffer.filled().len();
+            let Poll::Ready(read) = self.poll_client(cx, buffer) else {
+                self.turn = 0;
+                return Poll::Pending;
+            };
+            read?;
+            if self.may_pass(&buffer.filled()[before..]) {
+                return Poll::Ready(Ok(()));
+            }
+            buffer.set_filled(before);
+        }
+        self.poll_end(cx)
     }
 }
 

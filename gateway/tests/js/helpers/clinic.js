@@ -82,11 +82,13 @@ export function token(
     .update("token")
     .digest();
   const header = { alg: "HS256", typ: "JWT", kid: "insecure-development-key" };
+  const iat = Math.floor(Date.now() / 1000) - 60;
   const exp = (Date.now() + expiresInMs) / 1000;
   const body = {
     iss: "clinicwire-development",
     aud: audience,
     sub: subject,
+    iat,
     exp,
     tenant,
     role,

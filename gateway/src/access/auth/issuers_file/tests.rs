@@ -110,6 +110,7 @@ fn good_issuers_are_read() {
         json!({ "claims": { "role": ["realm_access", "roles"] } }),
         json!({ "roles": { "Accueil": "reception" } }),
         json!({ "renew_s": { "display": 7_776_000 } }),
+        json!({ "iat_optional": true }),
         json!({ "jwks_url": null, "algorithms": null,
             "keys": [{ "file": "rs256.pem", "kid": "a", "algorithm": "RS256" }] }),
     ];

@@ -49,6 +49,7 @@ final class Clinic implements AutoCloseable {
   static String token(Duration expiresIn) throws GeneralSecurityException {
     var header = Map.of("alg", "HS256", "typ", "JWT", "kid", "insecure-development-key");
     var body = Map.of("iss", "clinicwire-development", "aud", "clinicwire", "sub", "test-admin",
+        "iat", Instant.now().getEpochSecond() - 60,
         "exp", Instant.now().plus(expiresIn).toEpochMilli() / 1000.0, "tenant", "demo",
         "role", "admin");
     var encoder = Base64.getUrlEncoder().withoutPadding();
