@@ -191,6 +191,11 @@ describe("the banner of a crossing", () => {
         return /You are seeing north as a super admin/.test(text);
       });
       await assertAccessible(page.page, `${name} in a crossing`);
+      if (name === "board") {
+        const { y = 0, height = 0 } = (await page.page.locator("#board").boundingBox()) ?? {};
+        // Against burn-in a board moves by some pixels.
+        assert.ok(y + height < SCREEN.height + 5, `the board ends at ${y + height}`);
+      }
       await page.shoot(`crossing-${name || "start"}`);
     });
   }

@@ -161,10 +161,9 @@ function follow(token, id) {
     },
     onState: (next) => {
       if (own !== connection) return;
-      state = next;
-      if (link && next.name === "refused" && next.code === "token_expired") {
-        setTimeout(() => void openLink(link), EXCHANGE_AGAIN_MS);
-      }
+      const asleep = link && next.name === "refused" && next.code === "token_expired";
+      state = asleep ? { name: "lost", since: Date.now() } : next;
+      if (asleep) setTimeout(() => void openLink(link), EXCHANGE_AGAIN_MS);
       render();
     },
   });

@@ -52,7 +52,8 @@ fn link_of(ticket: &str) -> String {
 #[tokio::test]
 async fn issue_answers_with_link_and_code_of_the_ticket() {
     let node = node();
-    let result = CommandResult { ticket: Some(id(TICKET)), ..CommandResult::default() };
+    let label = Some("A-001".into());
+    let result = CommandResult { ticket: Some(id(TICKET)), label, ..CommandResult::default() };
     node.decide(Decision::Applied(result));
     let path = "/v1/queues/riverside.general/tickets";
     let issued = node.ask(Role::Reception, "POST", path, "").await.json();
@@ -76,6 +77,17 @@ async fn issue_answers_with_link_and_code_of_the_ticket() {
             assert_eq!(node.ask_as(&token, "GET", &path, "").await.status, status, "{path}");
         }
     }
+}
+
+/// A moved ticket is named without a label.
+#[tokio::test]
+async fn only_an_issue_answers_with_a_link() {
+    let node = node();
+    let result = CommandResult { ticket: Some(id(TICKET)), ..CommandResult::default() };
+    node.decide(Decision::Applied(result));
+    let path = format!("/v1/tickets/{TICKET}/leave");
+    let answer = node.ask(Role::Reception, "POST", &path, "").await;
+    assert_eq!((answer.status, &answer.json()["link"]), (200, &Value::Null), "{}", answer.text);
 }
 
 #[tokio::test]
