@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     NodeState, Problem,
+    audited::NamedInBody,
     caller::{Caller, QueryParams},
 };
 use crate::{
@@ -55,7 +56,9 @@ pub(super) async fn upload(
 ) -> Result<Response, Problem> {
     let RunFile { file, name, bytes, sha256 } = receive(node, claims, name, request).await?;
     let body = json!({ "file": file, "name": name, "bytes": bytes, "sha256": sha256 });
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let mut response = (StatusCode::CREATED, Json(body)).into_response();
+    response.extensions_mut().insert(NamedInBody(vec![file.to_string()]));
+    Ok(response)
 }
 
 async fn receive(

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fold } from "../../web/shared/fold.js";
-import { datedText, timeText } from "../../web/shared/times.js";
+import { changeText, datedText, timeText } from "../../web/shared/times.js";
 import { waitFrom } from "../../web/shared/wait.js";
 
 /** @typedef {import("../../web/shared/fold.js").View} View */
@@ -164,6 +164,13 @@ describe("the time of a call", () => {
       datedText(timeText(at, "en", zone), at, now, "en", zone);
     assert.match(text(midnight), /^11:50.p\.m\./);
     assert.match(text(later), /^Mar\.? 2, 11:50/);
+  });
+
+  it("has its date also for the last change of a ticket from an earlier day", () => {
+    const at = Date.parse("2026-03-03T04:50:00Z");
+    const zone = "America/Toronto";
+    assert.match(changeText(at, at + 9 * 60_000, "fr", zone), /^23\Wh\W50/);
+    assert.match(changeText(at, at + 24 * 3_600_000, "fr", zone), /^2 mars, 23\Wh\W50/);
   });
 });
 

@@ -12,7 +12,7 @@ import {
   textsOfNote,
   TicketParts,
 } from "../shared/ticket.js";
-import { dateText, zonedTimeText } from "../shared/times.js";
+import { changeText, dateText, zonedTimeText } from "../shared/times.js";
 import { ownTexts } from "./texts.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
@@ -43,7 +43,7 @@ function render() {
   document.title = text.title;
   shell.renderFrame(
     shell.lossMs === undefined
-      ? changed(zonedTimeText(changedAt, language, zone))
+      ? changed(changeText(changedAt, shell.shownNow, language, zone))
       : asOf(zonedTimeText(shell.shownNow, language, zone)),
   );
   const shown = shell.note ? undefined : appointment;

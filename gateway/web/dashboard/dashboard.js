@@ -5,7 +5,7 @@ import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
-import { dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
+import { datedText, dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
 import { drawCurve } from "./curve.js";
 import { Filter } from "./filter.js";
 import {
@@ -93,8 +93,9 @@ function render() {
 function lastChangeText(zone) {
   const { language } = shell;
   const texts = connectionTexts[language];
+  const [at, now] = [frozen?.changedAt ?? changedAt, shell.shownNow];
   return shell.lossMs === undefined
-    ? texts.changedAt(timeText(frozen?.changedAt ?? changedAt, language, zone))
+    ? texts.changedAt(datedText(timeText(at, language, zone), at, now, language, zone))
     : texts.asOf(timeText(shell.shownNow, language, zone));
 }
 

@@ -15,7 +15,7 @@ import {
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
 import { ticketTexts } from "../shared/ticket-texts.js";
-import { ageText, zonedTimeText } from "../shared/times.js";
+import { ageText, changeText, zonedTimeText } from "../shared/times.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/ticket.js").Note} Note */
@@ -121,7 +121,7 @@ function renderConnection(shown) {
   const zone = shown?.clinic.time_zone;
   const age = showBanner
     ? texts.asOf(zonedTimeText(shownNow(), language, zone))
-    : shown && texts.changedAt(zonedTimeText(shown.at, language, zone));
+    : shown && texts.changedAt(changeText(shown.at, shownNow(), language, zone));
   setText(byId("changed"), age ? `· ${age}` : "");
 }
 

@@ -14,7 +14,7 @@ import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
-import { dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
+import { datedText, dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
 import { scheduleTexts } from "./texts.js";
 
 /** @typedef {import("../shared/appointments.js").Entry} Entry */
@@ -42,9 +42,10 @@ function render() {
   const { language } = shell;
   const zone = read?.head.time_zone;
   const { changedAt: changed, asOf } = connectionTexts[language];
+  const now = shell.shownNow;
   shell.renderFrame(
     shell.lossMs === undefined
-      ? changed(timeText(changedAt, language, zone))
+      ? changed(datedText(timeText(changedAt, language, zone), changedAt, now, language, zone))
       : asOf(timeText(shell.shownNow, language, zone)),
   );
   if (read && !shell.note) {

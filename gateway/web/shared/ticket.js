@@ -4,7 +4,7 @@ import { Chime } from "./chime.js";
 import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";
 import { placeName } from "./place.js";
 import { ticketTexts } from "./ticket-texts.js";
-import { datedText, zonedTimeText } from "./times.js";
+import { changeText } from "./times.js";
 import { waitFrom } from "./wait.js";
 
 /** @typedef {import("./language.js").Language} Language */
@@ -199,9 +199,7 @@ function renderCalled({ label, call, clinic }, language, now) {
   byId("room").style.setProperty("--longest", String(longest));
   const calledAt = call?.recalls ? text.recalledAt : text.calledAt;
   const zone = clinic.time_zone;
-  const time = call
-    ? datedText(zonedTimeText(call.at, language, zone), call.at, now, language, zone)
-    : "";
+  const time = call ? changeText(call.at, now, language, zone) : "";
   setText(byId("called-at"), call ? calledAt(time) : "");
   document.title = [room, text.yourTurn, label].filter(Boolean).join(" · ");
 }

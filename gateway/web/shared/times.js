@@ -48,6 +48,17 @@ export function datedText(time, ms, now, language, timeZone) {
 }
 
 /**
+ * When something last changed: a page can be open, or a ticket last, for longer than a day.
+ * @param {number} ms
+ * @param {number} now ms
+ * @param {Language} language
+ * @param {string} [timeZone] the clinic's
+ */
+export function changeText(ms, now, language, timeZone) {
+  return datedText(zonedTimeText(ms, language, timeZone), ms, now, language, timeZone);
+}
+
+/**
  * @param {number} from ms
  * @param {number} until ms
  * @param {Language} language
