@@ -153,9 +153,8 @@ impl RevocationsReader<'_> {
     /// # Errors
     /// `token_revoked` or `permissions_changed`.
     pub fn check(&self, claims: &Claims) -> Result<(), Code> {
-        match self.0.tenants.get(&claims.tenant) {
-            Some(of_tenant) => of_tenant.check(claims)?,
-            None => {}
+        if let Some(of_tenant) = self.0.tenants.get(&claims.tenant) {
+            of_tenant.check(claims)?;
         }
         // A crossing ends with the first token, which is of another tenant. Crossings are few.
         let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims);

@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::json;
 use testing::{
+    certificates::TestAuthority,
     follower::ChannelFollower,
     http::ApiRequest,
     patience::eventually,
@@ -97,6 +98,26 @@ async fn program_starts_without_a_warning() {
     for file in [ready_file, log] {
         std::fs::remove_file(file).unwrap();
     }
+}
+
+#[tokio::test]
+async fn hangup_reloads_the_certificate() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = TestAuthority::new(directory.path());
+    let [old, new] = ["old", "new"].map(|name| authority.issue(name, 30));
+    let (ready_file, log) = (directory.path().join("ready"), directory.path().join("log"));
+    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--empty"]);
+    command.arg("--tls-cert").arg(&old.certificate).arg("--tls-key").arg(&old.key);
+    command.arg("--ready-file").arg(&ready_file);
+    let program = RunningProgram::start_with_log(&mut command, log).unwrap();
+    wait_until_ready(&ready_file).await;
+    std::fs::copy(&new.certificate, &old.certificate).unwrap();
+    std::fs::copy(&new.key, &old.key).unwrap();
+    program.signal("-HUP");
+    let is_used = || program.log_text().contains("a new certificate is used");
+    eventually("it is reloaded", async || is_used().then_some(())).await;
+    assert!(program.is_running());
+    program.terminate().await;
 }
 
 /// More clients than descriptors, which were fewer than at the start: one line for all failed
