@@ -34,6 +34,10 @@ pub async fn check_commands(
         }
         Err(_) => return report.no_login("redis", "no answer"),
     };
+    // A client may connect with its first command.
+    if let Access::Unknown(why) = try_command(&client, &["PING"]).await {
+        return report.no_login("redis", why);
+    }
     for (purpose, command) in needed {
         report.needs(format!("redis: {purpose}"), try_command(&client, command).await);
     }

@@ -106,7 +106,7 @@ async fn hangup_reloads_the_certificate() {
     let authority = TestAuthority::new(directory.path());
     let [old, new] = ["old", "new"].map(|name| authority.issue(name, 30));
     let (ready_file, log) = (directory.path().join("ready"), directory.path().join("log"));
-    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--empty"]);
+    let mut command = clinicwire(&["--listen", "127.0.0.1:0", "--empty", "--log", "info"]);
     command.arg("--tls-cert").arg(&old.certificate).arg("--tls-key").arg(&old.key);
     command.arg("--ready-file").arg(&ready_file);
     let program = RunningProgram::start_with_log(&mut command, log).unwrap();
