@@ -5,6 +5,9 @@ import { describe, it } from "node:test";
 import * as load from "../../web/dashboard/load.js";
 import { crossingOf, crossingText } from "../../web/shared/crossing.js";
 import * as day from "../../web/shared/appointments.js";
+import * as calls from "../../web/board/calls.js";
+import { startsOfPages } from "../../web/board/lists.js";
+import { directionOf } from "../../web/shared/language.js";
 import { placeName } from "../../web/shared/place.js";
 
 const { MINUTE_MS, HOUR_MS, QUARTER_MS } = load;
@@ -312,5 +315,124 @@ describe("somebody who has crossed", () => {
   it("is nobody with another token", () => {
     const others = [token({ crossed: false }), token({ tenant: "north" }), "no token", "", null];
     for (const other of others) assert.equal(crossingOf(other), undefined);
+  });
+});
+
+describe("the delay of a day", () => {
+  const NOW = 10 * HOUR_MS;
+  /** @param {import("../../web/shared/schemas.js").AppointmentStatus} status @param {any} [state] */
+  const entry = (status, state, start = NOW - 121 * MINUTE_MS) => ({
+    status,
+    start,
+    ticket: state && { state },
+  });
+
+  it("counts who is here and still waits, in steps of five minutes", () => {
+    for (const [entries, behind, expected] of /** @type {const} */ ([
+      [[], 15, 15],
+      [[entry("checked-in", "waiting")], 15, 120],
+      [[entry("checked-in", "called")], 0, 120],
+      [[entry("arrived")], 0, 120],
+      [[entry("checked-in", "waiting", NOW - 9 * MINUTE_MS)], 0, 5],
+      [[entry("checked-in", "waiting", NOW + HOUR_MS)], 0, 0],
+      // Nobody waits for the clinic who is not here, is being seen, or did not come when called.
+      [[entry("booked"), entry("fulfilled", "in_service"), entry("noshow")], 0, 0],
+      [[entry("checked-in", "absent"), entry("checked-in", "leaving")], 0, 0],
+    ]))
+      assert.equal(day.delayNow(behind, [...entries], NOW), expected);
+  });
+});
+
+describe("the calls of a board", () => {
+  const AT = 1_000_000;
+  /** @param {Partial<import("../../web/board/calls.js").Call>} [more] */
+  const call = (more) => ({
+    label: "A-001",
+    station: "1",
+    at: AT,
+    recalls: 0,
+    current: true,
+    ...more,
+  });
+  const clocks = { now: AT, serverNow: AT };
+
+  it("of the first view are no news, later ones and repeated ones are", () => {
+    const first = calls.noteCalls([["a", call()]], undefined, clocks);
+    assert.deepEqual(first.news, []);
+    const again = calls.noteCalls([["a", call({ recalls: 1 })]], first.shown, clocks);
+    assert.equal(again.news.length, 1);
+    assert.equal(
+      calls.noteCalls([["a", call({ recalls: 1 })]], again.shown, clocks).news.length,
+      0,
+    );
+    // What was called during a long loss is no news.
+    const late = { now: AT + HOUR_MS, serverNow: AT + HOUR_MS };
+    assert.deepEqual(calls.noteCalls([["b", call()]], first.shown, late).news, []);
+  });
+
+  it("stay current for ten seconds, though the step that ended one came with its call", () => {
+    const over = call({ current: false });
+    const { shown, news } = calls.noteCalls([["a", over]], new Map(), clocks);
+    assert.equal(news.length, 1);
+    const split = (/** @type {number} */ now) =>
+      calls.splitCalls([["a", over]], shown, now).map((part) => part.length);
+    assert.deepEqual(split(AT + calls.KEEP_MS - 1), [1, 0]);
+    assert.deepEqual(split(AT + calls.KEEP_MS), [0, 1]);
+  });
+
+  it("take turns on pages, and new ones lead each page", () => {
+    const items = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    const isNew = (/** @type {number} */ item) => item === 9;
+    const pages = [0, 1, 2].map((turn) => calls.pageOf(items, isNew, 4, turn));
+    assert.deepEqual(
+      pages.map(({ page }) => page),
+      [
+        [9, 1, 2, 3],
+        [9, 4, 5, 6],
+        [9, 7, 8],
+      ],
+    );
+    assert.deepEqual(calls.pageOf(items.slice(0, 4), isNew, 4, 7).count, 1);
+    // More new calls than rows take turns too.
+    const all = calls.pageOf(items, () => true, 4, 1);
+    assert.deepEqual([all.page, all.count], [[1, 2, 3, 5], 6]);
+  });
+
+  it("fill a list page by page, each line whole", () => {
+    assert.deepEqual(startsOfPages([], 10), [0]);
+    assert.deepEqual(startsOfPages([4, 4, 4, 4, 4], 10), [0, 2, 4]);
+    assert.deepEqual(startsOfPages([20, 4, 20], 10), [0, 1, 2]);
+  });
+
+  it("are dim at night by the clinic's clock, and read as words", () => {
+    const dim = (/** @type {string} */ span) =>
+      [0, 5, 6, 12, 20, 21].map((hour) => calls.isNight(hour, span));
+    assert.deepEqual(dim("21-6"), [true, true, false, false, false, true]);
+    assert.deepEqual(dim("6-13"), [false, false, true, true, false, false]);
+    assert.deepEqual(dim("off"), [false, false, false, false, false, false]);
+    assert.equal(calls.spokenLabel("A-042"), "A 42");
+    assert.equal(calls.spokenLabel("B-100"), "B 100");
+    assert.deepEqual([directionOf("ar-DZ"), directionOf("fr")], ["rtl", "ltr"]);
+  });
+});
+
+describe("the lines of a large location", () => {
+  it("come with the worst first", () => {
+    /** @type {import("../../web/dashboard/load.js").Bands} */
+    const bands = { waiting: [8, 15], wait_s: [1800, 3600] };
+    const now = 10 * HOUR_MS;
+    /** @param {string} id @param {number} [minutes] @param {number} [band] */
+    const queue = (id, minutes, band = 0) =>
+      /** @type {any} */ ({
+        id,
+        band,
+        waiting: minutes === undefined ? 0 : 1,
+        oldest: minutes === undefined ? undefined : now - minutes * MINUTE_MS,
+      });
+    const all = [queue("a"), queue("b", 5), queue("c", 31), queue("d", 1, 2), queue("e", 10)];
+    const order = (/** @type {any[]} */ some) => some.map(({ id }) => id).join("");
+    assert.equal(order(load.worstFirst(all, bands, now)), "dceba");
+    assert.equal(order(load.filterQueues(all, "high", bands, now)), "cd");
+    assert.equal(order(load.filterQueues(all, "waiting", bands, now)), "bcde");
   });
 });

@@ -350,6 +350,36 @@ describe("the board", () => {
   });
 });
 
+describe("many tabs of one browser", () => {
+  it("are all live at once, and requests beside them too", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const token = site.token("patient", { tickets: [own.ticket] });
+    const url = `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`;
+    const context = await browser.newContext({ viewport: PHONE, locale: "en-CA" });
+    open({ close: () => context.close() });
+    const pages = [];
+    for (let tab = 0; tab < 9; tab++) pages.push(new Page(await context.newPage()));
+    for (const { page } of pages) await page.goto(url);
+    for (const page of pages) await page.shows("#link", "Live");
+    await site.callNext(site.room2);
+    for (const page of pages) await page.shows("#room", "Room 2");
+  });
+
+  it("use streams where no WebSocket passes", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const token = site.token("patient", { tickets: [own.ticket] });
+    const url = `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`;
+    const page = open(await Page.open(browser, "about:blank", PHONE));
+    await page.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
+    await page.page.goto(url);
+    await page.shows("#link", "Live");
+    await site.callNext(site.room2);
+    await page.shows("#room", "Room 2");
+  });
+});
+
 describe("the start page", () => {
   it("links into a live demo clinic", async () => {
     const demo = await Clinic.start("--speed", "120");
@@ -399,8 +429,10 @@ describe("the start page", () => {
     ]);
     assert.equal(answer.status(), 404);
     await start.shows("h1", /Everyone in the clinic/);
-    for (const link of ["#patient-link", "#board-link", "#demo"])
-      assert.equal(await start.text(link), "");
+    // Its links lead to pages that say what they need.
+    await start.shows("#no-demo", /a link or a code/);
+    assert.equal(await start.text("#demo"), "");
+    assert.equal(await link(start, "#board-link"), "board");
   });
 });
 

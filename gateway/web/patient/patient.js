@@ -69,7 +69,11 @@ function currentNote() {
   if (state.name === "refused" && isOriginProblem(state.code)) return "origin";
   // A successor that this link cannot open leaves the patient with what is known of the move.
   if (state.name === "refused" && ticket?.successor) return "transferred";
-  if (state.name === "refused") return state.code === "token_expired" ? "expired" : "refused";
+  if (state.name === "refused") {
+    if (state.code !== "token_expired") return "refused";
+    // The page exchanges its link for a new token, and then goes on.
+    if (!link) return "expired";
+  }
   if (!ticket) return state.name === "lost" ? "unreachable" : undefined;
   return noteOfTicket(ticket, lossMs());
 }

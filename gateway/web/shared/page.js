@@ -119,4 +119,5 @@ export function keepScreenOn() {
   request();
 }
 
-if (document.querySelector("use, template")) void embedIcons();
+// Tests of pure parts have no document.
+if (globalThis.document?.querySelector("use, template")) void embedIcons();

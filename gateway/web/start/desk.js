@@ -3,42 +3,18 @@
 import { Connection } from "../shared/connection.js";
 import { byId, setText } from "../shared/page.js";
 import { timeText } from "../shared/times.js";
-
-// Refusals of the server, explained to people who do not work at a front desk.
-const refusals = new Map([
-  [
-    "queue_empty",
-    "Nobody is waiting in that line. Choose another one, or wait for someone to come.",
-  ],
-  ["queue_paused", "That line is paused. Choose another one."],
-  ["queue_not_open", "That line is closed. Choose another one."],
-  ["queue_full", "That line is full for now. Choose another one, or wait until it has moved on."],
-  ["location_full", "Too many people are waiting here already. Try again in a moment."],
-  ["station_closed", "That room is closed. Choose another one."],
-  [
-    "station_busy",
-    "Someone was just called to that room and hasn’t come in yet. Choose another one.",
-  ],
-  ["already_checked_in", "That appointment is already checked in. Choose another one."],
-  ["appointment_over", "That appointment is over. Choose another one."],
-  ["no_appointment", "That appointment no longer exists. Choose another one."],
-  ["too_early", "It’s too early to check in for that appointment. Choose an earlier one."],
-  ["appointment_expired", "The time to check in for that appointment has passed. Choose another."],
-  ["wrong_location", "That appointment is at another location. Choose another one."],
-  ["too_many_visits", "That appointment was checked in too often. Choose another one."],
-  ["unreachable", "We can’t reach the clinic right now. Please try again in a moment."],
-]);
-
-/** @param {string} code */
-const refusalText = (code) =>
-  refusals.get(code) ?? `That didn’t work (${code}). Please try again in a moment.`;
-
-const stationNames = { idle: "free", busy: "in use", closed: "closed" };
+import { startTexts } from "./texts.js";
 
 /** @typedef {{id: string, state: string, queue?: string}} Room */
 
 export class Desk {
   #token;
+  #choices;
+  #language;
+  /** The last load and the last schedule. @type {ReadonlyMap<string, any>} */
+  #load = new Map();
+  /** @type {ReadonlyMap<string, any> | undefined} */
+  #schedule;
   /** The name and state of each line and room, by id. @type {Map<string, string>} */
   #names = new Map();
   /** @type {Room[]} */
@@ -50,13 +26,15 @@ export class Desk {
   /**
    * @param {string} token of a role that may call patients
    * @param {string} location
-   * @param {string[]} queues
-   * @param {string[]} stations
+   * @param {{queues: string[], stations: string[]}} choices
+   * @param {() => import("../shared/language.js").Language} language
    */
-  constructor(token, location, queues, stations) {
+  constructor(token, location, choices, language) {
     this.#token = token;
+    this.#choices = choices;
+    this.#language = language;
     byId("desk").hidden = false;
-    this.#fillSelects(queues, stations);
+    this.#fillSelects();
     for (const id of ["call-queue", "call-station"]) {
       byId(id).addEventListener("change", () => {
         this.#chosen.add(id);
@@ -72,29 +50,44 @@ export class Desk {
       token,
       channels: [`load:${location}`],
       onView: (_channel, { entries = new Map() }) => {
-        this.#update(entries, stations);
-        this.#fillSelects(queues, stations);
-        this.#suggestRoom();
+        this.#load = entries;
+        this.#update();
       },
       onState: () => {},
     });
   }
 
-  /** @param {ReadonlyMap<string, any>} entries of the load @param {string[]} stations */
-  #update(entries, stations) {
+  get #text() {
+    return startTexts[this.#language()];
+  }
+
+  /** Shows everything again, in another language. */
+  render() {
+    this.#update();
+    if (this.#schedule) this.offerAppointments(this.#schedule);
+    setText(byId("outcome"), "");
+  }
+
+  #update() {
+    this.#readLoad();
+    this.#fillSelects();
+    this.#suggestRoom();
+  }
+
+  #readLoad() {
     this.#rooms = [];
-    for (const [key, { name, waiting, state, queue }] of entries) {
+    for (const [key, { name, waiting, state, queue }] of this.#load) {
       const [kind, id] = key.split(":");
-      if (kind === "queue") this.#names.set(id, `${name} (${waiting} waiting)`);
-      if (kind !== "station" || !stations.includes(id)) continue;
-      const word = stationNames[/** @type {keyof typeof stationNames} */ (state)];
+      if (kind === "queue") this.#names.set(id, this.#text.queueOption(name, waiting));
+      if (kind !== "station" || !this.#choices.stations.includes(id)) continue;
+      const word = this.#text.stationStates[state];
       this.#names.set(id, `${name} (${word})`);
       this.#rooms.push({ id, state, queue });
     }
   }
 
-  /** @param {string[]} queues @param {string[]} stations */
-  #fillSelects(queues, stations) {
+  #fillSelects() {
+    const { queues, stations } = this.#choices;
     fill(
       "call-queue",
       queues.map((id) => [id, this.#name(id)]),
@@ -133,6 +126,7 @@ export class Desk {
    * @param {ReadonlyMap<string, any>} entries
    */
   offerAppointments(entries) {
+    this.#schedule = entries;
     const zone = entries.get("schedule")?.time_zone;
     const due = [...entries].filter(
       ([key, { status }]) => key !== "schedule" && (status === "booked" || status === "arrived"),
@@ -140,11 +134,9 @@ export class Desk {
     due.sort(([, a], [, b]) => (a.start ?? 0) - (b.start ?? 0));
     byId("check-in").hidden = !due.length;
     const options = due.map(([id, { start, label = "", late }]) => {
-      const time = start ? timeText(start, "en", zone) : "";
-      return /** @type {[string, string]} */ ([
-        id,
-        `${time} ${label}${late ? " (late)" : ""}`.trim(),
-      ]);
+      const time = start ? timeText(start, this.#language(), zone) : "";
+      const name = `${time} ${label}`.trim();
+      return /** @type {[string, string]} */ ([id, late ? this.#text.late(name) : name]);
     });
     fill("check-in-appointment", options);
   }
@@ -170,16 +162,22 @@ export class Desk {
     const [queue, station] = [choice("call-queue"), choice("call-station")];
     const path = `queues/${encodeURIComponent(queue.value)}/call-next`;
     const { result, code } = await this.#send(path, { station: station.value });
-    if (!result) return refusalText(code);
+    if (!result) return this.#refusal(code);
     const room = station.selectedOptions[0]?.textContent?.replace(/ \(.*/, "");
-    return `${result.label} was called to ${room}. See the phone, the screen and the dashboard.`;
+    return this.#text.called(result.label ?? "", room ?? "");
   }
 
   async #checkIn() {
     const appointment = choice("check-in-appointment").value;
     const { result, code } = await this.#send("check-ins", { appointment });
-    if (!result) return refusalText(code);
-    return `Checked in with ticket ${result.label}. See the schedule, the phone and the dashboard.`;
+    if (!result) return this.#refusal(code);
+    return this.#text.checkedIn(result.label ?? "");
+  }
+
+  /** @param {string} code */
+  #refusal(code) {
+    const { refusals, failed } = this.#text;
+    return refusals[code] ?? failed(code);
   }
 
   /**

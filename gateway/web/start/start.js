@@ -4,8 +4,12 @@
 import { Connection } from "../shared/connection.js";
 import { crossingBanner, crossingOf } from "../shared/crossing.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { minutesText, timeText } from "../shared/times.js";
+import { appointmentTexts } from "../shared/appointment-texts.js";
+import { delayNow } from "../shared/appointments.js";
+import { LanguageSwitch } from "../shared/language.js";
+import { timeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
+import { sentences, startTexts } from "./texts.js";
 
 /**
  * The keys of all links. A page whose keys are missing is not offered.
@@ -27,20 +31,36 @@ const MAX_ROWS = 3;
 
 const ROLES = ["patient", "display", "reception", "doctor", "appointment", "editor", "viewer"];
 
-// States of tickets and appointments in words. Any other state is a word of its own.
-const stateNames = new Map([
-  ["in_service", "being seen"],
-  ["on_hold", "on hold"],
-  ["no_show", "no-show"],
-  ["noshow", "no-show"],
-  ["leaving", "being moved"],
-  ["transferred", "moved"],
-  ["checked-in", "checked in"],
-  ["fulfilled", "completed"],
-]);
+const languages = new LanguageSwitch(render);
+const text = () => startTexts[languages.current];
 
-/** @param {string} state */
-const stateName = (state) => stateNames.get(state) ?? state;
+/** The English sentences, as the HTML has them. @type {Map<HTMLElement, string>} */
+const english = new Map();
+/** Show the last news of the cards again, in another language. @type {(() => void)[]} */
+const cards = [];
+
+/** @param {string} state of a ticket or an appointment */
+function stateName(state) {
+  const { statuses, tickets } = appointmentTexts[languages.current];
+  /** @type {Record<string, string | undefined>} */
+  const names = { ...statuses, ...tickets };
+  return (names[state] ?? state).toLocaleLowerCase(languages.current);
+}
+
+/** Writes every sentence in the reader's language. */
+function render() {
+  const { current } = languages;
+  languages.render();
+  document.title = text().title;
+  for (const [element, sentence] of english) {
+    const key = element.dataset.text ?? "";
+    setText(element, current === "en" ? sentence : (sentences[current][key] ?? sentence));
+  }
+  byId("tickets").setAttribute("aria-label", text().moreTickets);
+  byId("promises").setAttribute("aria-label", text().promises);
+  byId("shell").setAttribute("aria-label", text().command);
+  for (const card of cards) card();
+}
 
 /** @returns {Keys | undefined} */
 function keysOfLink() {
@@ -92,7 +112,8 @@ function streamCommand(token, location) {
 
 /** @param {string} page @param {Record<string, string>} keys */
 function linkTo(page, keys) {
-  return `${page}#${new URLSearchParams(keys)}`;
+  const fragment = String(new URLSearchParams(keys));
+  return fragment ? `${page}#${fragment}` : page;
 }
 
 /** @param {string} id @param {string} page @param {Record<string, string>} keys */
@@ -110,10 +131,16 @@ function setLink(id, page, keys) {
 function showCard(page, keys, channels, onView) {
   byId(`${page}-links`).hidden = false;
   setLink(`${page}-link`, page, keys);
+  /** @type {Map<string, View>} */
+  const views = new Map();
+  cards.push(() => views.forEach((view, channel) => onView(channel, view, connection.now())));
   const connection = new Connection({
     token: keys.token,
     channels,
-    onView: (channel, view) => onView(channel, view, connection.now()),
+    onView: (channel, view) => {
+      views.set(channel, view);
+      onView(channel, view, connection.now());
+    },
     onState: ({ name }) => {
       const doubtful = name === "lost" || name === "stale" || name === "refused";
       byId(page).classList.toggle("doubtful", doubtful);
@@ -167,9 +194,8 @@ function soonest(all) {
 
 /** @param {{state: string, ahead?: number, call?: {station: string}}} ticket */
 function shortState({ state, ahead, call }) {
-  if (state === "waiting") return ahead ? `${ahead} ahead` : "next";
-  if (state === "called") return call?.station ?? "called";
-  return stateName(state);
+  if (state === "waiting") return text().ahead(ahead ?? 0);
+  return (state === "called" && call?.station) || stateName(state);
 }
 
 /** @param {string} token @param {string} location */
@@ -179,7 +205,7 @@ function showBoard(token, location) {
     const ofKind = (/** @type {string} */ kind) =>
       all.filter(([key]) => key.startsWith(`${kind}:`)).map(([, entry]) => entry);
     const waiting = ofKind("queue").reduce((sum, queue) => sum + queue.waiting, 0);
-    setText(byId("board-waiting"), `${waiting} waiting now`);
+    setText(byId("board-waiting"), text().waitingNow(waiting));
     const last = ofKind("call").sort((a, b) => b.at - a.at)[0];
     if (!last) return;
     setText(byId("board-label"), last.label);
@@ -194,8 +220,9 @@ function showDashboard(token, location) {
     if (!head) return;
     setText(byId("dashboard-waiting"), String(head.waiting));
     const minutes = Math.max(0, Math.floor((now - head.oldest) / 60_000));
-    const wait = `longest wait ${minutes ? minutesText(minutes) : "under 1\u00a0min"}`;
-    setText(byId("dashboard-wait"), head.oldest === undefined ? "nobody is waiting" : wait);
+    const { nobodyWaits, longestWait } = text();
+    const wait = head.oldest === undefined ? nobodyWaits : longestWait(minutes);
+    setText(byId("dashboard-wait"), wait);
   });
 }
 
@@ -205,17 +232,17 @@ function showSchedule(token, schedule, onView) {
     const head = view.entries?.get("schedule");
     if (!head) return;
     onView(view);
-    const delay = head.delay_min ? `${head.delay_min}\u00a0min behind` : "on time";
-    setText(byId("schedule-doctor"), `${head.doctor}, ${delay}`);
     const all = [...(view.entries ?? [])]
       .filter(([key, { start }]) => key !== "schedule" && start)
       .map(([, entry]) => entry)
       .sort((a, b) => a.start - b.start);
+    const delay = text().behind(delayNow(head.delay_min, all, now));
+    setText(byId("schedule-doctor"), `${head.doctor}, ${delay}`);
     const current = all.findIndex(({ end }) => end > now) - 1;
     const from = Math.max(0, Math.min(current, all.length - MAX_ROWS));
     const rows = all.slice(from, from + MAX_ROWS).map(({ start, status, ticket }) => {
       const row = document.createElement("li");
-      const time = timeText(start, "en", head.time_zone);
+      const time = timeText(start, languages.current, head.time_zone);
       row.appendChild(document.createElement("b")).textContent = time;
       const state = stateName(ticket?.state ?? status);
       row.appendChild(document.createElement("span")).textContent = state;
@@ -230,7 +257,8 @@ function showAppointment(token, appointment) {
   const channel = `appointment:${appointment}`;
   showCard("appointment", { token, appointment }, [channel], (_channel, { entries }) => {
     const { start, status, clinic } = entries?.get("appointment") ?? {};
-    if (start) setText(byId("appointment-time"), timeText(start, "en", clinic.time_zone));
+    if (start)
+      setText(byId("appointment-time"), timeText(start, languages.current, clinic.time_zone));
     if (status) setText(byId("appointment-state"), stateName(status));
   });
 }
@@ -249,16 +277,38 @@ function showDesk({ tokens: { reception }, location, queues, stations }) {
   if (!reception || !location || !queues.length) return undefined;
   byId("reception-links").hidden = false;
   setLink("reception-link", "dashboard", { token: reception, location });
-  return new Desk(reception, location, queues, stations);
+  const desk = new Desk(reception, location, { queues, stations }, () => languages.current);
+  cards.push(() => desk.render());
+  return desk;
+}
+
+/** Without a demo each page opens without keys, and says what it needs. */
+function showBareLinks() {
+  byId("no-demo").hidden = false;
+  for (const page of ["patient", "appointment", "board", "dashboard", "schedule"]) {
+    byId(`${page}-links`).hidden = false;
+    setLink(`${page}-link`, page, {});
+  }
+  byId("claims-links").hidden = false;
+  byId("watch-link").hidden = true;
+  setLink("claims-link", "runs", {});
 }
 
 async function start() {
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("[data-text]")
+  )) {
+    english.set(element, (element.textContent ?? "").replace(/\s+/g, " ").trim());
+  }
+  render();
   restartOnNewLink();
   const keys = keysOfLink() ?? (await keysOfDemo());
-  if (!keys) return;
+  if (!keys) return showBareLinks();
   const { tokens, location, schedule, appointment } = keys;
   const crosses = Object.values(tokens).find((token) => token && crossingOf(token));
-  crossingBanner(crosses ?? null)("en");
+  const showCrossing = crossingBanner(crosses ?? null);
+  cards.push(() => showCrossing(languages.current));
+  showCrossing(languages.current);
   const desk = showDesk(keys);
   if (tokens.patient) {
     showPatient(tokens.patient, keys.tickets, (queue) => desk?.suggestQueue(queue));
@@ -272,7 +322,7 @@ async function start() {
     );
   }
   if (tokens.appointment && appointment) showAppointment(tokens.appointment, appointment);
-  showClaims(tokens.editor, tokens.viewer);
+  return showClaims(tokens.editor, tokens.viewer);
 }
 
 void start();
