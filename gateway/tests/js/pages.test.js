@@ -52,7 +52,7 @@ async function openBoard(site, url = site.clinic.url) {
 
 /** The errors of a page, without those of a network that the test cut. @param {Page} page */
 const complaintsButNetwork = ({ complaints }) =>
-  complaints.filter((text) => !/net::ERR_/.test(text));
+  complaints.filter((text) => !/net::ERR_|^WebSocket connection to/.test(text));
 
 describe("the patient's page", () => {
   it("shows place, call, room and end", async () => {
