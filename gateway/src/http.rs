@@ -11,7 +11,7 @@ mod cursor;
 mod displays;
 mod edge;
 mod export;
-mod files;
+pub(crate) mod files;
 mod findings;
 mod limits;
 mod pages;

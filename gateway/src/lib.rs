@@ -10,6 +10,7 @@ pub mod client_address;
 pub mod clock;
 mod commands;
 mod context;
+pub mod decoders;
 pub mod files;
 mod http;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! Hostile clients against a node, and what its neighbours feel of each: the delays of a light,
 //! honest client and the memory of the node before, during and after an attack.
 
+mod crowds;
 mod neighbour;
 mod node;
 mod requests;
@@ -19,7 +20,7 @@ use anyhow::Result;
 use clap::{Args, Parser, ValueEnum};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::report::say;
+use crate::{crowd::raise_descriptors, report::say};
 use neighbour::{Delays, Neighbour};
 use node::AbusedNode;
 
@@ -37,6 +38,9 @@ pub struct AbuseArgs {
     /// Connections that attack at once
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Print the table in Markdown
+    #[arg(long)]
+    markdown: bool,
     #[command(flatten)]
     target: AbuseTarget,
 }
@@ -94,6 +98,16 @@ pub enum Attack {
     LargeBodies,
     /// Requests with many headers
     ManyHeaders,
+    /// Connections that say nothing, from many addresses
+    IdleConnections,
+    /// WebSockets with the token of one display
+    DisplaySockets,
+    /// WebSockets that subscribe to runs that do not exist
+    RunSubscriptions,
+    /// WebSockets that ask for a whole queue again and again, and read a byte in a second
+    SlowReaders,
+    /// WebSockets with good tokens that come back from many addresses, without end
+    Reconnects,
 }
 
 /// The state of an attack that its connections share.
@@ -123,6 +137,11 @@ impl Attack {
             Attack::Lists => requests::lists(&siege).await,
             Attack::LargeBodies => requests::large_bodies(&siege).await,
             Attack::ManyHeaders => requests::many_headers(&siege).await,
+            Attack::IdleConnections => crowds::idle_connections(&siege).await,
+            Attack::DisplaySockets => crowds::display_sockets(&siege).await,
+            Attack::RunSubscriptions => crowds::run_subscriptions(&siege).await,
+            Attack::SlowReaders => crowds::slow_readers(&siege).await,
+            Attack::Reconnects => crowds::reconnects(&siege).await,
         }
     }
 
@@ -131,33 +150,88 @@ impl Attack {
     }
 }
 
+/// The three phases of an attack.
+const PHASES: [&str; 3] = ["before", "during", "after"];
+
+/// The figures of one attack.
+struct Row {
+    attack: String,
+    attempts: u64,
+    /// In the order of [`PHASES`].
+    delays: [Delays; 3],
+    /// MiB: before, at the peak, and after.
+    memory: [f64; 3],
+}
+
+impl Row {
+    fn text(&self) -> String {
+        let shown = |delays: &Delays| {
+            format!("{:>8} {:>9} {:>9}", delays.health(), delays.subscribe(), delays.frame())
+        };
+        let [before, during, after] = self.delays.each_ref().map(shown);
+        let memory = self.memory.map(|mib| format!("{mib:.0}")).join("/");
+        let Self { attack, attempts, .. } = self;
+        format!("{attack:<18} {attempts:>9}  {before}  {during}  {after}  {memory:>22}")
+    }
+
+    /// Rows of a Markdown table with a column for each phase.
+    fn markdown(&self) -> String {
+        let of = |show: fn(&Delays) -> String| self.delays.each_ref().map(show);
+        let figures = [
+            ("health", of(Delays::health)),
+            ("subscribe", of(Delays::subscribe)),
+            ("frame", of(Delays::frame)),
+            ("memory, MiB", self.memory.map(|mib| format!("{mib:.0}"))),
+        ];
+        let lines = figures.map(|(name, [before, during, after])| {
+            let Self { attack, attempts, .. } = self;
+            format!("| {attack} | {attempts} | {name} | {before} | {during} | {after} |")
+        });
+        lines.join("\n")
+    }
+}
+
 /// Runs the attacks, and prints a table with a row for each.
 ///
 /// # Errors
 /// When the node cannot be started or an honest client is refused.
 pub async fn run(args: AbuseArgs) -> Result<()> {
+    raise_descriptors();
     let attacks = match &args.attacks[..] {
         [] => Attack::value_variants(),
         chosen => chosen,
     };
+    if args.markdown {
+        say(&format!(
+            "| attack | attempts | | {} |\n|---|---|---|---|---|---|",
+            PHASES.join(" | ")
+        ));
+    } else {
+        print_head();
+    }
+    for attack in attacks {
+        let row = besiege(*attack, &args).await?;
+        say(&if args.markdown { row.markdown() } else { row.text() });
+    }
+    say("Each pair is p50/p99 in milliseconds. Memory during an attack is its peak.");
+    Ok(())
+}
+
+fn print_head() {
+    let [before, during, after] = PHASES;
     say(&format!(
-        "{:<18} {:>9}  {:>28}  {:>28}  {:>28}  {:>22}",
-        "", "", "before", "during", "after", "memory of the node"
+        "{:<18} {:>9}  {before:>28}  {during:>28}  {after:>28}  {:>22}",
+        "", "", "memory of the node"
     ));
     let phase = format!("{:>8} {:>9} {:>9}", "health", "subscribe", "frame");
     say(&format!(
         "{:<18} {:>9}  {phase}  {phase}  {phase}  {:>22}",
         "attack", "attempts", "MiB, before/peak/after"
     ));
-    for attack in attacks {
-        say(&besiege(*attack, &args).await?);
-    }
-    say("Each pair is p50/p99 in milliseconds.");
-    Ok(())
 }
 
-/// Runs one attack. Returns its row.
-async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<String> {
+/// Runs one attack.
+async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
     let node = AbusedNode::start(&args.target).await?;
     let siege = Arc::new(Siege { node, attempts: AtomicU64::new(0) });
     let neighbour = Neighbour::start(&siege.node).await?;
@@ -178,17 +252,12 @@ async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<String> {
     let attempts = siege.attempts.load(Relaxed);
     sleep(phase).await;
     let after = neighbour.take();
-    let memory = format!("{memory_before:.0}/{peak:.0}/{:.0}", siege.node.memory_mib());
-    let shown = |delays: &Delays| {
-        format!("{:>8} {:>9} {:>9}", delays.health(), delays.subscribe(), delays.frame())
-    };
-    Ok(format!(
-        "{:<18} {attempts:>9}  {}  {}  {}  {memory:>22}",
-        attack.name(),
-        shown(&before),
-        shown(&during),
-        shown(&after)
-    ))
+    Ok(Row {
+        attack: attack.name(),
+        attempts,
+        delays: [before, during, after],
+        memory: [memory_before, peak, siege.node.memory_mib()],
+    })
 }
 
 /// Waits, and returns the largest memory of the node meanwhile, in MiB.

@@ -272,7 +272,7 @@ pub fn report_commands(api: &Api, report: &mut Report) {
     report.figure("commands_sent_again", count(api.repeats()), "");
 }
 
-/// Raises the limit of file descriptors as far as allowed, and checks that the clients fit.
+/// Checks that the clients fit into this process, as far as its limits can be raised.
 ///
 /// # Errors
 /// When it does not.
@@ -283,19 +283,23 @@ pub fn check_room(clients: usize, sources: u8) -> Result<()> {
         clients <= ports,
         "{clients} clients need more than {sources} sources of {PORTS_PER_SOURCE} ports each"
     );
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum {
-        // When this fails, the check below reports it.
-        let _ =
-            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
-    let room =
-        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(SPARE_DESCRIPTORS);
+    let room = raise_descriptors().saturating_sub(SPARE_DESCRIPTORS);
     ensure!(
         clients as u64 <= room,
         "{clients} clients need more than the {room} free file descriptors: run several swarms"
     );
     Ok(())
+}
+
+/// Raises the limit of file descriptors as far as allowed, and returns it.
+pub fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        // When this fails, the limit stays as it is.
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Checks that the clients fit into this process, and returns the settings for the report.

@@ -1,6 +1,6 @@
 //! The reader on arbitrary bytes. The fuzz target runs the same checks on more of them.
 
-#[path = "../fuzz/read_all.rs"]
+#[path = "../../../fuzz/read_all.rs"]
 mod read_all;
 
 use proptest::prelude::*;

@@ -240,6 +240,19 @@ impl Form {
     }
 }
 
+/// The file in a form, whole.
+///
+/// # Errors
+/// The code of the refusal.
+pub(crate) async fn form_file(body: Body, boundary: String) -> Result<Vec<u8>, Code> {
+    let (file, form) = Form::open(body, boundary, None).await?;
+    let pieces = form.content(file).try_fold(Vec::new(), |mut whole, piece| async move {
+        whole.extend_from_slice(&piece);
+        Ok(whole)
+    });
+    pieces.await
+}
+
 /// The body of a form. It is passed to the parser in pieces, counted and digested, because the
 /// parser keeps each piece until it knows what the piece is.
 #[derive(Clone)]

@@ -3,13 +3,8 @@
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use hyper::Method;
 use serde_json::{Value, json};
-use testing::{
-    http::{ApiClient, ApiRequest},
-    ready_file::ReadyFile,
-    tokens::DevelopmentIssuer,
-};
+use testing::{http::ApiClient, ready_file::ReadyFile, site, tokens::DevelopmentIssuer};
 use tokio::{
     net::{TcpSocket, TcpStream},
     process::{Child, Command},
@@ -21,8 +16,11 @@ use crate::process::Usage;
 
 const WORDS: &str = "words of a node under attack";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// The neighbour and the attackers have addresses of their own: limits tell them apart by it.
+/// The neighbour and the attackers have addresses of their own: limits tell them apart by it. Most
+/// attacks come from the first.
 const HOSTILE: [u8; 4] = [127, 0, 0, 66];
+/// The addresses of the attackers.
+pub const HOSTILE_ADDRESSES: u8 = 12;
 
 /// A node with one location and one open queue.
 pub struct AbusedNode {
@@ -62,27 +60,10 @@ impl AbusedNode {
             pid,
             _program: program,
         };
-        node.furnish().await?;
+        let admin = node.issuer.sign("admin", &json!({}));
+        let (api, deadline) = (ApiClient::new(START_TIMEOUT), Instant::now() + START_TIMEOUT);
+        site::open(&api, &node.url, &admin, &node.location, deadline).await?;
         Ok(node)
-    }
-
-    async fn furnish(&self) -> Result<()> {
-        let Self { location, queue, .. } = self;
-        let api = ApiClient::new(START_TIMEOUT);
-        let admin = self.issuer.sign("admin", &json!({}));
-        let zone = json!({"name": "Abuse", "time_zone": "UTC", "languages": ["en"]});
-        let commands = [
-            (Method::PUT, format!("/v1/locations/{location}"), zone),
-            (Method::PUT, format!("/v1/queues/{queue}"), json!({"name": "All", "prefix": "A"})),
-            (Method::POST, format!("/v1/queues/{queue}/open"), json!({})),
-        ];
-        for (method, path, body) in commands {
-            let command = ApiRequest::new(method, &path).token(&admin).json(body);
-            let deadline = Instant::now() + START_TIMEOUT;
-            let answer = api.settle(&self.url, command, deadline).await?;
-            ensure!(answer.is_success(), "{path}: {} {}", answer.status, answer.text);
-        }
-        Ok(())
     }
 
     /// A token of this location. The object `claims` replaces and adds claims.
@@ -100,8 +81,17 @@ impl AbusedNode {
     /// # Errors
     /// When the node does not accept.
     pub async fn dial_hostile(&self) -> std::io::Result<TcpStream> {
+        self.dial_hostile_from(0).await
+    }
+
+    /// Connects from one of the attackers' addresses.
+    ///
+    /// # Errors
+    /// When the node does not accept.
+    pub async fn dial_hostile_from(&self, number: u8) -> std::io::Result<TcpStream> {
+        let [a, b, c, first] = HOSTILE;
         let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((HOSTILE, 0)))?;
+        socket.bind(SocketAddr::from(([a, b, c, first + number], 0)))?;
         socket.connect(self.address).await
     }
 

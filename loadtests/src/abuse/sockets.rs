@@ -17,7 +17,7 @@ use super::Siege;
 /// Frames that are written at once.
 const BATCH: usize = 1000;
 /// The pause of an attacker whom the node does not even let in.
-const REFUSED_PAUSE: Duration = Duration::from_millis(10);
+pub const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
 /// A masked frame. The mask is zero, so that the payload is sent as it is.
 ///
@@ -39,9 +39,12 @@ pub fn frame(is_final: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Opens a WebSocket from the attackers' address.
-async fn open(siege: &Siege) -> Result<TcpStream> {
-    let mut socket = siege.node.dial_hostile().await?;
+/// Opens a WebSocket from one of the attackers' addresses.
+///
+/// # Errors
+/// When the node refuses it.
+pub async fn open_from(siege: &Siege, address: u8) -> Result<TcpStream> {
+    let mut socket = siege.node.dial_hostile_from(address).await?;
     let head = format!(
         "GET {PATH} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -55,10 +58,10 @@ async fn open(siege: &Siege) -> Result<TcpStream> {
 }
 
 /// Opens the next socket, as soon as the node lets one in.
-async fn next_socket(siege: &Siege) -> TcpStream {
+pub async fn next_socket(siege: &Siege) -> TcpStream {
     loop {
         siege.attempts.fetch_add(1, Relaxed);
-        match open(siege).await {
+        match open_from(siege, 0).await {
             Ok(socket) => return socket,
             Err(_) => sleep(REFUSED_PAUSE).await,
         }

@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
-use hyper::Method;
+use anyhow::Result;
 use serde_json::{Value, json};
 use testing::{
     centrifugal::client::JsonClient,
     http::{ApiClient, ApiRequest},
+    site,
     tokens::DevelopmentIssuer,
 };
 use tokio::{
@@ -81,19 +81,8 @@ impl Clinic {
         let issuer = DevelopmentIssuer::from_words(WORDS, 24 * 60 * 60);
         let admin = issuer.sign("admin", &json!({}));
         let api = ApiClient::new(ANSWER_TIMEOUT);
-        let queue = format!("{location}.general");
-        let zone = json!({"name": "Stall", "time_zone": "UTC", "languages": ["en"]});
-        let commands = [
-            (Method::PUT, format!("/v1/locations/{location}"), zone),
-            (Method::PUT, format!("/v1/queues/{queue}"), json!({"name": "All", "prefix": "A"})),
-            (Method::POST, format!("/v1/queues/{queue}/open"), json!({})),
-        ];
-        for (method, path, body) in commands {
-            let command = ApiRequest::new(method, &path).token(&admin).json(body);
-            let deadline = Instant::now() + SETTLE_TIMEOUT;
-            let answer = api.settle(&installation.gateways[0], command, deadline).await?;
-            ensure!(answer.is_success(), "{path}: {} {}", answer.status, answer.text);
-        }
+        let (node, deadline) = (&installation.gateways[0], Instant::now() + SETTLE_TIMEOUT);
+        let queue = site::open(&api, node, &admin, &location, deadline).await?;
         Ok(Self {
             nodes: installation.gateways.clone(),
             processors: installation.processors.clone(),
