@@ -13,6 +13,7 @@ const SERVED: [&str; 5] = ["html", "css", "js", "svg", "csv"];
 
 fn main() {
     println!("cargo::rerun-if-changed=web");
+    guard_kafka_metadata();
     let web = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("web");
     let mut files = Vec::new();
     collect(&web, &mut files);
@@ -40,5 +41,12 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
         } else if path.extension().is_some_and(|kind| SERVED.iter().any(|served| kind == *served)) {
             files.push(path);
         }
+    }
+}
+
+/// Puts `servers::guard_kafka_metadata!` in front of the function of librdkafka that it guards.
+fn guard_kafka_metadata() {
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        println!("cargo::rustc-link-arg-bins=-Wl,--wrap=rd_kafka_metadata_update_op");
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod dispose;
 mod log_lines;
+pub mod metadata_guard;
 mod probe;
 mod producer;
 mod pulse;

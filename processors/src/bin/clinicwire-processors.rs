@@ -44,6 +44,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+servers::guard_kafka_metadata!();
+
 /// How long a batch under way may take after the signal to stop, and leaving the group after that.
 /// A batch that is cut off is rolled back by PostgreSQL and repeated by the next owner.
 const LAST_BATCH: Duration = Duration::from_secs(15);

@@ -26,6 +26,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{GatewayCli, GatewayCommand, RunArgs, TokenArgs};
 
+servers::guard_kafka_metadata!();
+
 /// How often the demo's file is read.
 const DEMO_INTERVAL: Duration = Duration::from_secs(1);
 /// Threads for intake and for fetching views. Sockets have their own.
