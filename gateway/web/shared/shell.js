@@ -80,24 +80,25 @@ export class Shell {
   }
 
   /**
-   * Follows a second channel. The page works without it: only a loss of its connection is shown.
-   * @param {string} channel
-   * @param {(view: View) => void} onView
+   * Follows a second channel, or several. The page works without them: only a loss of their
+   * connection is shown.
+   * @param {string | string[]} channels
+   * @param {(view: View, channel: string) => void} onView
    */
-  followSecond(channel, onView) {
-    return this.#open(channel, onView, (state) => (this.#secondState = state));
+  followSecond(channels, onView) {
+    return this.#open(channels, onView, (state) => (this.#secondState = state));
   }
 
   /**
-   * @param {string} channel
-   * @param {(view: View) => void} onView
+   * @param {string | string[]} channels
+   * @param {(view: View, channel: string) => void} onView
    * @param {(state: ConnectionState) => void} keep
    */
-  #open(channel, onView, keep) {
+  #open(channels, onView, keep) {
     return new Connection({
       token: this.link.get("token") ?? "",
-      channels: [channel],
-      onView: (_channel, view) => onView(view),
+      channels: [channels].flat(),
+      onView: (channel, view) => onView(view, channel),
       onState: (state) => {
         keep(state);
         this.#render();

@@ -1,0 +1,383 @@
+// The console of reception and clinicians: the lines of a location, and every step in them.
+
+import { connectionTexts } from "../shared/connection-texts.js";
+import { readLoad } from "../dashboard/load.js";
+import { byId, setText } from "../shared/page.js";
+import { Shell } from "../shared/shell.js";
+import { timeText, zonedTimeText } from "../shared/times.js";
+import { Desk } from "./desk.js";
+import { ask, isAsking, showSheet } from "./dialogs.js";
+import { meaningOf } from "./keys.js";
+import { actionsOf, findTicket, queuesOfToken, reordered, waitingOf } from "./lines.js";
+import { renderLines, renderSide } from "./render.js";
+import { consoleTexts } from "./texts.js";
+
+/** @typedef {import("./commands.js").Answer} Answer */
+/** @typedef {import("./lines.js").Action} Action */
+/** @typedef {import("./lines.js").Ticket} Ticket */
+
+// Long enough to read a sentence.
+const TOAST_MS = 8_000;
+
+const shell = new Shell(consoleTexts, render);
+const token = shell.link.get("token") ?? "";
+const location = shell.link.get("location");
+const desk = new Desk(token, render);
+
+/** @type {ReturnType<typeof readLoad>} */
+let load;
+let changedAt = 0;
+/** The queues that are followed. @type {string[]} */
+let followed = [];
+/** @type {{close: () => void} | undefined} */
+let connection;
+/** Id of the selected ticket. */
+let selected = "";
+/** The queue that the keys of a line act on when no ticket is selected. */
+let lastQueue = "";
+/** Since when the page is read-only, in ms. @type {number | undefined} */
+let offlineSince;
+
+const roomKey = `console-room:${location}`;
+let roomId = stored();
+
+function stored() {
+  try {
+    return localStorage.getItem(roomKey) ?? "";
+  } catch {
+    return ""; // The browser was told to keep nothing.
+  }
+}
+
+const queues = () => load?.queues.filter(({ id }) => followed.includes(id)) ?? [];
+const lines = () => desk.lines(queues().map(({ id }) => id));
+const room = () => load?.stations.find(({ id }) => id === roomId);
+const tickets = () => lines().flatMap(({ tickets }) => tickets);
+const selectedTicket = () => tickets().find(({ id }) => id === selected);
+
+function follow() {
+  shell.follow(location ? `load:${location}` : undefined, ({ entries = new Map(), at }) => {
+    load = readLoad(entries);
+    changedAt = Math.max(changedAt, at);
+    followQueues();
+    render();
+  });
+}
+
+/** Follows the queues that exist, among those that the token names. */
+function followQueues() {
+  const named = queuesOfToken(token);
+  const wanted = (load?.queues ?? []).map(({ id }) => id).filter((id) => named?.includes(id) ?? 1);
+  if (wanted.toSorted().join() === followed.toSorted().join()) return;
+  followed = wanted;
+  connection?.close();
+  for (const id of desk.views.keys()) if (!wanted.includes(id)) desk.views.delete(id);
+  connection = shell.followSecond(
+    wanted.map((id) => `queue:${id}`),
+    (view, channel) => {
+      changedAt = Math.max(changedAt, view.at);
+      desk.update(channel.slice("queue:".length), view);
+    },
+  );
+}
+
+function render() {
+  const read = lines();
+  const complete = followed.every((id) => desk.views.has(id));
+  shell.filled = load !== undefined && complete;
+  const { language, text } = shell;
+  const zone = load?.head.time_zone;
+  const { changedAt: changed, asOf } = connectionTexts[language];
+  const words = shell.lossMs === undefined ? changed : asOf;
+  const moment = shell.lossMs === undefined ? changedAt : shell.shownNow;
+  shell.renderFrame(words(timeText(moment, language, zone)));
+  setText(byId("name"), load?.head.name ?? text.title);
+  setText(byId("find-text"), text.find);
+  field("find-label").placeholder = text.find;
+  setText(byId("sheet-open-text"), text.shortcuts);
+  renderOffline();
+  setText(byId("clock"), load ? zonedTimeText(shell.shownNow, language, zone) : "");
+  if (!load || shell.note) return;
+  document.title = `${load.head.name} · ${text.title}`;
+  const now = shell.shownNow;
+  const readOnly = offlineSince !== undefined;
+  const place = { shell, now, readOnly, room: room(), rooms: load.stations, selected };
+  renderSide({ ...place, lines: read, ticket: selectedTicket() });
+  renderLines({ ...place, lines: read });
+}
+
+/** Read-only from the first moment of a loss, and says since when. */
+function renderOffline() {
+  const loss = shell.lossMs;
+  const was = offlineSince;
+  offlineSince = loss === undefined ? undefined : shell.now - loss;
+  byId("offline").hidden = offlineSince === undefined || !shell.filled;
+  if (offlineSince !== undefined) {
+    const time = new Intl.DateTimeFormat(`${shell.language}-CA`, {
+      timeStyle: "medium",
+      timeZone: load?.head.time_zone,
+    }).format(was ?? offlineSince);
+    offlineSince = was ?? offlineSince;
+    setText(byId("offline-text"), shell.text.readOnly(time));
+  } else if (was !== undefined) {
+    say(shell.text.back);
+  }
+}
+
+let toastTimer = 0;
+
+/** @param {string} text */
+function say(text) {
+  setText(byId("toast"), text);
+  byId("toast").hidden = !text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (byId("toast").hidden = true), TOAST_MS);
+}
+
+/**
+ * Says what became of a command.
+ * @param {Answer} answer
+ * @param {(result: {label?: string, ticket?: string}) => string} done
+ * @param {string} [label] of the ticket that a refusal is about
+ */
+function tell(answer, done, label) {
+  if ("applied" in answer) return say(done(answer.applied.result ?? {}));
+  const { refusals, refused, did } = shell.text;
+  const text = refusals[answer.code] ?? refused(answer.code);
+  return say(label ? did(label, text) : text);
+}
+
+/** The clerk's room, or nothing after saying that one must be chosen. */
+function roomForCall() {
+  const own = room();
+  if (!own) {
+    say(shell.text.noRoom);
+    byId("room").focus();
+  }
+  return own;
+}
+
+/** @param {string} [queue] without it the lines of the room decide */
+async function callNext(queue) {
+  const own = roomForCall();
+  if (!own) return;
+  const all = lines().filter(({ id }) => !queue || id === queue);
+  // With several lines only the server knows which of them the room serves.
+  const first = queue ? waitingOf(all[0]?.tickets ?? [])[0] : undefined;
+  const answer = await desk.callNext(own, first, queue);
+  if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
+  tell(answer, ({ label = "" }) => shell.text.calledTo(label, own.name));
+}
+
+/** @param {Action} action @param {Ticket} ticket */
+async function act(action, ticket) {
+  const { text } = shell;
+  const own = action === "call" ? roomForCall() : undefined;
+  if (action === "call" && !own) return;
+  const body = own ? { station: own.id } : await bodyOf(action, ticket);
+  // The connection may have been lost while the clerk was asked.
+  if (!body || offlineSince !== undefined) return;
+  const answer = await desk.step(action, ticket, body, own);
+  const word = text.actions[action].replace("…", "");
+  tell(answer, () => text.did(ticket.label, word), ticket.label);
+}
+
+/**
+ * What the clerk is asked before the step. Nothing when the clerk gave up.
+ * @param {Action} action
+ * @param {Ticket} ticket
+ */
+async function bodyOf(action, { label, queue, priority }) {
+  const { text } = shell;
+  const title = `${label} · ${text.actions[action].replace("…", "")}`;
+  if (action === "hold" || action === "cancel") {
+    const reason = await ask({ title, question: text.asks[action] }, text);
+    return reason === undefined ? undefined : reason ? { reason } : {};
+  }
+  if (action === "transfer") {
+    /** @type {[string, string][]} */
+    const choices = (load?.queues ?? [])
+      .filter(({ id }) => id !== queue)
+      .map(({ id, name }) => [id, name]);
+    const chosen = choices[0]?.[0];
+    const to = await ask({ title, question: text.asks.transfer, choices, chosen }, text);
+    return to ? { queue: to } : undefined;
+  }
+  if (action === "prioritise") {
+    /** @type {[string, string][]} */
+    const choices = Array.from({ length: 10 }, (_, level) => [`${9 - level}`, `${9 - level}`]);
+    const what = { title, question: text.asks.prioritise, choices, chosen: String(priority) };
+    const level = await ask(what, text);
+    return level === undefined ? undefined : { priority: Number(level) };
+  }
+  return {};
+}
+
+/** @param {string} queue */
+async function issue(queue) {
+  const answer = await desk.send(`queues/${encodeURIComponent(queue)}/tickets`);
+  if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
+  tell(answer, ({ label = "" }) => shell.text.issued(label));
+}
+
+/** @param {string} queue @param {"open" | "close" | "pause" | "resume"} verb */
+async function turn(queue, verb) {
+  const name = queues().find(({ id }) => id === queue)?.name ?? "";
+  const answer = await desk.send(`queues/${encodeURIComponent(queue)}/${verb}`);
+  tell(answer, () => shell.text.did(name, shell.text.queueActions[verb]), name);
+}
+
+async function toggleRoom() {
+  const own = roomForCall();
+  if (!own) return;
+  const verb = own.state === "closed" ? "open" : "close";
+  const answer = await desk.send(`stations/${encodeURIComponent(own.id)}/${verb}`);
+  tell(answer, () => shell.text.did(own.name, shell.text.roomActions[verb]), own.name);
+}
+
+/** @param {string} ticket @param {(place: number) => number} to */
+async function move(ticket, to) {
+  const line = lines().find(({ tickets }) => tickets.some(({ id }) => id === ticket));
+  const place = line ? waitingOf(line.tickets).findIndex(({ id }) => id === ticket) : -1;
+  const order = line && place >= 0 ? reordered(line, ticket, to(place)) : undefined;
+  if (!line || !order) return say(shell.text.noMove);
+  const path = `queues/${encodeURIComponent(line.id)}/reorder`;
+  const answer = await desk.send(path, { tickets: order });
+  const { label = "" } = line.tickets.find(({ id }) => id === ticket) ?? {};
+  return tell(answer, () => shell.text.did(label, shell.text.keys.reorder), label);
+}
+
+/** @param {string} ticket */
+function select(ticket) {
+  selected = ticket;
+  const found = selectedTicket();
+  if (found) lastQueue = found.queue;
+  render();
+  const row = document.querySelector(`[data-key="${CSS.escape(ticket)}"] .ticket`);
+  if (row instanceof HTMLElement) row.focus();
+}
+
+/** @param {1 | -1} step */
+function selectNext(step) {
+  const all = tickets();
+  const at = all.findIndex(({ id }) => id === selected);
+  const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step];
+  if (next) select(next.id);
+}
+
+/** @param {string} id */
+function field(id) {
+  return /** @type {HTMLInputElement} */ (byId(id));
+}
+
+/** @type {Record<keyof typeof import("./keys.js").PAGE_KEYS, () => unknown>} */
+const functions = {
+  callNext: () => callNext(),
+  find: () => field("find-label").focus(),
+  issue: () => lastOrFirst() && issue(lastOrFirst()),
+  queue: () => toggleQueue(lastOrFirst()),
+  pause: () => pauseQueue(lastOrFirst()),
+  room: toggleRoom,
+  sheet: () => showSheet(shell.text),
+};
+const lastOrFirst = () => lastQueue || (queues()[0]?.id ?? "");
+
+/** @param {string} id */
+function toggleQueue(id) {
+  const state = lines().find((line) => line.id === id)?.head.state;
+  if (state) void turn(id, state === "closed" ? "open" : "close");
+}
+
+/** @param {string} id */
+function pauseQueue(id) {
+  const state = lines().find((line) => line.id === id)?.head.state;
+  if (state && state !== "closed") void turn(id, state === "paused" ? "resume" : "pause");
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const { target } = event;
+  if (isAsking() || (target instanceof HTMLElement && target.matches("input, select"))) return;
+  const ticket = selectedTicket();
+  const meaning = meaningOf(event, ticket ? actionsOf(ticket) : []);
+  if (!meaning || !shell.filled) return;
+  event.preventDefault();
+  if ("select" in meaning) return selectNext(meaning.select);
+  if ("page" in meaning && ["find", "sheet"].includes(meaning.page)) {
+    return void functions[meaning.page]();
+  }
+  if (offlineSince !== undefined) return;
+  if ("action" in meaning && ticket) void act(meaning.action, ticket);
+  if ("page" in meaning) void functions[meaning.page]();
+  if ("move" in meaning && ticket) void move(ticket.id, (place) => place + meaning.move);
+}
+
+/** @param {MouseEvent} event */
+function onClick({ target }) {
+  const button = target instanceof Element ? target.closest("button") : null;
+  if (!(button instanceof HTMLButtonElement)) return;
+  const { action, visitor } = button.dataset;
+  const key = button.closest("li")?.dataset.key ?? "";
+  const queue = button.closest("section")?.dataset.key ?? "";
+  if (visitor) return select(visitor);
+  if (button.matches(".ticket")) return select(key);
+  const ticket = selectedTicket();
+  if (action && ticket) return void act(/** @type {Action} */ (action), ticket);
+  if (!queue) return undefined;
+  lastQueue = queue;
+  if (button.matches(".next")) return void callNext(queue);
+  if (button.matches(".issue")) return void issue(queue);
+  if (button.matches(".pause")) return pauseQueue(queue);
+  if (button.matches(".toggle")) return toggleQueue(queue);
+  return undefined;
+}
+
+/** A row may be dragged within its line. */
+function listenToDrags() {
+  let dragged = "";
+  const rowOf = (/** @type {Event} */ { target }) =>
+    target instanceof Element ? target.closest("li")?.dataset.key : undefined;
+  const list = byId("lines");
+  list.addEventListener("dragstart", (event) => (dragged = rowOf(event) ?? ""));
+  list.addEventListener("dragover", (event) => {
+    if (rowOf(event) && offlineSince === undefined) event.preventDefault();
+  });
+  list.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const onto = rowOf(event);
+    const line = lines().find(({ tickets }) => tickets.some(({ id }) => id === dragged));
+    const place = line ? waitingOf(line.tickets).findIndex(({ id }) => id === onto) : -1;
+    if (dragged && onto !== dragged) void move(dragged, () => place);
+  });
+}
+
+function start() {
+  addEventListener("keydown", onKey);
+  byId("content").addEventListener("click", onClick);
+  listenToDrags();
+  byId("call-next").addEventListener("click", () => void callNext());
+  byId("room-toggle").addEventListener("click", () => void toggleRoom());
+  byId("sheet-open").addEventListener("click", () => showSheet(shell.text));
+  byId("room").addEventListener("change", () => {
+    roomId = field("room").value;
+    try {
+      localStorage.setItem(roomKey, roomId);
+    } catch {
+      // The browser was told to keep nothing.
+    }
+    render();
+  });
+  byId("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const asked = field("find-label").value;
+    const found = findTicket(lines(), asked);
+    if (!found) return say(shell.text.notFound(asked));
+    field("find-label").value = "";
+    return select(found.id);
+  });
+  follow();
+  // The clock, the waits and the age of a loss.
+  setInterval(render, 1_000);
+}
+
+start();
