@@ -1,0 +1,243 @@
+// The console in Chromium against a running binary: two clerks, undo, transfer, a lost network.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { assertAccessible } from "./helpers/accessibility.js";
+import { launch, Page } from "./helpers/browser.js";
+import { Clinic } from "./helpers/clinic.js";
+import { Proxy } from "./helpers/proxy.js";
+import { until } from "./helpers/until.js";
+
+/** @typedef {import("./helpers/clinic.js").Site} Site */
+
+const DESK = { width: 1280, height: 900 };
+const TABLET = { width: 1024, height: 768 };
+
+/** @type {Clinic} */
+let clinic;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {{close: () => unknown}[]} */
+const opened = [];
+
+before(async () => {
+  clinic = await Clinic.start("--empty");
+  browser = await launch();
+});
+after(async () => {
+  await clinic?.stop();
+  await browser?.close();
+});
+afterEach(async () => {
+  for (const it of opened.splice(0)) await it.close();
+});
+
+/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
+function open(it) {
+  opened.push(it);
+  return it;
+}
+
+/**
+ * @param {Site} site
+ * @param {string} [room] chosen by the clerk
+ * @param {{url?: string, viewport?: {width: number, height: number}, clerk?: string}} [more]
+ */
+async function openConsole(site, room, { url = clinic.url, viewport = DESK, clerk } = {}) {
+  const token = site.token("reception", clerk ? { subject: clerk } : {});
+  const keys = new URLSearchParams({ token, location: site.location });
+  const page = open(await Page.open(browser, `${url}/console#${keys}`, viewport));
+  await page.shows("#link", "Live");
+  if (room) await page.page.locator("#room").selectOption({ label: room });
+  return page;
+}
+
+/** The row of a ticket. @param {Page} page @param {string} label */
+const row = ({ page }, label) => page.locator(".ticket", { hasText: label });
+
+/** @param {Page} page @param {string} label @param {RegExp} wanted */
+async function shows(page, label, wanted) {
+  let seen = "";
+  await until(`${label} shows ${wanted}`, async () => {
+    seen = (await row(page, label).count()) ? await row(page, label).innerText() : "";
+    return wanted.test(seen);
+  }).catch((error) => {
+    throw new Error(`${error.message}, but ${JSON.stringify(seen)}`);
+  });
+}
+
+describe("the console", () => {
+  it("calls, starts and completes by keyboard, and a second clerk sees it", async () => {
+    const site = await clinic.furnish();
+    await site.issue(3);
+    const [one, two] = [await openConsole(site, "Room 1"), await openConsole(site, "Room 2")];
+    await one.page.locator("body").press("n");
+    await shows(two, "A-001", /called, Room 1/);
+    await one.shows("#toast", "A-001 was called to Room 1.");
+    await one.shows("#selected-title", "A-001");
+    await one.page.keyboard.press("s");
+    await shows(two, "A-001", /being seen, Room 1/);
+    await one.page.keyboard.press("d");
+    await until("it has left the line", async () => !(await row(two, "A-001").count()));
+    // The room is remembered.
+    await one.page.reload();
+    await one.shows("#link", "Live");
+    assert.equal(await one.page.locator("#room").inputValue(), site.room1);
+    assert.deepEqual(one.complaints, []);
+    assert.deepEqual(two.complaints, []);
+  });
+
+  it("tells the slower of two clerks who call the same ticket", async () => {
+    const site = await clinic.furnish();
+    const [ticket] = await site.issue(2);
+    const page = await openConsole(site, "Room 2");
+    /** @type {(value?: unknown) => void} */
+    let release = () => {};
+    const held = new Promise((resolve) => (release = resolve));
+    await page.page.route("**/call", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await row(page, "A-001").click();
+    await page.page.keyboard.press("c");
+    await shows(page, "A-001", /called, sending…/);
+    await clinic.order(`tickets/${ticket.ticket}/call`, { station: site.room1 });
+    await shows(page, "A-001", /called, Room 1/);
+    release();
+    await page.shows("#toast", /^A-001: Somebody else was faster/);
+    await shows(page, "A-001", /called, Room 1/);
+  });
+
+  it("rolls a refused step back", async () => {
+    const site = await clinic.furnish();
+    await site.issue(2);
+    await site.callNext();
+    const page = await openConsole(site, "Room 1");
+    await row(page, "A-002").click();
+    await page.page.keyboard.press("c");
+    await page.shows("#toast", /^A-002: Somebody is still called to your room/);
+    assert.equal(await row(page, "A-002").locator(".what").innerText(), "");
+  });
+
+  it("undoes, transfers, prioritises and reorders", async () => {
+    const site = await clinic.furnish();
+    await site.issue(3);
+    const page = await openConsole(site, "Room 1");
+    const { keyboard } = page.page;
+    const order = () => page.page.locator(`[data-key="${site.general}"] .ticket b`).allInnerTexts();
+    await row(page, "A-001").click();
+    await keyboard.press("a");
+    await keyboard.press("x");
+    await until("A-001 never came", async () => !(await row(page, "A-001").count()));
+    // A ticket that ended has left the line, so the last step is undone where it still is.
+    await row(page, "A-002").click();
+    await keyboard.press("c");
+    await shows(page, "A-002", /called, Room 1/);
+    await keyboard.press("u");
+    await until("the call is undone", async () =>
+      /^A-002\s+\d+\s(s|min)$/.test(await row(page, "A-002").innerText()),
+    );
+    await keyboard.press("Alt+ArrowDown");
+    await until("it moved", async () => (await order()).join() === "A-003,A-002");
+    await keyboard.press("p");
+    await page.page.locator("#ask-choice").selectOption("7");
+    await page.page.locator("#ask-ok").click();
+    await shows(page, "A-002", /priority 7/);
+    await until("it is first", async () => (await order()).join() === "A-002,A-003");
+    await keyboard.press("t");
+    await page.page.locator("#ask-ok").click();
+    const blood = page.page.locator(`[data-key="${site.blood}"]`);
+    await until("it is in the other line", async () => /A-002/.test(await blood.innerText()));
+    await page.page.locator(`[data-key="${site.general}"] .ticket`).first().click();
+    await keyboard.press("h");
+    await page.page.locator("#ask-text").fill("X-ray first");
+    await page.page.locator("#ask-text").press("Enter");
+    await shows(page, "A-003", /set aside, X-ray first/);
+    await keyboard.press("b");
+    await until("it is back", async () => !/set aside/.test(await row(page, "A-003").innerText()));
+    assert.deepEqual(page.complaints, []);
+  });
+
+  it("issues, finds, pauses and closes", async () => {
+    const site = await clinic.furnish();
+    const page = await openConsole(site, "Room 1");
+    const { keyboard } = page.page;
+    const line = page.page.locator(`[data-key="${site.general}"]`);
+    await line.getByRole("button", { name: "New ticket" }).click();
+    await page.shows("#toast", "Ticket A-001 was issued.");
+    await shows(page, "A-001", /\d\ss/);
+    await keyboard.press("/");
+    await keyboard.type("a1");
+    await keyboard.press("Enter");
+    await page.shows("#selected-title", "A-001");
+    await keyboard.press("z");
+    await until("paused", async () => /paused · 1 waiting/.test(await line.innerText()));
+    await keyboard.press("z");
+    await keyboard.press("?");
+    await page.shows("#sheet-title", "Keyboard shortcuts");
+    await assertAccessible(page.page, "console sheet");
+    await page.shoot("console-sheet");
+    await keyboard.press("Escape");
+    await until("open again", async () => /open · 1 waiting/.test(await line.innerText()));
+    await keyboard.press("o");
+    await until("closed", async () => /closed · 1 waiting/.test(await line.innerText()));
+    await keyboard.press("i");
+    await page.shows("#toast", "The line is closed. Open it first.");
+  });
+
+  it("is read-only while disconnected, and says since when", async () => {
+    const site = await clinic.furnish();
+    await site.issue(2);
+    const proxy = open(await Proxy.to(clinic.url));
+    const page = await openConsole(site, "Room 1", { url: proxy.url });
+    await row(page, "A-001").click();
+    proxy.cut();
+    await page.shows("#offline", /^Not connected since \d+:\d\d:\d\d [ap]\.m\.\./);
+    const since = await page.text("#offline");
+    assert.ok(await page.page.locator("#call-next").isDisabled());
+    await page.page.keyboard.press("c");
+    await page.page.keyboard.press("n");
+    await site.callNext(site.room2);
+    assert.equal(await page.text("#offline"), since);
+    await assertAccessible(page.page, "console read-only");
+    await page.shoot("console-offline");
+    proxy.mend(clinic.url);
+    await shows(page, "A-001", /called, Room 2/);
+    await page.shows("#offline", "");
+    assert.ok(await page.page.locator("#call-next").isEnabled());
+  });
+
+  it("is accessible in both languages, light and dark, on a desk and a tablet", async () => {
+    const site = await clinic.furnish();
+    await site.issue(9);
+    await site.issue(4, site.blood);
+    await site.callNext(site.room2);
+    const called = await site.callNext();
+    await clinic.order(`tickets/${called.ticket}/start`);
+    const fourth = (await clinic.get(`queues/${site.general}`)).entries;
+    const [hold, urgent] = ["A-004", "A-007"].map(
+      (label) => Object.keys(fourth).find((id) => fourth[id].label === label) ?? "",
+    );
+    await clinic.order(`tickets/${hold}/hold`, { reason: "X-ray first" });
+    await clinic.order(`tickets/${urgent}/prioritise`, { priority: 7 });
+    await clinic.order(`queues/${site.blood}/pause`);
+    for (const [name, viewport] of Object.entries({ desk: DESK, tablet: TABLET })) {
+      const page = await openConsole(site, "Room 1", { viewport });
+      await row(page, "A-007").click();
+      for (const [language, colorScheme] of /** @type {const} */ ([
+        ["FR", "dark"],
+        ["EN", "light"],
+      ])) {
+        await page.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await page.page.getByRole("button", { name: language }).first().click();
+        await assertAccessible(page.page, `console ${name} ${language} ${colorScheme}`);
+        await page.shoot(`console-${name}-${language}-${colorScheme}`);
+        const wide = await page.page.evaluate(
+          "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+        );
+        assert.equal(wide, 0, `${name} in ${language} is wider than the screen`);
+      }
+      assert.deepEqual(page.complaints, []);
+    }
+  });
+});
