@@ -33,6 +33,12 @@ let followed = [];
 let connection;
 /** Id of the selected ticket. */
 let selected = "";
+/**
+ * The ticket of the clerk's last step. It stays selected after it has left the line, so that its
+ * end can be undone.
+ * @type {Ticket | undefined}
+ */
+let lastStepped;
 /** The queue that the keys of a line act on when no ticket is selected. */
 let lastQueue = "";
 /** Since when the page is read-only, in ms. @type {number | undefined} */
@@ -53,7 +59,13 @@ const queues = () => load?.queues.filter(({ id }) => followed.includes(id)) ?? [
 const lines = () => desk.lines(queues().map(({ id }) => id));
 const room = () => load?.stations.find(({ id }) => id === roomId);
 const tickets = () => lines().flatMap(({ tickets }) => tickets);
-const selectedTicket = () => tickets().find(({ id }) => id === selected);
+
+/** @returns {Ticket | undefined} */
+function selectedTicket() {
+  const found = tickets().find(({ id }) => id === selected);
+  if (found || lastStepped?.id !== selected) return found;
+  return { ...lastStepped, state: /** @type {any} */ ("ended"), unsure: false };
+}
 
 function follow() {
   shell.follow(location ? `load:${location}` : undefined, ({ entries = new Map(), at }) => {
@@ -177,6 +189,7 @@ async function act(action, ticket) {
   const body = own ? { station: own.id } : await bodyOf(action, ticket);
   // The connection may have been lost while the clerk was asked.
   if (!body || offlineSince !== undefined) return;
+  lastStepped = ticket;
   const answer = await desk.step(action, ticket, body, own);
   const word = text.actions[action].replace("…", "");
   tell(answer, () => text.did(ticket.label, word), ticket.label);

@@ -115,7 +115,7 @@ function fillLine(section, { id, head, tickets, waiting }, place) {
   const { open, close, pause, resume } = text.queueActions;
   /** @type {[string, string][]} */
   const tools = [
-    [".next", text.callNext],
+    [".next", text.next],
     [".issue", text.issue],
     [".pause", head.state === "paused" ? resume : pause],
     [".toggle", head.state === "closed" ? open : close],

@@ -8,22 +8,19 @@ const en = {
   room: "My room",
   chooseRoom: "Choose your room",
   callNext: "Call next",
+  /** Short, for the buttons of a line. */
+  next: "Call next",
   find: "Find a label",
   nobody: "Nobody is in this line.",
   /** @param {number} count */
   waiting: (count) => `${count} waiting`,
-  /** @param {string} age */
-  waits: (age) => `${age}`,
   /** @param {number} level */
   urgent: (level) => `priority ${level}`,
   unsure: "sending…",
-  inRoom: "In my room",
   roomEmpty: "Nobody is called to this room.",
   selected: "Selected",
   noneSelected: "Select a person in a line, or find a label.",
-  line: "Line",
   issue: "New ticket",
-  issueIn: (/** @type {string} */ name) => `New ticket in ${name}`,
   /** @param {string} label */
   issued: (label) => `Ticket ${label} was issued.`,
   /** @param {string} label @param {string} room */
@@ -33,7 +30,7 @@ const en = {
   /** @param {string} label */
   notFound: (label) => `Nobody with the label “${label}” is in a line.`,
   /** @param {string} time */
-  readOnly: (time) => `Not connected since ${time}. You can read this page, but not change it.`,
+  readOnly: (time) => `Not connected since ${time}: you can read this page, but not change it.`,
   back: "Connected again.",
   noRoom: "Choose your room first.",
   noMove: "This person can’t move there: the priority decides first.",
@@ -72,6 +69,7 @@ const en = {
     on_hold: "set aside",
     absent: "absent",
     leaving: "being moved",
+    ended: "no longer in line",
   },
   asks: {
     hold: "Why? (staff and the patient see it)",
@@ -130,25 +128,22 @@ const fr = {
   room: "Ma salle",
   chooseRoom: "Choisissez votre salle",
   callNext: "Appeler le suivant",
+  next: "Suivant",
   find: "Trouver un numéro",
   nobody: "Personne dans cette file.",
   waiting: (count) => `${count} en attente`,
-  waits: (age) => `${age}`,
   urgent: (level) => `priorité ${level}`,
   unsure: "envoi…",
-  inRoom: "Dans ma salle",
   roomEmpty: "Personne n’est appelé à cette salle.",
   selected: "Sélection",
   noneSelected: "Choisissez une personne dans une file, ou trouvez un numéro.",
-  line: "File",
-  issue: "Nouveau billet",
-  issueIn: (name) => `Nouveau billet dans ${name}`,
+  issue: "Billet",
   issued: (label) => `Le billet ${label} est émis.`,
   calledTo: (label, room) => `${label} est appelé : ${room}.`,
   did: (label, what) => `${label} : ${what}`,
   notFound: (label) => `Aucun billet « ${label} » dans les files.`,
   readOnly: (time) =>
-    `Hors connexion depuis ${time}. Vous pouvez lire cette page, mais rien y changer.`,
+    `Hors connexion depuis ${time} : vous pouvez lire cette page, mais rien y changer.`,
   back: "Connexion rétablie.",
   noRoom: "Choisissez d’abord votre salle.",
   noMove: "Ce déplacement est impossible : la priorité passe avant l’ordre.",
@@ -182,6 +177,7 @@ const fr = {
     on_hold: "mis de côté",
     absent: "absent",
     leaving: "en transfert",
+    ended: "n’est plus en file",
   },
   asks: {
     hold: "Pourquoi? (visible au personnel et au patient)",
