@@ -42,7 +42,7 @@ describe("the start page", () => {
     await page.shows("h1", "Chacun, à la clinique, sait ce qui vient ensuite.");
     await page.shows("#no-demo", /un lien ou un code/);
     await page.shows("#board-link", "Ouvrir l’écran");
-    for (const name of ["patient", "appointment", "board", "dashboard", "schedule"])
+    for (const name of ["patient", "appointment", "board", "dashboard", "schedule", "console"])
       assert.equal(await page.page.locator(`#${name}-link`).getAttribute("href"), name);
     assert.equal(await page.page.locator("#claims-link").getAttribute("href"), "runs");
     await assertAccessible(page.page, "start page in French without a demo");

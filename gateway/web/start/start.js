@@ -277,6 +277,7 @@ function showDesk({ tokens: { reception }, location, queues, stations }) {
   if (!reception || !location || !queues.length) return undefined;
   byId("reception-links").hidden = false;
   setLink("reception-link", "dashboard", { token: reception, location });
+  setLink("desk-console-link", "console", { token: reception, location });
   const desk = new Desk(reception, location, { queues, stations }, () => languages.current);
   cards.push(() => desk.render());
   return desk;
@@ -289,6 +290,7 @@ function showBareLinks() {
     byId(`${page}-links`).hidden = false;
     setLink(`${page}-link`, page, {});
   }
+  setLink("console-link", "console", {});
   byId("claims-links").hidden = false;
   byId("watch-link").hidden = true;
   setLink("claims-link", "runs", {});
@@ -315,7 +317,10 @@ async function start() {
   }
   if (tokens.display && location) showBoard(tokens.display, location);
   const clinician = tokens.doctor ?? tokens.reception;
-  if (clinician && location) showDashboard(clinician, location);
+  if (clinician && location) {
+    showDashboard(clinician, location);
+    setLink("console-link", "console", { token: clinician, location });
+  }
   if (clinician && schedule) {
     showSchedule(clinician, schedule, ({ entries = new Map() }) =>
       desk?.offerAppointments(entries),

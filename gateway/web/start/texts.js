@@ -29,6 +29,7 @@ export const sentences = {
     call: "Appeler le suivant",
     appointment: "Rendez-vous",
     "check-in": "Inscrire",
+    "desk-console": "Ouvrir la console de l’accueil",
     reception: "Ouvrir le tableau de bord de l’accueil",
     patients: "Patients",
     "ticket-title": "Un billet",
@@ -65,6 +66,7 @@ export const sentences = {
       "et ce qui reste à venir aujourd’hui. Les chiffres changent au plus une fois par seconde, " +
       "et se figent quand on appuie sur Pause.",
     "dashboard-link": "Ouvrir le tableau de bord",
+    "console-link": "Appeler et voir les patients",
     "schedule-title": "L’horaire d’un médecin",
     "schedule-text":
       "Les rendez-vous d’un médecin aujourd’hui : qui est là, qui est en retard, qui a été " +
