@@ -23,6 +23,7 @@ mod runs;
 mod sessions;
 mod settings;
 mod ticket_links;
+mod ticket_qr;
 mod tokens;
 
 use std::{
@@ -70,6 +71,9 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/stations/{station}/{action}", post(commands::station_action))
         .route("/v1/tickets/{ticket}", get(channels::ticket))
         .route("/v1/tickets/{ticket}/link", get(ticket_links::of_ticket))
+        .route("/v1/tickets/{ticket}/link.svg", get(ticket_qr::svg))
+        .route("/v1/tickets/{ticket}/link.png", get(ticket_qr::png))
+        .route("/t/{code}", get(ticket_links::open_page))
         .route("/v1/ticket-links/exchange", post(ticket_links::exchange))
         .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
         .route("/v1/boards/{location}", get(channels::board))

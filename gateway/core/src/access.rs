@@ -218,7 +218,7 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("ticket.hold", [N, N, L, L, L, X, N, N, N]),
     ("ticket.resume", [N, N, L, L, L, X, N, N, N]),
     ("ticket.absent", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.return", [N, N, L, L, L, X, N, N, N]),
+    ("ticket.return", [O, N, L, L, L, X, N, N, N]),
     ("ticket.no_show", [N, N, L, L, L, X, N, N, N]),
     ("ticket.cancel", [N, N, L, N, N, X, N, N, N]),
     ("ticket.leave", [O, N, L, N, N, X, N, N, N]),

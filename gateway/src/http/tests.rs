@@ -544,7 +544,8 @@ impl Node {
     async fn answer(&self, request: Request) -> Answer {
         let response = self.router.clone().oneshot(request).await;
         let (parts, body) = response.unwrap().into_parts();
-        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 

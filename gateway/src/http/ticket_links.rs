@@ -2,10 +2,11 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims};
+use http::{HeaderMap, StatusCode, header};
 use schemas::{Millis, channel::Channel, codes::Code, ids::TicketId, ticket::TicketEntry};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use super::{
     audited::NamedInBody,
     caller::{Caller, JsonText, Segments, Visitor},
     channels::{load, place},
-    now,
+    now, pages,
     requests::{not_an_id, read},
     tokens,
 };
@@ -27,6 +28,8 @@ use crate::{
 
 /// Most moves that a link is followed over. The id of a ticket has room for as many.
 const MAX_MOVES: usize = 16;
+/// Most characters of a typed code. A code has 10 and a hyphen; longer ones are no codes.
+const MAX_TYPED: usize = 24;
 
 #[derive(Deserialize)]
 struct ExchangeBody {
@@ -160,11 +163,48 @@ pub(super) async fn of_ticket(
     Caller(claims): Caller,
     Segments([ticket]): Segments<1>,
 ) -> Result<Response, Problem> {
-    let ticket = TicketId::new(ticket).map_err(not_an_id)?;
-    access::may_link(&claims, &ticket)?;
-    let link = TicketLink { tenant: claims.tenant.clone(), ticket };
-    expiring(&node, &link, now()).await?;
+    let link = link_for(&node, &claims, ticket).await?;
     Ok(Json(offer(&node, &link).await).into_response())
+}
+
+/// The path of the page with the link of a ticket, for whoever may have the link.
+pub(super) async fn path_of(
+    node: &NodeContext,
+    Caller(claims): Caller,
+    Segments([ticket]): Segments<1>,
+) -> Result<String, Problem> {
+    let link = link_for(node, &claims, ticket).await?;
+    Ok(page_path(&node.link_key.seal(&link)))
+}
+
+/// The link of a live ticket, or of one that ended a short time ago.
+async fn link_for(
+    node: &NodeContext,
+    claims: &Claims,
+    ticket: String,
+) -> Result<TicketLink, Problem> {
+    let ticket = TicketId::new(ticket).map_err(not_an_id)?;
+    access::may_link(claims, &ticket)?;
+    let link = TicketLink { tenant: claims.tenant.clone(), ticket };
+    expiring(node, &link, now()).await?;
+    Ok(link)
+}
+
+/// A browser sends nothing behind `#`, so that no log of a proxy contains the key.
+fn page_path(key: &str) -> String {
+    format!("/patient#link={key}")
+}
+
+/// Leads from `/t/<code>`, the address that a patient types, to the page. The page exchanges the
+/// code: opening this address tells nobody whether the code exists.
+pub(super) async fn open_page(headers: HeaderMap, Path(typed): Path<String>) -> Response {
+    let is_code = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if typed.len() > MAX_TYPED || !typed.bytes().all(is_code) {
+        return pages::not_found(headers).await;
+    }
+    // Relative, because a proxy may have the pages under a prefix.
+    let page = format!("../patient#code={typed}");
+    (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
 }
 
 /// The link in an answer: its key, the path of the page that takes it, and its code. Without the
@@ -172,7 +212,7 @@ pub(super) async fn of_ticket(
 async fn offer(node: &NodeContext, link: &TicketLink) -> Value {
     let key = node.link_key.seal(link);
     let code = node.link_key.store_code(&*node.short_keys, link).await.ok();
-    json!({ "path": format!("/patient#link={key}"), "key": key, "code": code })
+    json!({ "path": page_path(&key), "key": key, "code": code })
 }
 
 /// The link of a ticket that was just issued, if the caller may have it.

@@ -15,6 +15,7 @@ import {
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
 import { ticketTexts } from "../shared/ticket-texts.js";
+import { TicketActions } from "./actions.js";
 import { ageText, changeText, zonedTimeText } from "../shared/times.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
@@ -31,6 +32,9 @@ const EXCHANGE_AGAIN_MS = 5_000;
 const params = fragment();
 /** The key of the link that Clinicwire gave with the ticket. */
 const link = params.get("link");
+/** The short code of the ticket, as the patient typed it in `/t/<code>`. */
+const code = params.get("code");
+const key = link ? { link } : code ? { code } : undefined;
 const token = params.get("token");
 const ticketId = params.get("ticket");
 const showCrossing = crossingBanner(token);
@@ -48,6 +52,7 @@ let announced = "";
 
 const languages = new LanguageSwitch(render);
 const parts = new TicketParts(render);
+const actions = new TicketActions(render);
 
 const text = () => ticketTexts[languages.current];
 
@@ -65,14 +70,14 @@ function shownNow() {
 
 /** The note to show instead of a place in line, if any. @returns {Note | undefined} */
 function currentNote() {
-  if (!link && (!token || !ticketId)) return "missing";
+  if (!key && (!token || !ticketId)) return "missing";
   if (state.name === "refused" && isOriginProblem(state.code)) return "origin";
   // A successor that this link cannot open leaves the patient with what is known of the move.
   if (state.name === "refused" && ticket?.successor) return "transferred";
   if (state.name === "refused") {
     if (state.code !== "token_expired") return "refused";
     // The page exchanges its link for a new token, and then goes on.
-    if (!link) return "expired";
+    if (!key) return "expired";
   }
   if (!ticket) return state.name === "lost" ? "unreachable" : undefined;
   return noteOfTicket(ticket, lossMs());
@@ -93,6 +98,7 @@ function render() {
     .filter(Boolean)
     .join(" · ");
   parts.render(shown, language, shownNow(), note);
+  actions.render(shown, language, state.name === "live");
   if (note) renderNote(note, language, shown);
   languages.render();
   showCrossing(language);
@@ -121,7 +127,7 @@ function renderConnection(shown) {
     refused: "",
     ended: finished,
   };
-  setText(byId("link"), link || (ticketId && token) ? names[state.name] : "");
+  setText(byId("link"), key || (ticketId && token) ? names[state.name] : "");
   const zone = shown?.clinic.time_zone;
   const age = showBanner
     ? texts.asOf(zonedTimeText(shownNow(), language, zone))
@@ -152,6 +158,7 @@ function announce(shown, note) {
  */
 function follow(token, id) {
   connection?.close();
+  actions.use(token, id);
   state = { name: "connecting" };
   const own = new Connection({
     token,
@@ -165,9 +172,9 @@ function follow(token, id) {
     },
     onState: (next) => {
       if (own !== connection) return;
-      const asleep = link && next.name === "refused" && next.code === "token_expired";
+      const asleep = key && next.name === "refused" && next.code === "token_expired";
       state = asleep ? { name: "lost", since: Date.now() } : next;
-      if (asleep) setTimeout(() => void openLink(link), EXCHANGE_AGAIN_MS);
+      if (asleep) setTimeout(() => void openLink(key), EXCHANGE_AGAIN_MS);
       render();
     },
   });
@@ -175,8 +182,8 @@ function follow(token, id) {
 }
 
 /**
- * Exchanges the link for a token and follows its ticket, until the server answers.
- * @param {string} key
+ * Exchanges the link or code for a token and follows its ticket, until the server answers.
+ * @param {NonNullable<typeof key>} key
  */
 async function openLink(key) {
   try {
@@ -193,7 +200,7 @@ async function openLink(key) {
 function start() {
   restartOnNewLink();
   render();
-  if (link) void openLink(link);
+  if (key) void openLink(key);
   else if (token && ticketId) follow(token, ticketId);
   else return;
   // Ages and waits change without a message.

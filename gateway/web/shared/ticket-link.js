@@ -4,16 +4,16 @@
 const TIMEOUT_MS = 10_000;
 
 /**
- * Exchanges the key of a link. Answers the code of a refusal, and throws while the server cannot be
- * reached or is busy.
- * @param {string} key
+ * Exchanges the key of a link, or a short code. Answers the code of a refusal, and throws while the
+ * server cannot be reached or is busy.
+ * @param {{link: string} | {code: string}} key
  * @returns {Promise<{token: string, ticket: string} | {code: string}>}
  */
 export async function exchangeLink(key) {
   const response = await fetch("v1/ticket-links/exchange", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ link: key }),
+    body: JSON.stringify(key),
     cache: "no-store",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });

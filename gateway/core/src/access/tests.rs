@@ -193,7 +193,7 @@ fn promised(role: Role) -> Vec<&'static str> {
     ];
     let furnishing = ["location.configure", "queue.configure", "queue.remove", "station.configure"];
     match role {
-        Role::Patient => vec!["ticket.leave"],
+        Role::Patient => vec!["ticket.return", "ticket.leave"],
         Role::Doctor
         | Role::Therapist
         | Role::Counselor

@@ -278,3 +278,42 @@ async fn exchange_is_audited_without_a_key_to_the_ticket() {
         assert_eq!(node.exchange(&json!({ "link": link })).await.code(), "try_again");
     }
 }
+
+#[tokio::test]
+async fn desk_and_patient_get_the_qr_code_of_the_link() {
+    let node = node();
+    let images = [("svg", "image/svg+xml"), ("png", "image/png")];
+    for (kind, media_type) in images {
+        let path = format!("{}.{kind}", link_of(TICKET));
+        for (role, status) in [
+            (Role::Reception, 200),
+            (Role::Patient, 200),
+            (Role::Doctor, 403),
+            (Role::Display, 403),
+        ] {
+            let answer = node.ask(role, "GET", &path, "").await;
+            assert_eq!(answer.status, status, "{role:?} {path}");
+            if status == 200 {
+                assert_eq!(answer.headers["content-type"], media_type);
+                assert_eq!(answer.headers["cache-control"], "no-store");
+            }
+        }
+        let wide = node.ask(Role::Reception, "GET", &format!("{path}?mm=72"), "").await;
+        assert_eq!(wide.status, 200);
+        for wrong in ["mm=23", "mm=73", "mm=x", "px=1"] {
+            let answer = node.ask(Role::Reception, "GET", &format!("{path}?{wrong}"), "").await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "{wrong}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn short_address_leads_to_the_page_with_the_code() {
+    let node = node();
+    let answer = node.send("GET", "/t/HK7QT-93MXR", &[], "").await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    assert_eq!(answer.headers["location"], "../patient#code=HK7QT-93MXR");
+    for wrong in ["/t/a%23b", "/t/a%2F%2Fevil.example", "/t/aaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        assert_eq!(node.send("GET", wrong, &[], "").await.status, 404, "{wrong}");
+    }
+}
