@@ -183,7 +183,7 @@ function follow(token, id) {
 
 /**
  * Exchanges the link or code for a token and follows its ticket, until the server answers.
- * @param {NonNullable<typeof key>} key
+ * @param {{link: string} | {code: string}} key
  */
 async function openLink(key) {
   try {
