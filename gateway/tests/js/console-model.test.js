@@ -80,6 +80,15 @@ describe("a line of the console", () => {
     assert.ok(!lines.actionsOf({ state: "called" }).includes("prioritise"));
   });
 
+  it("shows the first rows of a long line, and the selected one", () => {
+    const count = lines.MAX_ROWS + 5;
+    const long = Array.from({ length: count }, (_, at) => [`t${at}`, entry(`A-${at}`, at)]);
+    const { tickets } = lineOf(Object.fromEntries(long));
+    const ids = lines.shownOf(tickets, `t${count - 1}`).map(({ id }) => id);
+    assert.equal(ids.length, lines.MAX_ROWS + 1);
+    assert.deepEqual(ids.slice(-2), [`t${lines.MAX_ROWS - 1}`, `t${count - 1}`]);
+  });
+
   it("finds a label as people say it", () => {
     const all = [lineOf({ a: entry("A-042", 1), b: entry("B-042", 2), c: entry("A-142", 3) })];
     for (const [asked, id] of [

@@ -190,6 +190,31 @@ describe("the console", () => {
     await page.shows("#toast", "The line is closed. Open it first.");
   });
 
+  it("changes the order by dragging", async () => {
+    const site = await clinic.furnish();
+    await site.issue(3);
+    const page = await openConsole(site);
+    await row(page, "A-003").dragTo(row(page, "A-001"));
+    const order = () => page.page.locator(".ticket b").allInnerTexts();
+    await until("it moved", async () => (await order()).join() === "A-003,A-001,A-002");
+  });
+
+  it("shows a doctor the lines of the token, and works there", async () => {
+    const site = await clinic.furnish();
+    await site.issue(1);
+    const { location } = site;
+    const keys = new URLSearchParams({ token: site.token("doctor"), location });
+    const page = open(await Page.open(browser, `${clinic.url}/console#${keys}`, TABLET));
+    await shows(page, "A-001", /\d\ss/);
+    assert.deepEqual(await page.page.locator(".line h2").allInnerTexts(), ["General medicine"]);
+    await page.page.locator("#room").selectOption({ label: "Room 1" });
+    await page.page.getByRole("button", { name: "Call next, General medicine" }).click();
+    await shows(page, "A-001", /called, Room 1/);
+    await page.page.keyboard.press("s");
+    await shows(page, "A-001", /being seen, Room 1/);
+    assert.deepEqual(page.complaints, []);
+  });
+
   it("is read-only while disconnected, and says since when", async () => {
     const site = await clinic.furnish();
     await site.issue(2);

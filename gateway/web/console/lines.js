@@ -78,6 +78,19 @@ export function readLine(id, { entries = new Map() }, pending) {
   return { id, head, tickets, waiting: waitingOf(tickets).length };
 }
 
+// More rows are not read, and a line of thousands would make every second's rendering slow. Those
+// behind are counted, and found by label.
+export const MAX_ROWS = 60;
+
+/**
+ * The tickets that a line shows: the first ones, and the selected one.
+ * @param {readonly Ticket[]} tickets
+ * @param {string} selected id
+ */
+export function shownOf(tickets, selected) {
+  return tickets.filter(({ id }, index) => index < MAX_ROWS || id === selected);
+}
+
 /** @param {readonly Ticket[]} tickets */
 export const waitingOf = (tickets) => tickets.filter(({ state }) => state === "waiting");
 

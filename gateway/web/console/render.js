@@ -4,7 +4,7 @@ import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { ageText } from "../shared/times.js";
 import { ACTION_KEYS } from "./keys.js";
-import { actionsOf, ticketsAt } from "./lines.js";
+import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 
 /** @typedef {import("./lines.js").Line} Line */
 /** @typedef {import("./lines.js").Ticket} Ticket */
@@ -128,10 +128,14 @@ function fillLine(section, { id, head, tickets, waiting }, place) {
   }
   within(section, ".nobody").hidden = tickets.length > 0;
   setText(within(section, ".nobody"), text.nobody);
+  const shown = shownOf(tickets, place.selected);
+  const hidden = tickets.length - shown.length;
+  within(section, ".more").hidden = hidden === 0;
+  setText(within(section, ".more"), text.more(hidden));
   keepRows(
     within(section, "ol"),
     "ticket",
-    tickets.map((ticket) => [ticket.id, ticket]),
+    shown.map((ticket) => [ticket.id, ticket]),
     (row, ticket) => fillTicket(row, ticket, place),
   );
 }

@@ -13,6 +13,8 @@ const en = {
   find: "Find a label",
   nobody: "Nobody is in this line.",
   /** @param {number} count */
+  more: (count) => `and ${count} more: find them by label`,
+  /** @param {number} count */
   waiting: (count) => `${count} waiting`,
   /** @param {number} level */
   urgent: (level) => `priority ${level}`,
@@ -131,6 +133,7 @@ const fr = {
   next: "Suivant",
   find: "Trouver un numéro",
   nobody: "Personne dans cette file.",
+  more: (count) => `et ${count} de plus : trouvez-les par leur numéro`,
   waiting: (count) => `${count} en attente`,
   urgent: (level) => `priorité ${level}`,
   unsure: "envoi…",
