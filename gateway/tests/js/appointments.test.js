@@ -462,6 +462,7 @@ describe("the start page of a demo", () => {
         all.map((link) => link.getAttribute("href")?.replace(/^http.*[/]/, "")),
       );
     assert.deepEqual(links, [
+      "console#token=r&location=harbour",
       "patient#token=p&ticket=harbour.1",
       "appointment#token=a&appointment=harbour.7",
       "board#token=d&location=harbour",
