@@ -568,9 +568,7 @@ describe("a refused request", () => {
       await app.ask("subscribe", { channel: `board:${site.location}` });
       app.socket.emit("subscribe", { channel: "x".repeat(70_000) });
       await until("it is told", () => app.closes.length > 0);
-      assert.deepEqual(app.closes, [
-        { code: 4500, reason: "message too large", reconnect: false },
-      ]);
+      assert.deepEqual(app.closes, [{ code: 4500, reason: "message too large", reconnect: false }]);
     });
   }
 

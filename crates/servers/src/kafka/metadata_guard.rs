@@ -3,9 +3,9 @@
 //! When a broker was fenced, its answers to fetches say that partitions have no leader. librdkafka
 //! (2.12.1, and every release so far) counts those partitions but leaves them out when it notes the
 //! new leaders (issue 5280 of confluentinc/librdkafka), and then indexes with a partition id that
-//! nobody wrote. Mostly that is harmless; one time in some hundred the process dies by a signal, and
-//! every socket of the node with it. The linker puts this guard in front of the function that reads
-//! them. It goes when a release of librdkafka has the repair.
+//! nobody wrote. Mostly that is harmless; one time in some hundred the process dies by a signal,
+//! and every socket of the node with it. The linker puts this guard in front of the function that
+//! reads them. It goes when a release of librdkafka has the repair.
 
 use std::ptr;
 
