@@ -378,7 +378,7 @@ describe("commands", () => {
       move("hold", rooms),
       move("resume", rooms),
       move("absent", rooms),
-      move("return", rooms),
+      move("return", `patient ${rooms}`),
       move("no-show", rooms),
       move("transfer", rooms, { queue: general }),
       move("revert", rooms),
