@@ -143,7 +143,10 @@ function clients(directory) {
     // Chromium has its own list of authorities.
     const browser = open(await launch("--ignore-certificate-errors"));
     const keys = new URLSearchParams({ token: site.token("display"), location: site.location });
-    const board = await Page.open(browser, `${clinic.url}/board#${keys}`, SCREEN);
+    const board = await Page.open(browser, "about:blank", SCREEN);
+    // A WebSocket has a connection of its own, of HTTP/1.1. The streams of SSE share the others'.
+    await board.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
+    await board.page.goto(`${clinic.url}/board#${keys}`);
     await until("events of the stream", () => board.heard.length > 0);
     const protocols = await board.page.evaluate(() =>
       [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
