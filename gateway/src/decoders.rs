@@ -23,7 +23,7 @@ use crate::{
 /// The client that a header of the PROXY protocol names. `bytes` then begins after the header.
 ///
 /// # Errors
-/// Those of a header that cannot be read.
+/// The errors of a stream that ends early, and of a header that is malformed.
 pub async fn proxy_header(bytes: &mut &[u8]) -> io::Result<Option<ClientAddress>> {
     proxy_protocol::read(bytes).await
 }

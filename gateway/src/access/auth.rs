@@ -239,7 +239,8 @@ impl Verifier {
     /// Like [`Verifier::verify`], for a token that is to be renewed.
     ///
     /// # Errors
-    /// As [`Verifier::verify`], except that the credential of a display may have expired.
+    /// Verifies a token that asks to be renewed, by the rules of [`Verifier::verify`]. Only the
+    /// credential of a display may have expired.
     pub fn verify_for_renewal(&self, token: &str, now: Millis) -> Result<Claims, Code> {
         self.verify_by(token, now, OwnTokens::verify_for_renewal)
     }

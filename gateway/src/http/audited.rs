@@ -88,7 +88,7 @@ impl AuditedRequest {
     /// names them.
     ///
     /// # Errors
-    /// As for [`AuditedRequest::write`].
+    /// The errors of [`AuditedRequest::write`].
     pub(super) async fn write_outcome(
         &self,
         node: &NodeContext,

@@ -22,7 +22,7 @@ const HSTS: &str = "max-age=31536000";
 /// The features that no page of ours uses. Boards keep their screen awake and play a sound.
 const PERMISSIONS: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
-/// What the operator of a proxy must change.
+/// Detail of `origin_mismatch`: it tells the operator of a proxy how to mend it.
 const MISMATCH: &str = "the Host of the request is not that of its page: the proxy in front must \
     pass Host on unchanged, or the gateway must be started with --origin and the page's origin";
 /// Pages run only what this host serves.

@@ -109,7 +109,7 @@ struct FakeBackends {
     /// The spent quotas of all nodes.
     spent: Mutex<HashMap<String, Bucket>>,
     revoked: Mutex<Vec<(TenantId, Revocation)>>,
-    /// What each node finds of the sessions of `subject-1` in the tenant `demo`, as JSON.
+    /// Sessions of `subject-1` in the tenant `demo` that each node finds, as JSON.
     sessions: Mutex<Vec<Value>>,
 }
 

@@ -146,7 +146,7 @@ async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<
 /// The claims that follow those of a link. Stores the link's code again, if it was lost.
 ///
 /// # Errors
-/// As [`expiring`].
+/// The errors of [`expiring`], and `not_renewable` for claims of no link.
 pub(super) async fn renewed(node: &NodeContext, claims: &Claims) -> Result<Claims, Code> {
     let link = TicketLink::from_claims(claims).ok_or(Code::NotRenewable)?;
     let Expiring { current, expires } = match expiring(node, &link, now()).await {

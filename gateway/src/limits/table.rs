@@ -265,7 +265,7 @@ mod tests {
         let names: HashSet<_> = Limit::ALL.iter().map(|limit| limit.name()).collect();
         assert_eq!(names.len(), Limit::ALL.len());
         for limit in Limit::ALL {
-            // These protect the node, whoever asks: nobody asked too much.
+            // The limits of the node's own load refuse clients that asked for nothing much.
             let of_node = matches!(limit, Limit::Loads | Limit::SlowReaders);
             let status = if of_node { 503 } else { 429 };
             assert_eq!(limit.code().status(), status, "{}", limit.name());

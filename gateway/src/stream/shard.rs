@@ -205,7 +205,7 @@ impl Shard {
             }
             ShardMessage::SocketIo(peer) => return Some(peer),
             ShardMessage::Sessions { tenant, subject, answer } => {
-                // Whoever asked may have given up.
+                // The request for the list may have timed out.
                 let _ = answer.send(self.connections_of(&tenant, &subject));
             }
             ShardMessage::Refetch => self.views.refetch_all(),

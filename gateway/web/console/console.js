@@ -12,7 +12,7 @@ import { actionsOf, findTicket, queuesOfToken, reordered, waitingOf } from "./li
 import { renderLines, renderSide } from "./render.js";
 import { consoleTexts } from "./texts.js";
 
-/** @typedef {import("./commands.js").Answer} Answer */
+/** @typedef {import("../shared/commands.js").Answer} Answer */
 /** @typedef {import("./lines.js").Action} Action */
 /** @typedef {import("./lines.js").Ticket} Ticket */
 

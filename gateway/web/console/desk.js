@@ -2,12 +2,12 @@
 // nothing of the document.
 
 import { newest } from "../shared/renewal.js";
-import { sendCommand } from "./commands.js";
+import { sendCommand } from "../shared/commands.js";
 import { readLine } from "./lines.js";
 import { confirm, pendingOf, rollBack, stillPending } from "./pending.js";
 
 /** @typedef {import("../shared/fold.js").View} View */
-/** @typedef {import("./commands.js").Answer} Answer */
+/** @typedef {import("../shared/commands.js").Answer} Answer */
 /** @typedef {import("./lines.js").Action} Action */
 /** @typedef {import("./lines.js").Ticket} Ticket */
 /** @typedef {{id: string, name: string}} Room */

@@ -1,5 +1,6 @@
 // What a patient can do with the own ticket: leave the line, and come back after a missed call.
 
+import { newKey } from "../shared/commands.js";
 import { byId, setText } from "../shared/page.js";
 import { actionTexts } from "./action-texts.js";
 
@@ -103,10 +104,4 @@ export class TicketActions {
     this.#busy = this.#asking = false;
     this.#rerender();
   }
-}
-
-/** A random key. `crypto.randomUUID` is missing on pages without TLS. */
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -112,7 +112,7 @@ async fn only_listed_hosts_are_served() {
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
         }
     }
-    // Whoever reads the other name would take the request for one of another host.
+    // A proxy and a node that read different names would take one request for two hosts.
     let own = "clinic.example";
     for (target, hosts, status) in [
         ("http://clinic.example/", &[own][..], 200),

@@ -22,7 +22,7 @@ use crate::{
     settings::TlsFiles,
 };
 
-/// What a client of HTTP/2 begins with: the preface and empty settings.
+/// First bytes of a client of HTTP/2: the preface and empty settings.
 const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 /// `GET /` of `localhost`, in HPACK.
 const GET: &[u8] = b"\x82\x87\x84\x41\x09localhost";

@@ -1,5 +1,5 @@
-//! What Clinicwire gives out itself: links of tickets, credentials of displays, and the list of
-//! sessions that use them.
+//! Credentials that Clinicwire itself gives out, links of tickets and credentials of displays, and
+//! the list of sessions that use them.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use testing::{
 
 use crate::world::{Site, World, issued};
 
-/// What is promised from the answer to an end of access to the close of the last connection.
+/// Time within which the last connection closes after the answer to a revocation.
 const WITHIN: Duration = Duration::from_secs(5);
 
 async fn post(world: &World, path: &str, body: Value) -> ApiResponse {

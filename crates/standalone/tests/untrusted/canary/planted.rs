@@ -57,7 +57,7 @@ impl Planted {
             key: DevelopmentKey::from_words(WORDS),
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
-            // These tests are about access.
+            // Limits would refuse the many requests before their rights are looked at.
             limits: LimitSettings::off(),
             tls: None,
         });

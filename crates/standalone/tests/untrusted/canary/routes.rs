@@ -70,7 +70,7 @@ fn check(stranger: &Stranger, step: &Step, answer: &ApiResponse) {
     let said = format!("{} {method} {path}: {} {}", stranger.name, answer.status, answer.text);
     let is_own = OWN.contains(&route.as_str())
         || stranger.is_colleague && OF_TENANT.iter().any(|of_tenant| route.contains(of_tenant));
-    // What a colleague may see of its own tenant is the business of other tests.
+    // Other tests cover the rights of a colleague within its own tenant.
     if !(stranger.is_colleague && is_own) {
         let headers = format!("{:?}", answer.headers);
         for secret in [CANARY, PATIENT] {
@@ -81,7 +81,7 @@ fn check(stranger: &Stranger, step: &Step, answer: &ApiResponse) {
     let is_busy = route.starts_with("/v1/sessions") && answer.text.contains("try_again");
     assert!(answer.status < 500 || is_busy, "{said}");
     assert_ne!(answer.status, 400, "the request is well-formed, or it checks nothing: {said}");
-    // Whatever looks like a code is led to the patient's page, which asks for the ticket itself.
+    // This route leads every well-formed code, known or not, to the patient's page.
     let leads_on = route == "/t/{code}" && answer.status == 303;
     let names_something = !leads_on && route.contains('{')
         || ["/v1/check-ins", "/v1/displays", "/v1/ticket-links/exchange"].contains(&route.as_str());

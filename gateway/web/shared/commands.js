@@ -51,8 +51,8 @@ async function ask(url, headers, body) {
   }
 }
 
-/** 128 random bits. `randomUUID` is missing where a page has no TLS. */
-function newKey() {
+/** A key of 128 random bits. `randomUUID` is missing where a page has no TLS. */
+export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
