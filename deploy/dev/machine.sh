@@ -56,6 +56,8 @@ missing_packages() {
   need pkg-config pkg-config
   [[ -e /usr/include/openssl/ssl.h ]] || echo libssl-dev # for TLS and SCRAM of librdkafka
   need setpriv util-linux
+  need jq jq
+  need systemd-analyze systemd # to check units
   need redis-server redis-server
   need mvn maven
   need go golang-go
