@@ -12,8 +12,11 @@ cargo_fuzz := target/tools/bin/cargo-fuzz
 TARGET ?= frames
 SECONDS ?= 60
 tsc := $(js)/node_modules/.bin/tsc
-shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh loadtests/k6/run \
-	loadtests/transports .ci/run .ci/wrap
+shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh deploy/check \
+	deploy/local-issuer deploy/compose/init deploy/images/try deploy/rights/redis-users \
+	deploy/systemd/clinicwire-settings $(addprefix deploy/package/,compile build try first-frame) \
+	$(addprefix deploy/package/,postinst prerm postrm) loadtests/k6/run loadtests/transports \
+	.ci/run .ci/wrap
 chromium := chromium chromium-browser google-chrome
 
 # The Chromium of the browser tests. Set it to use another one.
@@ -21,6 +24,8 @@ export CLINICWIRE_CHROMIUM ?= $(shell command -v $(chromium) | head -n 1)
 
 # Fetched tools, if the machine has none or too old ones: k6, Go, cargo-deny.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+include deploy/tools/versions.mk
 
 .PHONY: help
 help: ## List these commands
@@ -70,7 +75,7 @@ k6: ## Run the k6 load tests on the server of READY_FILE, or on a fresh one; nee
 	loadtests/k6/run
 
 .PHONY: lint
-lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, types, scripts
+lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, types, scripts, deploy/
 	cargo fmt --all --check
 	.ci/wrap
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -84,6 +89,35 @@ lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, typ
 	npm run -s format:check --prefix $(js)
 	cd $(go) && test -z "$$(gofmt -l .)" && go vet ./...
 	shellcheck -x $(shell_scripts)
+	@$(MAKE) -s --no-print-directory lint-deploy
+
+.PHONY: lint-deploy
+lint-deploy: $(deploy_python)/.installed $(promtool) ## Check units, images, compose, alerts, docs
+	deploy/check lint
+
+.PHONY: check-deploy
+check-deploy: install lint-deploy $(helm) $(kubeconform) ## Also charts, settings, runbooks
+	@$(MAKE) -s --no-print-directory $(deploy_python)/.kubernetes
+	deploy/check charts $(kubernetes)
+	cargo build --workspace --bins
+	deploy/check settings target/debug
+	deploy/dev/servers run -- deploy/check programs target/debug
+
+.PHONY: dist
+dist: install $(cyclonedx) ## Build the Debian package, an archive and the SBOMs: target/artifacts
+	rm -rf target/artifacts
+	deploy/package/compile
+	deploy/package/build target/dist target/artifacts target/sbom/*.json
+
+.PHONY: try-dist
+try-dist: ## Install the package in a fresh Debian with systemd, and run the images; as root
+	apt-get install -y -qq --no-install-recommends debootstrap systemd-container </dev/null
+	deploy/dev/servers run -- deploy/package/try target/artifacts/*.deb
+	deploy/dev/servers run -- deploy/images/try target/dist
+
+.PHONY: book
+book: $(deploy_python)/.installed ## Build the documentation as a site: target/book
+	$(deploy_python)/bin/mdbook build
 
 .PHONY: audit
 audit: $(deny) ## Check dependencies for security advisories; needs GitHub

@@ -101,8 +101,6 @@ impl SampleLocation {
             timers: Timers::default(),
             bands: None,
             call_order: CallOrder::default(),
-            address: None,
-            edition: None,
         }
     }
 
@@ -115,7 +113,6 @@ impl SampleLocation {
             prefix: prefix.to_owned(),
             service_s: None,
             max_tickets: None,
-            edition: None,
         }
     }
 
@@ -127,7 +124,7 @@ impl SampleLocation {
     #[must_use]
     pub fn configure_station(&self, slug: &str) -> Command {
         let name = capitalised(&slug.replace('-', " "));
-        Command::ConfigureStation { station: self.station(slug), name, queues: None, edition: None }
+        Command::ConfigureStation { station: self.station(slug), name, queues: None }
     }
 
     /// The smallest clinic that serves somebody, in four commands: the location, the open queue

