@@ -59,6 +59,10 @@ type NodeState = State<Arc<NodeContext>>;
 pub fn router(node: Arc<NodeContext>) -> Router {
     pages::routes(Router::new())
         .route("/v1/locations/{location}", get(settings::location).put(commands::location))
+        .route("/v1/locations/{location}/privacy", get(settings::privacy).put(commands::privacy))
+        .route("/v1/locations/{location}/messages", get(settings::messages).put(commands::messages))
+        .route("/v1/locations/{location}/branding", get(settings::branding).put(commands::branding))
+        .route("/v1/locations/{location}/queue-order", put(commands::queue_order))
         .route("/v1/locations/{location}/queues", get(settings::queues))
         .route("/v1/locations/{location}/stations", get(settings::stations))
         .route(

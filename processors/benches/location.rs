@@ -74,6 +74,8 @@ impl Clinic {
             timers: Timers::default(),
             bands: None,
             call_order: Default::default(),
+            address: None,
+            edition: None,
         });
         let (name, prefix) = ("General".to_owned(), "A".to_owned());
         clinic.apply(Command::ConfigureQueue {
@@ -82,10 +84,16 @@ impl Clinic {
             prefix,
             service_s: None,
             max_tickets: None,
+            edition: None,
         });
         clinic.apply(Command::OpenQueue { queue });
         for station in stations {
-            clinic.apply(Command::ConfigureStation { station, name: "Room".into(), queues: None });
+            clinic.apply(Command::ConfigureStation {
+                station,
+                name: "Room".into(),
+                queues: None,
+                edition: None,
+            });
         }
         clinic
     }

@@ -24,6 +24,7 @@ use schemas::{
 
 use crate::effect::{RecordEffect, RecordTime, Settlement};
 
+mod appearance;
 mod apply;
 mod appointments;
 mod calls;
@@ -60,8 +61,8 @@ pub use project::KEEP_ENDED_S;
 pub use question::Question;
 pub use settings::{MAX_DOCTORS, MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, MAX_TICKETS, SERVICE_S};
 pub use state::{
-    Appointment, AppointmentMove, DoctorDay, LocationHeader, Queue, RecentCall, ServiceTime,
-    Station, Visit,
+    Appointment, AppointmentMove, DoctorDay, Editions, LocationHeader, Queue, RecentCall,
+    ServiceTime, Station, Visit,
 };
 pub use ticket::{Ticket, TicketMove, Undo};
 
@@ -142,7 +143,9 @@ impl Location {
     ) -> Option<Range<Millis>> {
         let at = self.header.now.max(settings::plausible(at));
         let until = self.end_of_day_at(at).max(self.header.day_ends);
-        let is_configure = |command: &Command| matches!(command, Command::ConfigureLocation { .. });
+        let is_configure = |command: &Command| {
+            matches!(command, Command::ConfigureLocation { .. } | Command::ChangeBranding { .. })
+        };
         if !self.exists() {
             None
         } else if commands.into_iter().any(is_configure) {

@@ -2,12 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::branding::Branding;
+
 /// The location as its patients need to know it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct ClinicInfo {
     /// The name of the location.
     pub name: String,
     /// The IANA name of the time zone, in which every time is shown.
     pub time_zone: String,
+    /// The postal address, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The colour and the logo.
+    #[serde(default, skip_serializing_if = "Branding::is_empty")]
+    pub branding: Branding,
 }

@@ -181,6 +181,9 @@ codes! {
     TicketUnknown = "ticket_unknown", 422, 107, "This ticket doesn't exist at this location.";
     /// A ticket with this id was issued before.
     TicketExists = "ticket_exists", 409, 107, "A ticket with this id already exists.";
+    /// Somebody else has changed the settings since the edition that the command names.
+    SettingsChanged = "settings_changed", 409, 107,
+        "Somebody else has changed these settings meanwhile.";
     /// Two queues of a location cannot share a prefix.
     PrefixTaken = "prefix_taken", 409, 107, "Another queue of this location uses this prefix.";
     /// The queue is closed, so no ticket is issued.

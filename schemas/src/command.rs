@@ -12,12 +12,14 @@ use crate::{
     Millis,
     appointment::AppointmentFact,
     attempt::AttemptNumber,
+    branding::Branding,
     handover::{HandoverAnswer, MoveQuestion},
     ids::{AggregateKind, AppointmentId, DisplayId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
+    privacy::Privacy,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
-    settings::CallOrder,
+    settings::{BoardMessage, CallOrder},
     ticket::Priority,
     timers::Timers,
 };
@@ -85,6 +87,41 @@ commands! {
         /// The order in which people of one priority are called. Absent: by arrival.
         #[serde(default)]
         call_order: CallOrder,
+        /// The postal address, in one line. Absent: none is shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Changes what lines and boards show of people.
+    ChangePrivacy = "location.change_privacy" {
+        /// What they show.
+        privacy: Privacy,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Changes the messages that the boards show in turn.
+    ChangeMessages = "location.change_messages" {
+        /// The messages, in the order in which boards show them.
+        messages: Vec<BoardMessage>,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Changes the colour and the logo of boards and patients' pages.
+    ChangeBranding = "location.change_branding" {
+        /// The branding.
+        branding: Branding,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Puts the queues into the order in which pages list them. Queues that are not named follow.
+    OrderQueues = "location.order_queues" {
+        /// Queues, in order.
+        queues: Vec<QueueId>,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
@@ -101,6 +138,9 @@ commands! {
         /// location.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_tickets: Option<u32>,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Removes the queue. Refused while live tickets are in it, unless they move to `move_to`.
     RemoveQueue = "queue.remove" {
@@ -121,6 +161,9 @@ commands! {
         /// none, so that the station only calls tickets by name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queues: Option<BTreeSet<QueueId>>,
+        /// The edition of the settings that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Pairs a display with the location. The caller chooses the random part of the id.
     PairDisplay = "display.pair" {
@@ -160,6 +203,9 @@ commands! {
     PauseQueue = "queue.pause" {
         /// The queue.
         queue: QueueId,
+        /// Why or until when, for staff, the patients of the queue and the boards.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     }
     /// Ends a pause.
     ResumeQueue = "queue.resume" {
@@ -320,6 +366,9 @@ commands! {
         ticket: TicketId,
         /// The new priority.
         priority: Priority,
+        /// Why, for staff alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     }
     /// Undoes the ticket's last step.
     RevertTicket = "ticket.revert" {

@@ -9,13 +9,15 @@ use crate::{
     Millis,
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     attempt::AttemptNumber,
+    branding::Branding,
     codes::Code,
     handover::{AppointmentHandover, TicketHandover},
     ids::{AppointmentId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId},
     load::LoadBands,
+    privacy::Privacy,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
-    settings::CallOrder,
+    settings::{BoardMessage, CallOrder},
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
 };
@@ -40,6 +42,29 @@ pub enum Event {
         /// The order in which people of one priority are called.
         #[serde(default)]
         call_order: CallOrder,
+        /// The postal address, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// Lines and boards show something else of people.
+    PrivacyChanged {
+        /// What they show now.
+        privacy: Privacy,
+    },
+    /// The messages of the boards changed.
+    MessagesChanged {
+        /// The messages.
+        messages: Vec<BoardMessage>,
+    },
+    /// The colour or the logo changed.
+    BrandingChanged {
+        /// The branding.
+        branding: Branding,
+    },
+    /// The queues got another order on pages.
+    QueuesOrdered {
+        /// The queues, in order.
+        queues: Vec<QueueId>,
     },
     /// A queue was created, or its settings changed.
     QueueConfigured {
@@ -108,6 +133,9 @@ pub enum Event {
         queue: QueueId,
         /// The new state.
         state: QueueState,
+        /// The message of a pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
     /// Waiting tickets got another order.
     QueueReordered {
@@ -271,6 +299,9 @@ pub enum Event {
         ticket: TicketId,
         /// The new priority.
         priority: Priority,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A step of the ticket was undone.
     TicketReverted {
@@ -484,6 +515,9 @@ pub struct TicketStatus {
     pub state: TicketState,
     /// The priority.
     pub priority: Priority,
+    /// Why the ticket has its priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_reason: Option<String>,
     /// The order within a priority: the smaller rank is called first.
     pub rank: u64,
     /// The station that called the ticket.

@@ -16,7 +16,10 @@ use crate::{
     record::ViewsRecord,
     rule::Rule,
     run::{FindingCounts, RuleTally, RunHead, RunProgress},
-    settings::{DisplaySettings, LocationSettings, QueueSettings, StationSettings},
+    settings::{
+        BrandingSettings, DisplaySettings, LocationSettings, MessageSettings, PrivacySettings,
+        QueueSettings, StationSettings,
+    },
     ticket::{TicketEntry, TicketView},
     view::{Delta, View},
 };
@@ -64,6 +67,9 @@ fn locations() -> Vec<(&'static str, Schema)> {
         ("load-station.json", schema_for!(LoadStation)),
         ("load-quarter.json", schema_for!(LoadQuarter)),
         ("settings-location.json", schema_for!(LocationSettings)),
+        ("settings-privacy.json", schema_for!(PrivacySettings)),
+        ("settings-messages.json", schema_for!(MessageSettings)),
+        ("settings-branding.json", schema_for!(BrandingSettings)),
         ("settings-queue.json", schema_for!(QueueSettings)),
         ("settings-station.json", schema_for!(StationSettings)),
         ("settings-display.json", schema_for!(DisplaySettings)),

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    branding::Branding,
     clinic::ClinicInfo,
     ids::{LocationId, QueueId, TicketId},
+    settings::BoardMessage,
     ticket::{
         CallRef, Estimate, NoEstimate, Priority, QueueState, TicketState, TicketView, TicketViewRef,
     },
@@ -39,6 +41,9 @@ pub struct QueueHead {
     /// When the queue last called somebody. The estimate counts from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_call_at: Option<Millis>,
+    /// Why the queue is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The clinic that the queue is of, for the patients in it.
     pub clinic: ClinicInfo,
 }
@@ -53,6 +58,9 @@ pub struct QueueEntry {
     pub state: TicketState,
     /// The priority: a higher one is called first.
     pub priority: Priority,
+    /// Why the ticket has its priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_reason: Option<String>,
     /// The order within a priority: the smaller rank is called first. Ranks follow from the turn of
     /// the patient and compare across the queues of a location.
     pub rank: u64,
@@ -79,6 +87,25 @@ pub struct QueueEntry {
     /// The location that the ticket came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<LocationId>,
+    /// The appointment of the visit, as far as the location shows it to staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appointment: Option<LineAppointment>,
+}
+
+/// An appointment in a line, as far as the [privacy](crate::privacy::LinePrivacy) of the location
+/// allows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct LineAppointment {
+    /// The start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Millis>,
+    /// The name of the doctor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor: Option<String>,
+    /// The name that staff use for the appointment, such as initials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// The location on its board (key `board`).
@@ -92,7 +119,10 @@ pub struct BoardHead {
     /// BCP 47 tags. The first is the default.
     pub languages: Vec<String>,
     /// Messages of the clinic to the waiting room.
-    pub messages: Vec<String>,
+    pub messages: Vec<BoardMessage>,
+    /// The colour and the logo.
+    #[serde(default, skip_serializing_if = "Branding::is_empty")]
+    pub branding: Branding,
 }
 
 /// A queue on the board (key `queue:<id>`).
@@ -103,8 +133,15 @@ pub struct BoardQueue {
     pub name: String,
     /// Whether tickets are issued and called.
     pub state: QueueState,
-    /// How many people wait.
-    pub waiting: u32,
+    /// How many people wait, if the location shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u32>,
+    /// The place in the clinic's own order of the queues, from 0. Absent: behind them, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
+    /// Why the queue is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// A call on the board (key `call:<service day>/<label>`). A board never shows a ticket's id.
@@ -121,6 +158,12 @@ pub struct BoardCall {
     pub recalls: u32,
     /// True while the ticket is called, false when it was called recently.
     pub current: bool,
+    /// The name that staff use for the appointment, such as initials, if the location shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The name of the doctor, if the location shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor: Option<String>,
 }
 
 /// A person on the way to another location (key `move:<service day>/<label>`), who keeps the place
@@ -297,6 +340,7 @@ impl Line {
             queue: &self.queue,
             queue_name: &self.head.name,
             queue_state: self.head.state,
+            queue_message: self.head.message.as_deref(),
             state: entry.state,
             issued_at: entry.issued_at,
             position: ahead.map(|ahead| count(ahead + 1)),

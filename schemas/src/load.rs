@@ -146,6 +146,9 @@ pub struct LoadQueue {
     pub median: Option<Millis>,
     /// The band of `waiting`, 0 to 2.
     pub band: u8,
+    /// The place in the clinic's own order of the queues, from 0. Absent: behind them, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
 }
 
 /// Whether a station can take a patient.

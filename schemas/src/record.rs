@@ -241,6 +241,7 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         C::ConfigureStation { queues: Some(queues), .. } => {
             queues.iter().all(|queue| queue.belongs_to(&location))
         }
+        C::OrderQueues { queues } => queues.iter().all(|queue| queue.belongs_to(&location)),
         C::RemoveQueue { move_to: Some(queue), .. } => queue.belongs_to(&location),
         C::ReportAppointment { fact, .. } | C::ReceiveAppointment { fact, .. } => {
             fact.refers_only_to(&location)
@@ -262,7 +263,7 @@ fn own_queue(command: &Command) -> Option<&QueueId> {
     match command {
         C::ConfigureQueue { queue, .. }
         | C::OpenQueue { queue }
-        | C::PauseQueue { queue }
+        | C::PauseQueue { queue, .. }
         | C::ResumeQueue { queue }
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }

@@ -3,22 +3,40 @@
 //! The view has the entries `location` ([`LocationSettings`]), one `queue:<id>` ([`QueueSettings`])
 //! per queue, one `station:<id>` ([`StationSettings`]) per station, and one `display:<id>`
 //! ([`DisplaySettings`]) per paired display. Each has the fields with which it was configured, and
-//! what staff opened, paused or closed since.
+//! what staff opened, paused or closed since. The entries `privacy` ([`PrivacySettings`]),
+//! `messages` ([`MessageSettings`]) and `branding` ([`BrandingSettings`]) exist once an admin has
+//! changed them.
+//!
+//! An edition is the version of the location at which the settings of an entry last changed. A
+//! change that names another edition is refused as `settings_changed`, so that two admins never
+//! overwrite each other unawares.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
+    branding::Branding,
     ids::{DisplayId, QueueId},
     load::LoadBands,
+    privacy::Privacy,
     ticket::QueueState,
     timers::Timers,
 };
 
 /// The key of the location's own entry in its settings.
 pub const LOCATION_KEY: &str = "location";
+/// The key of what lines and boards show.
+pub const PRIVACY_KEY: &str = "privacy";
+/// The key of the messages of the boards.
+pub const MESSAGES_KEY: &str = "messages";
+/// The key of the colour and the logo.
+pub const BRANDING_KEY: &str = "branding";
+
+/// One message of a board: its text by language tag (BCP 47). A board shows the text of the
+/// language that it shows, or else the first.
+pub type BoardMessage = BTreeMap<String, String>;
 
 /// The order in which people of one priority are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,6 +68,44 @@ pub struct LocationSettings {
     pub bands: Option<LoadBands>,
     /// The order in which people of one priority are called.
     pub call_order: CallOrder,
+    /// The postal address, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The edition of these settings.
+    #[serde(default)]
+    pub edition: u64,
+}
+
+/// What lines and boards show: the entry `privacy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct PrivacySettings {
+    /// What they show.
+    #[serde(flatten)]
+    pub privacy: Privacy,
+    /// The edition of these settings.
+    pub edition: u64,
+}
+
+/// The messages of the boards: the entry `messages`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct MessageSettings {
+    /// The messages, in the order in which boards show them.
+    pub messages: Vec<BoardMessage>,
+    /// The edition of these settings.
+    pub edition: u64,
+}
+
+/// The colour and the logo: the entry `branding`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct BrandingSettings {
+    /// The branding.
+    #[serde(flatten)]
+    pub branding: Branding,
+    /// The edition of these settings.
+    pub edition: u64,
 }
 
 /// One queue: an entry `queue:<id>`.
@@ -66,6 +122,12 @@ pub struct QueueSettings {
     pub max_tickets: u32,
     /// Whether tickets are issued and called.
     pub state: QueueState,
+    /// The place in the clinic's own order of the queues, from 0. Absent: behind them, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
+    /// The edition of these settings. Opening, pausing and closing do not change it.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 /// One station: an entry `station:<id>`.
@@ -79,6 +141,9 @@ pub struct StationSettings {
     /// The queues that the station serves. Absent: every queue. An empty list: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queues: Option<BTreeSet<QueueId>>,
+    /// The edition of these settings. Opening and closing do not change it.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 /// One paired display: an entry `display:<id>`.

@@ -184,6 +184,9 @@ pub struct TicketView {
     pub queue_name: String,
     /// The state of the queue.
     pub queue_state: QueueState,
+    /// Why the queue is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_message: Option<String>,
     /// The state of the ticket.
     pub state: TicketState,
     /// When the ticket was issued.
@@ -227,6 +230,8 @@ pub struct TicketViewRef<'a> {
     pub queue: &'a QueueId,
     pub queue_name: &'a str,
     pub queue_state: QueueState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_message: Option<&'a str>,
     pub state: TicketState,
     pub issued_at: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,6 +279,7 @@ impl TicketViewRef<'_> {
             queue: self.queue.clone(),
             queue_name: self.queue_name.to_owned(),
             queue_state: self.queue_state,
+            queue_message: self.queue_message.map(str::to_owned),
             state: self.state,
             issued_at: self.issued_at,
             position: self.position,
@@ -303,6 +309,7 @@ impl TicketView {
             queue: &self.queue,
             queue_name: &self.queue_name,
             queue_state: self.queue_state,
+            queue_message: self.queue_message.as_deref(),
             state: self.state,
             issued_at: self.issued_at,
             position: self.position,

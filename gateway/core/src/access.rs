@@ -193,6 +193,10 @@ const TABLE: &[(&str, [Reach; 9])] = &[
     ("load", [N, N, L, L, N, X, N, N, N]),
     ("settings", [N, N, L, L, L, X, N, N, N]),
     ("location.configure", [N, N, N, N, N, X, N, N, N]),
+    ("location.change_privacy", [N, N, N, N, N, X, N, N, N]),
+    ("location.change_messages", [N, N, N, N, N, X, N, N, N]),
+    ("location.change_branding", [N, N, N, N, N, X, N, N, N]),
+    ("location.order_queues", [N, N, N, N, N, X, N, N, N]),
     ("queue.configure", [N, N, N, N, N, X, N, N, N]),
     ("station.configure", [N, N, N, N, N, X, N, N, N]),
     ("display.pair", [N, N, L, N, N, X, N, N, N]),
@@ -472,7 +476,7 @@ pub fn may_command(
     use Command as C;
     let queue = match command {
         C::OpenQueue { queue }
-        | C::PauseQueue { queue }
+        | C::PauseQueue { queue, .. }
         | C::ResumeQueue { queue }
         | C::CloseQueue { queue }
         | C::ReorderQueue { queue, .. }

@@ -214,12 +214,17 @@ impl CommandRequest {
     }
 }
 
-/// The ids that a command names before it is decided.
+/// The ids that a command names before it is decided, and in words what a change of the privacy
+/// shows from then on.
 fn named(record: &CommandRecord) -> impl Iterator<Item = String> {
+    let privacy = match &record.command {
+        Command::ChangePrivacy { privacy, .. } => Some(privacy.words()),
+        _ => None,
+    };
     let ticket = record.command.ticket().map(ToString::to_string);
     let appointment = record.command.appointment().map(ToString::to_string);
     let run = record.aggregate.run_id().map(|run| run.to_string());
-    ticket.into_iter().chain(appointment).chain(run)
+    ticket.into_iter().chain(appointment).chain(run).chain(privacy.into_iter().flatten())
 }
 
 /// The ids that an outcome names: of the ticket that was called, or of what an earlier request made

@@ -33,6 +33,52 @@ pub(super) async fn location(
     give(&node, &request, CommandTarget::Location(location), CONFIGURE).await
 }
 
+/// Reads the body of a PUT on a part of a location's settings.
+type ReadPart = fn(&[u8]) -> Result<Command, Problem>;
+
+async fn give_part(
+    node: &NodeContext,
+    location: String,
+    request: &CommandRequest,
+    read: ReadPart,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    let command = read(&request.body)?;
+    request.give(node, &location, command).await
+}
+
+pub(super) async fn privacy(
+    State(node): NodeState,
+    Segments([location]): Segments<1>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    give_part(&node, location, &request, requests::privacy).await
+}
+
+pub(super) async fn messages(
+    State(node): NodeState,
+    Segments([location]): Segments<1>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    give_part(&node, location, &request, requests::messages).await
+}
+
+pub(super) async fn branding(
+    State(node): NodeState,
+    Segments([location]): Segments<1>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    give_part(&node, location, &request, requests::branding).await
+}
+
+pub(super) async fn queue_order(
+    State(node): NodeState,
+    Segments([location]): Segments<1>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    give_part(&node, location, &request, requests::queue_order).await
+}
+
 pub(super) async fn queue(
     State(node): NodeState,
     Segments([queue]): Segments<1>,

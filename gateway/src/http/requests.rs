@@ -3,11 +3,13 @@
 use schemas::{
     appointment::{AppointmentStatus, MAX_SOURCE_KEY},
     appointment_report::AppointmentReport,
+    branding::{Branding, Colour, LogoName},
     codes::Code,
     command::Command,
     ids::{AppointmentId, InvalidId, LocationId, QueueId, StationId, TicketId},
     load::LoadBands,
-    settings::CallOrder,
+    privacy::{BoardPrivacy, LinePrivacy, Privacy},
+    settings::{BoardMessage, CallOrder},
     ticket::Priority,
     timers::Timers,
 };
@@ -54,20 +56,63 @@ pub(super) fn command(
 }
 
 fn location(body: &[u8]) -> Result<Command, Problem> {
-    const EXPECTED: &str =
-        r#"{"name","time_zone","languages":[…],"timers"?,"bands"?,"call_order"?}"#;
-    let LocationBody { name, time_zone, languages, timers, bands, call_order } =
+    const EXPECTED: &str = concat!(
+        r#"{"name","time_zone","languages":[…],"timers"?,"bands"?,"call_order"?,"#,
+        r#""address"?,"edition"?}"#
+    );
+    let LocationBody { name, time_zone, languages, timers, bands, call_order, address, edition } =
         read(body, EXPECTED)?;
-    Ok(Command::ConfigureLocation { name, time_zone, languages, timers, bands, call_order })
+    Ok(Command::ConfigureLocation {
+        name,
+        time_zone,
+        languages,
+        timers,
+        bands,
+        call_order,
+        address,
+        edition,
+    })
+}
+
+/// Reads what lines and boards show.
+pub(super) fn privacy(body: &[u8]) -> Result<Command, Problem> {
+    const EXPECTED: &str = concat!(
+        r#"{"lines":{"start"?,"doctor"?,"name"?},"#,
+        r#""boards":{"waiting"?,"earlier"?,"doctor"?,"name"?},"edition"?}"#
+    );
+    let PrivacyBody { lines, boards, edition } = read(body, EXPECTED)?;
+    Ok(Command::ChangePrivacy { privacy: Privacy { lines, boards }, edition })
+}
+
+/// Reads the messages of the boards.
+pub(super) fn messages(body: &[u8]) -> Result<Command, Problem> {
+    let MessagesBody { messages, edition } =
+        read(body, r#"{"messages":[{"<language>":"…"}],"edition"?}"#)?;
+    Ok(Command::ChangeMessages { messages, edition })
+}
+
+/// Reads the colour and the logo.
+pub(super) fn branding(body: &[u8]) -> Result<Command, Problem> {
+    let BrandingBody { name, colour, logo, edition } =
+        read(body, r##"{"name"?,"colour"?:"#rrggbb","logo"?,"edition"?}"##)?;
+    Ok(Command::ChangeBranding { branding: Branding { name, colour, logo }, edition })
+}
+
+/// Reads the order of the queues.
+pub(super) fn queue_order(body: &[u8]) -> Result<Command, Problem> {
+    let OrderBody { queues } = read(body, r#"{"queues":[…]}"#)?;
+    let queues = queues.into_iter().map(QueueId::new).collect::<Result<_, _>>();
+    Ok(Command::OrderQueues { queues: queues.map_err(not_an_id)? })
 }
 
 fn of_station(station: StationId, action: &str, body: &[u8]) -> Result<Command, Problem> {
     match action {
         CONFIGURE => {
-            let StationBody { name, queues } = read(body, r#"{"name","queues"?:[…]}"#)?;
+            let StationBody { name, queues, edition } =
+                read(body, r#"{"name","queues"?:[…],"edition"?}"#)?;
             let ids = |queues: Vec<String>| queues.into_iter().map(QueueId::new).collect();
             let queues = queues.map(ids).transpose().map_err(not_an_id)?;
-            Ok(Command::ConfigureStation { station, name, queues })
+            Ok(Command::ConfigureStation { station, name, queues, edition })
         }
         "call-next" => {
             let ForceBody { force } = read(body, r#"{"force"?}"#)?;
@@ -83,9 +128,9 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
     use Command as C;
     match action {
         CONFIGURE => {
-            let QueueBody { name, prefix, service_s, max_tickets } =
-                read(body, r#"{"name","prefix","service_s"?,"max_tickets"?}"#)?;
-            Ok(C::ConfigureQueue { queue, name, prefix, service_s, max_tickets })
+            let QueueBody { name, prefix, service_s, max_tickets, edition } =
+                read(body, r#"{"name","prefix","service_s"?,"max_tickets"?,"edition"?}"#)?;
+            Ok(C::ConfigureQueue { queue, name, prefix, service_s, max_tickets, edition })
         }
         "tickets" => {
             let IssueBody { priority } = read(body, r#"{"priority"?}"#)?;
@@ -96,7 +141,10 @@ fn of_queue(queue: QueueId, action: &str, body: &[u8]) -> Result<Command, Proble
             Ok(C::CallNext { queue, station, force })
         }
         "open" => nothing(body, C::OpenQueue { queue }),
-        "pause" => nothing(body, C::PauseQueue { queue }),
+        "pause" => {
+            let PauseBody { message } = read(body, r#"{"message"?}"#)?;
+            Ok(C::PauseQueue { queue, message })
+        }
         "resume" => nothing(body, C::ResumeQueue { queue }),
         "close" => nothing(body, C::CloseQueue { queue }),
         "reorder" => {
@@ -127,8 +175,8 @@ fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Pro
         "leave" => nothing(body, C::LeaveTicket { ticket }),
         "transfer" => transfer(ticket, body),
         "prioritise" => {
-            let PriorityBody { priority } = read(body, r#"{"priority"}"#)?;
-            Ok(C::Prioritise { ticket, priority: urgency(priority)? })
+            let PriorityBody { priority, reason } = read(body, r#"{"priority","reason"?}"#)?;
+            Ok(C::Prioritise { ticket, priority: urgency(priority)?, reason })
         }
         "revert" => nothing(body, C::RevertTicket { ticket }),
         _ => Err(Code::NotFound.into()),
@@ -275,6 +323,41 @@ struct LocationBody {
     bands: Option<LoadBands>,
     #[serde(default)]
     call_order: CallOrder,
+    address: Option<String>,
+    edition: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct PrivacyBody {
+    #[serde(default)]
+    lines: LinePrivacy,
+    #[serde(default)]
+    boards: BoardPrivacy,
+    edition: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct MessagesBody {
+    messages: Vec<BoardMessage>,
+    edition: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct BrandingBody {
+    name: Option<String>,
+    colour: Option<Colour>,
+    logo: Option<LogoName>,
+    edition: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct OrderBody {
+    queues: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct PauseBody {
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -283,12 +366,14 @@ struct QueueBody {
     prefix: String,
     service_s: Option<u32>,
     max_tickets: Option<u32>,
+    edition: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct StationBody {
     name: String,
     queues: Option<Vec<String>>,
+    edition: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -306,6 +391,7 @@ struct CheckInBody {
 #[derive(Deserialize)]
 struct PriorityBody {
     priority: i64,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]

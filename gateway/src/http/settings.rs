@@ -7,12 +7,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemas::{
+    branding::Branding,
     channel::Channel,
     codes::Code,
     ids::{LocationId, QueueId, StationId},
-    settings::LOCATION_KEY,
-    view::{Position, View},
+    privacy::Privacy,
+    settings::{
+        BRANDING_KEY, BrandingSettings, LOCATION_KEY, MESSAGES_KEY, MessageSettings, PRIVACY_KEY,
+        PrivacySettings,
+    },
+    view::{Position, View, raw},
 };
+use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
@@ -71,6 +77,48 @@ pub(super) async fn location(
     let view = settings(&node, &claims, location.clone()).await?;
     let entry = view.entries.get(LOCATION_KEY).ok_or(Code::NotFound)?;
     Ok(answer(view.position, "location", location.as_str(), entry)?)
+}
+
+/// A part of the settings that has its default until an admin changes it.
+async fn part<T: Serialize>(
+    node: &NodeContext,
+    claims: &Claims,
+    location: String,
+    key: &str,
+    default: T,
+) -> Result<Response, Problem> {
+    let location = LocationId::new(location).map_err(not_an_id)?;
+    let view = settings(node, claims, location.clone()).await?;
+    let default = raw(&default);
+    let entry = view.entries.get(key).unwrap_or(&default);
+    Ok(answer(view.position, "location", location.as_str(), entry)?)
+}
+
+pub(super) async fn privacy(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let default = PrivacySettings { privacy: Privacy::default(), edition: 0 };
+    part(&node, &claims, location, PRIVACY_KEY, default).await
+}
+
+pub(super) async fn messages(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let default = MessageSettings { messages: Vec::new(), edition: 0 };
+    part(&node, &claims, location, MESSAGES_KEY, default).await
+}
+
+pub(super) async fn branding(
+    State(node): NodeState,
+    Caller(claims): Caller,
+    Segments([location]): Segments<1>,
+) -> Result<Response, Problem> {
+    let default = BrandingSettings { branding: Branding::default(), edition: 0 };
+    part(&node, &claims, location, BRANDING_KEY, default).await
 }
 
 pub(super) async fn queues(

@@ -339,8 +339,13 @@ fn views() -> HashMap<String, View> {
         prefix: "A".into(),
         service_s: 600,
         servers: 1,
+        message: None,
         last_call_at: None,
-        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
+        clinic: ClinicInfo {
+            name: "Riverside Clinic".into(),
+            time_zone: "America/Toronto".into(),
+            ..ClinicInfo::default()
+        },
     };
     let entry = QueueEntry {
         label: "A-001".into(),
@@ -355,6 +360,8 @@ fn views() -> HashMap<String, View> {
         reason: None,
         moving_to: None,
         moved_from: None,
+        appointment: None,
+        priority_reason: None,
     };
     let line = view(vec![(QUEUE_KEY, raw(&head)), (TICKET, raw(&entry))]);
     let mut ended =

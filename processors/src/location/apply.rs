@@ -12,7 +12,9 @@ use schemas::{
 };
 
 use super::{
-    Location, handover,
+    Location,
+    appearance::replace,
+    handover,
     indexes::Update,
     moves, settings,
     state::{Queue, ServiceTime, Station},
@@ -27,23 +29,28 @@ impl Location {
         self.position.version = version;
         self.header.now = self.header.now.max(now);
         match event {
-            Event::LocationConfigured { .. } => self.configure(event, now),
+            Event::LocationConfigured { .. } => self.configure(event, version, now),
+            Event::PrivacyChanged { .. }
+            | Event::MessagesChanged { .. }
+            | Event::BrandingChanged { .. }
+            | Event::QueuesOrdered { .. } => self.change_appearance(event, version),
             Event::StationStateChanged { station, open } => {
                 self.change_station(station, |station| station.open = *open);
             }
-            Event::QueueConfigured { .. } => self.configure_queue(event),
+            Event::QueueConfigured { .. } => self.configure_queue(event, version),
             Event::DisplayPaired { .. }
             | Event::DisplayRenamed { .. }
             | Event::DisplayUnpaired { .. } => self.change_displays(event, now),
             Event::StationConfigured { station, name, queues } => {
-                self.configure_station(station, name, queues.as_ref());
+                self.configure_station(station, name, queues.as_ref(), version);
             }
             Event::QueueRemoved { queue, move_to, ranks } => {
                 self.remove_queue(queue, move_to.as_ref(), ranks);
             }
-            Event::QueueStateChanged { queue, state } => {
+            Event::QueueStateChanged { queue, state, message } => {
                 if let Some(queue) = self.header.queues.get_mut(queue) {
                     queue.state = *state;
+                    queue.message.clone_from(message);
                 }
             }
             Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
@@ -59,23 +66,32 @@ impl Location {
         }
     }
 
-    fn configure(&mut self, event: &Event, now: Millis) {
-        let Event::LocationConfigured { name, time_zone, languages, timers, bands, call_order } =
-            event
+    fn configure(&mut self, event: &Event, version: u64, now: Millis) {
+        let Event::LocationConfigured {
+            name,
+            time_zone,
+            languages,
+            timers,
+            bands,
+            call_order,
+            address,
+        } = event
         else {
             return;
         };
         self.zone = settings::zone_or_utc(time_zone);
         let header = &mut self.header;
-        header.name.clone_from(name);
-        header.time_zone.clone_from(time_zone);
-        header.languages.clone_from(languages);
+        let edition = &mut header.editions.location;
+        replace(&mut header.name, name, edition, version);
+        replace(&mut header.time_zone, time_zone, edition, version);
+        replace(&mut header.languages, languages, edition, version);
+        replace(&mut header.bands, bands, edition, version);
+        replace(&mut header.call_order, call_order, edition, version);
+        replace(&mut header.address, address, edition, version);
         if timers.day_ends_tickets && !header.timers.day_ends_tickets {
             header.day_ends_tickets_since = now;
         }
-        header.timers = timers.clone();
-        header.bands.clone_from(bands);
-        header.call_order = *call_order;
+        replace(&mut header.timers, timers, &mut header.editions.location, version);
         let first = header.day.is_empty();
         if first {
             header.day = settings::service_day(&self.zone, timers.day_start_min, now);
@@ -171,7 +187,7 @@ impl Location {
         } += 1;
     }
 
-    fn configure_queue(&mut self, event: &Event) {
+    fn configure_queue(&mut self, event: &Event, version: u64) {
         let Event::QueueConfigured { queue: id, name, prefix, service_s, max_tickets } = event
         else {
             return;
@@ -179,12 +195,17 @@ impl Location {
         let header = &mut self.header;
         self.indexes.tallies.entry(id.clone()).or_default();
         let queue = header.queues.entry(id.clone()).or_insert_with(|| {
-            Queue::new(name.clone(), prefix.clone(), ServiceTime::new(ServiceTime::DEFAULT_S))
+            let service = ServiceTime::new(ServiceTime::DEFAULT_S);
+            Queue { edition: version, ..Queue::new(name.clone(), prefix.clone(), service) }
         });
-        queue.name = name.clone();
-        queue.service.configured_s = service_s.unwrap_or(queue.service.configured_s);
-        queue.max_tickets = max_tickets.unwrap_or(queue.max_tickets);
-        let old = std::mem::replace(&mut queue.prefix, prefix.clone());
+        let service_s = service_s.unwrap_or(queue.service.configured_s);
+        let max_tickets = max_tickets.unwrap_or(queue.max_tickets);
+        let old = queue.prefix.clone();
+        let edition = &mut queue.edition;
+        replace(&mut queue.name, name, edition, version);
+        replace(&mut queue.service.configured_s, &service_s, edition, version);
+        replace(&mut queue.max_tickets, &max_tickets, edition, version);
+        replace(&mut queue.prefix, prefix, edition, version);
         // A queue takes its count along to another prefix, and never below the numbers already
         // given there. So neither its numbers nor any label are given twice on one day.
         if let Some(&given) = header.numbers.get(&old) {
@@ -209,6 +230,7 @@ impl Location {
         id: &StationId,
         name: &str,
         queues: Option<&BTreeSet<QueueId>>,
+        version: u64,
     ) {
         self.header.stations.entry(id.clone()).or_insert_with(|| Station {
             name: String::new(),
@@ -216,10 +238,12 @@ impl Location {
             queues: Some(BTreeSet::new()),
             served: None,
             served_version: 0,
+            edition: version,
         });
         self.change_station(id, |station| {
-            name.clone_into(&mut station.name);
-            station.queues = queues.cloned();
+            let edition = &mut station.edition;
+            replace(&mut station.name, &name.to_owned(), edition, version);
+            replace(&mut station.queues, &queues.cloned(), edition, version);
         });
     }
 
@@ -318,6 +342,7 @@ fn issued(queue: &QueueId, priority: Priority, rank: u64) -> TicketStatus {
         queue: queue.clone(),
         state: TicketState::Waiting,
         priority,
+        priority_reason: None,
         rank,
         station: None,
         called_at: None,

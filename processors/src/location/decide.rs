@@ -1,8 +1,6 @@
 //! Decides commands: the result is events, or the code of a refusal. Reads the state and nothing
 //! else.
 
-use std::collections::BTreeSet;
-
 use schemas::{
     codes::Code,
     command::Command,
@@ -10,13 +8,13 @@ use schemas::{
     ids::{QueueId, StationId, TicketId},
     load::LoadBands,
     record::CommandRecord,
-    settings::CallOrder,
     ticket::{QueueState, TicketState},
-    timers::Timers,
 };
 
 use super::{
-    Location, appointments,
+    Location,
+    appearance::{self, check_edition},
+    appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
     decision::{Decision, queue_of},
     displays, handover,
@@ -38,25 +36,26 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         return Err(Code::LocationUnknown);
     }
     match &record.command {
-        C::ConfigureLocation { name, time_zone, languages, timers, bands, call_order } => {
-            let bands = bands.as_ref();
-            configure_location(name, time_zone, languages, timers, bands, *call_order)
-                .map(Decision::from)
+        C::ConfigureLocation { .. } => configure_location(state, &record.command),
+        C::ChangePrivacy { privacy, edition } => {
+            appearance::change_privacy(state, *privacy, *edition)
         }
-        C::ConfigureQueue { queue, name, prefix, service_s, max_tickets } => {
-            configure_queue(state, queue, name, prefix, *service_s, *max_tickets)
-                .map(Decision::from)
+        C::ChangeMessages { messages, edition } => {
+            appearance::change_messages(state, messages, *edition)
         }
-        C::ConfigureStation { station, name, queues } => {
-            configure_station(state, station, name, queues.as_ref()).map(Decision::from)
+        C::ChangeBranding { branding, edition } => {
+            appearance::change_branding(state, branding, *edition)
         }
+        C::OrderQueues { queues } => appearance::order_queues(state, queues),
+        C::ConfigureQueue { .. } => configure_queue(state, &record.command),
+        C::ConfigureStation { .. } => configure_station(state, &record.command),
         C::PairDisplay { display, name } => displays::pair(state, display, name),
         C::RenameDisplay { display, name } => displays::rename(state, display, name),
         C::UnpairDisplay { display } => displays::unpair(state, display),
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
-        C::PauseQueue { queue } => switch(state, queue, &[QueueState::Open], QueueState::Paused),
+        C::PauseQueue { queue, message } => pause(state, queue, message),
         C::ResumeQueue { queue } => switch(state, queue, &[QueueState::Paused], QueueState::Open),
         C::CloseQueue { queue } => {
             switch(state, queue, &[QueueState::Open, QueueState::Paused], QueueState::Closed)
@@ -91,77 +90,92 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
     }
 }
 
-fn configure_location(
-    name: &str,
-    time_zone: &str,
-    languages: &[String],
-    timers: &Timers,
-    bands: Option<&LoadBands>,
-    call_order: CallOrder,
-) -> Result<Event, Code> {
-    if !timers.are_plausible() || !bands.is_none_or(LoadBands::are_plausible) {
+fn configure_location(state: &Location, command: &Command) -> Result<Decision, Code> {
+    let Command::ConfigureLocation {
+        name,
+        time_zone,
+        languages,
+        timers,
+        bands,
+        call_order,
+        address,
+        edition,
+    } = command
+    else {
+        return Err(Code::IllegalMove);
+    };
+    check_edition(state.header.editions.location, *edition)?;
+    if !timers.are_plausible() || !bands.as_ref().is_none_or(LoadBands::are_plausible) {
         return Err(Code::InvalidValue);
     }
     settings::check_text(name)?;
     settings::check_zone(time_zone)?;
     settings::check_languages(languages)?;
+    address.as_deref().map_or(Ok(()), settings::check_text)?;
     Ok(Event::LocationConfigured {
-        name: name.to_owned(),
-        time_zone: time_zone.to_owned(),
-        languages: languages.to_vec(),
+        name: name.clone(),
+        time_zone: time_zone.clone(),
+        languages: languages.clone(),
         timers: timers.clone(),
-        bands: bands.cloned(),
-        call_order,
-    })
+        bands: bands.clone(),
+        call_order: *call_order,
+        address: address.clone(),
+    }
+    .into())
 }
 
-fn configure_queue(
-    state: &Location,
-    id: &QueueId,
-    name: &str,
-    prefix: &str,
-    service_s: Option<u32>,
-    max_tickets: Option<u32>,
-) -> Result<Event, Code> {
+fn configure_queue(state: &Location, command: &Command) -> Result<Decision, Code> {
+    let Command::ConfigureQueue { queue: id, name, prefix, service_s, max_tickets, edition } =
+        command
+    else {
+        return Err(Code::IllegalMove);
+    };
+    let queues = &state.header.queues;
+    check_edition(queues.get(id).map_or(0, |queue| queue.edition), *edition)?;
     settings::check_text(name)?;
     settings::check_prefix(prefix)?;
-    let queues = &state.header.queues;
     let too_many = queues.len() >= MAX_QUEUES && !queues.contains_key(id);
     let bad_service = service_s.is_some_and(|seconds| !SERVICE_S.contains(&seconds));
     if too_many || bad_service || max_tickets.is_some_and(|most| !QUEUE_TICKETS.contains(&most)) {
         return Err(Code::InvalidValue);
     }
-    if queues.iter().any(|(other, queue)| other != id && queue.prefix == prefix) {
+    if queues.iter().any(|(other, queue)| other != id && queue.prefix == *prefix) {
         return Err(Code::PrefixTaken);
     }
     Ok(Event::QueueConfigured {
         queue: id.clone(),
-        name: name.to_owned(),
-        prefix: prefix.to_owned(),
-        service_s,
-        max_tickets,
-    })
+        name: name.clone(),
+        prefix: prefix.clone(),
+        service_s: *service_s,
+        max_tickets: *max_tickets,
+    }
+    .into())
 }
 
-fn configure_station(
-    state: &Location,
-    id: &StationId,
-    name: &str,
-    queues: Option<&BTreeSet<QueueId>>,
-) -> Result<Event, Code> {
+fn configure_station(state: &Location, command: &Command) -> Result<Decision, Code> {
+    let Command::ConfigureStation { station: id, name, queues, edition } = command else {
+        return Err(Code::IllegalMove);
+    };
+    let stations = &state.header.stations;
+    check_edition(stations.get(id).map_or(0, |station| station.edition), *edition)?;
     settings::check_text(name)?;
-    for queue in queues.into_iter().flatten() {
+    for queue in queues.iter().flatten() {
         queue_of(state, queue)?;
     }
-    let stations = &state.header.stations;
     if stations.len() >= MAX_STATIONS && !stations.contains_key(id) {
         return Err(Code::InvalidValue);
     }
-    Ok(Event::StationConfigured {
-        station: id.clone(),
-        name: name.to_owned(),
-        queues: queues.cloned(),
-    })
+    let (station, name, queues) = (id.clone(), name.clone(), queues.clone());
+    Ok(Event::StationConfigured { station, name, queues }.into())
+}
+
+fn pause(state: &Location, id: &QueueId, message: &Option<String>) -> Result<Decision, Code> {
+    let message = checked(message)?;
+    if queue_of(state, id)?.state != QueueState::Open {
+        return Err(Code::IllegalMove);
+    }
+    let (queue, state) = (id.clone(), QueueState::Paused);
+    Ok(Event::QueueStateChanged { queue, state, message }.into())
 }
 
 fn switch(
@@ -173,7 +187,7 @@ fn switch(
     if !from.contains(&queue_of(state, id)?.state) {
         return Err(Code::IllegalMove);
     }
-    Ok(Event::QueueStateChanged { queue: id.clone(), state: to }.into())
+    Ok(Event::QueueStateChanged { queue: id.clone(), state: to, message: None }.into())
 }
 
 fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decision, Code> {
@@ -214,8 +228,9 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
             E::TicketCancelled { ticket: id, reason: checked(reason)? }.into()
         }
         C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
-        C::Prioritise { priority, .. } => {
-            E::TicketPrioritised { ticket: id, priority: *priority }.into()
+        C::Prioritise { priority, reason, .. } => {
+            let (priority, reason) = (*priority, checked(reason)?);
+            E::TicketPrioritised { ticket: id, priority, reason }.into()
         }
         // Commands that move no ticket.
         _ => return Err(Code::IllegalMove),

@@ -105,6 +105,7 @@ impl Location {
             oldest: tally.and_then(|tally| tally.waits.oldest()),
             median: tally.and_then(|tally| tally.waits.median()),
             band: self.header.bands.as_ref().map_or(0, |bands| bands.band_for_waiting(waiting)),
+            place: queue.place,
         }
     }
 

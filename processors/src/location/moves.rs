@@ -146,7 +146,10 @@ pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis
             end(&mut next, *state, *at);
             next.reason = Some(why.as_str().to_owned());
         }
-        E::TicketPrioritised { priority, .. } => next.priority = *priority,
+        E::TicketPrioritised { priority, reason, .. } => {
+            next.priority = *priority;
+            next.priority_reason.clone_from(reason);
+        }
         E::TicketLeaving { .. } => leave_call(&mut next, S::Leaving),
         E::TicketReverted { to, .. } | E::TicketStayed { to, .. } => next = to.clone(),
         // Events that move no ticket.

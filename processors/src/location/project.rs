@@ -18,8 +18,9 @@ use schemas::{
     load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
     settings::{
-        DisplaySettings, LOCATION_KEY, LocationSettings, QueueSettings, StationSettings,
-        display_key,
+        BRANDING_KEY, BrandingSettings, DisplaySettings, LOCATION_KEY, LocationSettings,
+        MESSAGES_KEY, MessageSettings, PRIVACY_KEY, PrivacySettings, QueueSettings,
+        StationSettings, display_key,
     },
     ticket::TicketEntry,
     view::Delta,
@@ -57,6 +58,9 @@ pub(super) enum ViewEntry {
     LoadStation(LoadStation),
     LoadQuarter(LoadQuarter),
     Settings(LocationSettings),
+    Privacy(PrivacySettings),
+    Messages(MessageSettings),
+    Branding(BrandingSettings),
     QueueSettings(QueueSettings),
     StationSettings(StationSettings),
     DisplaySettings(DisplaySettings),
@@ -173,7 +177,8 @@ impl Location {
                 BTreeMap::from([(TICKET_KEY.to_owned(), ViewEntry::Place(self.place_of(ticket)))]);
             rendered.insert(Channel::Ticket(ticket.id.clone()), place);
         }
-        for recent in self.header.recents.iter().filter(|_| scope.recents) {
+        let earlier = scope.recents && self.header.privacy.boards.earlier;
+        for recent in self.header.recents.iter().filter(|_| earlier) {
             board.insert(
                 call_key(&recent.day, &recent.label),
                 ViewEntry::Call(self.recent_call(recent)),
@@ -245,6 +250,15 @@ impl Location {
                 SettingsPart::Location if !self.exists() => return None,
                 SettingsPart::Location => {
                     (LOCATION_KEY.to_owned(), ViewEntry::Settings(self.location_settings()))
+                }
+                SettingsPart::Privacy => {
+                    (PRIVACY_KEY.to_owned(), ViewEntry::Privacy(self.privacy_settings()?))
+                }
+                SettingsPart::Messages => {
+                    (MESSAGES_KEY.to_owned(), ViewEntry::Messages(self.message_settings()?))
+                }
+                SettingsPart::Branding => {
+                    (BRANDING_KEY.to_owned(), ViewEntry::Branding(self.branding_settings()?))
                 }
                 SettingsPart::Queue(id) => {
                     let settings = queue_settings(header.queues.get(id)?);

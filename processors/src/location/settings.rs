@@ -32,6 +32,9 @@ pub const QUEUE_TICKETS: RangeInclusive<u32> = 1..=MAX_TICKETS;
 /// Most languages of one location, between which a board alternates. More are refused as
 /// `invalid_value`.
 pub const MAX_LANGUAGES: usize = 10;
+/// Most messages of the boards of one location: at ten seconds each, more than a waiting person
+/// reads. More are refused as `invalid_value`. They also keep the header row small.
+pub const MAX_MESSAGES: usize = 8;
 /// Seconds that one service may be configured to take: half a minute at a counter to four hours in
 /// a theatre.
 pub const SERVICE_S: RangeInclusive<u32> = 30..=14_400;

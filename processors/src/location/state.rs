@@ -9,10 +9,12 @@ use std::{
 use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    branding::Branding,
     handover::AppointmentHandover,
     ids::{AppointmentId, DisplayId, DoctorId, QueueId, SourceId, StationId, TicketId},
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
-    settings::CallOrder,
+    privacy::Privacy,
+    settings::{BoardMessage, CallOrder},
     ticket::{QueueState, TicketState},
     timers::Timers,
 };
@@ -36,6 +38,21 @@ pub struct LocationHeader {
     pub bands: Option<LoadBands>,
     /// The order in which people of one priority are called.
     pub call_order: CallOrder,
+    /// The postal address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What lines and boards show of people.
+    #[serde(default)]
+    pub privacy: Privacy,
+    /// The messages of the boards. At most `MAX_MESSAGES` of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<BoardMessage>,
+    /// The colour and the logo.
+    #[serde(default, skip_serializing_if = "Branding::is_empty")]
+    pub branding: Branding,
+    /// The versions at which the settings changed last.
+    #[serde(default)]
+    pub editions: Editions,
     /// The queues.
     pub queues: BTreeMap<QueueId, Queue>,
     /// The stations.
@@ -87,6 +104,19 @@ impl LocationHeader {
     }
 }
 
+/// The version of the step that last changed each kind of settings. 0 for never.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Editions {
+    /// Name, zone, languages, timers, bands, order of calls and address.
+    pub location: u64,
+    /// What lines and boards show.
+    pub privacy: u64,
+    /// The messages of the boards.
+    pub messages: u64,
+    /// The colour and the logo.
+    pub branding: u64,
+}
+
 /// A queue of a location.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
@@ -96,6 +126,15 @@ pub struct Queue {
     pub prefix: String,
     /// Whether the queue issues and calls.
     pub state: QueueState,
+    /// Why the queue is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The place in the clinic's own order of the queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u32>,
+    /// The version of the step that last configured the queue.
+    #[serde(default)]
+    pub edition: u64,
     /// How long one service takes.
     pub service: ServiceTime,
     /// Most live tickets of the queue.
@@ -115,6 +154,9 @@ impl Queue {
             name,
             prefix,
             state: QueueState::Closed,
+            message: None,
+            place: None,
+            edition: 0,
             service,
             max_tickets: MAX_TICKETS,
             last_call_at: None,
@@ -200,6 +242,9 @@ pub struct Station {
     pub served: Option<QueueId>,
     /// The version of that call.
     pub served_version: u64,
+    /// The version of the step that last configured the station.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 impl Station {

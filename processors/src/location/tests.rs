@@ -25,6 +25,7 @@ use super::{
     Ticket, Visit, settings,
 };
 
+mod appearance;
 mod appointments;
 mod boards;
 mod calls;
@@ -93,6 +94,8 @@ fn configure_with(time_zone: &str, timers: Timers) -> Command {
         timers,
         bands: Some(LoadBands { waiting: [2, 4], wait_s: [600, 1200] }),
         call_order: CallOrder::default(),
+        address: None,
+        edition: None,
     }
 }
 
@@ -103,11 +106,17 @@ fn configure_queue(slug: &str, prefix: &str) -> Command {
         prefix: prefix.into(),
         service_s: Some(600),
         max_tickets: None,
+        edition: None,
     }
 }
 
 fn configure_station(slug: &str, name: &str) -> Command {
-    Command::ConfigureStation { station: station(slug), name: name.into(), queues: None }
+    Command::ConfigureStation {
+        station: station(slug),
+        name: name.into(),
+        queues: None,
+        edition: None,
+    }
 }
 
 fn issue(slug: &str, number: u128, urgency: u8) -> Command {

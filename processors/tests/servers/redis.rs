@@ -173,6 +173,8 @@ fn waits(rank: u64, priority: u8, state: TicketState) -> QueueEntry {
         reason: None,
         moving_to: None,
         moved_from: None,
+        appointment: None,
+        priority_reason: None,
     }
 }
 
@@ -183,8 +185,13 @@ fn head() -> QueueHead {
         prefix: "A".into(),
         service_s: 720,
         servers: 1,
+        message: None,
         last_call_at: None,
-        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
+        clinic: ClinicInfo {
+            name: "Riverside Clinic".into(),
+            time_zone: "America/Toronto".into(),
+            ..ClinicInfo::default()
+        },
     }
 }
 

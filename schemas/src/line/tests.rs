@@ -16,8 +16,13 @@ fn head() -> QueueHead {
         prefix: "A".into(),
         service_s: 600,
         servers: 2,
+        message: None,
         last_call_at: Some(0),
-        clinic: ClinicInfo { name: "Riverside Clinic".into(), time_zone: "America/Toronto".into() },
+        clinic: ClinicInfo {
+            name: "Riverside Clinic".into(),
+            time_zone: "America/Toronto".into(),
+            ..ClinicInfo::default()
+        },
     }
 }
 
@@ -35,6 +40,8 @@ fn entry(state: TicketState, priority: u8, rank: u64) -> QueueEntry {
         reason: None,
         moving_to: None,
         moved_from: None,
+        appointment: None,
+        priority_reason: None,
     }
 }
 

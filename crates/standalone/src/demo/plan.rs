@@ -216,6 +216,8 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
         timers: timers(pace),
         bands: Some(bands(pace)),
         call_order: CallOrder::default(),
+        address: Some("12 River Street, Toronto ON".into()),
+        edition: None,
     }];
     for (queue, plan) in queues(location).into_iter().zip(&QUEUES) {
         // The demo runs faster than the queue's clock, which accepts no service time below its
@@ -227,11 +229,17 @@ pub fn configure(location: &LocationId, pace: Pace) -> Vec<Command> {
             prefix: plan.prefix.into(),
             service_s: Some(seconds.clamp(*SERVICE_S.start(), *SERVICE_S.end())),
             max_tickets: None,
+            edition: None,
         });
         commands.push(Command::OpenQueue { queue });
     }
     for (station, room) in stations(location).into_iter().zip(&ROOMS) {
-        commands.push(Command::ConfigureStation { station, name: room.name.into(), queues: None });
+        commands.push(Command::ConfigureStation {
+            station,
+            name: room.name.into(),
+            queues: None,
+            edition: None,
+        });
     }
     commands
 }

@@ -101,6 +101,8 @@ impl SampleLocation {
             timers: Timers::default(),
             bands: None,
             call_order: CallOrder::default(),
+            address: None,
+            edition: None,
         }
     }
 
@@ -113,6 +115,7 @@ impl SampleLocation {
             prefix: prefix.to_owned(),
             service_s: None,
             max_tickets: None,
+            edition: None,
         }
     }
 
@@ -124,7 +127,7 @@ impl SampleLocation {
     #[must_use]
     pub fn configure_station(&self, slug: &str) -> Command {
         let name = capitalised(&slug.replace('-', " "));
-        Command::ConfigureStation { station: self.station(slug), name, queues: None }
+        Command::ConfigureStation { station: self.station(slug), name, queues: None, edition: None }
     }
 
     /// The smallest clinic that serves somebody, in four commands: the location, the open queue

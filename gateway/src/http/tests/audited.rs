@@ -32,6 +32,18 @@ async fn each_request_with_a_token_is_audited_with_its_result() {
     assert!(node.audited().is_empty());
 }
 
+/// A later reader of the audit learns what was shown of people from when on.
+#[tokio::test]
+async fn change_of_privacy_is_audited_with_what_it_shows() {
+    let node = node();
+    let body = r#"{"lines":{"doctor":false},"boards":{"name":true}}"#;
+    let answer = node.ask(Role::Admin, "PUT", "/v1/locations/riverside/privacy", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let (_, entry) = node.audited().remove(0);
+    assert_eq!(&*entry.action, "location.privacy");
+    assert_eq!(entry.what, ["riverside", "lines=start", "boards=waiting+earlier+name"]);
+}
+
 #[tokio::test]
 async fn entry_names_the_client() {
     let node = node();

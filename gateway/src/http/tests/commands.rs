@@ -14,6 +14,30 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "PUT",
+        "locations/riverside/privacy",
+        r#"{"lines":{"name":true},"boards":{"waiting":false},"edition":3}"#,
+        "location.change_privacy",
+    ),
+    (
+        "PUT",
+        "locations/riverside/messages",
+        r#"{"messages":[{"en":"Hello","fr":"Bonjour"}]}"#,
+        "location.change_messages",
+    ),
+    (
+        "PUT",
+        "locations/riverside/branding",
+        r##"{"colour":"#0f62fe"}"##,
+        "location.change_branding",
+    ),
+    (
+        "PUT",
+        "locations/riverside/queue-order",
+        r#"{"queues":["riverside.general"]}"#,
+        "location.order_queues",
+    ),
+    (
+        "PUT",
         "queues/riverside.general",
         r#"{"name":"G","prefix":"A","service_s":300}"#,
         "queue.configure",
@@ -24,7 +48,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "stations/riverside.room-1/open", "", "station.open"),
     ("POST", "stations/riverside.room-1/close", "{}", "station.close"),
     ("POST", "queues/riverside.general/open", "", "queue.open"),
-    ("POST", "queues/riverside.general/pause", "{}", "queue.pause"),
+    ("POST", "queues/riverside.general/pause", r#"{"message":"Back soon"}"#, "queue.pause"),
     ("POST", "queues/riverside.general/resume", "{}", "queue.resume"),
     ("POST", "queues/riverside.general/close", "{}", "queue.close"),
     ("POST", "queues/riverside.general/reorder", r#"{"tickets":[]}"#, "queue.reorder"),
@@ -47,7 +71,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "tickets/T/cancel", "{}", "ticket.cancel"),
     ("POST", "tickets/T/leave", "", "ticket.leave"),
     ("POST", "tickets/T/transfer", r#"{"queue":"riverside.blood"}"#, "ticket.transfer"),
-    ("POST", "tickets/T/prioritise", r#"{"priority":3}"#, "ticket.prioritise"),
+    ("POST", "tickets/T/prioritise", r#"{"priority":3,"reason":"pain"}"#, "ticket.prioritise"),
     ("POST", "tickets/T/revert", "", "ticket.revert"),
     (
         "POST",

@@ -5,7 +5,10 @@ use schemas::{
     clinic::ClinicInfo,
     ids::{QueueId, StationId, TicketId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
-    settings::{DisplaySettings, LocationSettings, QueueSettings, StationSettings},
+    settings::{
+        BrandingSettings, DisplaySettings, LocationSettings, MessageSettings, PrivacySettings,
+        QueueSettings, StationSettings,
+    },
     ticket::{Call, QueueState, TicketEntry, TicketView},
 };
 
@@ -58,7 +61,13 @@ impl Location {
     }
 
     fn clinic(&self) -> ClinicInfo {
-        ClinicInfo { name: self.header.name.clone(), time_zone: self.header.time_zone.clone() }
+        let header = &self.header;
+        ClinicInfo {
+            name: header.name.clone(),
+            time_zone: header.time_zone.clone(),
+            address: header.address.clone(),
+            branding: header.branding.clone(),
+        }
     }
 
     fn station_name(&self, id: &StationId) -> String {
@@ -74,7 +83,27 @@ impl Location {
             timers: header.timers.clone(),
             bands: header.bands.clone(),
             call_order: header.call_order,
+            address: header.address.clone(),
+            edition: header.editions.location,
         }
+    }
+
+    /// What lines and boards show. `None` before an admin has changed it.
+    pub(super) fn privacy_settings(&self) -> Option<PrivacySettings> {
+        let edition = self.header.editions.privacy;
+        (edition > 0).then_some(PrivacySettings { privacy: self.header.privacy, edition })
+    }
+
+    /// The messages of the boards. `None` before an admin has changed them.
+    pub(super) fn message_settings(&self) -> Option<MessageSettings> {
+        let edition = self.header.editions.messages;
+        (edition > 0).then(|| MessageSettings { messages: self.header.messages.clone(), edition })
+    }
+
+    /// The colour and the logo. `None` before an admin has changed them.
+    pub(super) fn branding_settings(&self) -> Option<BrandingSettings> {
+        let edition = self.header.editions.branding;
+        (edition > 0).then(|| BrandingSettings { branding: self.header.branding.clone(), edition })
     }
 
     pub(super) fn board_head(&self) -> BoardHead {
@@ -82,7 +111,8 @@ impl Location {
             name: self.header.name.clone(),
             time_zone: self.header.time_zone.clone(),
             languages: self.header.languages.clone(),
-            messages: Vec::new(),
+            messages: self.header.messages.clone(),
+            branding: self.header.branding.clone(),
         }
     }
 
@@ -94,16 +124,20 @@ impl Location {
             service_s: queue.service.expected_s(),
             servers: self.indexes.tallies.get(id).map_or(0, |tally| tally.stations),
             last_call_at: queue.last_call_at,
+            message: queue.message.clone(),
             clinic: self.clinic(),
         }
     }
 
     pub(super) fn board_queue(&self, id: &QueueId, queue: &Queue) -> BoardQueue {
         let waiting = self.indexes.tallies.get(id).map_or(0, |tally| tally.waiting.len());
+        let shown = self.header.privacy.boards.waiting;
         BoardQueue {
             name: queue.name.clone(),
             state: queue.state,
-            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+            waiting: shown.then(|| u32::try_from(waiting).unwrap_or(u32::MAX)),
+            place: queue.place,
+            message: queue.message.clone(),
         }
     }
 
@@ -113,6 +147,7 @@ impl Location {
             label: ticket.label.clone(),
             state: standing.state,
             priority: standing.priority,
+            priority_reason: standing.priority_reason.clone(),
             rank: standing.rank,
             issued_at: ticket.issued_at,
             called_at: standing.called_at,
@@ -122,11 +157,13 @@ impl Location {
             reason: standing.reason.clone(),
             moving_to: ticket.moving_to().cloned(),
             moved_from: ticket.from.as_ref().map(TicketId::location),
+            appointment: self.line_appointment(ticket),
         }
     }
 
     pub(super) fn current_call(&self, ticket: &Ticket) -> BoardCall {
         let standing = &ticket.standing;
+        let (name, doctor) = self.call_person(ticket);
         BoardCall {
             label: ticket.label.clone(),
             station: standing
@@ -137,6 +174,8 @@ impl Location {
             at: standing.called_at.unwrap_or_default(),
             recalls: standing.recalls,
             current: true,
+            name,
+            doctor,
         }
     }
 
@@ -147,6 +186,8 @@ impl Location {
             at: recent.at,
             recalls: recent.recalls,
             current: false,
+            name: None,
+            doctor: None,
         }
     }
 
@@ -174,6 +215,7 @@ impl Location {
             queue: standing.queue.clone(),
             queue_name: queue.map(|queue| queue.name.clone()).unwrap_or_default(),
             queue_state: queue.map_or(QueueState::Closed, |queue| queue.state),
+            queue_message: queue.and_then(|queue| queue.message.clone()),
             state: standing.state,
             issued_at: ticket.issued_at,
             position: None,
@@ -196,6 +238,8 @@ pub(super) fn queue_settings(queue: &Queue) -> QueueSettings {
         service_s: queue.service.configured_s,
         max_tickets: queue.max_tickets,
         state: queue.state,
+        place: queue.place,
+        edition: queue.edition,
     }
 }
 
@@ -208,6 +252,7 @@ pub(super) fn station_settings(station: &Station) -> StationSettings {
         name: station.name.clone(),
         open: station.open,
         queues: station.queues.clone(),
+        edition: station.edition,
     }
 }
 

@@ -22,6 +22,9 @@ use crate::location::{
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SettingsPart {
     Location,
+    Privacy,
+    Messages,
+    Branding,
     Queue(QueueId),
     Station(StationId),
     Display(DisplayId),
@@ -103,6 +106,28 @@ impl Location {
                 // entries.
                 scope.queues.extend(self.header.queues.keys().cloned());
                 scope.doctors.extend(self.header.doctors.keys().cloned());
+            }
+            Event::PrivacyChanged { .. } => {
+                scope.settings.insert(SettingsPart::Privacy);
+                scope.recents = true;
+                scope.queues.extend(self.header.queues.keys().cloned());
+                scope.tickets.extend(self.tickets_with_appointment().cloned());
+            }
+            Event::MessagesChanged { .. } => {
+                scope.settings.insert(SettingsPart::Messages);
+                scope.location = true;
+            }
+            // Lines, boards and appointments show the branding.
+            Event::BrandingChanged { .. } => {
+                scope.settings.insert(SettingsPart::Branding);
+                scope.location = true;
+                scope.queues.extend(self.header.queues.keys().cloned());
+            }
+            Event::QueuesOrdered { .. } => {
+                for queue in self.header.queues.keys() {
+                    scope.queues.insert(queue.clone());
+                    scope.settings.insert(SettingsPart::Queue(queue.clone()));
+                }
             }
             Event::QueueConfigured { queue, .. } | Event::QueueStateChanged { queue, .. } => {
                 scope.queues.insert(queue.clone());
@@ -204,7 +229,10 @@ impl Location {
     fn widen_by_appointments(&self, scope: &mut ViewScope, event: &Event, now: Millis) {
         if let Some(id) = moves::appointment_of(event) {
             scope.appointments.insert(id.clone());
-            let start = self.appointment(id).and_then(|held| held.fact.start);
+            let held = self.appointment(id);
+            let start = held.and_then(|held| held.fact.start);
+            // The line shows times, doctor and name of the appointment.
+            scope.tickets.extend(held.and_then(live_ticket).cloned());
             scope.quarters.extend(start.map(quarter_of));
             scope.load = true;
         }
@@ -217,12 +245,14 @@ impl Location {
                 self.widen_by_name(scope, fact);
             }
             Event::FactIgnored { .. } => scope.load = true,
-            Event::LocationConfigured { name, time_zone, timers, .. } => {
-                // Appointments show the name and the zone of the clinic, and may be on another
+            Event::BrandingChanged { .. } => self.widen_by_clinic(scope),
+            Event::LocationConfigured { name, time_zone, timers, address, .. } => {
+                // Appointments show name, address and zone of the clinic, and may be on another
                 // service day now.
                 let header = &self.header;
                 if *name != header.name
                     || *time_zone != header.time_zone
+                    || *address != header.address
                     || timers.day_start_min != header.timers.day_start_min
                 {
                     self.widen_by_clinic(scope);
@@ -287,6 +317,11 @@ impl Location {
             widen_by_appointment(scope, appointment);
         }
     }
+}
+
+/// The ticket of the appointment's patient, who is here.
+fn live_ticket(appointment: &Appointment) -> Option<&TicketId> {
+    appointment.visit().filter(|visit| visit.is_live()).map(|visit| &visit.ticket)
 }
 
 /// Adds an appointment, its quarter hour and its doctor.

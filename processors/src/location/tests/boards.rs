@@ -71,6 +71,7 @@ impl FollowedClinic {
         self.entry::<BoardQueue>("board:riverside", &key)
             .expect("the queue is on the board")
             .waiting
+            .expect("the board shows how many wait")
     }
 }
 
@@ -158,10 +159,14 @@ fn only_changed_views_get_a_delta() {
     let settings = || "settings:riverside".to_owned();
     assert_eq!(followed.apply(issue("general", 1, 0)), [board(), load(), general(), one()]);
     assert_eq!(
-        followed.apply(Command::Prioritise { ticket: ticket(1), priority: priority(2) }),
+        followed.apply(Command::Prioritise {
+            ticket: ticket(1),
+            priority: priority(2),
+            reason: None
+        }),
         [load(), general()]
     );
-    let same = Command::Prioritise { ticket: ticket(1), priority: priority(2) };
+    let same = Command::Prioritise { ticket: ticket(1), priority: priority(2), reason: None };
     assert!(
         followed.apply(same).is_empty(),
         "a effect that changes nothing to see is applied without a delta"
@@ -169,7 +174,7 @@ fn only_changed_views_get_a_delta() {
     assert_eq!(followed.apply(transfer(1, "lab")), [board(), load(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
     assert_eq!(
-        followed.apply(Command::PauseQueue { queue: queue("general") }),
+        followed.apply(Command::PauseQueue { queue: queue("general"), message: None }),
         [board(), load(), general(), settings()]
     );
     assert_eq!(followed.apply(configure_station("room-1", "Salle 1")), [load(), settings()]);
@@ -201,6 +206,7 @@ fn ended_ticket_keeps_last_state_until_reverted() {
         queue: queue("general"),
         queue_name: "Queue general".into(),
         queue_state: QueueState::Open,
+        queue_message: None,
         state: TicketState::Cancelled,
         issued_at: MORNING,
         position: None,
@@ -241,7 +247,8 @@ fn patients_see_name_and_zone_of_their_clinic() {
             *name = new_name.into();
         }
         followed.apply(command);
-        let expected = ClinicInfo { name: new_name.into(), time_zone: zone.into() };
+        let expected =
+            ClinicInfo { name: new_name.into(), time_zone: zone.into(), ..ClinicInfo::default() };
         let line =
             Line::from_view(queue("general"), &followed.views["queue:riverside.general"]).unwrap();
         assert_eq!(line.ticket_view(&ticket(1)).unwrap().clinic, expected);

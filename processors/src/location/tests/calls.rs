@@ -9,7 +9,7 @@ use super::*;
 
 fn serve(room: &str, slugs: Option<&[&str]>) -> Command {
     let queues = slugs.map(|slugs| slugs.iter().copied().map(queue).collect());
-    Command::ConfigureStation { station: station(room), name: room.into(), queues }
+    Command::ConfigureStation { station: station(room), name: room.into(), queues, edition: None }
 }
 
 fn next(room: &str) -> Command {
@@ -79,10 +79,10 @@ fn station_calls_best_of_its_queues() {
 fn station_passes_over_paused_queues() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(issue("lab", 2, 0));
-    clinic.apply(Command::PauseQueue { queue: queue("general") });
+    clinic.apply(Command::PauseQueue { queue: queue("general"), message: None });
     assert_eq!(called(&mut clinic, "room-1"), 2);
     assert_eq!(clinic.refusal(next("room-1")), Some(Code::QueueEmpty));
-    clinic.apply(Command::PauseQueue { queue: queue("lab") });
+    clinic.apply(Command::PauseQueue { queue: queue("lab"), message: None });
     assert_eq!(clinic.refusal(next("room-1")), Some(Code::QueuePaused));
     clinic.apply(serve("room-1", Some(&[])));
     assert_eq!(clinic.refusal(next("room-1")), Some(Code::QueueEmpty), "it serves no queue");
@@ -215,7 +215,7 @@ fn estimates_count_open_stations_that_serve_the_queue() {
         assert_eq!(counted, servers);
     }
     assert!(reason(&clinic).is_ok());
-    clinic.apply(Command::PauseQueue { queue: queue("general") });
+    clinic.apply(Command::PauseQueue { queue: queue("general"), message: None });
     assert_eq!(reason(&clinic), Err(NoEstimate::Paused));
 }
 

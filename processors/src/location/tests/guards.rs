@@ -73,6 +73,7 @@ fn clinic_with(state: TicketState, queue_state: QueueState, room: Room, action: 
         station: station("room-1"),
         name: "Room 1".into(),
         queues: Some([queue("general")].into()),
+        edition: None,
     };
     clinic.apply(general_only);
     let mut tickets: Vec<_> =
@@ -128,7 +129,7 @@ fn command(action: &str) -> Command {
         "hold" => C::HoldTicket { ticket, reason: None },
         "resume" => C::ResumeTicket { ticket },
         "return" => C::ReturnTicket { ticket },
-        "prioritise" => C::Prioritise { ticket, priority: priority(3) },
+        "prioritise" => C::Prioritise { ticket, priority: priority(3), reason: None },
         "reorder" => C::ReorderQueue { queue, tickets: vec![ticket] },
         "cancel" => C::CancelTicket { ticket, reason: None },
         "leave" => C::LeaveTicket { ticket },

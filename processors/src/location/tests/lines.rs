@@ -19,7 +19,7 @@ fn call_next_takes_first_of_highest_priority() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(issue("general", 4, 5));
     clinic.apply(issue("general", 5, 5));
-    clinic.apply(Command::Prioritise { ticket: ticket(3), priority: priority(5) });
+    clinic.apply(Command::Prioritise { ticket: ticket(3), priority: priority(5), reason: None });
     assert!(
         clinic.drain("general") == tickets(&[3, 4, 5, 1, 2]),
         "an earlier issue goes first within a priority"
@@ -124,6 +124,7 @@ fn queue_without_service_time_uses_default() {
         prefix: "A".into(),
         service_s: None,
         max_tickets: None,
+        edition: None,
     };
     clinic.apply(command);
     let queue = &clinic.location.header().queues[&general];

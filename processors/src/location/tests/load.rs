@@ -158,6 +158,7 @@ fn load(
                 2..4 => 1,
                 _ => 2,
             },
+            place: queue.place,
         };
         load.insert(format!("queue:{id}"), json!(entry));
     }

@@ -65,7 +65,7 @@ fn command(name: &str) -> Command {
         "elsewhere" => {
             C::TransferTicket { ticket, queue: QueueId::new("hillside.general").unwrap() }
         }
-        "prioritise" => C::Prioritise { ticket, priority: priority(3) },
+        "prioritise" => C::Prioritise { ticket, priority: priority(3), reason: None },
         "reorder" => C::ReorderQueue { queue: queue("general"), tickets: vec![ticket] },
         "revert" => C::RevertTicket { ticket },
         other => panic!("no such move: {other}"),

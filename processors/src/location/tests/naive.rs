@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     clinic::ClinicInfo,
-    line::{BoardCall, BoardHead, BoardMove, BoardQueue, QueueEntry, QueueHead},
+    line::{BoardCall, BoardHead, BoardMove, BoardQueue, LineAppointment, QueueEntry, QueueHead},
     ticket::{Call, TicketEntry, TicketView},
 };
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ pub(super) fn views(
     header: &LocationHeader,
     tickets: &[&Ticket],
     recent: &[&Ticket],
+    appointments: &[&Appointment],
     last_views: &BTreeMap<TicketId, TicketView>,
 ) -> BTreeMap<String, Value> {
     let mut views = BTreeMap::new();
@@ -26,7 +27,8 @@ pub(super) fn views(
         name: header.name.clone(),
         time_zone: header.time_zone.clone(),
         languages: header.languages.clone(),
-        messages: vec![],
+        messages: header.messages.clone(),
+        branding: header.branding.clone(),
     };
     wall.insert("board".to_owned(), json!(head));
     for (id, queue) in &header.queues {
@@ -44,21 +46,29 @@ pub(super) fn views(
             service_s: queue.service.expected_s(),
             servers: header.stations.values().filter(serves).count() as u32,
             last_call_at: queue.last_call_at,
+            message: queue.message.clone(),
             clinic: clinic(header),
         };
         line.insert("queue".to_owned(), json!(head));
         for ticket in tickets.iter().copied().filter(here) {
-            line.insert(ticket.id.to_string(), json!(entry(header, ticket)));
+            line.insert(ticket.id.to_string(), json!(entry(header, ticket, appointments)));
         }
         views.insert(format!("queue:{id}"), json!(line));
         let waiting = tickets.iter().copied().filter(|ticket| waits(ticket, slug)).count() as u32;
-        let shown = BoardQueue { name: queue.name.clone(), state: queue.state, waiting };
+        let shown = BoardQueue {
+            name: queue.name.clone(),
+            state: queue.state,
+            waiting: Some(waiting).filter(|_| header.privacy.boards.waiting),
+            place: queue.place,
+            message: queue.message.clone(),
+        };
         wall.insert(format!("queue:{id}"), json!(shown));
     }
     let current = tickets.iter().copied().filter(|ticket| board(ticket) == Some(true));
-    for ticket in current.chain(recent.iter().copied()) {
+    let earlier = recent.iter().copied().filter(|_| header.privacy.boards.earlier);
+    for ticket in current.chain(earlier) {
         let key = format!("call:{}/{}", ticket.day, ticket.label);
-        wall.insert(key, json!(board_call(header, ticket)));
+        wall.insert(key, json!(board_call(header, ticket, appointments)));
     }
     for ticket in tickets.iter().copied() {
         if let (TicketState::Leaving, Some(moving)) = (ticket.standing.state, &ticket.handover) {
@@ -79,23 +89,49 @@ pub(super) fn views(
 }
 
 pub(super) fn clinic(header: &LocationHeader) -> ClinicInfo {
-    ClinicInfo { name: header.name.clone(), time_zone: header.time_zone.clone() }
+    ClinicInfo {
+        name: header.name.clone(),
+        time_zone: header.time_zone.clone(),
+        address: header.address.clone(),
+        branding: header.branding.clone(),
+    }
 }
 
 fn settings(header: &LocationHeader) -> Value {
     let LocationHeader { name, time_zone, languages, timers, call_order, .. } = header;
     let mut settings = json!({ "location": {
         "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
-        "bands": header.bands, "call_order": call_order,
+        "bands": header.bands, "call_order": call_order, "edition": header.editions.location,
     }});
-    for (id, Queue { name, prefix, service, state, max_tickets, .. }) in &header.queues {
-        settings[format!("queue:{id}")] = json!({
-            "name": name, "prefix": prefix, "service_s": service.configured_s, "state": state,
-            "max_tickets": max_tickets,
-        });
+    let LocationHeader { privacy, messages, editions, branding, .. } = header;
+    if let Some(address) = &header.address {
+        settings["location"]["address"] = json!(address);
     }
-    for (id, Station { name, open, queues, .. }) in &header.stations {
-        let mut station = json!({ "name": name, "open": open });
+    if editions.privacy > 0 {
+        let (lines, boards) = (privacy.lines, privacy.boards);
+        settings["privacy"] =
+            json!({ "lines": lines, "boards": boards, "edition": editions.privacy });
+    }
+    if editions.messages > 0 {
+        settings["messages"] = json!({ "messages": messages, "edition": editions.messages });
+    }
+    if editions.branding > 0 {
+        settings["branding"] = json!(branding);
+        settings["branding"]["edition"] = json!(editions.branding);
+    }
+    for (id, Queue { name, prefix, service, state, max_tickets, .. }) in &header.queues {
+        let edition = header.queues[id].edition;
+        let mut queue = json!({
+            "name": name, "prefix": prefix, "service_s": service.configured_s, "state": state,
+            "max_tickets": max_tickets, "edition": edition,
+        });
+        if let Some(place) = header.queues[id].place {
+            queue["place"] = json!(place);
+        }
+        settings[format!("queue:{id}")] = queue;
+    }
+    for (id, Station { name, open, queues, edition, .. }) in &header.stations {
+        let mut station = json!({ "name": name, "open": open, "edition": edition });
         if let Some(queues) = queues {
             station["queues"] = json!(queues);
         }
@@ -152,22 +188,44 @@ fn name_of(header: &LocationHeader, ticket: &Ticket) -> Option<String> {
     ticket.standing.station.as_ref().map(|station| header.stations[station].name.clone())
 }
 
-fn board_call(header: &LocationHeader, ticket: &Ticket) -> BoardCall {
+fn fact_of<'a>(ticket: &Ticket, appointments: &[&'a Appointment]) -> Option<&'a AppointmentFact> {
+    let id = ticket.appointment.as_ref()?;
+    appointments.iter().find(|held| held.id == *id).map(|held| &held.fact)
+}
+
+fn board_call(
+    header: &LocationHeader,
+    ticket: &Ticket,
+    appointments: &[&Appointment],
+) -> BoardCall {
+    let current = ticket.standing.state == TicketState::Called;
+    let fact = fact_of(ticket, appointments).filter(|_| current);
+    let boards = header.privacy.boards;
+    let doctor = fact.and_then(|fact| fact.doctor.as_ref()).filter(|_| boards.doctor);
     BoardCall {
         label: ticket.label.clone(),
         station: name_of(header, ticket).expect("a call has a station"),
         at: ticket.standing.called_at.expect("a call has a time"),
         recalls: ticket.standing.recalls,
-        current: ticket.standing.state == TicketState::Called,
+        current,
+        name: fact.and_then(|fact| fact.label.clone()).filter(|_| boards.name),
+        doctor: doctor.map(|doctor| doctor.name.clone()),
     }
 }
 
-fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
+fn entry(header: &LocationHeader, ticket: &Ticket, appointments: &[&Appointment]) -> QueueEntry {
     let standing = &ticket.standing;
+    let lines = header.privacy.lines;
+    let appointment = fact_of(ticket, appointments).map(|fact| LineAppointment {
+        start: fact.start.filter(|_| lines.start),
+        doctor: fact.doctor.as_ref().map(|doctor| doctor.name.clone()).filter(|_| lines.doctor),
+        name: fact.label.clone().filter(|_| lines.name),
+    });
     QueueEntry {
         label: ticket.label.clone(),
         state: standing.state,
         priority: standing.priority,
+        priority_reason: standing.priority_reason.clone(),
         rank: standing.rank,
         issued_at: ticket.issued_at,
         called_at: standing.called_at,
@@ -181,6 +239,7 @@ fn entry(header: &LocationHeader, ticket: &Ticket) -> QueueEntry {
             .filter(|_| standing.state == TicketState::Leaving)
             .map(|moving| moving.handover.queue.clone()),
         moved_from: ticket.from.as_ref().map(TicketId::location),
+        appointment: appointment.filter(|shown| *shown != LineAppointment::default()),
     }
 }
 
@@ -195,6 +254,7 @@ pub(super) fn last_view(header: &LocationHeader, ticket: &Ticket) -> TicketView 
         // A record can remove the queue after its timers have ended the ticket.
         queue_name: queue.map(|queue| queue.name.clone()).unwrap_or_default(),
         queue_state: queue.map_or(QueueState::Closed, |queue| queue.state),
+        queue_message: queue.and_then(|queue| queue.message.clone()),
         state: standing.state,
         issued_at: ticket.issued_at,
         position: None,

@@ -1,6 +1,12 @@
 //! Random commands for a few queues, rooms and tickets.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use schemas::{
+    branding::{Branding, Colour},
+    privacy::{BoardPrivacy, LinePrivacy, Privacy},
+};
 
 use super::*;
 
@@ -29,7 +35,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 40] = [
+const KINDS: [(u32, &str); 44] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "appointment.undo_check_in"),
@@ -62,6 +68,10 @@ const KINDS: [(u32, &str); 40] = [
     (1, "ticket.receive"),
     (1, "ticket.withdraw"),
     (1, "queue.configure"),
+    (1, "location.change_privacy"),
+    (1, "location.change_messages"),
+    (1, "location.change_branding"),
+    (1, "location.order_queues"),
     (1, "station.configure"),
     (1, "location.configure"),
     (1, "queue.open"),
@@ -104,7 +114,9 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.resume" => C::ResumeTicket { ticket },
         "ticket.return" => C::ReturnTicket { ticket },
         "ticket.transfer" => C::TransferTicket { ticket, queue },
-        "ticket.prioritise" => C::Prioritise { ticket, priority: priority(pick.number % 3) },
+        "ticket.prioritise" => {
+            C::Prioritise { ticket, priority: priority(pick.number % 3), reason }
+        }
         "ticket.no_show" => C::MarkNoShow { ticket },
         "ticket.cancel" => C::CancelTicket { ticket, reason },
         "ticket.leave" => C::LeaveTicket { ticket },
@@ -147,6 +159,7 @@ pub(super) fn command(pick: &Pick) -> Command {
             prefix: ["A", "B", "C", "D"][usize::from(pick.number % 4)].into(),
             service_s: flag.then_some(30 + 10 * u32::from(pick.number)),
             max_tickets: (!flag).then_some(1 + u32::from(pick.number) / 2),
+            edition: None,
         },
         "station.configure" => C::ConfigureStation {
             station,
@@ -157,19 +170,54 @@ pub(super) fn command(pick: &Pick) -> Command {
                 };
                 QUEUES.iter().enumerate().filter_map(served).collect()
             }),
+            edition: None,
         },
         "location.configure" => {
             let zones = ["Europe/Paris", "Pacific/Kiritimati", "Pacific/Honolulu"];
             let mut command = configure_with(zones[usize::from(pick.number % 3)], timers());
-            if let C::ConfigureLocation { call_order, timers, .. } = &mut command {
+            if let C::ConfigureLocation { call_order, timers, address, .. } = &mut command {
+                *address = (pick.number < 64).then(|| "1 River Street".to_owned());
                 *call_order = [CallOrder::Arrival, CallOrder::Appointment][usize::from(flag)];
                 timers.day_ends_tickets = pick.number < 128;
             }
             command
         }
+        "location.change_privacy" => C::ChangePrivacy {
+            privacy: Privacy {
+                lines: LinePrivacy {
+                    start: flag,
+                    doctor: pick.number & 2 > 0,
+                    name: pick.number & 4 > 0,
+                },
+                boards: BoardPrivacy {
+                    waiting: pick.number & 8 > 0,
+                    earlier: pick.number & 16 > 0,
+                    doctor: pick.number & 32 > 0,
+                    name: pick.number & 64 > 0,
+                },
+            },
+            edition: None,
+        },
+        "location.change_messages" => {
+            let text = format!("Message {}", pick.number % 4);
+            let message = BTreeMap::from([("en".to_owned(), text)]);
+            C::ChangeMessages { messages: vec![message; usize::from(flag)], edition: None }
+        }
+        "location.change_branding" => {
+            let colour = flag.then(|| Colour::new(format!("#0000{:02x}", pick.number)).unwrap());
+            C::ChangeBranding {
+                branding: Branding { colour, ..Branding::default() },
+                edition: None,
+            }
+        }
+        "location.order_queues" => {
+            let mut queues = QUEUES.map(super::queue).to_vec();
+            queues.rotate_left(usize::from(pick.number % 3));
+            C::OrderQueues { queues }
+        }
         "queue.open" => C::OpenQueue { queue },
         "queue.resume" => C::ResumeQueue { queue },
-        "queue.pause" => C::PauseQueue { queue },
+        "queue.pause" => C::PauseQueue { queue, message: reason },
         "queue.close" => C::CloseQueue { queue },
         other => panic!("no such kind: {other}"),
     }

@@ -50,7 +50,7 @@ fn queue_state_changes_only_as_in_table() {
     let ways: [Way; 4] = [
         // from                                 open          paused        closed
         (|queue| Command::OpenQueue { queue }, [None, None, Some(Open)]),
-        (|queue| Command::PauseQueue { queue }, [Some(Paused), None, None]),
+        (|queue| Command::PauseQueue { queue, message: None }, [Some(Paused), None, None]),
         (|queue| Command::ResumeQueue { queue }, [None, Some(Open), None]),
         (|queue| Command::CloseQueue { queue }, [Some(Closed), Some(Closed), None]),
     ];
@@ -59,7 +59,7 @@ fn queue_state_changes_only_as_in_table() {
             let mut clinic = Clinic::open();
             match from {
                 Open => {}
-                Paused => drop(clinic.apply(Command::PauseQueue { queue: id() })),
+                Paused => drop(clinic.apply(Command::PauseQueue { queue: id(), message: None })),
                 Closed => drop(clinic.apply(Command::CloseQueue { queue: id() })),
             }
             let code = clinic.refusal(command(id()));
@@ -77,7 +77,7 @@ fn queue_state_changes_only_as_in_table() {
 #[test]
 fn paused_queue_stops_calls_closed_one_issues() {
     let mut clinic = Clinic::waiting(2);
-    clinic.apply(Command::PauseQueue { queue: queue("general") });
+    clinic.apply(Command::PauseQueue { queue: queue("general"), message: None });
     clinic.apply(issue("general", 3, 0));
     assert_eq!(clinic.refusal(call_next("general", "room-1")), Some(Code::QueuePaused));
     assert_eq!(clinic.refusal(call(3, "room-1")), Some(Code::QueuePaused));
@@ -97,6 +97,7 @@ fn bounded(most: u32) -> Command {
         prefix: "A".into(),
         service_s: None,
         max_tickets: Some(most),
+        edition: None,
     }
 }
 
@@ -109,6 +110,8 @@ fn settings_outside_bounds_are_refused() {
         timers: Default::default(),
         bands: None,
         call_order: Default::default(),
+        address: None,
+        edition: None,
     };
     let line = |name: &str, prefix: &str, service_s| Command::ConfigureQueue {
         queue: queue("new"),
@@ -116,6 +119,7 @@ fn settings_outside_bounds_are_refused() {
         prefix: prefix.into(),
         service_s,
         max_tickets: None,
+        edition: None,
     };
     let long = "é".repeat(MAX_TEXT + 1);
     let bad = [

@@ -53,6 +53,7 @@ fn line_moves_with_its_order_turns_and_states() {
         station: station("room-1"),
         name: "Room 1".into(),
         queues: Some([queue("general"), queue("lab")].into()),
+        edition: None,
     };
     clinic.apply(serves);
     clinic.apply(remove("general", Some("lab")));

@@ -90,7 +90,7 @@ fn overdue_tickets_are_not_called() {
 #[test]
 fn command_meets_end_of_overdue_ticket() {
     let hold = |ticket| Command::HoldTicket { ticket, reason: None };
-    let prioritise = |ticket| Command::Prioritise { ticket, priority: priority(3) };
+    let prioritise = |ticket| Command::Prioritise { ticket, priority: priority(3), reason: None };
     let reorder = |ticket| Command::ReorderQueue { queue: queue("general"), tickets: vec![ticket] };
     let commands: [fn(TicketId) -> Command; 7] = [
         |ticket| Command::CallTicket { ticket, station: station("room-1"), force: false },

@@ -313,7 +313,8 @@ impl Watch {
         let tickets: Vec<_> = self.tickets().collect();
         let recent = self.recent();
         let appointments: Vec<_> = self.appointments().collect();
-        let mut expected = naive::views(self.live.header(), &tickets, &recent, &self.last_views);
+        let header = self.live.header();
+        let mut expected = naive::views(header, &tickets, &recent, &appointments, &self.last_views);
         load::add_views(&mut expected, self.live.header(), &tickets, &appointments, &self.happened);
         for (name, view) in &expected {
             let held = views.get(name).cloned().map(without_clinic);

@@ -311,8 +311,10 @@ fn turned(ticket: TicketId, turn: PatientDecision) -> Command {
         PatientDecision::SetAside => {
             Command::HoldTicket { ticket, reason: Some("Waiting for results".into()) }
         }
-        PatientDecision::GetsWorse => {
-            Command::Prioritise { ticket, priority: Priority::new(3).unwrap_or_default() }
-        }
+        PatientDecision::GetsWorse => Command::Prioritise {
+            ticket,
+            priority: Priority::new(3).unwrap_or_default(),
+            reason: None,
+        },
     }
 }

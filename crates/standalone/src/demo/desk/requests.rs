@@ -18,15 +18,24 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
         (Method::POST, format!("/v1/queues/{queue}/{verb}"), body)
     };
     match command {
-        C::ConfigureLocation { name, time_zone, languages, timers, bands, call_order } => (
+        C::ConfigureLocation {
+            name,
+            time_zone,
+            languages,
+            timers,
+            bands,
+            call_order,
+            address,
+            ..
+        } => (
             Method::PUT,
             format!("/v1/locations/{location}"),
             json!({
                 "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
-                "bands": bands, "call_order": call_order,
+                "bands": bands, "call_order": call_order, "address": address,
             }),
         ),
-        C::ConfigureQueue { queue, name, prefix, service_s, max_tickets } => {
+        C::ConfigureQueue { queue, name, prefix, service_s, max_tickets, .. } => {
             let mut body = json!({"name": name, "prefix": prefix});
             if let Some(service_s) = service_s {
                 body["service_s"] = (*service_s).into();
@@ -36,7 +45,7 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             }
             (Method::PUT, format!("/v1/queues/{queue}"), body)
         }
-        C::ConfigureStation { station, name, queues } => (
+        C::ConfigureStation { station, name, queues, .. } => (
             Method::PUT,
             format!("/v1/stations/{station}"),
             json!({"name": name, "queues": queues}),
@@ -58,7 +67,7 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             (Method::POST, "/v1/check-ins".to_owned(), body)
         }
         C::OpenQueue { queue } => queue_move(queue, "open", json!({})),
-        C::PauseQueue { queue } => queue_move(queue, "pause", json!({})),
+        C::PauseQueue { queue, message } => queue_move(queue, "pause", json!({"message": message})),
         C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),
         C::CloseQueue { queue } => queue_move(queue, "close", json!({})),
         C::ReorderQueue { queue, tickets } => {
@@ -123,7 +132,9 @@ fn ticket_move(command: &Command) -> (Method, String, Value) {
         C::CancelTicket { reason, .. } => ("cancel", json!({"reason": reason})),
         C::LeaveTicket { .. } => ("leave", json!({})),
         C::TransferTicket { queue, .. } => ("transfer", json!({"queue": queue})),
-        C::Prioritise { priority, .. } => ("prioritise", json!({"priority": priority})),
+        C::Prioritise { priority, reason, .. } => {
+            ("prioritise", json!({"priority": priority, "reason": reason}))
+        }
         // The commands of queues and of the location are read by the caller.
         _ => ("revert", json!({})),
     };

@@ -83,8 +83,13 @@ impl Planted {
     async fn open(&mut self) {
         let name = |what: &str| format!("{what} {CANARY}");
         for location in [LOCATION, ELSEWHERE] {
-            let zone = json!({"name": name("Site"), "time_zone": "UTC", "languages": ["en"]});
+            let mut zone = json!({"name": name("Site"), "time_zone": "UTC", "languages": ["en"]});
+            zone["address"] = json!(name("Street"));
             self.put(format!("/v1/locations/{location}"), zone).await;
+            let messages = json!({"messages": [{"en": name("Message")}]});
+            self.put(format!("/v1/locations/{location}/messages"), messages).await;
+            let branding = json!({"name": name("Group"), "colour": "#0f62fe"});
+            self.put(format!("/v1/locations/{location}/branding"), branding).await;
         }
         let queue = queue();
         self.put(format!("/v1/queues/{queue}"), json!({"name": name("Line"), "prefix": "A"})).await;
@@ -145,6 +150,9 @@ impl Planted {
         let mut all = String::new();
         for path in [
             format!("/v1/locations/{LOCATION}"),
+            format!("/v1/locations/{LOCATION}/privacy"),
+            format!("/v1/locations/{LOCATION}/messages"),
+            format!("/v1/locations/{LOCATION}/branding"),
             format!("/v1/locations/{LOCATION}/queues"),
             format!("/v1/locations/{LOCATION}/stations"),
             format!("/v1/queues/{queue}"),

@@ -178,6 +178,10 @@ fn body(planted: &Planted, route: &str, action: &str) -> Value {
     let site = json!({"name": "Site", "time_zone": "UTC", "languages": ["en"]});
     match (route, action) {
         ("/v1/locations/{location}", _) => site,
+        ("/v1/locations/{location}/privacy", _) => json!({"lines": {"name": true}}),
+        ("/v1/locations/{location}/messages", _) => json!({"messages": [{"en": "Hello"}]}),
+        ("/v1/locations/{location}/branding", _) => json!({"colour": "#0f62fe"}),
+        ("/v1/locations/{location}/queue-order", _) => json!({"queues": [queue()]}),
         ("/v1/queues/{queue}", _) => json!({"name": "Line", "prefix": "Z"}),
         ("/v1/stations/{station}", _) => json!({"name": "Room"}),
         ("/v1/queues/{queue}/{action}", "call-next") | (_, "call") => {

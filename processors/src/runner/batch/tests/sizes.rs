@@ -70,6 +70,7 @@ impl Hospital {
                 prefix: format!("{number:0>4}"),
                 service_s: None,
                 max_tickets: None,
+                edition: None,
             });
             hospital.apply(hospital.place.open_queue(&slug(number)));
         }
@@ -78,6 +79,7 @@ impl Hospital {
                 station: hospital.place.station(&slug(number)),
                 name: text(),
                 queues: None,
+                edition: None,
             });
         }
         hospital
@@ -98,6 +100,8 @@ impl Hospital {
             timers,
             bands: Some(LoadBands { waiting, wait_s: [1, 2] }),
             call_order: CallOrder::default(),
+            address: None,
+            edition: None,
         });
     }
 
@@ -301,7 +305,7 @@ fn new_name_of_busiest_station_fits() {
     }
     let station = hospital.place.station(&slug(0));
     let name = "𝕐".repeat(MAX_TEXT);
-    hospital.apply(Command::ConfigureStation { station, name, queues: None });
+    hospital.apply(Command::ConfigureStation { station, name, queues: None, edition: None });
 }
 
 /// Every patient of a doctor sees the doctor's name.
@@ -337,6 +341,7 @@ fn new_name_of_queue_is_small() {
         prefix,
         service_s: None,
         max_tickets: None,
+        edition: None,
     });
     assert!(hospital.largest < 10_000, "{}", hospital.largest);
 }

@@ -32,6 +32,8 @@ fn morning(tickets: u128) -> Batch {
             timers: Default::default(),
             bands: None,
             call_order: Default::default(),
+            address: None,
+            edition: None,
         },
         Command::ConfigureQueue {
             queue: queue.clone(),
@@ -39,6 +41,7 @@ fn morning(tickets: u128) -> Batch {
             prefix: "A".into(),
             service_s: None,
             max_tickets: None,
+            edition: None,
         },
         Command::OpenQueue { queue: queue.clone() },
     ];
