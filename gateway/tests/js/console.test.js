@@ -66,6 +66,13 @@ async function shows(page, label, wanted) {
   });
 }
 
+/** A promise and what resolves it. */
+function latch() {
+  /** @type {(value?: unknown) => void} */
+  let resolve = () => {};
+  return { promise: new Promise((settle) => (resolve = settle)), resolve: () => resolve() };
+}
+
 describe("the console", () => {
   it("calls, starts and completes by keyboard, and a second clerk sees it", async () => {
     const site = await clinic.furnish();
@@ -93,13 +100,30 @@ describe("the console", () => {
     assert.deepEqual(two.complaints, []);
   });
 
+  it("keeps the steps that are pressed while a call is under way", async () => {
+    const site = await clinic.furnish();
+    await site.issue(2);
+    const page = await openConsole(site, "Room 1");
+    const { promise: held, resolve: release } = latch();
+    await page.page.route("**/call-next", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await row(page, "A-002").click();
+    const { keyboard } = page.page;
+    await keyboard.press("n");
+    await keyboard.press("s");
+    release();
+    await shows(page, "A-001", /being seen, Room 1/);
+    assert.equal(await row(page, "A-002").locator(".what").innerText(), "");
+    assert.deepEqual(page.complaints, []);
+  });
+
   it("tells the slower of two clerks who call the same ticket", async () => {
     const site = await clinic.furnish();
     const [ticket] = await site.issue(2);
     const page = await openConsole(site, "Room 2");
-    /** @type {(value?: unknown) => void} */
-    let release = () => {};
-    const held = new Promise((resolve) => (release = resolve));
+    const { promise: held, resolve: release } = latch();
     await page.page.route("**/call", async (route) => {
       await held;
       await route.continue();

@@ -7,7 +7,7 @@ import { Shell } from "../shared/shell.js";
 import { timeText, zonedTimeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
-import { meaningOf } from "./keys.js";
+import { isStep, meaningOf } from "./keys.js";
 import { actionsOf, findTicket, queuesOfToken, reordered, waitingOf } from "./lines.js";
 import { renderLines, renderSide } from "./render.js";
 import { consoleTexts } from "./texts.js";
@@ -43,6 +43,11 @@ let lastStepped;
 let lastQueue = "";
 /** Since when the page is read-only, in ms. @type {number | undefined} */
 let offlineSince;
+/**
+ * The call that is not answered yet. Steps wait for it: it decides which ticket is selected.
+ * @type {Promise<void> | undefined}
+ */
+let calling;
 
 const roomKey = `console-room:${location}`;
 let roomId = stored();
@@ -176,9 +181,13 @@ async function callNext(queue) {
   const all = lines().filter(({ id }) => !queue || id === queue);
   // With several lines only the server knows which of them the room serves.
   const first = queue ? waitingOf(all[0]?.tickets ?? [])[0] : undefined;
-  const answer = await desk.callNext(own, first, queue);
-  if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
-  tell(answer, ({ label = "" }) => shell.text.calledTo(label, own.name));
+  const call = desk.callNext(own, first, queue).then((answer) => {
+    if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
+    tell(answer, ({ label = "" }) => shell.text.calledTo(label, own.name));
+  });
+  calling = call;
+  await call;
+  if (calling === call) calling = undefined;
 }
 
 /** @param {Action} action @param {Ticket} ticket */
@@ -311,6 +320,11 @@ function pauseQueue(id) {
 function onKey(event) {
   const { target } = event;
   if (isAsking() || (target instanceof HTMLElement && target.matches("input, select"))) return;
+  // The key is meant for the ticket that is being called, whatever is selected until then.
+  if (calling && isStep(event)) {
+    event.preventDefault();
+    return void calling.then(() => onKey(event));
+  }
   const ticket = selectedTicket();
   const meaning = meaningOf(event, ticket ? actionsOf(ticket) : []);
   if (!meaning || !shell.filled) return;

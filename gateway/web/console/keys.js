@@ -30,6 +30,14 @@ export const PAGE_KEYS = {
   sheet: "?",
 };
 
+/** Whether the key takes a step with a ticket. @param {Pick<KeyboardEvent, "key">} event */
+export function isStep({ key }) {
+  return Object.values(ACTION_KEYS).includes(nameOf(key));
+}
+
+/** @param {string} key */
+const nameOf = (key) => (key.length === 1 ? key.toLowerCase() : key);
+
 /**
  * What a key means here: an action that the selected ticket allows, a function of the page, or a
  * move of the selection or of the ticket.
@@ -44,7 +52,7 @@ export function meaningOf({ key, altKey, ctrlKey, metaKey }, allowed) {
   if (step && altKey) return { move: step };
   if (altKey) return undefined;
   if (step) return { select: step };
-  const name = key.length === 1 ? key.toLowerCase() : key;
+  const name = nameOf(key);
   const action = allowed.find((action) => ACTION_KEYS[action] === name);
   if (action) return { action };
   const pages = /** @type {[keyof typeof PAGE_KEYS, string][]} */ (Object.entries(PAGE_KEYS));
