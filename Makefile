@@ -103,6 +103,11 @@ check-deploy: install lint-deploy $(helm) $(kubeconform) ## Also charts, setting
 	deploy/check settings target/debug
 	deploy/dev/servers run -- deploy/check programs target/debug
 
+.PHONY: try-compose
+try-compose: install $(deploy_python)/.installed $(caddy) ## Run the compose file; as root
+	cargo build --workspace --bins
+	$(deploy_python)/bin/python deploy/compose/try.py target/debug $(CURDIR)/$(caddy)
+
 .PHONY: dist
 dist: install $(cyclonedx) ## Build the Debian package, an archive and the SBOMs: target/artifacts
 	rm -rf target/artifacts

