@@ -97,10 +97,11 @@ lint-deploy: $(deploy_python)/.installed $(promtool) ## Check units, images, com
 
 .PHONY: check-deploy
 check-deploy: install lint-deploy $(helm) $(kubeconform) ## Also charts, settings, runbooks
-	@$(MAKE) -s --no-print-directory $(deploy_python)/.kubernetes
+	@$(MAKE) -s --no-print-directory $(deploy_python)/.kubernetes target/tools/operator/.installed
 	deploy/check charts $(kubernetes)
 	cargo build --workspace --bins
 	deploy/check settings target/debug
+	deploy/check tour target/debug
 	deploy/dev/servers run -- deploy/check programs target/debug
 
 .PHONY: try-compose

@@ -19,6 +19,12 @@ $(deploy_python)/.kubernetes: deploy/tools/kubernetes.txt $(deploy_python)/.inst
 	$(deploy_python)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
+# The schemas of the Prometheus operator.
+target/tools/operator/.installed: deploy/tools/versions.mk
+	npm install --silent --no-audit --no-fund --prefix $(@D) \
+	    @kubernetes-models/prometheus-operator@6.0.0 </dev/null
+	@touch $@
+
 $(helm):
 	cd / && GOBIN=$(CURDIR)/target/tools/bin go install helm.sh/helm/v3/cmd/helm@v3.20.2
 
