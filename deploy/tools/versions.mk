@@ -38,7 +38,8 @@ $(cyclonedx):
 # unpack PACKAGE: into target/tools/PACKAGE. apt warns on standard error when our folder is closed
 # to its own account.
 unpack = rm -rf target/tools/$(1) && mkdir -p target/tools/$(1) && cd target/tools/$(1) && \
-    apt-get download -qq $(1) 2>/dev/null && dpkg-deb -x *.deb . && rm *.deb
+    { apt-get download -qq $(1) 2>/dev/null || { apt-get update -qq && \
+    apt-get download -qq $(1); }; } && dpkg-deb -x *.deb . && rm *.deb
 
 $(caddy):
 	$(call unpack,caddy)
