@@ -44,11 +44,17 @@ async function check(page, state) {
   const { page: browserPage } = page;
   const english = browserPage.locator("#languages [lang=en]");
   const french = browserPage.locator("#languages [lang=fr]");
+  const hindi = browserPage.locator("#languages [lang=hi]");
   const name = `state-${state.replaceAll(" ", "-")}`;
   await browserPage.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
   if (await french.count()) await french.click();
   await assertAccessible(browserPage, `${state}, dark`);
   await page.shoot(`${name}-dark`, { fullPage: true });
+  if (await hindi.count()) {
+    await hindi.click();
+    await assertAccessible(browserPage, `${state}, Hindi`);
+    await page.shoot(`${name}-hi`, { fullPage: true });
+  }
   // English comes last, so that the next step finds English texts.
   await browserPage.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
   if (await english.count()) await english.click();

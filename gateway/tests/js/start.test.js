@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, describe, it } from "node:test";
-import { sentences } from "../../web/start/texts.js";
+import { TEXTS } from "../../web/languages/all.js";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
@@ -30,10 +30,13 @@ function open(it) {
 describe("the start page", () => {
   it("has every sentence in every language", async () => {
     const html = await readFile(new URL("../../web/start/start.html", import.meta.url), "utf8");
-    const keys = [...html.matchAll(/data-text="([^"]+)"/g)].map(([, key]) => key);
-    assert.equal(new Set(keys).size, keys.length, "each key once");
-    for (const known of Object.values(sentences))
-      assert.deepEqual(Object.keys(known).sort(), [...keys].sort());
+    const found = [...html.matchAll(/data-text="([^"]+)"[^>]*>([^<]*)</g)];
+    const written = found.map(([, key, text]) => [key, text.replace(/\s+/g, " ").trim()]);
+    assert.equal(new Set(written.map(([key]) => key)).size, written.length, "each key once");
+    // The English sentences are in the HTML as well: the page speaks without scripts.
+    assert.deepEqual(TEXTS.en.start.sentences, Object.fromEntries(written));
+    for (const { start } of Object.values(TEXTS))
+      assert.deepEqual(Object.keys(start.sentences).sort(), written.map(([key]) => key).sort());
   });
 
   it("speaks French, and leads to every page on a node without a demo", async () => {

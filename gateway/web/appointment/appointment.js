@@ -1,7 +1,6 @@
 // The page of a patient's appointment: status, time, delay, and the place in line after check-in.
 
 import { delayNow, isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
-import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { placeName } from "../shared/place.js";
 import { Shell } from "../shared/shell.js";
@@ -13,7 +12,10 @@ import {
   TicketParts,
 } from "../shared/ticket.js";
 import { changeText, dateText, zonedTimeText } from "../shared/times.js";
-import { ownTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const ownTexts = textsOf("appointment");
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/schemas.js").AppointmentView} Appointment */

@@ -21,7 +21,9 @@ import { Voice } from "../shared/voice.js";
 import { isNight, latestFirst, noteCalls, pageOf, splitCalls, spokenLabel } from "./calls.js";
 import { markPage, renderList, showPages } from "./lists.js";
 import { renderRows } from "./rows.js";
-import { boardTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const boardTexts = textsOf("board");
 
 /** @typedef {import("../shared/language.js").Language} Language */
 /** @typedef {import("../shared/schemas.js").BoardHead} Board */
@@ -105,13 +107,13 @@ function languages() {
 /**
  * Shows one text in every language of the location, the first one large.
  * @param {Element} element
- * @param {(text: typeof boardTexts.en) => string} pick
+ * @param {(text: typeof boardTexts.en, language: Language) => string} pick
  */
 function setTexts(element, pick) {
   const spans = languages().map((language) => {
     const span = document.createElement("span");
     span.lang = language;
-    span.textContent = pick(boardTexts[language]);
+    span.textContent = pick(boardTexts[language], language);
     return span;
   });
   const same =
@@ -247,7 +249,8 @@ function renderConnection() {
   const refused = !token || !locationId || state.name === "refused";
   const hide = refused || loss >= HIDE_AFTER_MS;
   byId("banner").hidden = refused || loss < BANNER_AFTER_MS;
-  if (!byId("banner").hidden) setTexts(byId("banner-text"), (text) => text.lost(ageText(loss)));
+  if (!byId("banner").hidden)
+    setTexts(byId("banner-text"), (text, language) => text.lost(ageText(loss, language)));
   document.documentElement.classList.toggle("doubtful", hide || loss >= BANNER_AFTER_MS);
   byId("calling").hidden = byId("aside").hidden = hide;
   byId("instead").hidden = !hide;

@@ -1,16 +1,18 @@
 // The console of reception and clinicians: the lines of a location, and every step in them.
 
-import { connectionTexts } from "../shared/connection-texts.js";
 import { readLoad } from "../dashboard/load.js";
 import { byId, setText } from "../shared/page.js";
 import { Shell } from "../shared/shell.js";
-import { timeText, zonedTimeText } from "../shared/times.js";
+import { localeOf, timeText, zonedTimeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
 import { isStep, meaningOf } from "./keys.js";
 import { actionsOf, findTicket, queuesOfToken, reordered, waitingOf } from "./lines.js";
 import { renderLines, renderSide } from "./render.js";
-import { consoleTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const consoleTexts = textsOf("console");
 
 /** @typedef {import("../shared/commands.js").Answer} Answer */
 /** @typedef {import("./lines.js").Action} Action */
@@ -81,11 +83,15 @@ function follow() {
   });
 }
 
+/** @param {readonly string[]} one @param {readonly string[]} other without repeats */
+const sameSet = (one, other) =>
+  one.length === other.length && one.every((id) => other.includes(id));
+
 /** Follows the queues that exist, among those that the token names. */
 function followQueues() {
   const named = queuesOfToken(token);
   const wanted = (load?.queues ?? []).map(({ id }) => id).filter((id) => named?.includes(id) ?? 1);
-  if (wanted.toSorted().join() === followed.toSorted().join()) return;
+  if (sameSet(wanted, followed)) return;
   followed = wanted;
   connection?.close();
   for (const id of desk.views.keys()) if (!wanted.includes(id)) desk.views.delete(id);
@@ -130,7 +136,7 @@ function renderOffline() {
   offlineSince = loss === undefined ? undefined : shell.now - loss;
   byId("offline").hidden = offlineSince === undefined || !shell.filled;
   if (offlineSince !== undefined) {
-    const time = new Intl.DateTimeFormat(`${shell.language}-CA`, {
+    const time = new Intl.DateTimeFormat(localeOf(shell.language), {
       timeStyle: "medium",
       timeZone: load?.head.time_zone,
     }).format(was ?? offlineSince);

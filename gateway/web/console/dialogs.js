@@ -3,7 +3,7 @@
 import { byId, setText } from "../shared/page.js";
 import { ACTION_KEYS, PAGE_KEYS } from "./keys.js";
 
-/** @typedef {typeof import("./texts.js").consoleTexts.en} Texts */
+/** @typedef {import("../languages/all.js").Texts["console"]} Texts */
 /** @typedef {[value: string, name: string]} Choice */
 
 /** @param {string} id */

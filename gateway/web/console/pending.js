@@ -50,7 +50,7 @@ export function pendingOf({ id, action, ticket, base, now, room, priority }) {
  * @param {Entry} entry as the server has it
  */
 export function patchesFor(pending, ticket, entry) {
-  return pending.findLast((step) => step.ticket === ticket && step.base === entry);
+  return pending.filter((step) => step.ticket === ticket && step.base === entry).pop();
 }
 
 /** Refused: the ticket is shown as the server has it. @param {readonly Pending[]} pending @param {number} id */

@@ -2,7 +2,6 @@
 
 import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
-import { ageText } from "../shared/times.js";
 import { ACTION_KEYS } from "./keys.js";
 import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 
@@ -11,7 +10,7 @@ import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 /** @typedef {import("../shared/schemas.js").LoadStation & {id: string}} Room */
 /**
  * @typedef {object} Place
- * @property {{text: typeof import("./texts.js").consoleTexts.en}} shell
+ * @property {{text: import("../languages/all.js").Texts["console"]}} shell
  * @property {number} now
  * @property {boolean} readOnly
  * @property {Room | undefined} room
@@ -67,14 +66,14 @@ export function renderSide({ shell: { text }, readOnly, room, rooms, lines, now,
 /**
  * @param {Ticket} ticket
  * @param {readonly Line[]} lines
- * @param {typeof import("./texts.js").consoleTexts.en} text
+ * @param {import("../languages/all.js").Texts["console"]} text
  * @param {number} now
  */
 function describe({ queue, state, station, priority, reason, issued_at }, lines, text, now) {
   const name = lines.find(({ id }) => id === queue)?.head.name ?? "";
   const parts = [name, text.states[state], state === "waiting" ? "" : station, reason];
   if (priority) parts.push(text.urgent(priority));
-  return [...parts, ageText(now - issued_at)].filter(Boolean).join(" · ");
+  return [...parts, text.age(now - issued_at)].filter(Boolean).join(" · ");
 }
 
 /** @param {readonly Room[]} rooms @param {string} chosen @param {string} none */
@@ -154,7 +153,7 @@ function fillTicket(row, ticket, { shell: { text }, now, selected, readOnly }) {
   const since = ticket.started_at ?? ticket.called_at ?? ticket.issued_at;
   setText(
     within(row, ".age"),
-    ageText(now - (ticket.state === "waiting" ? ticket.issued_at : since)),
+    text.age(now - (ticket.state === "waiting" ? ticket.issued_at : since)),
   );
 
   /** @param {Ticket} ticket */

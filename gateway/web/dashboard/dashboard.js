@@ -1,7 +1,6 @@
 // The dashboard of a location: how busy it is, refreshed at most once a second, and frozen on
 // request.
 
-import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
@@ -21,7 +20,10 @@ import {
   wholeDay,
   worstFirst,
 } from "./load.js";
-import { dashboardTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const dashboardTexts = textsOf("dashboard");
 
 /** @typedef {import("./load.js").Band} Band */
 /** @typedef {import("./load.js").Load} Load */

@@ -1,8 +1,11 @@
 // What a patient can do with the own ticket: leave the line, and come back after a missed call.
 
+import { timeoutSignal } from "../shared/timeout.js";
 import { newKey } from "../shared/commands.js";
 import { byId, setText } from "../shared/page.js";
-import { actionTexts } from "./action-texts.js";
+import { textsOf } from "../languages/all.js";
+
+const actionTexts = textsOf("actions");
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {"leave" | "return"} Action */
@@ -93,7 +96,7 @@ export class TicketActions {
       const response = await fetch(`v1/tickets/${this.#ticket}/${action}`, {
         method: "POST",
         headers: { authorization: `Bearer ${this.#token}`, "idempotency-key": key },
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: timeoutSignal(TIMEOUT_MS),
       });
       this.#failed = !response.ok;
       // The next command is another one; after a busy server it is the same.

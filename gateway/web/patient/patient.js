@@ -1,7 +1,6 @@
 // The page of a patient: follows one ticket and shows its place in line, its call and its end.
 
 import { Connection } from "../shared/connection.js";
-import { connectionTexts } from "../shared/connection-texts.js";
 import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
 import { isOriginProblem } from "../shared/origin.js";
@@ -14,9 +13,12 @@ import {
   TicketParts,
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
-import { ticketTexts } from "../shared/ticket-texts.js";
 import { TicketActions } from "./actions.js";
 import { ageText, changeText, zonedTimeText } from "../shared/times.js";
+import { textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const ticketTexts = textsOf("ticket");
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/ticket.js").Note} Note */
@@ -114,7 +116,8 @@ function renderConnection(shown) {
   const showBanner = shown !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
   byId("banner").hidden = !showBanner;
   if (showBanner) {
-    setText(byId("banner-text"), (state.name === "lost" ? texts.lost : texts.stale)(ageText(loss)));
+    const lost = state.name === "lost" ? texts.lost : texts.stale;
+    setText(byId("banner-text"), lost(ageText(loss, language)));
   }
   document.documentElement.classList.toggle("doubtful", showBanner);
 

@@ -1,5 +1,7 @@
 // Requests of the claims page to the HTTP API. The token goes in a header, never in a URL.
 
+import { timeoutSignal } from "../shared/timeout.js";
+
 /** @typedef {import("../shared/schemas.js").RunState} RunState */
 /** @typedef {import("../shared/schemas.js").Severity} Severity */
 /** @typedef {import("../shared/schemas.js").FindingCounts} Counts */
@@ -71,7 +73,7 @@ export class Api {
   /** @param {string} path below `v1/` @param {RequestInit} [more] */
   async #request(path, more = {}) {
     const headers = { authorization: `Bearer ${this.#token}`, ...more.headers };
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    const signal = timeoutSignal(REQUEST_TIMEOUT_MS);
     const answer = await fetch(`v1/${path}`, { cache: "no-store", signal, ...more, headers }).catch(
       cutOff,
     );
@@ -172,4 +174,13 @@ function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, "0"))
     .join("");
+}
+
+/**
+ * Says what went wrong with a request, and what to do next.
+ * @param {import("../languages/all.js").Texts["runs"]} text
+ * @param {string} code
+ */
+export function problemText(text, code) {
+  return text.problems[code] ?? text.problem(code);
 }

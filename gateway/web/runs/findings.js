@@ -3,14 +3,14 @@
 // finished.
 
 import { byId, setIcon, setText } from "../shared/page.js";
-import { codeOf } from "./api.js";
+import { TEXTS } from "../languages/all.js";
+import { codeOf, problemText } from "./api.js";
 import { SEVERITIES, severityIcons } from "./run.js";
-import { problemText } from "./texts.js";
 
 /** @typedef {import("../shared/language.js").Language} Language */
 /** @typedef {import("./api.js").Finding} Finding */
 /** @typedef {import("./run.js").RunView} RunView */
-/** @typedef {import("./texts.js").Texts} Texts */
+/** @typedef {import("../languages/all.js").Texts["runs"]} Texts */
 
 // As many as a live run shows, so that the table keeps its length when the run ends.
 const PAGE = 100;
@@ -65,7 +65,12 @@ export class Findings {
 
   /** @param {string} [cursor] @returns {Promise<{findings: Finding[], next?: string}>} */
   #read(cursor) {
-    const query = { ...this.#filter, language: this.#language, limit: String(PAGE), cursor };
+    const query = {
+      ...this.#filter,
+      language: TEXTS[this.#language].findings,
+      limit: String(PAGE),
+      cursor,
+    };
     return this.#api.get(`runs/${this.#run}/findings`, query);
   }
 
@@ -124,7 +129,7 @@ export class Findings {
     try {
       const csv = await this.#api.blob(`runs/${this.#run}/findings.csv`, {
         ...this.#filter,
-        language: this.#language,
+        language: TEXTS[this.#language].findings,
       });
       const name = this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings";
       save(csv, `${name}-${this.#text?.findings.toLowerCase()}.csv`);

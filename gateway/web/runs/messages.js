@@ -1,7 +1,9 @@
 // Messages of findings, and names of columns and units, from the server's table for each language.
 
 import { codeOf } from "./api.js";
-import { texts } from "./texts.js";
+import { TEXTS, textsOf } from "../languages/all.js";
+
+const texts = textsOf("runs");
 
 /** @typedef {import("../shared/language.js").Language} Language */
 /**
@@ -31,7 +33,9 @@ export class Messages {
     if (this.#requested.has(language)) return;
     this.#requested.add(language);
     try {
-      this.#tables[language] = await this.#api.get("messages", { language });
+      this.#tables[language] = await this.#api.get("messages", {
+        language: TEXTS[language].findings,
+      });
       this.#changed();
     } catch (error) {
       codeOf(error);

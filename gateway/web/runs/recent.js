@@ -1,12 +1,11 @@
 // The list of checks, newest first, each with a link that opens it.
 
 import { byId, setText } from "../shared/page.js";
-import { codeOf } from "./api.js";
+import { codeOf, problemText } from "./api.js";
 import { stateName } from "./run.js";
-import { problemText } from "./texts.js";
 
 /** @typedef {import("./api.js").ListedRun} ListedRun */
-/** @typedef {import("./texts.js").Texts} Texts */
+/** @typedef {import("../languages/all.js").Texts["runs"]} Texts */
 
 const PAGE = 20;
 

@@ -3,7 +3,7 @@
 import { byId, newIcon, setIcon, setText } from "../shared/page.js";
 import { setBar } from "./upload.js";
 
-/** @typedef {import("./texts.js").Texts} Texts */
+/** @typedef {import("../languages/all.js").Texts["runs"]} Texts */
 /** @typedef {import("./api.js").Head} Head */
 /** @typedef {import("./api.js").Progress} Progress */
 /** @typedef {import("./api.js").Counts} Counts */

@@ -1,13 +1,12 @@
 // The page of claims checks: takes a file, follows its check, and shows the findings.
 
 import { Connection } from "../shared/connection.js";
-import { connectionTexts } from "../shared/connection-texts.js";
 import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
 import { isOriginProblem } from "../shared/origin.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "../shared/page.js";
 import { ageText } from "../shared/times.js";
-import { Api, codeOf, roleOf } from "./api.js";
+import { Api, codeOf, problemText, roleOf } from "./api.js";
 import { Findings } from "./findings.js";
 import { Messages } from "./messages.js";
 import { Recent } from "./recent.js";
@@ -20,8 +19,11 @@ import {
   stateName,
   stateText,
 } from "./run.js";
-import { problemText, texts } from "./texts.js";
 import { Intake } from "./upload.js";
+import { TEXTS, textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const texts = textsOf("runs");
 
 /** @typedef {import("./run.js").RunView} RunView */
 
@@ -82,10 +84,10 @@ function linkTo(other) {
 function nameOf(rule) {
   return rule === "file"
     ? text().fileRule
-    : (rules.find(({ id }) => id === rule)?.name[languages.current] ?? rule);
+    : (rules.find(({ id }) => id === rule)?.name[TEXTS[languages.current].findings] ?? rule);
 }
 
-/** @returns {keyof import("./texts.js").Texts["notes"] | undefined} */
+/** @returns {keyof import("../languages/all.js").Texts["runs"]["notes"] | undefined} */
 function noteOf() {
   if (!token) return "missing";
   const refusal = state.name === "refused" ? state.code : (recent?.problem ?? "");
@@ -181,7 +183,7 @@ function renderConnection() {
   const showBanner = view !== undefined && loss !== undefined && loss >= BANNER_AFTER_MS;
   byId("banner").hidden = !showBanner;
   if (showBanner) {
-    const age = ageText(loss);
+    const age = ageText(loss, languages.current);
     setText(byId("banner-text"), state.name === "lost" ? text().lost(age) : text().stale(age));
   }
   document.documentElement.classList.toggle("doubtful", showBanner);

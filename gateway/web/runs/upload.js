@@ -1,10 +1,9 @@
 // Takes a claims file that is chosen or dropped, sends it, and requests its check.
 
 import { byId, setText } from "../shared/page.js";
-import { codeOf, Problem } from "./api.js";
-import { problemText } from "./texts.js";
+import { codeOf, Problem, problemText } from "./api.js";
 
-/** @typedef {import("./texts.js").Texts} Texts */
+/** @typedef {import("../languages/all.js").Texts["runs"]} Texts */
 
 /** The part of the page that takes a file. */
 export class Intake {

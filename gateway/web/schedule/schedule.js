@@ -9,13 +9,15 @@ import {
   stageOf,
   tally,
 } from "../shared/appointments.js";
-import { appointmentTexts } from "../shared/appointment-texts.js";
-import { connectionTexts } from "../shared/connection-texts.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { Shell } from "../shared/shell.js";
 import { datedText, dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
-import { scheduleTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const appointmentTexts = textsOf("states");
+const connectionTexts = textsOf("connection");
+const scheduleTexts = textsOf("schedule");
 
 /** @typedef {import("../shared/appointments.js").Entry} Entry */
 /** @typedef {NonNullable<ReturnType<typeof readSchedule>>} Schedule */

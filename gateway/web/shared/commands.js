@@ -1,5 +1,7 @@
 // Sends commands. A lost answer is asked for again under the same key, so nothing happens twice.
 
+import { timeoutSignal } from "./timeout.js";
+
 /** @typedef {{epoch: string, version: number, result?: {ticket?: string, label?: string}}} Applied */
 /** @typedef {{applied: Applied} | {code: string}} Answer */
 
@@ -39,7 +41,7 @@ async function ask(url, headers, body) {
       method: "POST",
       headers,
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: timeoutSignal(TIMEOUT_MS),
     });
     const answer = await response.json();
     if (answer.outcome === "applied" || answer.outcome === "moving") return { applied: answer };

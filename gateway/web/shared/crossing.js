@@ -1,6 +1,7 @@
 // The banner of somebody who has crossed with a token of some minutes: a super admin into another
 // organisation, or staff to another location in an emergency.
 
+import { textsOf } from "../languages/all.js";
 import { timeText } from "./times.js";
 
 /** @typedef {import("./language.js").Language} Language */
@@ -9,24 +10,7 @@ import { timeText } from "./times.js";
  * @typedef {{tenant: string, location: string | undefined, until: Date}} Crossing
  */
 
-/** @type {Record<Language, (location: string, time: string) => string>} */
-const LOCATION_TEXTS = {
-  en: (location, time) =>
-    `Emergency access to ${location} until ${time}. ` +
-    `Your reason, and what you open here, are on record.`,
-  fr: (location, time) =>
-    `Accès d’urgence à ${location} jusqu’à ${time}. ` +
-    `Votre motif et ce que vous consultez ici sont inscrits au registre des accès.`,
-};
-
-/** @type {Record<Language, (tenant: string, time: string) => string>} */
-const TEXTS = {
-  en: (tenant, time) =>
-    `You are seeing ${tenant} as a super admin until ${time}. Your reason is in its audit.`,
-  fr: (tenant, time) =>
-    `Vous consultez ${tenant} à titre de super administrateur jusqu’à ${time}. ` +
-    `Votre motif figure dans son registre des accès.`,
-};
+const crossingTexts = textsOf("crossing");
 
 /**
  * What a token says about a crossing. The server has checked it before it
@@ -51,8 +35,8 @@ export function crossingText({ tenant, location, until }, language) {
   // The sentence has a full stop of its own after "p.m."
   const time = timeText(until.getTime(), language).replace(/\.$/, "");
   return location === undefined
-    ? TEXTS[language](tenant, time)
-    : LOCATION_TEXTS[language](location, time);
+    ? crossingTexts[language].tenant(tenant, time)
+    : crossingTexts[language].location(location, time);
 }
 
 /**

@@ -1,11 +1,11 @@
-// The languages of the pages, and the switch between them at the top of a page.
+// The language of a page, and the switch between languages at its top.
 
+import { LANGUAGES, TEXTS } from "../languages/all.js";
 import { byId } from "./page.js";
 
-/** @typedef {"fr" | "en"} Language */
+/** @typedef {import("../languages/all.js").Language} Language */
 
-/** @type {Language[]} */
-export const LANGUAGES = ["fr", "en"];
+export { LANGUAGES };
 
 /**
  * The first wanted language that the pages have; English if there is none.
@@ -31,25 +31,35 @@ export function directionOf(tag) {
 export class LanguageSwitch {
   /** @type {Language} */
   current = firstKnown([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
-  #buttons = byId("languages").querySelectorAll("button");
+  #buttons;
 
   /** @param {() => void} onChange called after the reader has chosen another language */
   constructor(onChange) {
-    for (const button of this.#buttons) {
+    this.#buttons = LANGUAGES.map((language) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.lang = language;
+      button.value = language;
+      const { mark, name } = TEXTS[language];
+      button.textContent = mark;
+      button.setAttribute("aria-label", `${mark}, ${name}`);
       button.addEventListener("click", () => {
-        this.current = firstKnown([button.value]);
+        this.current = language;
         // A reload, or a bookmark, keeps the choice.
         const url = new URL(location.href);
-        url.searchParams.set("lang", this.current);
-        history.replaceState(null, "", url);
+        url.searchParams.set("lang", language);
+        history.replaceState(history.state, "", url);
         onChange();
       });
-    }
+      return button;
+    });
+    byId("languages").replaceChildren(...this.#buttons);
   }
 
   render() {
     document.documentElement.lang = this.current;
     document.documentElement.dir = directionOf(this.current);
+    byId("languages").setAttribute("aria-label", TEXTS[this.current].switch);
     for (const button of this.#buttons) {
       button.setAttribute("aria-pressed", String(button.value === this.current));
     }

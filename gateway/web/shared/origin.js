@@ -11,24 +11,5 @@ export function isOriginProblem(code) {
   return CODES.has(code);
 }
 
-// Tests without a browser have no address.
-const origin = globalThis.location?.origin ?? "https://…";
-
-/**
- * A title, and what to do, for the person who runs the server.
- * @type {Record<import("./language.js").Language, [string, string]>}
- */
-export const originTexts = {
-  en: [
-    "This address isn’t set up yet",
-    `Your link is fine. The server doesn’t know that people reach it at ${origin}. For the ` +
-      `person who runs it: have the proxy pass the Host header on unchanged, or start the ` +
-      `gateway with --origin ${origin}.`,
-  ],
-  fr: [
-    "Cette adresse n’est pas encore configurée",
-    `Votre lien est bon. Le serveur ne sait pas qu’on le joint à l’adresse ${origin}. Pour la ` +
-      `personne qui l’exploite : le serveur mandataire doit transmettre l’en-tête Host sans le ` +
-      `modifier, ou la passerelle doit être lancée avec --origin ${origin}.`,
-  ],
-};
+/** The address of this page. Tests without a browser have none. */
+export const ORIGIN = globalThis.location?.origin ?? "https://…";

@@ -1,6 +1,8 @@
 // Renews the token of a page while it is open, so that no screen goes dark when its first token
 // ends. Which tokens may be renewed, and for how long, is a setting of their issuer.
 
+import { timeoutSignal } from "./timeout.js";
+
 /** @typedef {{token: string}} Bearer */
 
 // A token is renewed halfway to its end: a server may then be away for the other half.
@@ -116,7 +118,7 @@ export function keepRenewed(bearer, { first, now, onRenewed, onRefused, signal }
         method: "POST",
         headers: { authorization: `Bearer ${bearer.token}` },
         cache: "no-store",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: timeoutSignal(TIMEOUT_MS),
       });
     } catch {
       return later(RETRY_MS);

@@ -1,12 +1,15 @@
 // The frame that pages share: language, connection, and what they say about both.
 
 import { Connection } from "./connection.js";
-import { connectionTexts } from "./connection-texts.js";
 import { crossingBanner } from "./crossing.js";
 import { LanguageSwitch } from "./language.js";
-import { isOriginProblem, originTexts } from "./origin.js";
+import { isOriginProblem } from "./origin.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "./page.js";
 import { ageText } from "./times.js";
+import { textsOf } from "../languages/all.js";
+
+const connectionTexts = textsOf("connection");
+const originTexts = textsOf("origin");
 
 /** @typedef {import("./language.js").Language} Language */
 /** @typedef {import("./connection.js").ConnectionState} ConnectionState */
@@ -181,7 +184,7 @@ export class Shell {
     byId("banner").hidden = !showBanner;
     if (showBanner) {
       const text = this.state.name === "lost" ? texts.lost : texts.stale;
-      setText(byId("banner-text"), text(ageText(loss)));
+      setText(byId("banner-text"), text(ageText(loss, this.language)));
     }
     const grey = showBanner && loss >= GREY_AFTER_MS;
     document.documentElement.classList.toggle("doubtful", grey);

@@ -1,5 +1,7 @@
 // Transport over server-sent events: passes every proxy, and the browser repairs short losses.
 
+import { timeoutSignal } from "./timeout.js";
+
 // After a resume the server may have nothing to send. A refusal comes in the first bytes, so a
 // stream that stays open this long counts as live without waiting for the next beat.
 const SETTLE_MS = 1_000;
@@ -56,7 +58,7 @@ export class StreamTransport {
       },
       body: JSON.stringify({ channels: this.#target.channels }),
       cache: "no-store",
-      signal: AbortSignal.timeout(TICKET_TIMEOUT_MS),
+      signal: timeoutSignal(TICKET_TIMEOUT_MS),
     });
     this.#listener.clock(response, askedAt);
     if (response.ok) return /** @type {string} */ ((await response.json()).ticket);

@@ -1,6 +1,8 @@
 // The link by which a patient holds a ticket. It stays in the address bar, where the patient finds
 // it again, and ends with the ticket. The page exchanges it for a token of half an hour.
 
+import { timeoutSignal } from "./timeout.js";
+
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -15,7 +17,7 @@ export async function exchangeLink(key) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(key),
     cache: "no-store",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: timeoutSignal(TIMEOUT_MS),
   });
   if (response.ok) return await response.json();
   const temporary = response.status >= 500 || [408, 425, 429].includes(response.status);

@@ -3,9 +3,11 @@
 import { Chime } from "./chime.js";
 import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";
 import { placeName } from "./place.js";
-import { ticketTexts } from "./ticket-texts.js";
 import { changeText } from "./times.js";
 import { waitFrom } from "./wait.js";
+import { textsOf } from "../languages/all.js";
+
+const ticketTexts = textsOf("ticket");
 
 /** @typedef {import("./language.js").Language} Language */
 /** @typedef {import("./schemas.js").TicketView} Ticket */

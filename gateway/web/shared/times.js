@@ -1,12 +1,14 @@
 // One form for times and durations on all pages. Times are in the time zone of the clinic.
 
+import { TEXTS } from "../languages/all.js";
+
 /** @typedef {import("./language.js").Language} Language */
 
 /** @type {Intl.DateTimeFormatOptions} */
 const TIME = { hour: "numeric", minute: "2-digit" };
 
 /** @param {Language} language */
-const localeOf = (language) => `${language}-CA`;
+export const localeOf = (language) => TEXTS[language].locale;
 
 /**
  * A time of day, such as `1:05 p.m.` or `13 h 05`.
@@ -65,9 +67,10 @@ export function changeText(ms, now, language, timeZone) {
  * @param {string} [timeZone]
  */
 export function timeSpanText(from, until, language, timeZone) {
-  return [from, until]
-    .map((ms) => timeText(ms, language, timeZone))
-    .join(language === "fr" ? " à " : " to ");
+  return TEXTS[language].times.span(
+    timeText(from, language, timeZone),
+    timeText(until, language, timeZone),
+  );
 }
 
 /**
@@ -112,27 +115,5 @@ export function dayText(day, language) {
   return dateText(Date.parse(`${day}T12:00:00Z`), language, "UTC");
 }
 
-/**
- * A date and time in the zone of this device.
- * @param {number} ms
- * @param {Language} language
- */
-export function momentText(ms, language) {
-  /** @type {Intl.DateTimeFormatOptions} */
-  const options = { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(localeOf(language), options).format(ms);
-}
-
-/** A duration in minutes and hours, such as `1 h 07`. @param {number} minutes */
-export function minutesText(minutes) {
-  if (minutes < 60) return `${minutes}\u00a0min`;
-  const hours = `${Math.floor(minutes / 60)}\u00a0h`;
-  const rest = minutes % 60;
-  return rest ? `${hours}\u00a0${String(rest).padStart(2, "0")}` : hours;
-}
-
-/** A duration in seconds up to a minute and a half, then in minutes. @param {number} ms */
-export function ageText(ms) {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  return seconds < 90 ? `${seconds}\u00a0s` : minutesText(Math.round(seconds / 60));
-}
+/** How long ago something was. @param {number} ms @param {Language} language */
+export const ageText = (ms, language) => TEXTS[language].times.age(ms);

@@ -3,7 +3,9 @@
 import { Connection } from "../shared/connection.js";
 import { byId, setText } from "../shared/page.js";
 import { timeText } from "../shared/times.js";
-import { startTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const startTexts = textsOf("start");
 
 /** @typedef {{id: string, state: string, queue?: string}} Room */
 

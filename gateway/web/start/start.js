@@ -4,12 +4,14 @@
 import { Connection } from "../shared/connection.js";
 import { crossingBanner, crossingOf } from "../shared/crossing.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { appointmentTexts } from "../shared/appointment-texts.js";
 import { delayNow } from "../shared/appointments.js";
 import { LanguageSwitch } from "../shared/language.js";
 import { timeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
-import { sentences, startTexts } from "./texts.js";
+import { textsOf } from "../languages/all.js";
+
+const appointmentTexts = textsOf("states");
+const startTexts = textsOf("start");
 
 /**
  * The keys of all links. A page whose keys are missing is not offered.
@@ -34,8 +36,8 @@ const ROLES = ["patient", "display", "reception", "doctor", "appointment", "edit
 const languages = new LanguageSwitch(render);
 const text = () => startTexts[languages.current];
 
-/** The English sentences, as the HTML has them. @type {Map<HTMLElement, string>} */
-const english = new Map();
+/** The elements whose sentence is in the texts. @type {NodeListOf<HTMLElement>} */
+const sentences = document.querySelectorAll("[data-text]");
 /** Show the last news of the cards again, in another language. @type {(() => void)[]} */
 const cards = [];
 
@@ -52,9 +54,11 @@ function render() {
   const { current } = languages;
   languages.render();
   document.title = text().title;
-  for (const [element, sentence] of english) {
+  /** @type {Record<string, string>} */
+  const known = text().sentences;
+  for (const element of sentences) {
     const key = element.dataset.text ?? "";
-    setText(element, current === "en" ? sentence : (sentences[current][key] ?? sentence));
+    if (known[key]) setText(element, known[key]);
   }
   byId("tickets").setAttribute("aria-label", text().moreTickets);
   byId("promises").setAttribute("aria-label", text().promises);
@@ -297,11 +301,6 @@ function showBareLinks() {
 }
 
 async function start() {
-  for (const element of /** @type {NodeListOf<HTMLElement>} */ (
-    document.querySelectorAll("[data-text]")
-  )) {
-    english.set(element, (element.textContent ?? "").replace(/\s+/g, " ").trim());
-  }
   render();
   restartOnNewLink();
   const keys = keysOfLink() ?? (await keysOfDemo());

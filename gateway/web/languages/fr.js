@@ -1,0 +1,898 @@
+// French of Quebec: every text of every page.
+
+import { durations } from "../shared/durations.js";
+import { figuresOf } from "../shared/figures.js";
+import { ORIGIN } from "../shared/origin.js";
+
+/** @typedef {import("./en.js").Texts} Texts */
+
+const LOCALE = "fr-CA";
+
+/** @type {Texts["times"]} */
+const times = {
+  ...durations({ hour: "h", minute: "min", second: "s" }),
+  span: (from, until) => `${from} à ${until}`,
+};
+
+const figures = figuresOf(LOCALE, times);
+
+/**
+ * Zero takes the singular in French.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+const counted = (count, one, many) => `${figures.number(count)} ${count < 2 ? one : many}`;
+
+/** @param {number} minutes */
+const shortWait = (minutes) => (minutes ? times.minutes(minutes) : "<\u00a01\u00a0min");
+
+/** @type {Texts["origin"]} */
+const origin = [
+  "Cette adresse n’est pas encore configurée",
+  `Votre lien est bon. Le serveur ne sait pas qu’on le joint à l’adresse ${ORIGIN}. Pour la ` +
+    `personne qui l’exploite : le serveur mandataire doit transmettre l’en-tête Host sans le ` +
+    `modifier, ou la passerelle doit être lancée avec --origin ${ORIGIN}.`,
+];
+
+/** @type {Texts["crossing"]} */
+const crossing = {
+  tenant: (tenant, time) =>
+    `Vous consultez ${tenant} à titre de super administrateur jusqu’à ${time}. ` +
+    `Votre motif figure dans son registre des accès.`,
+  location: (location, time) =>
+    `Accès d’urgence à ${location} jusqu’à ${time}. ` +
+    `Votre motif et ce que vous consultez ici sont inscrits au registre des accès.`,
+};
+
+// The connection of a page.
+/** @type {Texts["connection"]} */
+const connection = {
+  connecting: "Connexion…",
+  live: "En direct",
+  reconnecting: "Reconnexion…",
+  notConnected: "Hors connexion",
+  finished: "Terminé",
+  expired: [
+    "Ce lien est expiré",
+    "Un lien ne dure qu’un temps. La clinique, ou la personne qui vous l’a remis, peut vous en " +
+      "donner un nouveau.",
+  ],
+  changedAt: (time) => `dernier changement à ${time}`,
+  asOf: (time) => `situation à ${time}`,
+  lost: (age) =>
+    `Connexion perdue il y a ${age}. Cette page n’est peut-être plus à jour; nous continuons ` +
+    `d’essayer.`,
+  stale: (age) =>
+    `Aucune nouvelle depuis ${age}. Cette page n’est peut-être plus à jour; nous continuons ` +
+    `d’essayer.`,
+};
+
+// States of appointments and tickets, as staff say them.
+/** @type {Texts["states"]} */
+const states = {
+  statuses: {
+    proposed: "Proposé",
+    pending: "À confirmer",
+    booked: "Prévu",
+    arrived: "Arrivé",
+    "checked-in": "Inscrit",
+    fulfilled: "Terminé",
+    cancelled: "Annulé",
+    noshow: "Absence",
+    "entered-in-error": "Saisi par erreur",
+    waitlist: "Sur la liste d’attente",
+  },
+  tickets: {
+    expected: "attendu",
+    waiting: "en attente",
+    called: "appelé",
+    in_service: "en consultation",
+    on_hold: "mis de côté",
+    absent: "sans réponse",
+    leaving: "en transfert",
+    completed: "terminé",
+    no_show: "absence",
+    cancelled: "annulé",
+    left: "parti",
+    transferred: "transféré",
+  },
+};
+
+// A ticket, on the pages of tickets and appointments.
+/** @type {Texts["ticket"]} */
+const ticket = {
+  title: "Votre place dans la file",
+  yourTicket: "Votre billet",
+  ahead: (ahead) => (ahead === 1 ? "personne devant vous" : "personnes devant vous"),
+  next: "Vous êtes en tête de file",
+  nextHint: "Restez à proximité, s’il vous plaît.",
+  wait: "Attente estimée",
+  waitText: (wait) => {
+    if (wait.kind === "soon") return "bientôt";
+    if (wait.kind === "late") return "un peu plus longue que prévu";
+    if (wait.kind === "within") return `moins de ${times.minutes(wait.high)}`;
+    return wait.low === wait.high
+      ? `environ ${times.minutes(wait.low)}`
+      : `environ ${times.range(wait.low, wait.high)}`;
+  },
+  noWait: {
+    paused: "dès que la file reprendra",
+    no_open_station: "dès qu’une salle ouvrira",
+    not_started: "pas encore connue",
+  },
+  paused: "La file est en pause pour le moment. Vous gardez votre place.",
+  noRoom: "Aucune salle n’est ouverte pour cette file en ce moment. Vous gardez votre place.",
+  closed:
+    "Cette file ne prend plus de nouveaux billets, mais vous gardez votre place. Des questions? " +
+    "Adressez-vous à l’accueil.",
+  overtaking: "Une personne dont l’état est urgent peut passer avant vous.",
+  yourTurn: "C’est à vous",
+  goTo: "Présentez-vous ici",
+  calledAt: (time) => `Appel à ${time}`,
+  recalledAt: (time) => `Nouvel appel à ${time}`,
+  alert: "M’avertir quand ce sera mon tour",
+  alertHint:
+    "Par un son, et une vibration si votre téléphone le permet. Gardez cette page ouverte.",
+  reason: (reason) => `Motif : ${reason}`,
+  ends: {
+    absent_too_long: "On vous a attendu, mais vous n’êtes pas revenu à temps.",
+    stale: "Personne n’avait utilisé ce billet depuis des heures.",
+    day_ended: "La journée de la clinique est terminée.",
+    check_in_undone: "L’accueil a annulé votre inscription.",
+    moved: "Votre rendez-vous a changé d’établissement.",
+    moved_back: "Votre place est à l’établissement d’où vous veniez.",
+  },
+  movingTo: (place) => `On vous transfère vers ${place}`,
+  notes: {
+    in_service: ["On s’occupe de vous", "Vous n’avez rien à faire ici pour l’instant."],
+    on_hold: [
+      "Votre billet est mis de côté",
+      "L’équipe y reviendra sous peu. Des questions? Adressez-vous à l’accueil.",
+    ],
+    absent: [
+      "Votre numéro a été appelé",
+      "Personne ne s’est présenté. Dites à l’accueil que vous êtes là.",
+    ],
+    leaving: [
+      "On vous transfère vers un autre établissement",
+      "Vous gardez votre place ici jusqu’à ce qu’on vous y accepte.",
+    ],
+    completed: ["C’est terminé", "Merci de votre visite. Prenez soin de vous."],
+    no_show: [
+      "Votre tour est passé",
+      "Votre numéro a été appelé sans réponse. Si vous êtes encore là, adressez-vous à l’accueil.",
+    ],
+    cancelled: [
+      "Ce billet a été annulé",
+      "Si vous ne vous y attendiez pas, adressez-vous à l’accueil.",
+    ],
+    left: [
+      "Vous avez quitté la file",
+      "Vous avez changé d’idée? L’accueil peut vous remettre un nouveau billet.",
+    ],
+    transferred: [
+      "Votre place a changé d’endroit",
+      "On vous attend à un autre établissement. L’accueil peut vous donner le lien de votre " +
+        "nouveau billet.",
+    ],
+    missing: [
+      "Ouvrez le lien de votre billet",
+      "Ce lien n’indique pas quel billet afficher. Balayez de nouveau le code de votre billet " +
+        "ou adressez-vous à l’accueil.",
+    ],
+    origin: origin,
+    refused: [
+      "Ce lien ne fonctionne plus",
+      "Il est peut-être expiré. L’accueil peut vous en donner un autre et vous dire votre place " +
+        "dans la file.",
+    ],
+    expired: [
+      "Ce lien est expiré",
+      "Un lien prend fin quelque temps après la visite. Vous attendez encore? L’accueil peut " +
+        "vous en donner un autre et vous dire votre place dans la file.",
+    ],
+    outdated: [
+      "Votre place a peut-être changé",
+      "La connexion est perdue depuis plus de cinq minutes; nous continuons d’essayer. Écoutez " +
+        "bien l’appel de votre numéro ou adressez-vous à l’accueil.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Entre-temps, écoutez bien l’appel de votre numéro.",
+    ],
+  },
+};
+
+// What a patient can do with a ticket.
+/** @type {Texts["actions"]} */
+const actions = {
+  leave: "Je m’en vais",
+  question:
+    "Abandonner votre place dans la file? Seul l’accueil peut vous remettre un nouveau billet.",
+  keep: "Garder ma place",
+  confirm: "Oui, je m’en vais",
+  back: "Je suis de retour",
+  failed: "Ça n’a pas fonctionné. Réessayez ou avertissez l’accueil.",
+};
+
+// The page of an appointment.
+/** @type {Texts["appointment"]} */
+const appointment = {
+  title: "Votre rendez-vous",
+  withDoctor: (doctor) => `avec ${doctor}`,
+  statuses: {
+    proposed: ["Pas encore fixé", "Cette heure est proposée. La clinique la confirmera."],
+    pending: ["À confirmer", "Cette heure vous est réservée jusqu’à sa confirmation."],
+    booked: ["Prévu", "À votre arrivée, inscrivez-vous à l’accueil."],
+    arrived: ["Vous êtes là", "La clinique sait que vous êtes sur place."],
+    "checked-in": ["Inscription faite", "Vous êtes dans la file."],
+    fulfilled: ["C’est terminé", "Merci de votre visite. Prenez soin de vous."],
+    cancelled: ["Annulé", "Si vous ne vous y attendiez pas, appelez la clinique."],
+    noshow: ["Votre rendez-vous est passé", "Pour en prendre un autre, appelez la clinique."],
+    "entered-in-error": [
+      "Ce rendez-vous n’existe pas",
+      "Il a été saisi par erreur. Des questions? Appelez la clinique.",
+    ],
+    waitlist: [
+      "Sur la liste d’attente",
+      "La clinique vous appellera dès qu’une heure se libérera.",
+    ],
+  },
+  until: (time) => `jusqu’à ${time}`,
+  noTime: "L’heure n’est pas encore fixée",
+  late: "C’est l’heure. Inscrivez-vous à l’accueil. Si vous ne pouvez venir, appelez la clinique.",
+  delay: (doctor, minutes) => `${doctor ?? "La clinique"} a environ ${minutes}\u00a0min de retard.`,
+  moved: [
+    "Ce rendez-vous a changé d’endroit",
+    "Il aura lieu à un autre établissement. Si ce lien ne l’ouvre pas, la clinique peut vous en " +
+      "donner un nouveau.",
+  ],
+  openMoved: "Ouvrir le nouveau rendez-vous",
+  moving: (place) => [
+    `Ce rendez-vous est transféré vers ${place}`,
+    "Rien ne change pour vous jusqu’à ce qu’on l’y accepte.",
+  ],
+  reason: (reason) => `Motif : ${reason}`,
+  ticketSoon: "Votre billet arrive…",
+  notes: {
+    missing: [
+      "Ouvrez le lien de votre rendez-vous",
+      "Ce lien n’indique pas quel rendez-vous afficher. Ouvrez de nouveau le lien de votre " +
+        "message ou appelez la clinique.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne plus",
+      "Il est peut-être expiré. La clinique peut vous en donner un nouveau.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Cela ne change rien à votre rendez-vous.",
+    ],
+  },
+};
+
+// The board of a waiting room.
+/** @type {Texts["board"]} */
+const board = {
+  title: "Salle d’attente",
+  nowCalling: "Appels en cours",
+  nobody: "Aucun appel pour le moment",
+  waiting: "En attente",
+  recent: "Appels précédents",
+  moves: "Transferts",
+  isNew: "Nouveau",
+  again: "Rappel",
+  paused: "en pause",
+  closed: "fermée",
+  soundOff: "Le son est désactivé",
+  startSound: "Activer le son",
+  soundOn: "Le son est activé",
+  lost: (age) => `Hors connexion depuis ${age}. Il peut manquer des appels.`,
+  hidden: [
+    "Cet écran n’est pas à jour",
+    "Écoutez bien l’appel de votre numéro ou adressez-vous à l’accueil.",
+  ],
+  origin: origin,
+  refused: [
+    "Cet écran a besoin d’un nouveau lien",
+    "Son lien manque ou est expiré. Pour connaître votre place dans la file, adressez-vous à " +
+      "l’accueil.",
+  ],
+  announce: (label, station) => `${label} : ${station}`,
+  speak: (label, station) => `Billet ${label}. Présentez-vous ici : ${station}.`,
+};
+
+// The schedule of a doctor.
+/** @type {Texts["schedule"]} */
+const schedule = {
+  title: "Rendez-vous",
+  summary: (all, here, over) =>
+    `${all} rendez-vous : ${all - here - over} à venir, ${here} sur place, ` +
+    `${over} ${over < 2 ? "passé" : "passés"}`,
+  time: "Heure",
+  who: "Patient",
+  status: "État",
+  ticket: "Billet",
+  inService: "En consultation",
+  late: "en retard",
+  delay: (minutes) => `Environ ${minutes}\u00a0min de retard`,
+  onTime: "À l’heure",
+  noTime: "sans heure",
+  nobody: "Aucun rendez-vous ce jour-là.",
+  changed: (label, status) => `${label} : ${status}`,
+  notes: {
+    missing: [
+      "Ouvrez le lien qu’on vous a remis",
+      "Ce lien n’indique pas quelle journée de médecin afficher. Votre administrateur peut vous " +
+        "donner le lien complet.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne pas ici",
+      "Il est peut-être expiré ou destiné à un autre médecin ou à un autre établissement. Votre " +
+        "administrateur peut vous en donner un nouveau.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. L’horaire s’affichera dès que la connexion sera établie.",
+    ],
+    unknown: [
+      "Aucun rendez-vous aujourd’hui",
+      "Ce médecin n’a pas de rendez-vous ce jour-là. L’horaire s’affichera dès le premier.",
+    ],
+  },
+};
+
+// The start page.
+/** @type {Texts["start"]} */
+const start = {
+  /** By the `data-text` of an element. */
+  sentences: {
+    headline: "Chacun, à la clinique, sait ce qui vient ensuite.",
+    lead:
+      "Les patients voient leur place dans la file, la salle d’attente voit qui est appelé, et " +
+      "l’équipe voit si la journée est chargée, au moment même où cela change.",
+    demo:
+      "Cette démonstration est en direct : des patients simulés arrivent, attendent et sont vus. " +
+      "Tous les noms, numéros et demandes de paiement sont inventés.",
+    "no-demo":
+      "Ces pages s’ouvrent par un lien ou un code que la clinique remet. Sans lui, chacune dit " +
+      "où l’obtenir.",
+    desk: "Accueil",
+    "desk-title": "Prenez la place de l’accueil",
+    "desk-text":
+      "Ouvrez côte à côte quelques-unes des pages ci-dessous. Puis appuyez ici sur un bouton : " +
+      "toutes les pages suivent.",
+    line: "File",
+    room: "Salle",
+    call: "Appeler le suivant",
+    appointment: "Rendez-vous",
+    "check-in": "Inscrire",
+    "desk-console": "Ouvrir la console de l’accueil",
+    reception: "Ouvrir le tableau de bord de l’accueil",
+    patients: "Patients",
+    "ticket-title": "Un billet",
+    "ticket-text":
+      "Un billet, sans application ni compte : le nombre de personnes devant, l’attente estimée, " +
+      "et un appel clair avec la salle où aller.",
+    "ticket-link": "Suivre un billet",
+    "appointment-title": "Un rendez-vous",
+    "appointment-text":
+      "L’heure, le retard du médecin et, après l’inscription, la place dans la file, sur une " +
+      "même page.",
+    "appointment-link": "Suivre un rendez-vous",
+    "sample-ahead": "3 devant",
+    "sample-time": "10 h 20",
+    "sample-state": "prévu",
+    "sample-room": "Salle 3",
+    "sample-1": "9 h 20",
+    "sample-2": "9 h 40",
+    "sample-3": "10 h 00",
+    "sample-seen": "en consultation",
+    "sample-here": "inscrit",
+    "sample-booked": "prévu",
+    waiting: "Salle d’attente",
+    "board-title": "L’écran de la salle d’attente",
+    "board-text":
+      "Qui est appelé et où aller, lisible du fond de la salle, avec un son doux. Des numéros et " +
+      "des salles seulement : jamais un nom, un motif ou un médecin.",
+    "board-link": "Ouvrir l’écran",
+    clinicians: "Équipe soignante",
+    "waiting-word": "en attente",
+    "dashboard-title": "Le tableau de bord",
+    "dashboard-text":
+      "Si la clinique est chargée : qui attend où et depuis quand, quelles salles sont libres, " +
+      "et ce qui reste à venir aujourd’hui. Les chiffres changent au plus une fois par seconde, " +
+      "et se figent quand on appuie sur Pause.",
+    "dashboard-link": "Ouvrir le tableau de bord",
+    "console-link": "Appeler et voir les patients",
+    "schedule-title": "L’horaire d’un médecin",
+    "schedule-text":
+      "Les rendez-vous d’un médecin aujourd’hui : qui est là, qui est en retard, qui a été " +
+      "appelé, et le retard de la journée.",
+    "schedule-link": "Ouvrir l’horaire",
+    billing: "Facturation",
+    errors: "12 erreurs",
+    "claims-title": "Vérification des demandes",
+    "claims-text":
+      "Un mois de demandes de paiement, vérifiées sous vos yeux : les erreurs à corriger et les " +
+      "oublis possibles, chacun avec sa ligne et sa règle, et jamais le nom d’un patient.",
+    "claims-link": "Vérifier un fichier",
+    sample: "Télécharger un exemple",
+    watch: "Observer sans modifier",
+    "lost-title": "Rien ne se perd",
+    "lost-text":
+      "Qu’un téléphone s’endorme, qu’un serveur tombe ou qu’un immeuble entier se reconnecte " +
+      "d’un coup, chaque écran reprend où il en était.",
+    "stale-title": "Jamais périmé en silence",
+    "stale-text": "Si la connexion tombe, la page le dit, et depuis quand.",
+    "private-title": "Chacun ne voit que ce qui le regarde",
+    "private-text":
+      "Un patient voit sa place et celle de personne d’autre. La clé d’un lien n’entre jamais " +
+      "dans le journal d’un serveur.",
+    terminal: "Pour les développeurs : suivre la salle d’attente dans un terminal",
+    "terminal-text": "Le jeton de cette commande n’ouvre que cette démonstration.",
+  },
+  title: "Clinicwire – les pages en direct d’une clinique",
+  moreTickets: "Autres billets de la démonstration",
+  command: "Commande",
+  promises: "Ce que Clinicwire promet",
+  ahead: (ahead) => (ahead ? `${ahead} devant` : "en tête"),
+  waitingNow: (waiting) => `${waiting} en attente`,
+  longestWait: (minutes) =>
+    `attente la plus longue : ${minutes ? times.minutes(minutes) : "moins de 1\u00a0min"}`,
+  nobodyWaits: "personne n’attend",
+  behind: (minutes) => (minutes ? `${minutes}\u00a0min de retard` : "à l’heure"),
+  queueOption: (name, waiting) => `${name} (${waiting} en attente)`,
+  stationStates: { idle: "libre", busy: "occupée", closed: "fermée" },
+  late: (text) => `${text} (en retard)`,
+  called: (label, room) =>
+    `${label} : appel vers ${room}. Voyez le téléphone, l’écran et le tableau de bord.`,
+  checkedIn: (label) =>
+    `Inscription faite, billet ${label}. Voyez l’horaire, le téléphone et le tableau de bord.`,
+  refusals: {
+    queue_empty: "Personne n’attend dans cette file. Choisissez-en une autre, ou patientez un peu.",
+    queue_paused: "Cette file est en pause. Choisissez-en une autre.",
+    queue_not_open: "Cette file est fermée. Choisissez-en une autre.",
+    location_full: "Trop de personnes attendent déjà ici. Réessayez dans un instant.",
+    station_closed: "Cette salle est fermée. Choisissez-en une autre.",
+    station_busy:
+      "Quelqu’un vient d’être appelé à cette salle et n’est pas encore entré. Choisissez-en une " +
+      "autre.",
+    already_checked_in: "Ce rendez-vous est déjà inscrit. Choisissez-en un autre.",
+    appointment_over: "Ce rendez-vous est terminé. Choisissez-en un autre.",
+    no_appointment: "Ce rendez-vous n’existe plus. Choisissez-en un autre.",
+    too_early: "Il est trop tôt pour inscrire ce rendez-vous. Choisissez-en un plus tôt.",
+    appointment_expired:
+      "L’heure de s’inscrire à ce rendez-vous est passée. Choisissez-en un autre.",
+    wrong_location: "Ce rendez-vous est à un autre établissement. Choisissez-en un autre.",
+    too_many_visits: "Ce rendez-vous a été inscrit trop souvent. Choisissez-en un autre.",
+    unreachable: "La clinique est injoignable pour l’instant. Réessayez dans un instant.",
+  },
+  failed: (code) => `Cela n’a pas fonctionné (${code}). Réessayez dans un instant.`,
+};
+
+// The console of reception and clinicians.
+/** @type {Texts["console"]} */
+const console = {
+  age: times.age,
+  title: "Console",
+  room: "Ma salle",
+  chooseRoom: "Choisissez votre salle",
+  callNext: "Appeler le suivant",
+  next: "Suivant",
+  find: "Trouver un numéro",
+  nobody: "Personne dans cette file.",
+  more: (count) => `et ${count} de plus : trouvez-les par leur numéro`,
+  waiting: (count) => `${count} en attente`,
+  urgent: (level) => `priorité ${level}`,
+  unsure: "envoi…",
+  roomEmpty: "Personne n’est appelé à cette salle.",
+  selected: "Sélection",
+  noneSelected: "Choisissez une personne dans une file, ou trouvez un numéro.",
+  issue: "Billet",
+  issued: (label) => `Le billet ${label} est émis.`,
+  calledTo: (label, room) => `${label} est appelé : ${room}.`,
+  did: (label, what) => `${label} : ${what}`,
+  notFound: (label) => `Aucun billet « ${label} » dans les files.`,
+  readOnly: (time) =>
+    `Hors connexion depuis ${time} : vous pouvez lire cette page, mais rien y changer.`,
+  back: "Connexion rétablie.",
+  noRoom: "Choisissez d’abord votre salle.",
+  noMove: "Ce déplacement est impossible : la priorité passe avant l’ordre.",
+  shortcuts: "Raccourcis clavier",
+  close: "Fermer",
+  cancel: "Annuler",
+  ok: "OK",
+  actions: {
+    call: "Appeler",
+    recall: "Rappeler",
+    start: "Commencer",
+    complete: "Terminé",
+    hold: "Mettre de côté",
+    resume: "Remettre en file",
+    absent: "Absent",
+    return: "De retour",
+    "no-show": "Jamais venu",
+    transfer: "Autre file…",
+    prioritise: "Priorité…",
+    cancel: "Annuler le billet",
+    revert: "Défaire",
+  },
+  queueActions: { open: "Ouvrir", close: "Fermer", pause: "Suspendre", resume: "Reprendre" },
+  roomActions: { open: "Ouvrir la salle", close: "Fermer la salle" },
+  queueStates: { open: "ouverte", paused: "suspendue", closed: "fermée" },
+  states: {
+    expected: "attendu",
+    waiting: "en attente",
+    called: "appelé",
+    in_service: "en consultation",
+    on_hold: "mis de côté",
+    absent: "absent",
+    leaving: "en transfert",
+    ended: "n’est plus en file",
+  },
+  asks: {
+    hold: "Pourquoi? (visible au personnel et au patient)",
+    transfer: "Vers quelle file?",
+    prioritise: "Quelle priorité? 9 passe en premier, 0 est la routine.",
+    cancel: "Pourquoi? (visible au personnel et au patient)",
+  },
+  keys: {
+    move: "Monter et descendre",
+    reorder: "Avancer ou reculer dans la file",
+    find: "Trouver un numéro",
+    issue: "Nouveau billet dans cette file",
+    queue: "Ouvrir ou fermer cette file",
+    pause: "Suspendre ou reprendre cette file",
+    room: "Ouvrir ou fermer ma salle",
+    sheet: "Cette liste",
+  },
+  refusals: {
+    illegal_move: "Quelqu’un d’autre a été plus rapide : ce n’est plus possible. Voyez la file.",
+    station_busy: "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez « Absent ».",
+    station_closed: "Votre salle est fermée. Ouvrez-la d’abord.",
+    queue_empty: "Personne n’attend.",
+    queue_paused: "La file est suspendue. Reprenez-la d’abord.",
+    queue_not_open: "La file est fermée. Ouvrez-la d’abord.",
+    queue_full: "La file est pleine. Choisissez-en une autre.",
+    location_full: "La clinique est pleine. Plus de billets pour l’instant.",
+    nothing_to_revert: "Il n’y a rien à défaire.",
+    ticket_unknown: "Ce billet est terminé.",
+    forbidden: "Votre rôle ne permet pas cette action.",
+    moving: "Cette personne est en route vers un autre établissement. Attendez sa réponse.",
+    unreachable: "Pas de réponse. Regardez la file avant de réessayer.",
+    token_expired: "Votre session est terminée. Ouvrez la page avec un nouveau lien.",
+  },
+  refused: (code) => `L’action n’a pas été faite (${code}).`,
+  notes: {
+    missing: [
+      "Ouvrez le lien qu’on vous a remis",
+      "Ce lien n’indique pas la clinique à afficher. Votre administrateur peut vous donner le " +
+        "lien complet.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne pas ici",
+      "Il est peut-être destiné à un autre établissement ou à un autre rôle. Votre " +
+        "administrateur peut vous en donner un nouveau.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Les files s’afficheront dès que la connexion sera établie.",
+    ],
+  },
+};
+
+// The dashboard.
+/** @type {Texts["dashboard"]} */
+const dashboard = {
+  title: "Tableau de bord",
+  minutes: shortWait,
+  now: "En ce moment",
+  waiting: "En attente",
+  waitingHint: "dans toutes les files",
+  longest: "Attente la plus longue",
+  median: "Attente médiane",
+  medianHint: "la moitié attend depuis plus longtemps",
+  called: "Appels",
+  served: "Personnes vues",
+  lastHour: "dans la dernière heure",
+  since: (time) => `depuis ${time}`,
+  nobodyWaits: "personne n’attend",
+  bands: { 0: "", 1: "élevé", 2: "très élevé" },
+  queues: "Files",
+  queue: "File",
+  state: "État",
+  queueStates: { open: "Ouverte", paused: "En pause", closed: "Fermée" },
+  urgency: "Par urgence",
+  routine: (count) => `${count}\u00a0${count < 2 ? "courant" : "courants"}`,
+  urgent: (count, level) =>
+    `${count}\u00a0${count < 2 ? "urgent" : "urgents"}${level ? ` (niveau\u00a0${level})` : ""}`,
+  queueFilters: { all: "Toutes", waiting: "En attente", high: "Élevé" },
+  filterOf: (title) => `Afficher : ${title}`,
+  noneShown: "Aucune pour l’instant.",
+  stations: "Salles et comptoirs",
+  stationStates: { idle: "Libre", busy: "Occupé", closed: "Fermé" },
+  all: "Toutes",
+  withText: (labels) => `avec ${labels}`,
+  stationsBusy: (busy, open) =>
+    `${counted(busy, "salle occupée", "salles occupées")} sur ` +
+    counted(open, "ouverte", "ouvertes"),
+  none: "Aucune pour l’instant.",
+  appointments: "Rendez-vous du jour",
+  due: "Attendus",
+  late: "En retard (parmi les attendus)",
+  arrived: "Arrivés",
+  fulfilled: "Terminés",
+  noShow: "Absences",
+  cancelled: "Annulés",
+  curve: "La journée par quart d’heure",
+  curveArrived: "Arrivées",
+  curveServed: "Personnes vues",
+  curveCalled: "Appels",
+  curveBooked: "Rendez-vous",
+  curveTime: "Heure",
+  curveNow: "maintenant",
+  curveSummary: (arrived, served, booked) =>
+    `${counted(arrived, "arrivée", "arrivées")}, ` +
+    `${counted(served, "personne vue", "personnes vues")}, ${booked} rendez-vous.`,
+  asTable: "Afficher en tableau",
+  facts: "Mises à jour d’autres systèmes aujourd’hui",
+  factsText: (ignored, all) =>
+    `${counted(all, "mise à jour reçue", "mises à jour reçues")} d’autres systèmes aujourd’hui` +
+    (ignored ? `; ${counted(ignored, "ignorée", "ignorées")} en tout ou en partie` : ""),
+  factsParts: (repeated, stale, overruled) =>
+    `${counted(repeated, "déjà connue", "déjà connues")}, ` +
+    `${counted(stale, "périmée", "périmées")}, ` +
+    `${counted(overruled, "corrigée", "corrigées")} par l’accueil`,
+  pause: "Pause",
+  resume: "Reprendre",
+  paused: (time) => `En pause depuis ${time}. Les chiffres sont figés.`,
+  meanwhile: (changes, shown, waiting) => {
+    const moved =
+      shown === waiting ? "" : ` En attente : ${waiting} maintenant, ${shown} affichés.`;
+    return changes
+      ? `Depuis, ${counted(changes, "élément a changé", "éléments ont changé")}.${moved}`
+      : "Rien n’a changé depuis.";
+  },
+  say: (waiting, longest) =>
+    `${counted(waiting, "personne attend", "personnes attendent")}` +
+    `${longest ? `; attente la plus longue : ${longest}` : ""}.`,
+  notes: {
+    missing: [
+      "Ouvrez le lien qu’on vous a remis",
+      "Ce lien n’indique pas quel établissement afficher. Votre administrateur peut vous donner " +
+        "le lien complet.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne pas ici",
+      "Il est peut-être expiré ou destiné à un autre établissement. Votre administrateur peut " +
+        "vous en donner un nouveau.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Les chiffres s’afficheront dès que la connexion sera établie.",
+    ],
+  },
+};
+
+// The checks of claims files.
+/** @type {Texts["runs"]} */
+const runs = {
+  ...figures,
+  title: "Vérification de la facturation",
+  opening: "Ouverture de la vérification…",
+  back: "Toutes les vérifications",
+  intake: "Vérifier un fichier de facturation",
+  intakeHint:
+    "Utilisez l’export de facturation de votre logiciel (CSV). Le fichier est supprimé après la " +
+    "vérification, et les constats ne nomment jamais un patient.",
+  watchHint:
+    "Vous pouvez suivre les vérifications ici. Pour en lancer une, il vous faut un lien d’éditeur.",
+  drop: "Déposez le fichier ici",
+  or: "ou",
+  choose: "Choisir un fichier",
+  listPasses: "Lister aussi les lignes conformes",
+  oneFile: "Envoyez un seul fichier à la fois. Rien n’a été envoyé.",
+  uploaded: (sent, size) => `${sent} sur ${size} envoyés`,
+  arriving: "Envoyé. Le serveur l’enregistre…",
+  uploadTitle: "Envoi",
+  stop: "Arrêter",
+  recent: "Vérifications récentes",
+  noRecent: "Aucune vérification pour l’instant.",
+  refresh: "Actualiser",
+  more: "En afficher plus",
+  states: {
+    queued: "En attente",
+    running: "En cours",
+    completed: "Terminée",
+    failed: "Échouée",
+    cancelled: "Annulée",
+  },
+  cancelling: "Arrêt en cours",
+  queued: (ahead) => {
+    if (ahead === undefined) return "En file pour être vérifié.";
+    return ahead
+      ? `${counted(ahead, "vérification", "vérifications")} avant celle-ci.`
+      : "En tête de file.";
+  },
+  cancellingText: "La vérification s’arrête dans un instant.",
+  cancelled: "La vérification a été arrêtée avant la fin.",
+  completed: (rows, took) => `${counted(rows, "ligne vérifiée", "lignes vérifiées")} en ${took}.`,
+  unreadable: (rows) =>
+    `${counted(rows, "ligne n’a pas pu être lue", "lignes n’ont pas pu être lues")}; ` +
+    `${rows < 2 ? "elle figure" : "elles figurent"} dans la liste ci-dessous.`,
+  attempt: (attempt) =>
+    `${attempt === 2 ? "Deuxième essai" : `Essai n°\u00a0${attempt}`}. Le précédent ne s’est pas ` +
+    `terminé; tout est compté de nouveau.`,
+  phases: {
+    reading: "Lecture des lignes",
+    concluding: "Totaux par jour et par année",
+    storing: "Enregistrement des constats",
+  },
+  starting: "Démarrage…",
+  rows: "Lignes",
+  rowsOf: (done, total) =>
+    total === undefined
+      ? figures.number(done)
+      : `${figures.number(done)} sur ${figures.number(total)}`,
+  rate: "Vitesse",
+  rateText: (rows) => `${figures.number(rows)} lignes/s`,
+  timeLeft: "Temps restant",
+  left: (ms) => `environ ${times.left(ms)}`,
+  percentText: (permille) => `${figures.percent(permille)}\u00a0%`,
+  cancel: "Annuler la vérification",
+  retry: "Réessayer",
+  another: "Vérifier un autre fichier",
+  severities: {
+    error: "Erreurs",
+    warning: "Avertissements",
+    optimisation: "Facturation manquée",
+    pass: "Conformes",
+  },
+  severity: {
+    error: "Erreur",
+    warning: "Avertissement",
+    optimisation: "Facturation manquée",
+    pass: "Conforme",
+  },
+  kind: "Type",
+  all: "Tout",
+  atRisk: "À risque",
+  toGain: "Facturation possiblement manquée",
+  errors: (errors) => counted(errors, "erreur", "erreurs"),
+  atRiskOf: (money) => `${money} à risque`,
+  toGainOf: (money) => `${money} possiblement manqués`,
+  rules: "Règles",
+  rule: "Règle",
+  rulesDone: (done, all) => `${counted(done, "terminée", "terminées")} sur ${figures.number(all)}`,
+  fileRule: "Fichier lisible",
+  time: "Durée",
+  notYet: "pas terminée",
+  findings: "Constats",
+  firstFindings: "Premiers constats",
+  firstHint:
+    "Les 100 premiers, dans l’ordre où ils sont relevés. La liste complète s’affichera à la fin.",
+  partHint: "Relevés avant l’arrêt; la liste n’est pas complète.",
+  rowHint:
+    "La ligne 1 est la première sous l’en-tête, soit la ligne 2 dans votre feuille de calcul.",
+  row: "Ligne",
+  wholeFile: "toutes",
+  what: "Constat",
+  amount: "Montant",
+  show: "Afficher",
+  everyRule: "Toutes les règles",
+  export: "Télécharger en CSV",
+  exporting: "Préparation…",
+  shown: (count, whole) => {
+    if (whole) {
+      return count === 1 ? "1 constat" : `${figures.number(count)} constats, tous affichés`;
+    }
+    return `Les ${figures.number(count)} premiers sont affichés`;
+  },
+  capped: (stored) =>
+    `Il y a plus de constats que nous n’en conservons : voici les ${figures.number(stored)} ` +
+    `premiers.`,
+  nothingYet: "Rien de relevé jusqu’ici.",
+  nothing: "Rien à signaler : toutes les règles sont respectées.",
+  nothingLikeThis: "Aucun constat de ce type.",
+  where: (column, line, byte) =>
+    [
+      column && `Colonne «\u00a0${column}\u00a0»`,
+      line && `ligne ${line} de la feuille de calcul`,
+      byte && `octet ${byte}`,
+    ]
+      .filter(Boolean)
+      .join(", "),
+  retryHint: "Un nouvel essai pourrait suffire.",
+  newFileHint: "Exportez le fichier de nouveau et envoyez le nouveau.",
+  failures: {
+    file_not_an_export:
+      "Ce n’est pas un export de facturation : une colonne obligatoire manque ou s’y trouve deux " +
+      "fois.",
+    file_no_header:
+      "Ce n’est pas un export de facturation : la première ligne n’est pas l’en-tête d’un export " +
+      "de facturation.",
+    file_not_text:
+      "Ce n’est pas un fichier texte. Exportez-le en CSV, et non en classeur ou en PDF.",
+    file_malformed:
+      "Impossible de séparer les lignes : un guillemet n’est jamais fermé, ou une ligne est " +
+      "beaucoup trop longue.",
+    file_empty: "Le fichier est vide.",
+    file_unknown: "Le fichier n’est plus là. Envoyez-le de nouveau.",
+    run_worker_lost: "Le serveur qui vérifiait le fichier s’est arrêté à chaque essai.",
+    run_faulted:
+      "Un problème est survenu de notre côté. Votre fichier est peut-être tout à fait correct.",
+  },
+  failedOtherwise: "La vérification n’a pas pu être faite.",
+  problems: {
+    network: "Le serveur est injoignable. Vérifiez votre connexion et réessayez.",
+    upload_broken:
+      "Le fichier n’est pas arrivé en entier : la connexion a échoué, ou il est plus gros que " +
+      "permis. Réessayez, ou exportez une période plus courte.",
+    too_large: "Le fichier est plus gros que permis. Exportez une période plus courte.",
+    file_empty: "Le fichier est vide : rien n’a été envoyé. Exportez-le de nouveau.",
+    checksum_mismatch: "Le fichier a été endommagé en chemin. Envoyez-le de nouveau.",
+    file_unknown: "Le fichier n’est plus là. Envoyez-le de nouveau.",
+    forbidden: "Votre lien ne permet pas cette action. Il vous faut un lien d’éditeur.",
+    token_expired: "Votre lien est expiré. Votre administrateur peut vous en donner un nouveau.",
+    run_over: "Cette vérification est déjà terminée.",
+    run_not_retryable:
+      "Cette vérification ne peut pas être reprise. Envoyez le fichier de nouveau.",
+    try_again: "Le serveur est occupé. Réessayez dans un moment.",
+    draining: "Le serveur redémarre. Réessayez dans un moment.",
+  },
+  problem: (code) =>
+    `Cela n’a pas fonctionné (${code}). Réessayez. Si le problème persiste, communiquez avec ` +
+    `votre administrateur.`,
+  lost: (age) =>
+    `Connexion perdue il y a ${age}. La vérification se poursuit, mais cette page n’est ` +
+    `peut-être plus à jour.`,
+  stale: (age) =>
+    `Aucune nouvelle depuis ${age}. La vérification se poursuit, mais cette page n’est peut-être ` +
+    `plus à jour.`,
+  notes: {
+    missing: [
+      "Ouvrez le lien qu’on vous a remis",
+      "Cette page a besoin de votre lien personnel. Votre administrateur peut vous le donner.",
+    ],
+    origin: origin,
+    refused: [
+      "Ce lien n’ouvre pas les vérifications",
+      "Il est peut-être expiré ou destiné à une autre page. Votre administrateur peut vous en " +
+        "donner un nouveau.",
+    ],
+    gone: [
+      "Impossible d’ouvrir cette vérification",
+      "Les vérifications sont conservées environ un jour, et votre lien n’ouvre que les vôtres. " +
+        "Il faudra peut-être renvoyer le fichier.",
+    ],
+    unreachable: [
+      "Le serveur est injoignable pour l’instant",
+      "Nous continuons d’essayer. Une vérification lancée se poursuit entre-temps.",
+    ],
+  },
+};
+
+/** @type {Texts} */
+export const fr = {
+  name: "Français",
+  mark: "FR",
+  switch: "Langue",
+  locale: LOCALE,
+  findings: "fr",
+  times,
+  origin,
+  crossing,
+  connection,
+  states,
+  ticket,
+  actions,
+  appointment,
+  board,
+  schedule,
+  start,
+  console,
+  dashboard,
+  runs,
+};
