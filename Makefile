@@ -13,7 +13,8 @@ TARGET ?= frames
 SECONDS ?= 60
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh deploy/check \
-	deploy/local-issuer deploy/compose/init deploy/images/try deploy/rights/redis-users \
+	deploy/local-issuer deploy/compose/init deploy/images/try \
+	$(addprefix deploy/rights/,redis-users kafka-acls) \
 	deploy/systemd/clinicwire-settings $(addprefix deploy/package/,compile build try first-frame) \
 	$(addprefix deploy/package/,postinst prerm postrm) loadtests/k6/run loadtests/transports \
 	.ci/run .ci/wrap
@@ -97,7 +98,8 @@ lint-deploy: $(deploy_python)/.installed $(promtool) ## Check units, images, com
 
 .PHONY: check-deploy
 check-deploy: install lint-deploy $(helm) $(kubeconform) ## Also charts, settings, runbooks
-	@$(MAKE) -s --no-print-directory $(deploy_python)/.kubernetes target/tools/operator/.installed
+	@$(MAKE) -s --no-print-directory $(deploy_python)/.kubernetes \
+	    target/tools/operator/.installed target/tools/kafka/.installed
 	deploy/check charts $(kubernetes)
 	cargo build --workspace --bins
 	deploy/check settings target/debug

@@ -25,6 +25,18 @@ target/tools/operator/.installed: deploy/tools/versions.mk
 	    @kubernetes-models/prometheus-operator@6.0.0 </dev/null
 	@touch $@
 
+target/tools/kafka/.installed: deploy/tools/kafka/pom.xml
+	@mkdir -p $(@D)
+	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DincludeScope=runtime \
+	    -DoutputDirectory=$(CURDIR)/$(@D)/jars </dev/null
+	for tool in Topic:topics Acl:acls; do \
+	  printf '#!/bin/sh\nexec java %s -cp "%s/*" org.apache.kafka.tools.%sCommand "$$@"\n' \
+	    -Dorg.slf4j.simpleLogger.defaultLogLevel=error $(CURDIR)/$(@D)/jars $${tool%:*} \
+	    >$(@D)/kafka-$${tool#*:}.sh; \
+	done
+	chmod +x $(@D)/*.sh
+	@touch $@
+
 $(helm):
 	cd / && GOBIN=$(CURDIR)/target/tools/bin go install helm.sh/helm/v3/cmd/helm@v3.20.2
 
