@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt, stream::BoxStream};
 use gateway_core::access::{self, Claims, Runs};
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, path::Path};
 use schemas::{
+    branding::LogoName,
     codes::Code,
     command::MAX_TEXT,
     ids::{FileId, TenantId},
@@ -240,6 +241,25 @@ impl Files {
         Ok(is_visible.then(|| RunFile { file: file.clone(), name, bytes, sha256 }))
     }
 
+    /// Stores the bytes of a logo under its name, which follows from them.
+    ///
+    /// # Errors
+    /// `try_again` when the store does not answer.
+    pub async fn keep_logo(&self, name: &LogoName, bytes: Bytes) -> Result<(), Code> {
+        let (store, path) = (self.store.clone(), logo_path(name));
+        self.on_runtime(async move { store.put(&path, bytes.into()).await }).await?;
+        Ok(())
+    }
+
+    /// The bytes of a logo; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// `try_again` when the store does not answer.
+    pub async fn logo(&self, name: &LogoName) -> Result<Option<Bytes>, Code> {
+        let (store, path) = (self.store.clone(), logo_path(name));
+        self.on_runtime(async move { store.get(&path).await?.bytes().await }).await
+    }
+
     /// Opens the bytes of a file for a thread that may block.
     ///
     /// # Errors
@@ -273,6 +293,10 @@ impl Files {
             Err(_) => Err(Code::Internal),
         }
     }
+}
+
+fn logo_path(name: &LogoName) -> Path {
+    Path::from(format!("logos/{name}"))
 }
 
 /// The pace at which the bytes of an upload arrive.

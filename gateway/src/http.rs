@@ -14,6 +14,7 @@ mod export;
 pub(crate) mod files;
 mod findings;
 mod limits;
+mod logos;
 mod pages;
 mod problem;
 mod requests;
@@ -62,6 +63,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/locations/{location}/privacy", get(settings::privacy).put(commands::privacy))
         .route("/v1/locations/{location}/messages", get(settings::messages).put(commands::messages))
         .route("/v1/locations/{location}/branding", get(settings::branding).put(commands::branding))
+        .route("/v1/locations/{location}/logo", put(logos::upload))
+        .route("/logos/{name}", get(logos::one))
         .route("/v1/locations/{location}/queue-order", put(commands::queue_order))
         .route("/v1/locations/{location}/queues", get(settings::queues))
         .route("/v1/locations/{location}/stations", get(settings::stations))

@@ -294,9 +294,15 @@ pub struct AppointmentView {
     /// The name of the doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doctor: Option<String>,
-    /// Minutes that the doctor is behind, in steps of five. Only before the appointment starts.
+    /// Minutes that the doctor is behind, in steps of five, as of the last start. Only before the
+    /// appointment starts.
     #[serde(default)]
     pub delay_min: u32,
+    /// The start of the earliest appointment of the doctor whose patient waits here: once this
+    /// moment has passed, the doctor is behind by at least the time since. Only before the
+    /// appointment starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Millis>,
     /// The ticket of the last visit, unless the appointment was booked anew since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketId>,
@@ -343,8 +349,12 @@ pub struct ScheduleHead {
     pub day: String,
     /// The IANA name of the location's time zone.
     pub time_zone: String,
-    /// Minutes that the doctor is behind, in steps of five.
+    /// Minutes that the doctor is behind, in steps of five, as of the last start.
     pub delay_min: u32,
+    /// The start of the earliest appointment whose patient waits here: once this moment has
+    /// passed, the doctor is behind by at least the time since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Millis>,
 }
 
 /// One appointment in a schedule. The key is the id of the appointment.

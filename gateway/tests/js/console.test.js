@@ -145,8 +145,65 @@ describe("the console", () => {
     const page = await openConsole(site, "Room 1");
     await row(page, "A-002").click();
     await page.page.keyboard.press("c");
+    // The clerk is asked whether the patient who is still called counts as absent, and declines.
+    await page.shows("#ask-label", /^A-001 is still called to your room/);
+    await page.page.locator("#ask-cancel").click();
     await page.shows("#toast", /^A-002: Somebody is still called to your room/);
     assert.equal(await row(page, "A-002").locator(".what").innerText(), "");
+  });
+
+  it("calls although somebody is still called, after a confirmation", async () => {
+    const site = await clinic.furnish();
+    await site.issue(2);
+    await site.callNext();
+    const page = await openConsole(site, "Room 1");
+    await page.page.locator("body").press("n");
+    await page.shows("#ask-label", /^A-001 is still called to your room/);
+    await page.page.locator("#ask-ok").click();
+    await shows(page, "A-002", /called, Room 1/);
+    await shows(page, "A-001", /absent/);
+  });
+
+  it("shows appointments as far as the clinic allows, reasons and pauses", async () => {
+    const site = await clinic.furnish();
+    const minutes = (/** @type {number} */ ahead) =>
+      new Date(Date.now() + ahead * 60_000).toISOString();
+    const source = site.token("source", { subject: "his", locations: undefined });
+    const fact = {
+      location: site.location,
+      key: "k-1",
+      version: 1,
+      status: "booked",
+      start: minutes(5),
+      end: minutes(25),
+      queue: site.general,
+      label: "A. B.",
+      doctor: { id: "dr-roy", name: "Dr. Roy" },
+    };
+    const { appointment } = await clinic.order("appointments", fact, source);
+    const { label } = await clinic.order("check-ins", { appointment });
+    const page = await openConsole(site, "Room 1");
+    await shows(page, label, /\d\d:\d\d.*Dr\. Roy/s);
+    assert.ok(!(await row(page, label).innerText()).includes("A. B."));
+    await clinic.ask("PUT", `locations/${site.location}/privacy`, {
+      lines: { start: false, doctor: false, name: true },
+    });
+    await until("only the initials are shown", async () =>
+      /A\. B\.$/.test(await row(page, label).locator(".what").innerText()),
+    );
+    await row(page, label).click();
+    await page.page.keyboard.press("p");
+    await page.page.locator("#ask-choice").selectOption("7");
+    await page.page.locator("#ask-text").fill("Chest pain");
+    await page.page.locator("#ask-ok").click();
+    await shows(page, label, /priority 7: Chest pain/);
+    await page.page.keyboard.press("z");
+    await page.page.locator("#ask-text").fill("Back at 10:15");
+    await page.page.locator("#ask-ok").click();
+    await page.shows(`[data-key="${site.general}"] .state`, "paused: Back at 10:15 · 1 waiting");
+    await assertAccessible(page.page, "console with an appointment");
+    await page.shoot("console-appointment");
+    assert.deepEqual(page.complaints, []);
   });
 
   it("undoes, transfers, prioritises and reorders", async () => {
@@ -200,6 +257,7 @@ describe("the console", () => {
     await keyboard.press("Enter");
     await page.shows("#selected-title", "A-001");
     await keyboard.press("z");
+    await page.page.locator("#ask-ok").click();
     await until("paused", async () => /paused · 1 waiting/.test(await line.innerText()));
     await keyboard.press("z");
     await keyboard.press("?");

@@ -340,6 +340,9 @@ describe("the delay of a day", () => {
       [[entry("checked-in", "absent"), entry("checked-in", "leaving")], 0, 0],
     ]))
       assert.equal(day.delayNow(behind, [...entries], NOW), expected);
+    // A patient's page knows only its own appointment, and since when the first patient waits.
+    assert.equal(day.delayNow(0, [], NOW, NOW - 121 * MINUTE_MS), 120);
+    assert.equal(day.delayNow(15, [], NOW, NOW + HOUR_MS), 15);
   });
 });
 

@@ -1,5 +1,6 @@
 // The page of a patient's appointment: status, time, delay, and the place in line after check-in.
 
+import { applyBrand } from "../shared/brand.js";
 import { delayNow, isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
 import { byId, setIcon, setText } from "../shared/page.js";
 import { placeName } from "../shared/place.js";
@@ -56,7 +57,10 @@ function render() {
   root.dataset.status = shown?.status ?? "none";
   root.dataset.over = String(Boolean(shown && isOver(shown.status)));
   setText(byId("queue-name"), place?.queue_name ?? text.title);
-  setText(byId("clinic"), (place ?? shown)?.clinic.name ?? "");
+  const clinic = (place ?? shown)?.clinic;
+  setText(byId("clinic"), clinic?.name ?? "");
+  setText(byId("address"), clinic?.address ?? "");
+  applyBrand(clinic?.branding);
   if (shown) renderAppointment(shown);
   parts.render(place, language, shell.shownNow, note);
   if (place && note) {
@@ -70,7 +74,8 @@ function render() {
 function renderAppointment(shown) {
   const { text, language } = shell;
   const { status, start, end, doctor, delay_min: behind = 0, reason, successor } = shown;
-  const delay = delayNow(behind, [{ status, start, ticket }], shell.shownNow);
+  const { waiting_since: waitingSince } = shown;
+  const delay = delayNow(behind, [{ status, start, ticket }], shell.shownNow, waitingSince);
   const zone = shown.clinic.time_zone;
   setText(byId("date"), start === undefined ? "" : dateText(start, language, zone));
   byId("time").classList.toggle("none", start === undefined);

@@ -1,5 +1,6 @@
 // The board of a waiting room: who is called and where to go, readable from the last row of chairs.
 
+import { applyBrand } from "../shared/brand.js";
 import { Chime } from "../shared/chime.js";
 import { Connection } from "../shared/connection.js";
 import { crossingBanner } from "../shared/crossing.js";
@@ -169,6 +170,7 @@ function render() {
   setText(byId("name"), board().name || boardTexts[languages()[0]].title);
   byId("name").classList.toggle("long", board().name.length > LONG_NAME);
   document.title = board().name || boardTexts[languages()[0]].title;
+  applyBrand(board().branding);
   setTexts(byId("calling-title"), (text) => text.nowCalling);
   setTexts(byId("waiting-title"), (text) => text.waiting);
   setTexts(byId("recent-title"), (text) => text.recent);
@@ -194,7 +196,10 @@ const turn = () => Math.floor((connection?.now() ?? Date.now()) / PAGE_FOR_MS);
 function renderCurrent(current) {
   const { page, index, count } = pageOf(current, ([key]) => isFresh(key), MAX_ROWS, turn());
   markPage(byId("calls"), index, count);
-  renderRows(byId("calls"), page, (row, key, { recalls }) => {
+  renderRows(byId("calls"), page, (row, key, { recalls, name, doctor }) => {
+    const person = [name, doctor].filter(Boolean).join(" · ");
+    within(row, ".person").hidden = !person;
+    setText(within(row, ".person"), person);
     const flag = within(row, ".flag");
     row.classList.toggle("fresh", isFresh(key));
     flag.hidden = !isFresh(key) && !recalls;
@@ -220,14 +225,18 @@ function renderRecent(shown) {
 function renderQueues() {
   /** @type {Queue[]} */
   const queues = keyed("queue:").map(([, queue]) => queue);
-  queues.sort((a, b) => a.name.localeCompare(b.name, languages()[0]));
+  // The difference of two queues without a place is NaN: their names decide.
+  queues.sort(
+    (a, b) =>
+      (a.place ?? Infinity) - (b.place ?? Infinity) || a.name.localeCompare(b.name, languages()[0]),
+  );
   const text = boardTexts[languages()[0]];
   renderList(
     byId("queues"),
-    queues.map(({ name, state, waiting }) => [
+    queues.map(({ name, state, waiting, message }) => [
       name,
-      state === "open" ? "" : text[state],
-      String(waiting),
+      state === "open" ? "" : [text[state], message].filter(Boolean).join(": "),
+      waiting === undefined ? "" : String(waiting),
     ]),
   );
 }
@@ -279,7 +288,7 @@ function renderClock() {
   setText(byId("date"), dateText(now, language, zone));
 
   const { messages } = board();
-  setText(byId("message"), messages[Math.floor(now / MESSAGE_FOR_MS) % messages.length] ?? "");
+  renderMessage(messages, Math.floor(now / MESSAGE_FOR_MS));
   const isCalling = calls().some(([key]) => isFresh(key));
   const night = isNight(hourOf(now, zone), params.get("night") ?? NIGHT);
   document.documentElement.classList.toggle("night", night && !isCalling);
@@ -287,6 +296,23 @@ function renderClock() {
   const [x, y] = SHIFTS[Math.floor(now / SHIFT_EVERY_MS) % SHIFTS.length];
   byId("board").style.setProperty("--x", String(x));
   byId("board").style.setProperty("--y", String(y));
+}
+
+/**
+ * Shows the messages in turn, each in all languages of the location before the next one.
+ * @param {Board["messages"]} messages
+ * @param {number} turn
+ */
+function renderMessage(messages, turn) {
+  const texts = messages.flatMap((message) => {
+    const known = board().languages.filter((tag) => message[tag]);
+    const shown = known.length ? known : Object.keys(message).slice(0, 1);
+    return shown.map((tag) => ({ tag, text: message[tag] }));
+  });
+  const { tag = "", text = "" } = texts[turn % texts.length] ?? {};
+  byId("message").lang = tag;
+  byId("message").dir = "auto";
+  setText(byId("message"), text);
 }
 
 function renderSound() {

@@ -1,7 +1,8 @@
 // Which calls a board shows, and on which page. Pure, so that tests need no browser.
 
 /**
- * @typedef {{label: string, station: string, at: number, recalls: number, current: boolean}} Call
+ * @typedef {{label: string, station: string, at: number, recalls: number, current: boolean,
+ *   name?: string, doctor?: string}} Call
  */
 /** @typedef {[key: string, call: Call]} KeyedCall */
 /** A call as the board first showed it: which repetition, and since when by the screen's clock. */

@@ -7,7 +7,7 @@ import { localeOf, timeText, zonedTimeText } from "../shared/times.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
 import { isStep, meaningOf } from "./keys.js";
-import { actionsOf, findTicket, queuesOfToken, reordered, waitingOf } from "./lines.js";
+import { actionsOf, findTicket, queuesOfToken, reordered, ticketsAt, waitingOf } from "./lines.js";
 import { renderLines, renderSide } from "./render.js";
 import { textsOf } from "../languages/all.js";
 
@@ -180,6 +180,23 @@ function roomForCall() {
   return own;
 }
 
+/**
+ * Takes a step that calls somebody. When somebody else is still called to the room, the clerk may
+ * mark that patient as absent with it.
+ * @param {(force: boolean) => Promise<Answer>} step
+ * @param {{id: string, name: string}} own
+ */
+async function forced(step, own) {
+  const answer = await step(false);
+  if (!("code" in answer) || answer.code !== "station_busy") return answer;
+  const { text } = shell;
+  const there = ticketsAt(lines(), own.name).find(({ state }) => state === "called");
+  const label = there?.label ?? "";
+  const sure = await ask({ title: own.name, question: text.force(label), confirm: true }, text);
+  // The connection may have been lost while the clerk was asked.
+  return sure && offlineSince === undefined ? step(true) : answer;
+}
+
 /** @param {string} [queue] without it the lines of the room decide */
 async function callNext(queue) {
   const own = roomForCall();
@@ -187,7 +204,8 @@ async function callNext(queue) {
   const all = lines().filter(({ id }) => !queue || id === queue);
   // With several lines only the server knows which of them the room serves.
   const first = queue ? waitingOf(all[0]?.tickets ?? [])[0] : undefined;
-  const call = desk.callNext(own, first, queue).then((answer) => {
+  const called = forced((force) => desk.callNext(own, first, queue, force), own);
+  const call = called.then((answer) => {
     if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
     tell(answer, ({ label = "" }) => shell.text.calledTo(label, own.name));
   });
@@ -205,7 +223,9 @@ async function act(action, ticket) {
   // The connection may have been lost while the clerk was asked.
   if (!body || offlineSince !== undefined) return;
   lastStepped = ticket;
-  const answer = await desk.step(action, ticket, body, own);
+  /** @param {boolean} force */
+  const step = (force) => desk.step(action, ticket, force ? { ...body, force } : body, own);
+  const answer = own ? await forced(step, own) : await step(false);
   const word = text.actions[action].replace("…", "");
   tell(answer, () => text.did(ticket.label, word), ticket.label);
 }
@@ -219,8 +239,8 @@ async function bodyOf(action, { label, queue, priority }) {
   const { text } = shell;
   const title = `${label} · ${text.actions[action].replace("…", "")}`;
   if (action === "hold" || action === "cancel") {
-    const reason = await ask({ title, question: text.asks[action] }, text);
-    return reason === undefined ? undefined : reason ? { reason } : {};
+    const answer = await ask({ title, question: text.asks[action] }, text);
+    return answer && (answer.text ? { reason: answer.text } : {});
   }
   if (action === "transfer") {
     /** @type {[string, string][]} */
@@ -229,14 +249,16 @@ async function bodyOf(action, { label, queue, priority }) {
       .map(({ id, name }) => [id, name]);
     const chosen = choices[0]?.[0];
     const to = await ask({ title, question: text.asks.transfer, choices, chosen }, text);
-    return to ? { queue: to } : undefined;
+    return to?.choice ? { queue: to.choice } : undefined;
   }
   if (action === "prioritise") {
     /** @type {[string, string][]} */
     const choices = Array.from({ length: 10 }, (_, level) => [`${9 - level}`, `${9 - level}`]);
-    const what = { title, question: text.asks.prioritise, choices, chosen: String(priority) };
-    const level = await ask(what, text);
-    return level === undefined ? undefined : { priority: Number(level) };
+    const { prioritise: question, priorityReason: more } = text.asks;
+    const answer = await ask({ title, question, choices, chosen: String(priority), more }, text);
+    if (!answer) return undefined;
+    const level = { priority: Number(answer.choice) };
+    return answer.text ? { ...level, reason: answer.text } : level;
   }
   return {};
 }
@@ -251,7 +273,13 @@ async function issue(queue) {
 /** @param {string} queue @param {"open" | "close" | "pause" | "resume"} verb */
 async function turn(queue, verb) {
   const name = queues().find(({ id }) => id === queue)?.name ?? "";
-  const answer = await desk.send(`queues/${encodeURIComponent(queue)}/${verb}`);
+  const { text } = shell;
+  const title = `${name} · ${text.queueActions[verb]}`;
+  const asked =
+    verb === "pause" ? await ask({ title, question: text.asks.pause }, text) : undefined;
+  if ((verb === "pause" && !asked) || offlineSince !== undefined) return;
+  const body = asked?.text ? { message: asked.text } : {};
+  const answer = await desk.send(`queues/${encodeURIComponent(queue)}/${verb}`, body);
   tell(answer, () => shell.text.did(name, shell.text.queueActions[verb]), name);
 }
 

@@ -47,7 +47,8 @@ export class Desk {
    * Takes a step with a ticket: shows it at once, and takes it back when it is refused.
    * @param {Action} action
    * @param {Ticket} ticket
-   * @param {{station?: string, queue?: string, priority?: number, reason?: string}} [body]
+   * @param {{station?: string, queue?: string, priority?: number, reason?: string,
+   *   force?: boolean}} [body]
    * @param {Room} [room] that calls
    */
   async step(action, ticket, body = {}, room) {
@@ -68,8 +69,9 @@ export class Desk {
    * @param {Room} room
    * @param {Ticket | undefined} first who is probably called, and is shown so
    * @param {string} [queue]
+   * @param {boolean} [force] marks who is still called to the room as absent
    */
-  async callNext(room, first, queue) {
+  async callNext(room, first, queue, force = false) {
     const id = ++this.#lastStep;
     const base = first && this.views.get(first.queue)?.entries?.get(first.id);
     const now = Date.now();
@@ -78,8 +80,11 @@ export class Desk {
     if (step) this.#pending = [...this.#pending, step];
     this.#onChange();
     const answer = queue
-      ? await this.send(`queues/${encodeURIComponent(queue)}/call-next`, { station: room.id })
-      : await this.send(`stations/${encodeURIComponent(room.id)}/call-next`);
+      ? await this.send(`queues/${encodeURIComponent(queue)}/call-next`, {
+          station: room.id,
+          force,
+        })
+      : await this.send(`stations/${encodeURIComponent(room.id)}/call-next`, { force });
     // Another clerk may have called the first: then the server chose the second.
     const other = "applied" in answer && answer.applied.result?.ticket !== first?.id;
     this.#settle(id, other ? { code: "" } : answer);

@@ -15,18 +15,22 @@ const field = (id) => /** @type {HTMLInputElement} */ (byId(id));
 export const isAsking = () => dialog("ask").open || dialog("sheet").open;
 
 /**
- * Asks for a text, or for one of the choices.
- * @param {{title: string, question: string, choices?: Choice[], chosen?: string}} what
+ * Asks for a text, or for one of the choices, or for both when `more` asks for a text beside the
+ * choices. A question that wants neither is a yes or no.
+ * @param {{title: string, question: string, choices?: Choice[], chosen?: string, more?: string,
+ *   confirm?: boolean}} what
  * @param {Texts} texts
- * @returns {Promise<string | undefined>} nothing when the clerk gave up
+ * @returns {Promise<{choice: string, text: string} | undefined>} nothing when the clerk gave up
  */
-export function ask({ title, question, choices, chosen = "" }, texts) {
+export function ask({ title, question, choices, chosen = "", more = "", confirm }, texts) {
   setText(byId("ask-title"), title);
   setText(byId("ask-label"), question);
   setText(byId("ask-ok"), texts.ok);
   setText(byId("ask-cancel"), texts.cancel);
   const choice = /** @type {HTMLSelectElement} */ (byId("ask-choice"));
-  field("ask-text").hidden = Boolean(choices);
+  field("ask-text").hidden = confirm || (Boolean(choices) && !more);
+  byId("ask-text-label").hidden = !more;
+  setText(byId("ask-text-label"), more);
   choice.hidden = !choices;
   byId("ask-label").setAttribute("for", choices ? "ask-choice" : "ask-text");
   choice.replaceChildren(...(choices ?? []).map(([value, name]) => new Option(name, value)));
@@ -38,7 +42,7 @@ export function ask({ title, question, choices, chosen = "" }, texts) {
   return new Promise((resolve) => {
     byId("ask-cancel").onclick = () => box.close();
     box.onclose = () => {
-      const answer = choices ? choice.value : field("ask-text").value.trim();
+      const answer = { choice: choice.value, text: field("ask-text").value.trim() };
       resolve(box.returnValue === "ok" ? answer : undefined);
     };
   });

@@ -2,6 +2,7 @@
 
 import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
+import { timeText } from "../shared/times.js";
 import { ACTION_KEYS } from "./keys.js";
 import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 
@@ -10,7 +11,8 @@ import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 /** @typedef {import("../shared/schemas.js").LoadStation & {id: string}} Room */
 /**
  * @typedef {object} Place
- * @property {{text: import("../languages/all.js").Texts["console"]}} shell
+ * @property {{text: import("../languages/all.js").Texts["console"],
+ *   language: import("../shared/language.js").Language}} shell
  * @property {number} now
  * @property {boolean} readOnly
  * @property {Room | undefined} room
@@ -25,7 +27,8 @@ function disable(element, disabled) {
 }
 
 /** @param {Place & {ticket: Ticket | undefined}} place */
-export function renderSide({ shell: { text }, readOnly, room, rooms, lines, now, ticket }) {
+export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket }) {
+  const { text } = shell;
   setText(byId("room-text"), text.room);
   fillRooms(rooms, room?.id ?? "", text.chooseRoom);
   setText(byId("call-next-text"), text.callNext);
@@ -46,7 +49,7 @@ export function renderSide({ shell: { text }, readOnly, room, rooms, lines, now,
     },
   );
   setText(byId("selected-title"), ticket?.label ?? text.selected);
-  setText(byId("selected-text"), ticket ? describe(ticket, lines, text, now) : text.noneSelected);
+  setText(byId("selected-text"), ticket ? describe(ticket, lines, shell, now) : text.noneSelected);
   const actions = ticket ? actionsOf(ticket) : [];
   keepRows(
     byId("actions"),
@@ -66,14 +69,35 @@ export function renderSide({ shell: { text }, readOnly, room, rooms, lines, now,
 /**
  * @param {Ticket} ticket
  * @param {readonly Line[]} lines
- * @param {import("../languages/all.js").Texts["console"]} text
+ * @param {Place["shell"]} shell
  * @param {number} now
  */
-function describe({ queue, state, station, priority, reason, issued_at }, lines, text, now) {
-  const name = lines.find(({ id }) => id === queue)?.head.name ?? "";
-  const parts = [name, text.states[state], state === "waiting" ? "" : station, reason];
-  if (priority) parts.push(text.urgent(priority));
+function describe(ticket, lines, { text, language }, now) {
+  const { queue, state, station, priority, priority_reason, reason, issued_at } = ticket;
+  const { head } = lines.find(({ id }) => id === queue) ?? {};
+  const booked = appointmentText(ticket, language, head?.clinic.time_zone);
+  const parts = [
+    head?.name,
+    text.states[state],
+    state === "waiting" ? "" : station,
+    reason,
+    booked,
+  ];
+  if (priority) parts.push([text.urgent(priority), priority_reason].filter(Boolean).join(": "));
   return [...parts, text.age(now - issued_at)].filter(Boolean).join(" · ");
+}
+
+/**
+ * The appointment of a ticket, as far as the clinic shows it to staff.
+ * @param {Ticket} ticket
+ * @param {import("../shared/language.js").Language} language
+ * @param {string} [zone]
+ */
+function appointmentText({ appointment }, language, zone) {
+  if (!appointment) return "";
+  const { start, doctor, name } = appointment;
+  const time = start === undefined ? "" : timeText(start, language, zone);
+  return [time, name, doctor].filter(Boolean).join(" · ");
 }
 
 /** @param {readonly Room[]} rooms @param {string} chosen @param {string} none */
@@ -110,7 +134,8 @@ function fillLine(section, { id, head, tickets, waiting }, place) {
   section.setAttribute("aria-labelledby", title.id);
   section.dataset.state = head.state;
   setText(title, head.name);
-  setText(within(section, ".state"), `${text.queueStates[head.state]} · ${text.waiting(waiting)}`);
+  const state = [text.queueStates[head.state], head.message].filter(Boolean).join(": ");
+  setText(within(section, ".state"), `${state} · ${text.waiting(waiting)}`);
   const { open, close, pause, resume } = text.queueActions;
   /** @type {[string, string][]} */
   const tools = [
@@ -135,12 +160,18 @@ function fillLine(section, { id, head, tickets, waiting }, place) {
     within(section, "ol"),
     "ticket",
     shown.map((ticket) => [ticket.id, ticket]),
-    (row, ticket) => fillTicket(row, ticket, place),
+    (row, ticket) => fillTicket(row, ticket, place, head.clinic.time_zone),
   );
 }
 
-/** @param {HTMLElement} row @param {Ticket} ticket @param {Place} place */
-function fillTicket(row, ticket, { shell: { text }, now, selected, readOnly }) {
+/**
+ * @param {HTMLElement} row
+ * @param {Ticket} ticket
+ * @param {Place} place
+ * @param {string} zone
+ */
+function fillTicket(row, ticket, { shell, now, selected, readOnly }, zone) {
+  const { text } = shell;
   const button = within(row, "button");
   row.dataset.state = ticket.state;
   button.setAttribute("aria-pressed", String(ticket.id === selected));
@@ -148,8 +179,13 @@ function fillTicket(row, ticket, { shell: { text }, now, selected, readOnly }) {
   button.draggable = ticket.state === "waiting" && !readOnly;
   setText(within(row, "b"), ticket.label);
   const state = ticket.unsure ? `${text.states[ticket.state]}, ${text.unsure}` : stateOf(ticket);
-  setText(within(row, ".what"), state);
-  setText(within(row, ".urgent"), ticket.priority ? text.urgent(ticket.priority) : "");
+  const booked = appointmentText(ticket, shell.language, zone);
+  setText(within(row, ".what"), [state, booked].filter(Boolean).join(" · "));
+  const { priority, priority_reason: why } = ticket;
+  setText(
+    within(row, ".urgent"),
+    priority ? [text.urgent(priority), why].filter(Boolean).join(": ") : "",
+  );
   const since = ticket.started_at ?? ticket.called_at ?? ticket.issued_at;
   setText(
     within(row, ".age"),

@@ -35,11 +35,13 @@ export function readLoad(entries) {
   /** @param {{name: string, id: string}} a @param {{name: string, id: string}} b */
   const byName = (a, b) =>
     a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.id < b.id ? -1 : 1);
+  /** @param {{name: string, id: string, place?: number}} a @param {typeof a} b */
+  const byPlace = (a, b) => (a.place ?? Infinity) - (b.place ?? Infinity) || byName(a, b);
   return {
     head,
     queues: entriesOf("queue")
       .map(([id, queue]) => ({ id, ...queue }))
-      .sort(byName),
+      .sort(byPlace),
     stations: entriesOf("station")
       .map(([id, station]) => ({ id, ...station }))
       .sort(byName),

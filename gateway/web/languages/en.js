@@ -522,6 +522,9 @@ const console = {
   readOnly: (time) => `Not connected since ${time}: you can read this page, but not change it.`,
   back: "Connected again.",
   noRoom: "Choose your room first.",
+  /** @param {string} label */
+  force: (label) =>
+    `${label || "Somebody"} is still called to your room. Mark as absent, and call anyway?`,
   noMove: "This person can’t move there: the priority decides first.",
   shortcuts: "Keyboard shortcuts",
   close: "Close",
@@ -564,6 +567,8 @@ const console = {
     hold: "Why? (staff and the patient see it)",
     transfer: "To which line?",
     prioritise: "Which priority? 9 is called first, 0 is routine.",
+    priorityReason: "Why? (only staff see it)",
+    pause: "Why, or until when? (everybody in this line sees it)",
     cancel: "Why? (staff and the patient see it)",
   },
   keys: {
@@ -714,6 +719,129 @@ const dashboard = {
 };
 
 // The checks of claims files.
+const setup = {
+  title: "Set-up",
+  /** Captions of fields and sections, by their names in the page. @type {Record<string, string>} */
+  labels: {
+    location: "Clinic",
+    privacy: "Privacy",
+    queues: "Lines",
+    rooms: "Rooms",
+    displays: "Screens",
+    messages: "Messages",
+    branding: "Colour and logo",
+    name: "Name",
+    address: "Address (patients see it)",
+    zone: "Time zone",
+    languages: "Languages, the main one first (such as fr, en)",
+    callOrder: "Who is called first",
+    byArrival: "Whoever came first",
+    byAppointment: "Whoever has the earlier appointment",
+    timers: "Times, in minutes",
+    absentGrace: "An absent patient may come back within",
+    stale: "A forgotten ticket ends after",
+    checkInEarly: "Check-in opens before an appointment",
+    noShow: "A missed appointment ends after",
+    callGrace: "A late patient keeps the turn for",
+    dayStart: "The day of the clinic starts at",
+    dayEnds: "Tickets end with the day",
+    bands: "When the dashboard marks a line (empty: never)",
+    waitingHigh: "High: people waiting",
+    waitingVeryHigh: "Very high: people waiting",
+    waitHigh: "High: minutes of the longest wait",
+    waitVeryHigh: "Very high: minutes of the longest wait",
+    privacyHint: "Labels are always shown. Each change of this is kept in the audit.",
+    linesShow: "Staff see in the lines",
+    boardsShow: "Everybody in the waiting room sees on the screens",
+    showStart: "Time of the appointment",
+    showDoctor: "Doctor",
+    showName: "Initials",
+    showWaiting: "How many people wait",
+    showEarlier: "Earlier calls",
+    newQueue: "New line",
+    prefix: "Letters of its tickets (such as A)",
+    service: "Minutes per patient",
+    maxTickets: "Most people in line",
+    newRoom: "New room",
+    serves: "Calls from",
+    everyQueue: "Every line",
+    displaysHint:
+      "Open the page /board on the screen. It shows a code: type it here to pair the screen.",
+    code: "Code on the screen",
+    screenName: "Name of the screen",
+    messagesHint:
+      "The screens show these in turn, at the bottom. Leave a field empty to remove it.",
+    organisation: "Organisation (above the name of the clinic)",
+    ownColour: "Use our own colour",
+    colour: "Colour",
+    logo: "Logo (SVG or PNG, at most 64 KB)",
+  },
+  save: "Save",
+  reset: "Undo my changes",
+  saving: "Saving…",
+  saved: "Saved.",
+  pair: "Pair the screen",
+  rename: "Rename",
+  conflict: "Somebody else has changed this meanwhile:",
+  theirs: "Use their values",
+  mine: "Keep mine",
+  on: "yes",
+  off: "no",
+  nothing: "nothing",
+  /** @param {string} field @param {string} from @param {string} to */
+  changed: (field, from, to) => `${field}: ${from} → ${to}`,
+  up: "Up",
+  down: "Down",
+  open: "Open",
+  close: "Close",
+  /** @type {Record<"open" | "paused" | "closed", string>} */
+  states: { open: "open", paused: "paused", closed: "closed" },
+  /** @param {string} day */
+  pairedOn: (day) => `Paired on ${day}`,
+  unpair: "Remove",
+  unpairSure: "Really remove",
+  /** @param {number} number @param {string} language */
+  message: (number, language) => `Message ${number}, ${language}`,
+  samples: { light: "Light", dark: "Dark" },
+  /** @param {string} scheme @param {string} own @param {boolean} same @param {string} ratio */
+  contrast: (scheme, own, same, ratio) =>
+    same
+      ? `${scheme}: used as it is; its text has a contrast of ${ratio}:1.`
+      : `${scheme}: your colour has only ${own}:1, so pages use a readable shade of it ` +
+        `(text ${ratio}:1).`,
+  logoNow: "The logo as pages show it",
+  removeLogo: "Remove the logo",
+  notALogo: "This is no PNG, or no SVG that only draws. Scripts and links are not allowed in it.",
+  /** Refusals. @type {Record<string, string>} */
+  refusals: {
+    settings_changed: "Somebody else was faster. See above what changed.",
+    prefix_taken: "Another line uses these letters.",
+    invalid_value: "One of the values is not possible. Check the numbers and the time zone.",
+    forbidden: "Your role may not change this.",
+    pairing_unknown: "No screen shows this code. Codes change every ten minutes.",
+    pairing_taken: "This screen is paired already.",
+    too_large: "The file is larger than 64 KB.",
+    unreachable: "No answer. Nothing may have been saved: look again before you retry.",
+    token_expired: "Your sign-in has ended. Open the page with a new link.",
+  },
+  /** @param {string} code */
+  refused: (code) => `This was not saved (${code}).`,
+  notes: {
+    missing: [
+      "Open the link you were given",
+      "This link doesn’t say which clinic to set up. Your administrator can give you the full one.",
+    ],
+    refused: [
+      "This link doesn’t work here",
+      "Only an administrator of this clinic can set it up. Ask for a link with that role.",
+    ],
+    unreachable: [
+      "We can’t reach the clinic right now",
+      "We keep trying. The settings appear once we’re connected.",
+    ],
+  },
+};
+
 const runs = {
   ...figures,
   title: "Claims checks",
@@ -937,6 +1065,7 @@ export const en = {
   start,
   console,
   dashboard,
+  setup,
   runs,
 };
 

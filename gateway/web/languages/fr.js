@@ -499,6 +499,8 @@ const console = {
     `Hors connexion depuis ${time} : vous pouvez lire cette page, mais rien y changer.`,
   back: "Connexion rétablie.",
   noRoom: "Choisissez d’abord votre salle.",
+  force: (label) =>
+    `${label || "Quelqu’un"} est encore appelé à votre salle. Indiquer « Absent » et appeler?`,
   noMove: "Ce déplacement est impossible : la priorité passe avant l’ordre.",
   shortcuts: "Raccourcis clavier",
   close: "Fermer",
@@ -536,6 +538,8 @@ const console = {
     hold: "Pourquoi? (visible au personnel et au patient)",
     transfer: "Vers quelle file?",
     prioritise: "Quelle priorité? 9 passe en premier, 0 est la routine.",
+    priorityReason: "Pourquoi? (visible au personnel seulement)",
+    pause: "Pourquoi, ou jusqu’à quand? (visible à toute la file)",
     cancel: "Pourquoi? (visible au personnel et au patient)",
   },
   keys: {
@@ -677,6 +681,126 @@ const dashboard = {
 };
 
 // The checks of claims files.
+/** @type {Texts["setup"]} */
+const setup = {
+  title: "Configuration",
+  labels: {
+    location: "Clinique",
+    privacy: "Confidentialité",
+    queues: "Files",
+    rooms: "Salles",
+    displays: "Écrans",
+    messages: "Messages",
+    branding: "Couleur et logo",
+    name: "Nom",
+    address: "Adresse (visible aux patients)",
+    zone: "Fuseau horaire",
+    languages: "Langues, la principale d’abord (par exemple fr, en)",
+    callOrder: "Qui passe en premier",
+    byArrival: "La personne arrivée la première",
+    byAppointment: "La personne dont le rendez-vous est le plus tôt",
+    timers: "Délais, en minutes",
+    absentGrace: "Un patient absent peut revenir pendant",
+    stale: "Un billet oublié prend fin après",
+    checkInEarly: "L’enregistrement ouvre avant un rendez-vous",
+    noShow: "Un rendez-vous manqué prend fin après",
+    callGrace: "Un patient en retard garde son tour pendant",
+    dayStart: "La journée de la clinique commence à",
+    dayEnds: "Les billets prennent fin avec la journée",
+    bands: "Quand le tableau de bord signale une file (vide : jamais)",
+    waitingHigh: "Élevé : personnes en attente",
+    waitingVeryHigh: "Très élevé : personnes en attente",
+    waitHigh: "Élevé : minutes de la plus longue attente",
+    waitVeryHigh: "Très élevé : minutes de la plus longue attente",
+    privacyHint:
+      "Les numéros sont toujours affichés. Chaque changement est conservé dans le journal d’accès.",
+    linesShow: "Le personnel voit dans les files",
+    boardsShow: "Tout le monde voit sur les écrans de la salle d’attente",
+    showStart: "L’heure du rendez-vous",
+    showDoctor: "Le médecin",
+    showName: "Les initiales",
+    showWaiting: "Le nombre de personnes en attente",
+    showEarlier: "Les appels précédents",
+    newQueue: "Nouvelle file",
+    prefix: "Lettres de ses billets (par exemple A)",
+    service: "Minutes par patient",
+    maxTickets: "Personnes en file, au plus",
+    newRoom: "Nouvelle salle",
+    serves: "Appelle depuis",
+    everyQueue: "Toutes les files",
+    displaysHint:
+      "Ouvrez la page /board sur l’écran. Un code s’y affiche : tapez-le ici pour jumeler l’écran.",
+    code: "Code affiché à l’écran",
+    screenName: "Nom de l’écran",
+    messagesHint:
+      "Les écrans les affichent à tour de rôle, en bas. Videz un champ pour retirer le message.",
+    organisation: "Organisation (au-dessus du nom de la clinique)",
+    ownColour: "Utiliser notre couleur",
+    colour: "Couleur",
+    logo: "Logo (SVG ou PNG, 64 Ko au plus)",
+  },
+  save: "Enregistrer",
+  reset: "Annuler mes changements",
+  saving: "Enregistrement…",
+  saved: "Enregistré.",
+  pair: "Jumeler l’écran",
+  rename: "Renommer",
+  conflict: "Quelqu’un d’autre a modifié ceci entre-temps :",
+  theirs: "Prendre ces valeurs",
+  mine: "Garder les miennes",
+  on: "oui",
+  off: "non",
+  nothing: "rien",
+  changed: (field, from, to) => `${field} : ${from} → ${to}`,
+  up: "Monter",
+  down: "Descendre",
+  open: "Ouvrir",
+  close: "Fermer",
+  states: { open: "ouverte", paused: "en pause", closed: "fermée" },
+  pairedOn: (day) => `Jumelé le ${day}`,
+  unpair: "Retirer",
+  unpairSure: "Retirer pour de bon",
+  message: (number, language) => `Message ${number}, ${language}`,
+  samples: { light: "Clair", dark: "Sombre" },
+  contrast: (scheme, own, same, ratio) =>
+    same
+      ? `${scheme} : utilisée telle quelle; le contraste de son texte est de ${ratio}:1.`
+      : `${scheme} : votre couleur n’a que ${own}:1; les pages en prennent une nuance lisible ` +
+        `(texte ${ratio}:1).`,
+  logoNow: "Le logo tel que les pages l’affichent",
+  removeLogo: "Retirer le logo",
+  notALogo:
+    "Ce n’est pas un PNG, ni un SVG qui ne fait que dessiner. Les scripts et les liens n’y sont " +
+    "pas permis.",
+  refusals: {
+    settings_changed: "Quelqu’un d’autre a été plus rapide. Voyez plus haut ce qui a changé.",
+    prefix_taken: "Une autre file utilise ces lettres.",
+    invalid_value: "Une des valeurs est impossible. Vérifiez les nombres et le fuseau horaire.",
+    forbidden: "Votre rôle ne permet pas ce changement.",
+    pairing_unknown: "Aucun écran n’affiche ce code. Les codes changent toutes les dix minutes.",
+    pairing_taken: "Cet écran est déjà jumelé.",
+    too_large: "Le fichier dépasse 64 Ko.",
+    unreachable: "Pas de réponse. Rien n’est peut-être enregistré : regardez avant de réessayer.",
+    token_expired: "Votre session est terminée. Ouvrez la page avec un nouveau lien.",
+  },
+  refused: (code) => `Le changement n’est pas enregistré (${code}).`,
+  notes: {
+    missing: [
+      "Ouvrez le lien qu’on vous a remis",
+      "Ce lien n’indique pas la clinique à configurer. Votre administrateur peut vous donner le " +
+        "lien complet.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne pas ici",
+      "Seule l’administration de cette clinique peut la configurer. Demandez un lien avec ce rôle.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Les paramètres s’afficheront dès que la connexion sera établie.",
+    ],
+  },
+};
+
 /** @type {Texts["runs"]} */
 const runs = {
   ...figures,
@@ -894,5 +1018,6 @@ export const fr = {
   start,
   console,
   dashboard,
+  setup,
   runs,
 };

@@ -1,5 +1,6 @@
 // The page of a patient: follows one ticket and shows its place in line, its call and its end.
 
+import { applyBrand } from "../shared/brand.js";
 import { Connection } from "../shared/connection.js";
 import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
@@ -96,6 +97,8 @@ function render() {
   byId("note").hidden = !note;
   setText(byId("queue-name"), shown?.queue_name ?? text().title);
   setText(byId("clinic"), shown?.clinic.name ?? "");
+  setText(byId("address"), shown?.clinic.address ?? "");
+  applyBrand(shown?.clinic.branding);
   document.title = [shown?.label, note ? text().notes[note][0] : "", text().title]
     .filter(Boolean)
     .join(" · ");

@@ -68,7 +68,7 @@ function renderHead({ head, appointments }) {
   setText(byId("clock"), zonedTimeText(shell.shownNow, language, head.time_zone));
   setText(byId("title"), text.title);
   const entries = appointments.map(([, entry]) => entry);
-  const delay = delayNow(head.delay_min, entries, shell.shownNow);
+  const delay = delayNow(head.delay_min, entries, shell.shownNow, head.waiting_since);
   const behind = delay > 0;
   byId("delay").classList.toggle("behind", behind);
   setIcon(byId("delay"), behind ? "warning" : "clock");

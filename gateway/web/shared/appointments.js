@@ -88,12 +88,16 @@ const STEP_MIN = 5;
  * @param {number} behind minutes, as of the last start
  * @param {{status: Status, start?: number, ticket?: {state?: TicketState}}[]} appointments
  * @param {number} now ms
+ * @param {number} [waitingSince] the start of the doctor's first appointment whose patient waits, for
+ *   a page that does not know the others
  */
-export function delayNow(behind, appointments, now) {
+export function delayNow(behind, appointments, now, waitingSince = now) {
   const waits = appointments
     .filter(({ status, ticket }) => isHere(status) && !BUSY.has(ticket?.state ?? "waiting"))
-    .map(({ start = now }) => Math.floor((now - start) / MINUTE_MS / STEP_MIN) * STEP_MIN);
-  return Math.max(behind, ...waits);
+    .map(({ start = now }) => start);
+  const late = (/** @type {number} */ start) =>
+    Math.floor((now - start) / MINUTE_MS / STEP_MIN) * STEP_MIN;
+  return Math.max(behind, late(waitingSince), ...waits.map(late));
 }
 
 /**

@@ -14,16 +14,17 @@ const PAUSE_MS = 700;
  * @param {string} token
  * @param {string} path below `v1/`
  * @param {object} body
+ * @param {string} [method]
  * @returns {Promise<Answer>} `code` is that of the refusal; `unreachable` without any answer
  */
-export async function sendCommand(token, path, body) {
+export async function sendCommand(token, path, body, method = "POST") {
   const headers = {
     authorization: `Bearer ${token}`,
     "content-type": "application/json",
     "idempotency-key": newKey(),
   };
   for (let attempt = 1; ; attempt++) {
-    const answer = await ask(`v1/${path}`, headers, body);
+    const answer = await ask(`v1/${path}`, method, headers, body);
     if (answer || attempt === ATTEMPTS) return answer ?? { code: "unreachable" };
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
@@ -31,20 +32,23 @@ export async function sendCommand(token, path, body) {
 
 /**
  * @param {string} url
+ * @param {string} method
  * @param {Record<string, string>} headers
  * @param {object} body
  * @returns {Promise<Answer | undefined>} nothing when the same request may bring an answer
  */
-async function ask(url, headers, body) {
+async function ask(url, method, headers, body) {
   try {
     const response = await fetch(url, {
-      method: "POST",
+      method,
       headers,
       body: JSON.stringify(body),
       signal: timeoutSignal(TIMEOUT_MS),
     });
     const answer = await response.json();
     if (answer.outcome === "applied" || answer.outcome === "moving") return { applied: answer };
+    // Made something, such as a pairing.
+    if (response.status === 201) return { applied: answer };
     // Not decided yet, or a server that cannot answer now.
     if (response.status === 202 || response.status === 503) return undefined;
     return { code: String(answer.code ?? response.status) };

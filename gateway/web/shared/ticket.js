@@ -180,10 +180,11 @@ export class TicketParts {
  * @param {Ticket} ticket
  * @param {Language} language
  */
-function noticeOfLine({ queue_state: queueState, no_estimate: noEstimate }, language) {
+function noticeOfLine({ queue_state: queueState, queue_message: message, no_estimate }, language) {
   const text = ticketTexts[language];
-  if (queueState !== "open") return queueState === "paused" ? text.paused : text.closed;
-  return noEstimate === "no_open_station" ? text.noRoom : "";
+  if (queueState === "paused") return [text.paused, message].filter(Boolean).join(" ");
+  if (queueState === "closed") return text.closed;
+  return no_estimate === "no_open_station" ? text.noRoom : "";
 }
 
 /**

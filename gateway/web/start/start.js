@@ -240,7 +240,7 @@ function showSchedule(token, schedule, onView) {
       .filter(([key, { start }]) => key !== "schedule" && start)
       .map(([, entry]) => entry)
       .sort((a, b) => a.start - b.start);
-    const delay = text().behind(delayNow(head.delay_min, all, now));
+    const delay = text().behind(delayNow(head.delay_min, all, now, head.waiting_since));
     setText(byId("schedule-doctor"), `${head.doctor}, ${delay}`);
     const current = all.findIndex(({ end }) => end > now) - 1;
     const from = Math.max(0, Math.min(current, all.length - MAX_ROWS));

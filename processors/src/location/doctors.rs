@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
+    Millis,
     appointment::{AppointmentFact, Doctor},
     codes::Code,
     ids::DoctorId,
@@ -35,6 +36,14 @@ impl Location {
     /// The first doctor without appointments on the service day.
     fn unused_doctor(&self) -> Option<&DoctorId> {
         self.header.doctors.keys().find(|id| !self.indexes.days.contains_key(*id))
+    }
+
+    /// The start of the doctor's earliest appointment of the service day whose patient waits here.
+    /// Once this moment has passed, the doctor is behind, although nobody was started.
+    pub(super) fn waiting_since(&self, doctor: &DoctorId) -> Option<Millis> {
+        let of_day = self.indexes.days.get(doctor).into_iter().flatten();
+        let waiting = of_day.filter_map(|id| self.appointment(id)).filter(|held| held.waits());
+        waiting.filter_map(|held| held.fact.start).min()
     }
 
     /// Takes in the doctor that a fact names, and the name, which may be new.

@@ -197,7 +197,7 @@ impl Location {
         for (id, doctor) in
             scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)))
         {
-            let entry = ViewEntry::Schedule(self.schedule_head(doctor));
+            let entry = ViewEntry::Schedule(self.schedule_head(id, doctor));
             rendered.entry(schedule(id)).or_default().insert(SCHEDULE_KEY.to_owned(), entry);
         }
         for appointment in scope.appointments.iter().filter_map(|id| self.appointment(id)) {

@@ -430,6 +430,16 @@ impl Appointment {
         self.visit().is_some_and(Visit::is_live)
     }
 
+    /// Whether the patient is here and not being seen yet. Somebody who is absent, set aside or on
+    /// the way to another location does not make the doctor late.
+    pub(super) fn waits(&self) -> bool {
+        let is_here =
+            matches!(self.status, AppointmentStatus::Arrived | AppointmentStatus::CheckedIn);
+        let waits =
+            |visit: &Visit| matches!(visit.state, TicketState::Waiting | TicketState::Called);
+        is_here && self.visit().is_none_or(waits)
+    }
+
     /// Whether something is still expected of the appointment.
     pub fn is_open(&self) -> bool {
         !self.status.is_end()

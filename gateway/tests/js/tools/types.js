@@ -8,7 +8,8 @@ const SCHEMAS = new URL("../../../../schemas/json/", import.meta.url);
 const OUTPUT = new URL("../../../web/shared/schemas.d.ts", import.meta.url);
 
 // The schemas of what pages receive: no commands, events or records of topics.
-const USED = /^(appointment-view|board-|finding|load-|queue-|run-|schedule-|ticket-view).*\.json$/;
+const USED =
+  /^(appointment-view|board-|finding|load-|queue-|run-|schedule-|settings-|ticket-view).*\.json$/;
 
 /** @typedef {import("json-schema-to-typescript").JSONSchema} Schema */
 

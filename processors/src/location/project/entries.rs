@@ -3,7 +3,7 @@
 use schemas::{
     appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
     clinic::ClinicInfo,
-    ids::{QueueId, StationId, TicketId},
+    ids::{DoctorId, QueueId, StationId, TicketId},
     line::{BoardCall, BoardHead, BoardQueue, QueueEntry, QueueHead},
     settings::{
         BrandingSettings, DisplaySettings, LocationSettings, MessageSettings, PrivacySettings,
@@ -19,12 +19,13 @@ use crate::location::{
 };
 
 impl Location {
-    pub(super) fn schedule_head(&self, doctor: &DoctorDay) -> ScheduleHead {
+    pub(super) fn schedule_head(&self, id: &DoctorId, doctor: &DoctorDay) -> ScheduleHead {
         ScheduleHead {
             doctor: doctor.name.clone(),
             day: self.header.day.clone(),
             time_zone: self.header.time_zone.clone(),
             delay_min: doctor.delay_min,
+            waiting_since: self.waiting_since(id),
         }
     }
 
@@ -47,6 +48,11 @@ impl Location {
                 _ => fact.doctor.as_ref().map(|doctor| doctor.name.clone()),
             },
             delay_min: doctor.filter(|_| to_come).map_or(0, |doctor| doctor.delay_min),
+            waiting_since: fact
+                .doctor
+                .as_ref()
+                .filter(|_| to_come && doctor.is_some())
+                .and_then(|doctor| self.waiting_since(&doctor.id)),
             ticket: visit.map(|visit| visit.ticket.clone()),
             ticket_label: visit.map(|visit| visit.label.clone()),
             visits: appointment.visits.iter().map(visit_entry).collect(),

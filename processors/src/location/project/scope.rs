@@ -86,6 +86,9 @@ impl Location {
                 scope.appointments.extend(appointment.map(|held| held.id.clone()));
                 scope.quarters.extend(appointment.and_then(|held| held.fact.start).map(quarter_of));
                 scope.quarters.extend(appointment.and_then(|held| held.missed_at).map(quarter_of));
+                if let Some(held) = appointment {
+                    self.widen_by_wait(&mut scope, &held.fact);
+                }
             }
             scope.recents = true;
             scope.load = true;
@@ -143,6 +146,9 @@ impl Location {
             Event::TicketIssued { queue, appointment, .. } => {
                 scope.queues.insert(queue.clone());
                 scope.appointments.extend(appointment.clone());
+                if let Some(held) = appointment.as_ref().and_then(|id| self.appointment(id)) {
+                    self.widen_by_wait(scope, &held.fact);
+                }
             }
             Event::TicketReverted { ticket, to, .. } | Event::TicketStayed { ticket, to, .. } => {
                 scope.queues.insert(to.queue.clone());
@@ -233,6 +239,9 @@ impl Location {
             let start = held.and_then(|held| held.fact.start);
             // The line shows times, doctor and name of the appointment.
             scope.tickets.extend(held.and_then(live_ticket).cloned());
+            if let Some(held) = held {
+                self.widen_by_wait(scope, &held.fact);
+            }
             scope.quarters.extend(start.map(quarter_of));
             scope.load = true;
         }
@@ -243,6 +252,7 @@ impl Location {
                 scope.quarters.extend(fact.start.map(quarter_of));
                 scope.doctors.extend(self.replaced_doctor(fact).cloned());
                 self.widen_by_name(scope, fact);
+                self.widen_by_wait(scope, fact);
             }
             Event::FactIgnored { .. } => scope.load = true,
             Event::BrandingChanged { .. } => self.widen_by_clinic(scope),
@@ -286,6 +296,17 @@ impl Location {
             let days = self.indexes.days.get(&doctor.id);
             scope.doctors.insert(doctor.id.clone());
             scope.appointments.extend(days.into_iter().flatten().cloned());
+        }
+    }
+
+    /// Adds all appointments of the doctor of a fact, if a change of this appointment can change
+    /// since when the doctor's first patient waits: only the earliest one decides that.
+    fn widen_by_wait(&self, scope: &mut ViewScope, fact: &AppointmentFact) {
+        let Some((doctor, start)) = fact.doctor.as_ref().zip(fact.start) else { return };
+        let first = self.waiting_since(&doctor.id);
+        if self.header.doctors.contains_key(&doctor.id) && first.is_none_or(|first| start <= first)
+        {
+            self.widen_by_doctor(scope, &doctor.id);
         }
     }
 

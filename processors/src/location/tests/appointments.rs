@@ -206,6 +206,47 @@ fn doctor_delay_appears_in_later_appointments() {
     assert!(delta.delta.set["appointment"].get().contains("\"delay_min\":15"));
 }
 
+/// The moment since which the doctor of the schedule lets a patient wait.
+fn waiting_since(clinic: &mut Clinic) -> Option<Millis> {
+    clinic.location.waiting_since(&DoctorId::new("roy").unwrap())
+}
+
+/// Nobody was started, and the first patient waits: nobody may be told "on time".
+#[test]
+fn waiting_patient_makes_the_doctor_late() {
+    let mut clinic = Clinic::open();
+    let first = MORNING + 10 * MINUTE;
+    for (number, start) in [(1_000, first), (2_000, first + 15 * MINUTE)] {
+        let booked = AppointmentFact {
+            start: Some(start),
+            end: Some(start + 20 * MINUTE),
+            ..fact(number, 1, S::Booked)
+        };
+        clinic.tell(number, booked);
+    }
+    assert_eq!(waiting_since(&mut clinic), None, "nobody is here");
+    clinic.apply(check_in(2_000));
+    assert_eq!(waiting_since(&mut clinic), Some(first + 15 * MINUTE));
+    let effect = clinic.apply(check_in(1_000));
+    let other = format!("appointment:{}", appointment(2_000));
+    let told = effect.deltas.iter().find(|delta| delta.view == other).expect("others are told");
+    assert!(told.delta.set["appointment"].get().contains(&format!("\"waiting_since\":{first}")));
+    for (command, expected) in [
+        (call(1_000, "room-1"), Some(first)),
+        (Command::MarkAbsent { ticket: ticket(1_000) }, Some(first + 15 * MINUTE)),
+        (Command::ReturnTicket { ticket: ticket(1_000) }, Some(first)),
+        (Command::HoldTicket { ticket: ticket(1_000), reason: None }, Some(first + 15 * MINUTE)),
+        (Command::ResumeTicket { ticket: ticket(1_000) }, Some(first)),
+        (call(1_000, "room-1"), Some(first)),
+        (Command::StartService { ticket: ticket(1_000) }, Some(first + 15 * MINUTE)),
+        (Command::LeaveTicket { ticket: ticket(2_000) }, None),
+    ] {
+        let kind = command.kind();
+        clinic.apply(command);
+        assert_eq!(waiting_since(&mut clinic), expected, "{kind}");
+    }
+}
+
 #[test]
 fn closed_station_refuses_calls() {
     let mut clinic = Clinic::waiting(2);

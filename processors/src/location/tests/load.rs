@@ -49,6 +49,7 @@ pub(super) fn add_views(
             day: header.day.clone(),
             time_zone: header.time_zone.clone(),
             delay_min: day.delay_min,
+            waiting_since: waiting_since(&today, id),
         };
         let mut schedule = BTreeMap::from([("schedule".to_owned(), json!(head))]);
         let theirs =
@@ -59,12 +60,9 @@ pub(super) fn add_views(
         views.insert(format!("schedule:riverside/{id}"), json!(schedule));
     }
     for one in appointments {
-        views.insert(
-            format!("appointment:{}", one.id),
-            json!({
-                "appointment": seen(header, one, today.iter().any(|other| other.id == one.id))
-            }),
-        );
+        let is_today = today.iter().any(|other| other.id == one.id);
+        let view = json!({ "appointment": seen(header, one, &today, is_today) });
+        views.insert(format!("appointment:{}", one.id), view);
     }
 }
 
@@ -94,7 +92,25 @@ fn scheduled(one: &Appointment) -> ScheduleEntry {
     }
 }
 
-fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentView {
+/// The start of the earliest appointment of a doctor whose patient is here and waits.
+fn waiting_since(today: &[&Appointment], doctor: &DoctorId) -> Option<Millis> {
+    use AppointmentStatus as S;
+    use TicketState as T;
+    let waits = |one: &&&Appointment| {
+        let state = current(one).map(|visit| visit.state);
+        one.fact.doctor.as_ref().is_some_and(|own| own.id == *doctor)
+            && [S::Arrived, S::CheckedIn].contains(&one.status)
+            && [None, Some(T::Waiting), Some(T::Called)].contains(&state)
+    };
+    today.iter().filter(waits).filter_map(|one| one.fact.start).min()
+}
+
+fn seen(
+    header: &LocationHeader,
+    one: &Appointment,
+    day_of: &[&Appointment],
+    today: bool,
+) -> AppointmentView {
     let doctor = one.fact.doctor.as_ref();
     let day = doctor.and_then(|doctor| header.doctors.get(&doctor.id));
     AppointmentView {
@@ -105,6 +121,9 @@ fn seen(header: &LocationHeader, one: &Appointment, today: bool) -> AppointmentV
         late: one.late,
         doctor: doctor.map(|doctor| doctor.name.clone()),
         delay_min: day.filter(|_| today && one.is_open()).map_or(0, |day| day.delay_min),
+        waiting_since: doctor
+            .filter(|_| today && one.is_open() && day.is_some())
+            .and_then(|doctor| waiting_since(day_of, &doctor.id)),
         ticket: current(one).map(|visit| visit.ticket.clone()),
         ticket_label: current(one).map(|visit| visit.label.clone()),
         visits: one.visits.iter().map(visited).collect(),

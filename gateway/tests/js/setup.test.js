@@ -1,0 +1,284 @@
+// The set-up page in Chromium against a running binary: an admin sets a clinic up, two admins meet.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { differences } from "../../web/setup/entry-form.js";
+import { locationBody, locationValues, messagesBody, newId } from "../../web/setup/values.js";
+import { contrast, paletteOf } from "../../web/shared/colours.js";
+import { assertAccessible } from "./helpers/accessibility.js";
+import { launch, Page, PHONE } from "./helpers/browser.js";
+import { Clinic } from "./helpers/clinic.js";
+import { until } from "./helpers/until.js";
+
+/** @typedef {import("./helpers/clinic.js").Site} Site */
+
+const DESK = { width: 1280, height: 900 };
+const NARROW = { width: 320, height: 700 };
+const LOGO =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9H0z" fill="#0f62fe"/></svg>';
+
+/** @type {Clinic} */
+let clinic;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {{close: () => unknown}[]} */
+const opened = [];
+
+before(async () => {
+  clinic = await Clinic.start("--empty");
+  browser = await launch();
+});
+after(async () => {
+  await clinic?.stop();
+  await browser?.close();
+});
+afterEach(async () => {
+  for (const it of opened.splice(0)) await it.close();
+});
+
+/** @param {Site} site @param {{viewport?: typeof DESK, role?: "admin" | "reception"}} [more] */
+async function openSetup(site, { viewport = DESK, role = "admin" } = {}) {
+  const keys = new URLSearchParams({ token: site.token(role), location: site.location });
+  const page = await Page.open(browser, `${clinic.url}/setup#${keys}`, viewport);
+  opened.push(page);
+  await page.shows("#link", "Live");
+  return page;
+}
+
+/** @param {Page} page @param {string} form */
+const save = ({ page }, form) => page.locator(`${form} .save`).click();
+
+describe("the values of a form", () => {
+  const entry = {
+    name: "Riverside",
+    time_zone: "America/Toronto",
+    languages: ["fr", "en"],
+    call_order: /** @type {const} */ ("arrival"),
+    timers: {
+      absent_grace_s: 900,
+      stale_s: 28_800,
+      check_in_early_s: 1_800,
+      no_show_s: 7_200,
+      call_grace_s: 900,
+      handover_s: 45,
+      day_start_min: 245,
+      day_ends_tickets: true,
+    },
+    bands: { waiting: [10, 20], wait_s: [1_800, 3_600] },
+    edition: 7,
+  };
+
+  it("become the same settings again, with the fields that no form shows", () => {
+    const { edition, ...settings } = entry;
+    const body = locationBody(
+      locationValues(/** @type {any} */ (entry)),
+      /** @type {any} */ (entry),
+    );
+    assert.equal(edition, 7);
+    assert.deepEqual(JSON.parse(JSON.stringify(body)), settings);
+  });
+
+  it("differ only where somebody has changed something", () => {
+    const before = { name: "A", every: true };
+    assert.deepEqual(differences(before, { name: "B", every: true, more: "" }), [
+      ["name", "A", "B"],
+    ]);
+  });
+
+  it("leave out messages without any text", () => {
+    const values = { "0.fr": "", "0.en": "", "1.fr": "Bonjour", "1.en": "" };
+    assert.deepEqual(messagesBody(values), { messages: [{ fr: "Bonjour" }] });
+  });
+
+  it("give a new line an id of its own", () => {
+    const taken = new Set(["north.blood-tests"]);
+    assert.equal(newId("north", "Blood tests", taken), "north.blood-tests-2");
+    assert.equal(newId("north", "Échographie", taken), "north.echographie");
+    assert.equal(newId("north", "रक्त", taken), "north.x");
+  });
+});
+
+describe("the colour of a clinic", () => {
+  it("becomes readable on every surface, in both schemes", () => {
+    const surfaces = { light: ["#f5f4ef", "#ffffff"], dark: ["#0b1416", "#132124"] };
+    for (const colour of ["#000000", "#ffffff", "#ffff00", "#0f62fe", "#808080", "#ff0000"]) {
+      for (const scheme of /** @type {const} */ (["light", "dark"])) {
+        const { brand, onBrand, soft, onSoft } = paletteOf(colour, scheme);
+        for (const surface of surfaces[scheme]) assert.ok(contrast(brand, surface) >= 7);
+        assert.ok(contrast(brand, onBrand) >= 7, `${colour} ${scheme}`);
+        assert.ok(contrast(soft, onSoft) >= 7, `${colour} ${scheme}`);
+      }
+    }
+  });
+});
+
+describe("the set-up page", () => {
+  it("makes lines and rooms, and puts the lines in order", async () => {
+    const site = await clinic.furnish();
+    const { page } = await openSetup(site);
+    await page.locator("#queue-form [name=name]").fill("X-ray");
+    await page.locator("#queue-form [name=prefix]").fill("x");
+    await page.locator("#queue-form .save").click();
+    const names = () => page.locator("#queue-list > li > .state b").allInnerTexts();
+    await until("the line is listed", async () => (await names()).includes("X-ray · closed"));
+    await page.getByRole("button", { name: "Open, X-ray" }).click();
+    await until("the line is open", async () => (await names()).includes("X-ray · open"));
+    await page.getByRole("button", { name: "Up, X-ray" }).click();
+    await until(
+      "the order changes",
+      async () =>
+        (await names()).join() === "Blood tests · open,X-ray · open,General medicine · open",
+    );
+    await page.locator("#room-form [name=name]").fill("Room 9");
+    await page.locator("#room-form [name=every]").uncheck();
+    await page.locator("#room-form").getByLabel("X-ray").check();
+    await page.locator("#room-form .save").click();
+    const { entries } = await clinic.get(`locations/${site.location}/stations`);
+    await until("the room is made", async () => {
+      const now = await clinic.get(`locations/${site.location}/stations`);
+      const made = now.entries.find((/** @type {any} */ room) => room.name === "Room 9");
+      return made?.queues.join() === `${site.location}.x-ray`;
+    });
+    assert.equal(entries.length >= 2, true);
+  });
+
+  it("tells the slower of two admins what the other one changed", async () => {
+    const site = await clinic.furnish();
+    const one = await openSetup(site);
+    await one.page.locator("#location-form [name=name]").fill("Riverside North");
+    const place = await clinic.get(`locations/${site.location}`);
+    await clinic.ask("PUT", `locations/${site.location}`, {
+      name: place.name,
+      time_zone: "America/Vancouver",
+      languages: ["en"],
+      edition: place.edition,
+    });
+    const conflict = "#location-form .conflict";
+    await one.shows(`${conflict} li:first-child`, "Time zone: America/Toronto → America/Vancouver");
+    await one.shoot("setup-conflict");
+    // Saving waits for the decision.
+    await save(one, "#location-form");
+    assert.equal((await clinic.get(`locations/${site.location}`)).name, place.name);
+    await one.page.locator(`${conflict} .theirs`).click();
+    assert.equal(
+      await one.page.locator("#location-form [name=time_zone]").inputValue(),
+      "America/Vancouver",
+    );
+    await one.page.locator("#location-form [name=address]").fill("12 River Street");
+    await save(one, "#location-form");
+    await one.shows("#location-form .said", "Saved.");
+    const now = await clinic.get(`locations/${site.location}`);
+    assert.deepEqual([now.address, now.time_zone], ["12 River Street", "America/Vancouver"]);
+  });
+
+  it("changes privacy, messages, colour and logo, and patients see them", async () => {
+    const site = await clinic.furnish();
+    const [{ ticket }] = await site.issue(1);
+    const setup = await openSetup(site);
+    const { page } = setup;
+    await page.locator('[name="boards.waiting"]').uncheck();
+    await save(setup, "#privacy-form");
+    await setup.shows("#privacy-form .said", "Saved.");
+    await page.locator('[name="0.fr"]').fill("Vaccins à la salle 4");
+    await page.locator('[name="0.en"]').fill("Flu shots in room 4");
+    await save(setup, "#messages-form");
+    await setup.shows("#messages-form .said", "Saved.");
+    await page.locator("#branding-form [name=name]").fill("River Health");
+    await page.locator("[name=coloured]").check();
+    await page.locator("#branding-form [name=colour]").fill("#ffcc00");
+    await setup.shows("#contrast", /^Light: your colour has only 1\.5:1/);
+    const upload = (/** @type {string} */ text) =>
+      page.locator("#logo-file").setInputFiles({
+        name: "logo.svg",
+        mimeType: "image/svg+xml",
+        buffer: Buffer.from(text),
+      });
+    await upload(LOGO.replace("<path", "<script>alert(1)</script><path"));
+    await setup.shows("#branding-form .said", /^This is no PNG, or no SVG that only draws/);
+    await upload(LOGO);
+    await until("the logo is stored", () => page.locator("#logo-shown").isVisible());
+    await save(setup, "#branding-form");
+    await setup.shows("#branding-form .said", "Saved.");
+    const { logo } = await clinic.get(`locations/${site.location}/branding`);
+    const picture = await fetch(`${clinic.url}/logos/${logo}`);
+    assert.equal(picture.headers.get("content-type"), "image/svg+xml");
+    assert.match(picture.headers.get("content-security-policy") ?? "", /sandbox/);
+    assert.equal(await picture.text(), LOGO);
+    // A patient and a board show all of it.
+    const keys = new URLSearchParams({
+      token: site.token("patient", { tickets: [ticket] }),
+      ticket,
+    });
+    const phone = await Page.open(browser, `${clinic.url}/patient#${keys}`, PHONE);
+    opened.push(phone);
+    await phone.shows("#organisation", "River Health");
+    assert.equal(await phone.page.locator("img.mark").getAttribute("src"), `logos/${logo}`);
+    const brand = await phone.page.evaluate(() =>
+      document.documentElement.style.getPropertyValue("--brand"),
+    );
+    assert.equal(brand, paletteOf("#ffcc00", "light").brand);
+    await assertAccessible(phone.page, "patient with a brand");
+    await phone.shoot("patient-branded");
+    const board = new URLSearchParams({ token: site.token("display"), location: site.location });
+    const wall = await Page.open(browser, `${clinic.url}/board#${board}`, DESK);
+    opened.push(wall);
+    await wall.shows("#message", /Vaccins à la salle 4|Flu shots in room 4/);
+    await wall.shows("#queues", /^Blood tests\s+General medicine$/);
+    await assertAccessible(wall.page, "board with a brand");
+    await wall.shoot("board-branded");
+    assert.deepEqual([...phone.complaints, ...wall.complaints], []);
+  });
+
+  it("pairs, renames and removes a screen", async () => {
+    const site = await clinic.furnish();
+    const setup = await openSetup(site);
+    const { page } = setup;
+    const { code } = await clinic.ask("POST", "displays/pairings", {});
+    await page.locator("#pair-form [name=code]").fill(code);
+    await page.locator("#pair-form [name=name]").fill("Hall");
+    await save(setup, "#pair-form");
+    await setup.shows("#display-list b", "Hall");
+    await page.locator("#display-list [name=name]").fill("Main hall");
+    await save(setup, "#display-list form");
+    await setup.shows("#display-list b", "Main hall");
+    await page.locator(".unpair").click();
+    await page.getByRole("button", { name: "Really remove, Main hall" }).click();
+    await until(
+      "the screen is gone",
+      async () => !(await page.locator("#display-list li").count()),
+    );
+    assert.deepEqual(setup.complaints, []);
+  });
+
+  it("is refused what only an admin may change", async () => {
+    const site = await clinic.furnish();
+    const setup = await openSetup(site, { role: "reception" });
+    await setup.page.locator("#location-form [name=name]").fill("Mine");
+    await save(setup, "#location-form");
+    await setup.shows("#location-form .said", "Your role may not change this.");
+  });
+
+  it("is accessible in both languages, light and dark, on a desk and at 320 px", async () => {
+    const site = await clinic.furnish();
+    for (const [name, viewport] of /** @type {const} */ ([
+      ["desk", DESK],
+      ["narrow", NARROW],
+    ])) {
+      const setup = await openSetup(site, { viewport });
+      for (const [language, colorScheme] of /** @type {const} */ ([
+        ["EN", "light"],
+        ["FR", "dark"],
+      ])) {
+        await setup.page.emulateMedia({ colorScheme });
+        await setup.page.locator("#languages button", { hasText: language }).click();
+        await assertAccessible(setup.page, `setup ${name} ${language} ${colorScheme}`);
+        const wide = await setup.page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        assert.ok(wide <= 0, `${name} ${language} is ${wide} px too wide`);
+        await setup.shoot(`setup-${name}-${language}-${colorScheme}`, { fullPage: true });
+      }
+      assert.deepEqual(setup.complaints, []);
+    }
+  });
+});

@@ -1,0 +1,88 @@
+// The screens of a clinic: pairing one by the code that it shows, renaming and removing them.
+
+import { byId, setText } from "../shared/page.js";
+import { keepRows, within } from "../shared/rows.js";
+import { dateText } from "../shared/times.js";
+import { EntryForm } from "./entry-form.js";
+import { addFields } from "./queues.js";
+
+/** @typedef {{name: string, paired_at: number, edition?: number}} Display */
+/** @typedef {import("./setup.js").Site} Site */
+
+export class DisplaysPart {
+  #site;
+  #pair;
+  /** @type {WeakMap<Element, EntryForm<Display>>} */
+  #forms = new WeakMap();
+  /** The display that the next click removes. */
+  #sure = "";
+
+  /** @param {Site} site */
+  constructor(site) {
+    this.#site = site;
+    this.#pair = new EntryForm(/** @type {HTMLFormElement} */ (byId("pair-form")), {
+      read: () => ({ code: "", name: "" }),
+      save: ({ code, name }) =>
+        site.send("POST", `displays/pairings/${encodeURIComponent(String(code))}/approve`, {
+          location: site.location,
+          name,
+        }),
+      texts: () => ({ ...site.texts(), save: site.texts().pair }),
+    });
+    byId("display-list").addEventListener("click", ({ target }) => {
+      const button = target instanceof Element ? target.closest(".unpair") : null;
+      const id = button?.closest("li")?.dataset.key;
+      if (id) void this.#unpair(id);
+    });
+  }
+
+  /** The first click asks, the second removes. @param {string} id */
+  async #unpair(id) {
+    if (this.#sure !== id) {
+      this.#sure = id;
+      return this.render();
+    }
+    this.#sure = "";
+    await this.#site.send("DELETE", `displays/${encodeURIComponent(id)}`);
+    return this.render();
+  }
+
+  render() {
+    const site = this.#site;
+    const text = site.texts();
+    const zone = site.entries().get("location")?.time_zone;
+    /** @type {[string, Display][]} */
+    const displays = [...site.entries()]
+      .filter(([key]) => key.startsWith("display:"))
+      .map(([key, display]) => [key.slice("display:".length), display]);
+    displays.sort(([, a], [, b]) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    keepRows(byId("display-list"), "display-row", displays, (row, display, id) => {
+      setText(within(row, "b"), display.name);
+      setText(
+        within(row, ".hint"),
+        text.pairedOn(dateText(display.paired_at, site.language(), zone)),
+      );
+      const name = this.#sure === id ? text.unpairSure : text.unpair;
+      setText(within(row, ".unpair"), name);
+      within(row, ".unpair").setAttribute("aria-label", `${name}, ${display.name}`);
+      this.#formOf(row, id).update(display);
+    });
+    this.#pair.update(undefined);
+  }
+
+  /** @param {HTMLElement} row @param {string} id */
+  #formOf(row, id) {
+    const known = this.#forms.get(row);
+    if (known) return known;
+    const form = /** @type {HTMLFormElement} */ (within(row, "form"));
+    addFields(form, "display-fields");
+    /** @type {EntryForm<Display>} */
+    const made = new EntryForm(form, {
+      read: (display) => ({ name: display?.name ?? "" }),
+      save: ({ name }) => this.#site.send("PATCH", `displays/${encodeURIComponent(id)}`, { name }),
+      texts: () => ({ ...this.#site.texts(), save: this.#site.texts().rename }),
+    });
+    this.#forms.set(row, made);
+    return made;
+  }
+}

@@ -1,0 +1,131 @@
+// The set-up of a clinic: its settings, queues, rooms, screens, messages and branding.
+
+import { textsOf } from "../languages/all.js";
+import { sendCommand } from "../shared/commands.js";
+import { byId, setText } from "../shared/page.js";
+import { newest } from "../shared/renewal.js";
+import { Shell } from "../shared/shell.js";
+import { changeText } from "../shared/times.js";
+import { BrandingPart } from "./branding.js";
+import { DisplaysPart } from "./displays.js";
+import { EntryForm } from "./entry-form.js";
+import { MessagesPart } from "./messages.js";
+import { QueuesPart } from "./queues.js";
+import { RoomsPart } from "./rooms.js";
+import { locationBody, locationValues, privacyBody, privacyValues } from "./values.js";
+
+/** @typedef {import("../shared/commands.js").Answer} Answer */
+/** @typedef {import("../shared/fold.js").View} View */
+/**
+ * What the parts of the page share.
+ * @typedef {object} Site
+ * @property {string} location
+ * @property {() => import("../languages/all.js").Texts["setup"]} texts
+ * @property {() => import("../shared/language.js").Language} language
+ * @property {() => ReadonlyMap<string, any>} entries
+ * @property {(method: string, path: string, body?: object) => Promise<Answer>} send
+ * @property {() => string} token
+ */
+
+const connectionTexts = textsOf("connection");
+const shell = new Shell(textsOf("setup"), render);
+const location = shell.link.get("location") ?? "";
+/** @type {View | undefined} */
+let view;
+
+/** @type {Site} */
+const site = {
+  location,
+  texts: () => shell.text,
+  language: () => shell.language,
+  entries: () => view?.entries ?? new Map(),
+  send: (method, path, body = {}) => sendCommand(site.token(), path, body, method),
+  token: () => newest(shell.link.get("token") ?? ""),
+};
+const place = `locations/${encodeURIComponent(location)}`;
+
+const locationForm = new EntryForm(formOf("location-form"), {
+  read: locationValues,
+  save: (values, edition) =>
+    site.send("PUT", place, { ...locationBody(values, site.entries().get("location")), edition }),
+  texts: site.texts,
+});
+const privacyForm = new EntryForm(formOf("privacy-form"), {
+  read: privacyValues,
+  save: (values, edition) =>
+    site.send("PUT", `${place}/privacy`, { ...privacyBody(values), edition }),
+  texts: site.texts,
+});
+const parts = [
+  new QueuesPart(site),
+  new RoomsPart(site),
+  new DisplaysPart(site),
+  new MessagesPart(site),
+  new BrandingPart(site),
+];
+
+/** @param {string} id */
+function formOf(id) {
+  return /** @type {HTMLFormElement} */ (byId(id));
+}
+
+/** Texts that do not depend on the settings, in templates too. */
+function renderTexts() {
+  const templates = [...document.querySelectorAll("template")].map(({ content }) => content);
+  for (const part of [document, ...templates]) {
+    for (const element of part.querySelectorAll("[data-text]")) {
+      const name = /** @type {HTMLElement} */ (element).dataset.text ?? "";
+      setText(element, shell.text.labels[name] ?? "");
+    }
+  }
+  setText(byId("subtitle"), shell.text.title);
+  const links = [...document.querySelectorAll("#content > section")].map(({ id }) => id);
+  const nav = byId("sections");
+  if (!nav.children.length) {
+    nav.append(
+      ...links.map((id) => {
+        const link = document.createElement("a");
+        // The fragment of the page is its link, so the target is not an address.
+        link.href = `#${id}`;
+        link.addEventListener("click", (event) => {
+          event.preventDefault();
+          byId(id).scrollIntoView();
+          byId(id).focus({ preventScroll: true });
+        });
+        return link;
+      }),
+    );
+  }
+  links.forEach((id, index) => setText(nav.children[index], shell.text.labels[id] ?? ""));
+}
+
+function render() {
+  const entries = site.entries();
+  const settings = entries.get("location");
+  shell.filled = settings !== undefined;
+  const { language, text } = shell;
+  const { changedAt } = connectionTexts[language];
+  shell.renderFrame(changedAt(changeText(view?.at ?? 0, shell.shownNow, language)));
+  renderTexts();
+  setText(byId("name"), settings?.name ?? text.title);
+  if (!settings || shell.note) return;
+  document.title = `${settings.name} · ${text.title}`;
+  locationForm.update(settings);
+  privacyForm.update(entries.get("privacy"));
+  for (const part of parts) part.render();
+}
+
+function start() {
+  const zones = byId("zones");
+  // Missing in browsers of before 2022: the zone is typed without suggestions.
+  const { supportedValuesOf } = /** @type {any} */ (Intl);
+  for (const zone of supportedValuesOf?.("timeZone") ?? []) zones.append(new Option(zone));
+  shell.follow(location && `settings:${location}`, (next) => {
+    view = next;
+    render();
+  });
+  // Ages change without a message.
+  setInterval(() => shell.lossMs !== undefined && render(), 1_000);
+}
+
+start();
