@@ -21,7 +21,7 @@ use schemas::{
 use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
-    location::{Appointment, Ticket},
+    location::{Appointment, RenewalNeed, Ticket},
     log::{LogOffset, PartitionId},
     run::RunRow,
     views::ViewStep,
@@ -313,6 +313,13 @@ pub trait Ledger: Send + Sync + 'static {
         &'a self,
         aggregate: &'a Aggregate,
         wake: Range<Millis>,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
+
+    /// Reads the appointments of a location that a renewal needs, in the order of their ids.
+    fn shown_appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        need: &'a RenewalNeed,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>>;
 
     /// Lists every aggregate of a partition that has a timer, and when its next timer is due.

@@ -42,6 +42,7 @@ mod question;
 mod questions;
 mod queues;
 mod rebooking;
+mod renewal;
 mod settings;
 mod state;
 mod step;
@@ -59,9 +60,10 @@ pub use decide::decide;
 pub use decision::Decision;
 pub use project::KEEP_ENDED_S;
 pub use question::Question;
+pub use renewal::RenewalNeed;
 pub use settings::{MAX_DOCTORS, MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS, MAX_TICKETS, SERVICE_S};
 pub use state::{
-    Appointment, AppointmentMove, DoctorDay, Editions, LocationHeader, Queue, RecentCall,
+    Appointment, AppointmentMove, DoctorDay, Editions, LocationHeader, Queue, RecentCall, Renewal,
     ServiceTime, Station, Visit,
 };
 pub use ticket::{Ticket, TicketMove, Undo};
@@ -81,6 +83,8 @@ pub struct Location {
     appointments: HashMap<AppointmentId, Appointment>,
     /// All appointments that wake before this moment and are near the service day are in memory.
     complete_until: Millis,
+    /// The next appointments to renew, if a batch has read them, and whether they are the last.
+    renewing: Option<(Vec<AppointmentId>, bool)>,
     /// Most parts that change in one step because timers fire. A test sets a smaller number.
     slice: usize,
     /// Most moves that are not settled. A test sets a smaller number.
@@ -112,6 +116,7 @@ impl Location {
             position,
             zone: settings::zone_or_utc(&header.time_zone),
             complete_until: header.day_ends,
+            renewing: None,
             slice: timers::SLICE,
             most_moves: question::MAX_MOVES,
             header,
@@ -235,6 +240,8 @@ impl Location {
             self.take_appointment(&id);
         }
         self.complete_until = self.complete_until.min(self.header.day_ends);
+        // What was to be renewed may just have left memory.
+        self.renewing = None;
         for id in std::mem::take(&mut self.indexes.ended) {
             self.tickets.remove(&id);
         }
@@ -318,7 +325,8 @@ impl Location {
         let tickets: Vec<TicketId> = events.iter().flat_map(moves::tickets_of).cloned().collect();
         let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
         let reported = events.iter().filter_map(moves::appointment_of).cloned();
-        let appointments: BTreeSet<_> = of_tickets.chain(reported).collect();
+        let renewed = events.iter().flat_map(renewal::renewed).cloned();
+        let appointments: BTreeSet<_> = of_tickets.chain(reported).chain(renewed).collect();
         let held =
             appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
         (tickets, held)

@@ -408,6 +408,15 @@ pub enum Event {
         /// When the timer was due.
         at: Millis,
     },
+    /// What patients see of the location changed, and these appointments now show it. Each event
+    /// has a slice of them, in the order of their ids.
+    AppointmentsRenewed {
+        /// The appointments that showed something else.
+        appointments: Vec<AppointmentId>,
+        /// The last appointment that was looked at. Absent: there are no further ones.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<AppointmentId>,
+    },
     /// A service day ended and the next one began.
     DayEnded {
         /// The day that ended, `YYYY-MM-DD`.

@@ -90,6 +90,7 @@ pub(super) fn order_queues(state: &Location, queues: &[QueueId]) -> Result<Decis
 impl Location {
     /// Applies an event of the appearance.
     pub(super) fn change_appearance(&mut self, event: &Event, version: u64) {
+        let before = self.clinic();
         let header = &mut self.header;
         match event {
             Event::PrivacyChanged { privacy } => {
@@ -112,6 +113,7 @@ impl Location {
             }
             _ => {}
         }
+        self.begin_renewal(&before);
     }
 
     /// The appointment of a ticket, as far as staff may see it in the line.

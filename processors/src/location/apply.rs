@@ -80,6 +80,7 @@ impl Location {
             return;
         };
         self.zone = settings::zone_or_utc(time_zone);
+        let before = self.clinic();
         let header = &mut self.header;
         let edition = &mut header.editions.location;
         replace(&mut header.name, name, edition, version);
@@ -102,6 +103,7 @@ impl Location {
         if first {
             self.complete_until = self.header.day_ends;
         }
+        self.begin_renewal(&before);
     }
 
     fn issue(&mut self, event: &Event, now: Millis) {
@@ -171,6 +173,7 @@ impl Location {
                     appointment.status = *status;
                 });
             }
+            Event::AppointmentsRenewed { after, .. } => self.renew(after.as_ref()),
             Event::DayEnded { next, .. } => self.begin_day(next.clone()),
             // Events of other aggregates.
             _ => {}

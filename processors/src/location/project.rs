@@ -69,6 +69,15 @@ pub(super) enum ViewEntry {
 /// The entries in scope, by view and key.
 pub(super) type ViewEntries = BTreeMap<Channel, BTreeMap<String, ViewEntry>>;
 
+/// Which moment entries are rendered for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rendering {
+    /// As the views show them. An appointment may show an earlier name of the location.
+    Shown,
+    /// As they are now.
+    Current,
+}
+
 /// The events of one version while they are applied, and the entries that they may change, as
 /// rendered before.
 #[derive(Default)]
@@ -94,7 +103,7 @@ impl Location {
         let scope = self.scope(&event, now);
         let schedules = self.schedules(location, &scope);
         let new = changing.scope.take_in(scope);
-        for (view, entries) in self.render(location, &new) {
+        for (view, entries) in self.render(location, &new, Rendering::Shown) {
             changing.before.entry(view).or_default().extend(entries);
         }
         if let Event::QueueRemoved { queue, .. } = &event {
@@ -117,7 +126,7 @@ impl Location {
         location: &LocationId,
     ) -> (Vec<Event>, Vec<ViewDelta>) {
         let VersionChange { events, scope, before, removed } = changing;
-        let after = self.render(location, &scope);
+        let after = self.render(location, &scope, Rendering::Current);
         let deltas = self.step_views(before, after, &events, &removed);
         (events, deltas)
     }
@@ -129,11 +138,16 @@ impl Location {
         held.map(|(id, doctor)| (id.clone(), schedule(id), doctor.view)).collect()
     }
 
-    /// Renders the entries in scope as they are now.
-    fn render(&self, location: &LocationId, scope: &ViewScope) -> ViewEntries {
+    /// Renders the entries in scope.
+    fn render(
+        &self,
+        location: &LocationId,
+        scope: &ViewScope,
+        rendering: Rendering,
+    ) -> ViewEntries {
         let mut rendered = ViewEntries::new();
         self.render_tickets(&mut rendered, location, scope);
-        self.render_appointments(&mut rendered, location, scope);
+        self.render_appointments(&mut rendered, location, scope, rendering);
         rendered.insert(Channel::Load(location.clone()), self.render_load(scope));
         rendered.insert(Channel::Settings(location.clone()), self.render_settings(scope));
         rendered
@@ -192,6 +206,7 @@ impl Location {
         rendered: &mut ViewEntries,
         location: &LocationId,
         scope: &ViewScope,
+        rendering: Rendering,
     ) {
         let schedule = |doctor| Channel::Schedule(ScheduleId::from_parts(location, doctor));
         for (id, doctor) in
@@ -201,7 +216,11 @@ impl Location {
             rendered.entry(schedule(id)).or_default().insert(SCHEDULE_KEY.to_owned(), entry);
         }
         for appointment in scope.appointments.iter().filter_map(|id| self.appointment(id)) {
-            let view = ViewEntry::Appointment(Box::new(self.appointment_view(appointment)));
+            let clinic = match rendering {
+                Rendering::Shown => appointment.clinic.clone().unwrap_or_default(),
+                Rendering::Current => self.clinic(),
+            };
+            let view = ViewEntry::Appointment(Box::new(self.appointment_view(appointment, clinic)));
             let entries = BTreeMap::from([(APPOINTMENT_KEY.to_owned(), view)]);
             rendered.insert(Channel::Appointment(appointment.id.clone()), entries);
             if let Some(doctor) = &appointment.fact.doctor
@@ -339,6 +358,11 @@ impl Location {
 
     /// Moves a view to the current version and returns the version that it had.
     fn move_view(&mut self, view: &Channel) -> u64 {
+        if let Channel::Appointment(id) = view {
+            let clinic = self.clinic();
+            let held = self.appointments.get_mut(id);
+            held.into_iter().for_each(|held| held.clinic = Some(clinic.clone()));
+        }
         let held = match view {
             Channel::Board(_) => Some(&mut self.header.board_view),
             Channel::Queue(id) => self.header.queues.get_mut(id).map(|queue| &mut queue.view),

@@ -10,6 +10,7 @@ use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     branding::Branding,
+    clinic::ClinicInfo,
     handover::AppointmentHandover,
     ids::{AppointmentId, DisplayId, DoctorId, QueueId, SourceId, StationId, TicketId},
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
@@ -87,6 +88,9 @@ pub struct LocationHeader {
     /// Moves to this location that were taken back before they arrived, oldest first, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub barred: Vec<(String, Millis)>,
+    /// The renewal of what appointments show of the location, while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
     /// The version of the view `load:<location>`.
     pub load_view: u64,
     /// The version of the view `board:<location>`.
@@ -95,6 +99,14 @@ pub struct LocationHeader {
     pub settings_view: u64,
     /// The clock of the location: the latest append time of its records.
     pub now: Millis,
+}
+
+/// How far the appointments of a location show its new name and time zone.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The last appointment that was looked at, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AppointmentId>,
 }
 
 impl LocationHeader {
@@ -327,6 +339,9 @@ pub struct Appointment {
     /// The revision of the newest fact that was passed on to the other location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_on: Option<u64>,
+    /// What the view `appointment:<id>` shows of the location. Rows of older versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinic: Option<ClinicInfo>,
     /// The version of the view `appointment:<id>`.
     pub view: u64,
 }
@@ -418,6 +433,12 @@ impl Appointment {
     /// move to another location is not settled.
     pub fn is_kept(&self) -> bool {
         self.is_here() || self.moving.is_some()
+    }
+
+    /// Whether somebody may still look at the appointment: it is open or kept, or it began at this
+    /// moment or later. The view of an ended appointment is kept for a day after its start.
+    pub fn is_shown(&self, since: Millis) -> bool {
+        self.is_open() || self.is_kept() || self.wakes_at().is_some_and(|at| since <= at)
     }
 
     /// The last visit, unless the appointment was booked anew since.

@@ -225,3 +225,14 @@ fn refusal(effect: &RecordEffect) -> Option<Code> {
 fn tickets(numbers: &[u128]) -> Vec<TicketId> {
     numbers.iter().copied().map(ticket).collect()
 }
+
+/// Gives a location that holds all its appointments those that a renewal needs next.
+fn supply_renewal(location: &mut Location) {
+    let Some(need) = location.renewal() else { return };
+    let is_next = |one: &&Appointment| need.after.as_ref().is_none_or(|after| one.id > *after);
+    let held = location.appointments.values().filter(|one| one.is_shown(need.since));
+    let mut found: Vec<Appointment> = held.filter(is_next).cloned().collect();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.truncate(need.limit);
+    location.add_renewal(found);
+}

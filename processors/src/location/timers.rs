@@ -38,8 +38,12 @@ const APPOINTMENT_WEIGHT: usize = 2;
 const SILENT_FOR: Millis = 24 * 60 * 60 * 1000;
 
 impl Location {
-    /// When the next timer is due. `None` before the location is configured.
+    /// When the next timer is due: at once while appointments are to be renewed. `None` before the
+    /// location is configured.
     pub fn due(&self) -> Option<Millis> {
+        if self.header.renewal.is_some() {
+            return Some(self.header.now);
+        }
         let first = self.indexes.timers.first().map(|(at, _)| *at);
         self.exists().then(|| first.map_or(self.header.day_ends, |at| at.min(self.header.day_ends)))
     }
@@ -52,8 +56,8 @@ impl Location {
         if self.header.day_ends <= self.header.now {
             return Some(self.end_of_day());
         }
-        let (at, due) = self.indexes.timers.first().filter(|(at, _)| *at <= self.header.now)?;
-        self.fires(due, *at)
+        let due = self.indexes.timers.first().filter(|(at, _)| *at <= self.header.now);
+        due.and_then(|(at, due)| self.fires(due, *at)).or_else(|| self.next_renewal())
     }
 
     /// How much of a slice the event of a timer takes. The end of a day changes the schedules of
@@ -61,6 +65,7 @@ impl Location {
     pub(super) fn weight(&self, event: &Event) -> usize {
         let appointments = match event {
             Event::DayEnded { .. } => self.indexes.days.values().map(BTreeSet::len).sum(),
+            Event::AppointmentsRenewed { appointments, .. } => appointments.len(),
             Event::TicketExpired { ticket, .. } | Event::TicketStayed { ticket, .. } => {
                 let ticket = self.ticket(ticket);
                 usize::from(ticket.is_some_and(|ticket| ticket.appointment.is_some()))

@@ -103,6 +103,7 @@ mod tests {
             successor: None,
             moving: None,
             passed_on: None,
+            clinic: None,
             view: 1,
         };
         AggregateState::restore(StoredAggregate {

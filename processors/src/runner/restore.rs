@@ -126,6 +126,10 @@ async fn restore_aggregate(
             let missing = answered(ledger.appointments(aggregate, wake)).await?;
             location.add_missing(until, missing);
         }
+        if let Some(need) = location.renewal() {
+            let found = answered(ledger.shown_appointments(aggregate, &need)).await?;
+            location.add_renewal(found);
+        }
         let names = missing_parts(location, &needs.commands);
         if !names.is_empty() {
             let named = answered(ledger.location_parts(aggregate, &names)).await?;

@@ -477,6 +477,7 @@ macro_rules! ledger_promises {
             tenants_never_meet,
             near_appointments_come_with_location,
             appointments_are_read_by_the_time_they_wake,
+            renewal_reads_shown_appointments_in_slices,
             appointment_is_read_by_id_or_source_key,
             changed_appointment_replaces_itself,
             tenants_share_no_appointment,

@@ -23,7 +23,7 @@ use processors::{
         Batch, JournalRow, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, StoredView, ViewName,
     },
-    location::Appointment,
+    location::{Appointment, RenewalNeed},
     log::{LogOffset, PartitionId},
 };
 use schemas::{
@@ -138,6 +138,14 @@ impl Ledger for MemoryLedger {
         wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
         self.answer(move |state| state.appointments(aggregate, &wake))
+    }
+
+    fn shown_appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        need: &'a RenewalNeed,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        self.answer(move |state| state.shown_appointments(aggregate, need))
     }
 
     fn due(

@@ -16,7 +16,7 @@ use processors::{
         Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, StoredView, ViewName,
     },
-    location::Appointment,
+    location::{Appointment, RenewalNeed},
     log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
     runner::RunnerBackends,
     views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
@@ -289,6 +289,14 @@ impl Ledger for FaultyLedger {
         wake: Range<Millis>,
     ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
         self.meet(Op::Appointments, self.real.appointments(aggregate, wake))
+    }
+
+    fn shown_appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        need: &'a RenewalNeed,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        self.meet(Op::Appointments, self.real.shown_appointments(aggregate, need))
     }
     fn due(
         &self,

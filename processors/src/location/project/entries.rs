@@ -29,7 +29,13 @@ impl Location {
         }
     }
 
-    pub(super) fn appointment_view(&self, appointment: &Appointment) -> AppointmentView {
+    /// The view of an appointment with `clinic`, which is what it shows or is to show of the
+    /// location.
+    pub(super) fn appointment_view(
+        &self,
+        appointment: &Appointment,
+        clinic: ClinicInfo,
+    ) -> AppointmentView {
         let fact = &appointment.fact;
         let visit = appointment.visit();
         let doctor = fact.doctor.as_ref().and_then(|doctor| self.header.doctors.get(&doctor.id));
@@ -62,17 +68,7 @@ impl Location {
                 .as_ref()
                 .map(|moving| moving.handover.successor.location()),
             successor: appointment.successor.clone(),
-            clinic: self.clinic(),
-        }
-    }
-
-    fn clinic(&self) -> ClinicInfo {
-        let header = &self.header;
-        ClinicInfo {
-            name: header.name.clone(),
-            time_zone: header.time_zone.clone(),
-            address: header.address.clone(),
-            branding: header.branding.clone(),
+            clinic,
         }
     }
 

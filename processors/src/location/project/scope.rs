@@ -268,6 +268,9 @@ impl Location {
                     self.widen_by_clinic(scope);
                 }
             }
+            Event::AppointmentsRenewed { appointments, .. } => {
+                scope.appointments.extend(appointments.iter().cloned());
+            }
             Event::AppointmentMissed { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
             Event::ServiceStarted { ticket } => self.widen_by_delay(scope, ticket, now),
             Event::DayEnded { next, .. } => self.widen_by_day_end(scope, next),
@@ -276,8 +279,7 @@ impl Location {
     }
 
     /// Adds the appointments that every owner holds while it configures the location, so that a
-    /// restart changes no step. One that is further away shows the new name and zone of the clinic
-    /// from its next change on.
+    /// restart changes no step. Those that are further away follow in the slices of a renewal.
     fn widen_by_clinic(&self, scope: &mut ViewScope) {
         let around = self.days_around_today();
         let is_held = |one: &&Appointment| {

@@ -43,6 +43,20 @@ impl FollowedClinic {
             .collect()
     }
 
+    /// Ends the renewal that is under way, as a runner does that reads what is not in memory.
+    fn renew(&mut self) {
+        let location = &mut self.clinic.location;
+        let mut stored: Vec<Appointment> = location.appointments.values().cloned().collect();
+        stored.sort_by(|a, b| a.id.cmp(&b.id));
+        location.forget_ended();
+        while let Some(need) = self.clinic.location.renewal() {
+            let is_next = |one: &&Appointment| need.after.as_ref().is_none_or(|it| one.id > *it);
+            let found = stored.iter().filter(is_next).take(need.limit).cloned();
+            self.clinic.location.add_renewal(found.collect());
+            self.apply(Command::Tick {});
+        }
+    }
+
     fn entry<T: DeserializeOwned>(&self, view: &str, key: &str) -> Option<T> {
         let entry = self.views.get(view)?.entries.get(key)?;
         Some(serde_json::from_str(entry.get()).expect("an entry has the form of its key"))
@@ -238,8 +252,17 @@ fn ended_ticket_keeps_last_state_until_reverted() {
 #[test]
 fn patients_see_name_and_zone_of_their_clinic() {
     let mut followed = FollowedClinic::open();
+    // One appointment in each slice.
+    followed.clinic.location.slice = 1;
     followed.apply(issue("general", 1, 0));
     followed.apply(report(2, fact(2, 1, AppointmentStatus::Booked)));
+    // Weeks ahead, and so not in the memory of a processor that has just started.
+    let ahead = AppointmentFact {
+        start: Some(MORNING + 30 * 24 * 60 * MINUTE),
+        end: Some(MORNING + 30 * 24 * 60 * MINUTE + 20 * MINUTE),
+        ..fact(3, 1, AppointmentStatus::Booked)
+    };
+    followed.apply(report(3, ahead));
     for (zone, new_name) in [("America/Toronto", "Riverside"), ("America/Toronto", "By the river")]
     {
         let mut command = configure(zone);
@@ -252,8 +275,11 @@ fn patients_see_name_and_zone_of_their_clinic() {
         let line =
             Line::from_view(queue("general"), &followed.views["queue:riverside.general"]).unwrap();
         assert_eq!(line.ticket_view(&ticket(1)).unwrap().clinic, expected);
-        let view = format!("appointment:{}", appointment(2));
-        let shown: AppointmentView = followed.entry(&view, "appointment").unwrap();
-        assert_eq!(shown.clinic, expected);
+        followed.renew();
+        for number in [2, 3] {
+            let view = format!("appointment:{}", appointment(number));
+            let shown: AppointmentView = followed.entry(&view, "appointment").unwrap();
+            assert_eq!(shown.clinic, expected);
+        }
     }
 }

@@ -302,6 +302,7 @@ proptest! {
             }
             let end = location.header.now + sleep;
             let tick = |location: &mut Location, at| {
+                supply_renewal(location);
                 let effect = location.handle(&record(Command::Tick {}), RecordTime::at_once(at));
                 assert!(effect.deltas.len() <= 400, "a step is bounded");
                 refusal(&effect)

@@ -21,7 +21,7 @@ use super::{
     statements::{
         AGGREGATE, APPOINTMENTS, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED, ENTRIES, FORGET_OUTCOMES,
         MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED,
-        REPAIRED, UNFINISHED, VIEW, WAKING_APPOINTMENTS,
+        REPAIRED, SHOWN_APPOINTMENTS, UNFINISHED, VIEW, WAKING_APPOINTMENTS,
     },
     unsigned,
 };
@@ -32,7 +32,7 @@ use crate::{
         Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, ViewName,
     },
-    location::Appointment,
+    location::{Appointment, RenewalNeed},
     log::{LogOffset, PartitionId},
 };
 
@@ -107,6 +107,22 @@ impl Ledger for PostgresLedger {
             let (from, until) = (wake.start, wake.end);
             let rows =
                 self.pool.query(WAKING_APPOINTMENTS, &[&tenant, &location, &from, &until]).await?;
+            Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
+        }))
+    }
+
+    fn shown_appointments<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        need: &'a RenewalNeed,
+    ) -> BoxFuture<'a, Result<Vec<Appointment>, LedgerError>> {
+        Box::pin(bounded(async move {
+            let (tenant, location) = parts(aggregate);
+            let after = need.after.as_ref().map_or("", AppointmentId::as_str);
+            let limit = i64::try_from(need.limit).unwrap_or(i64::MAX);
+            let parameters: [&(dyn ToSql + Sync); 5] =
+                [&tenant, &location, &after, &need.since, &limit];
+            let rows = self.pool.query(SHOWN_APPOINTMENTS, &parameters).await?;
             Ok(rows.iter().map(appointment).collect::<Result<_, _>>()?)
         }))
     }

@@ -34,6 +34,10 @@ pub(super) const APPOINTMENTS: &str = "SELECT found.body FROM clinicwire.aggrega
      WHERE a.tenant = $1 AND a.aggregate = $2";
 pub(super) const WAKING_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
      WHERE tenant = $1 AND location = $2 AND wakes_at >= $3 AND wakes_at < $4";
+// The appointments that satisfy `Appointment::is_shown`.
+pub(super) const SHOWN_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
+     WHERE tenant = $1 AND location = $2 AND appointment > $3 \
+       AND (open OR kept OR wakes_at >= $4) ORDER BY appointment LIMIT $5";
 pub(super) const NAMED_APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
      WHERE ctid = ANY (ARRAY( \
        SELECT found.ctid FROM unnest($3::text[]) AS asked (appointment) \

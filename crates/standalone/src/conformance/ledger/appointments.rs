@@ -3,7 +3,7 @@
 use processors::{
     fixtures::{Clinic, issue},
     ledger::{AppointmentRow, Batch, Ledger, PartNames, PartitionClaim},
-    location::{Appointment, AppointmentMove, Question, Visit},
+    location::{Appointment, AppointmentMove, Question, RenewalNeed, Visit},
 };
 use schemas::{
     Millis,
@@ -68,6 +68,7 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         successor: None,
         moving: None,
         passed_on: None,
+        clinic: None,
         view: 3,
     }
 }
@@ -208,6 +209,36 @@ pub async fn appointments_are_read_by_the_time_they_wake(ledger: &dyn Ledger) {
         let found =
             ledger.appointments(&clinic.aggregate, from..until).await.expect("the ledger answers");
         assert_eq!(numbers(&found, &kept), expected, "from {from} until {until}");
+    }
+}
+
+pub async fn renewal_reads_shown_appointments_in_slices(ledger: &dyn Ledger) {
+    use AppointmentStatus::{Booked, Cancelled, Proposed};
+    let (mut clinic, mut claim) = opened(ledger, 1).await;
+    let table = [
+        (Some("2023-11-14"), Booked),
+        // Ended before the moment: nobody looks at it any more.
+        (Some("2023-11-15"), Cancelled),
+        (Some("2023-11-18"), Cancelled),
+        (Some("2024-01-09"), Booked),
+        (None, Proposed),
+    ];
+    let kept: Vec<_> =
+        (0..).zip(table).map(|(n, (day, status))| appointment(n, day, status)).collect();
+    keep(ledger, &mut clinic, &mut claim, 2, &kept).await;
+    let since = midnight("2023-11-17");
+    for (after, limit, expected) in [
+        (None, 10, &[0, 2, 3, 4][..]),
+        (None, 2, &[0, 2]),
+        (Some(id(2)), 2, &[3, 4]),
+        (Some(id(1)), 1, &[2]),
+        (Some(id(4)), 2, &[]),
+    ] {
+        let need = RenewalNeed { after, since, limit };
+        let found = ledger.shown_appointments(&clinic.aggregate, &need).await;
+        let found = found.expect("the ledger answers");
+        assert_eq!(numbers(&found, &kept), expected, "at most {limit}");
+        assert!(found.is_sorted_by(|a, b| a.id < b.id));
     }
 }
 

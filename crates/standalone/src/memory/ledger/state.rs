@@ -12,7 +12,7 @@ use processors::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
         OutboxRow, OwnerEpoch, PartNames, PartitionClaim, TicketRow, ViewName,
     },
-    location::{Appointment, Ticket},
+    location::{Appointment, RenewalNeed, Ticket},
     log::{LogOffset, PartitionId},
     views::ViewStep,
 };
@@ -143,6 +143,21 @@ impl State {
         self.appointments_that(aggregate, |appointment| {
             appointment.wakes_at().is_some_and(|at| wake.contains(&at))
         })
+    }
+
+    pub(super) fn shown_appointments(
+        &self,
+        aggregate: &Aggregate,
+        need: &RenewalNeed,
+    ) -> Vec<Appointment> {
+        let RenewalNeed { after, since, limit } = need;
+        let mut found = self.appointments_that(aggregate, |appointment| {
+            let is_next = after.as_ref().is_none_or(|after| appointment.id > *after);
+            is_next && appointment.is_shown(*since)
+        });
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.truncate(*limit);
+        found
     }
 
     /// Appointments of a location that satisfy the condition. All are visited: at most 100,000 have

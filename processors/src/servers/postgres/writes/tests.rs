@@ -118,6 +118,7 @@ fn appointment(id: AppointmentId) -> Appointment {
         successor: None,
         moving: None,
         passed_on: None,
+        clinic: None,
         view: 1,
     }
 }
