@@ -213,6 +213,9 @@ pub fn crossed_to_location(
         return Err(Code::Forbidden);
     }
     let mut crossed = claims.clone();
+    // The crossing is a session of its own, so that it can be ended alone.
+    let session = format!("crossing:{location}:{}", claims.origin.session());
+    crossed.origin.begin_session(&claims.tenant, &session);
     crossed.locations = vec![location];
     crossed.queues = Vec::new();
     crossed.expires = (now + CROSSING_LIFE_MS).min(claims.expires);

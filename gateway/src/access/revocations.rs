@@ -13,7 +13,7 @@ use std::{
 use gateway_core::access::{Claims, Origin};
 use schemas::{
     Millis,
-    access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag},
+    access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag, TargetKind},
     codes::Code,
     ids::TenantId,
 };
@@ -58,6 +58,8 @@ struct TenantRevocations {
 struct Entry {
     at: Millis,
     permission_version: Option<u32>,
+    /// Whether an admin named the tag itself, which is then not known to be one of its tenant.
+    is_listed: bool,
 }
 
 impl Revocations {
@@ -94,13 +96,16 @@ impl Revocations {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.prune(at);
         let tag = revocation.tag(&tenant);
-        let entry = Entry { at, permission_version: revocation.permission_version };
+        let is_listed = revocation.target.kind == TargetKind::Listed;
+        let entry = Entry { at, permission_version: revocation.permission_version, is_listed };
         let of_tenant = held.tenants.entry(tenant.clone()).or_default();
         let before = of_tenant.by_tag.len();
         let kept = of_tenant.by_tag.entry(tag).or_insert(entry);
+        let is_listed = kept.is_listed && is_listed;
         if kept.at <= at {
             *kept = entry;
         }
+        kept.is_listed = is_listed;
         let added = of_tenant.by_tag.len() - before;
         let is_full = of_tenant.by_tag.len() > MAX_OF_TENANT;
         held.count += added;
@@ -156,8 +161,10 @@ impl RevocationsReader<'_> {
         if let Some(of_tenant) = self.0.tenants.get(&claims.tenant) {
             of_tenant.check(claims)?;
         }
-        // A crossing ends with the first token, which is of another tenant. Crossings are few.
-        let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims);
+        // A crossing ends with the first token, which is of another tenant. Crossings are few. A
+        // tag that an admin named counts in its own tenant alone: anybody can compute one of a
+        // person elsewhere.
+        let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims, |it| !it.is_listed);
         match claims.origin.crossed && self.0.tenants.values().any(ends) {
             true => Err(Code::TokenRevoked),
             false => Ok(()),
@@ -166,15 +173,16 @@ impl RevocationsReader<'_> {
 }
 
 impl TenantRevocations {
-    /// Whether something that the token names was revoked since.
-    fn ends(&self, claims: &Claims) -> bool {
+    /// Whether something that the token names was revoked since, by an entry that counts.
+    fn ends(&self, claims: &Claims, counts: impl Fn(&Entry) -> bool) -> bool {
         let Origin { issued, tags, .. } = &claims.origin;
-        tags.iter().any(|tag| self.by_tag.get(tag).is_some_and(|entry| *issued <= entry.at))
+        let held = tags.iter().filter_map(|tag| self.by_tag.get(tag));
+        held.filter(|entry| counts(entry)).any(|entry| *issued <= entry.at)
     }
 
     fn check(&self, claims: &Claims) -> Result<(), Code> {
         let origin = &claims.origin;
-        if self.ends(claims) {
+        if self.ends(claims, |_| true) {
             return Err(Code::TokenRevoked);
         }
         let changed = self.by_tag.get(&origin.permissions).is_some_and(|entry| {

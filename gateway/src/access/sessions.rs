@@ -57,6 +57,9 @@ pub struct OpenConnection {
     pub issued: Millis,
     /// When the connection ends with its token, unless the token is renewed.
     pub expires: Millis,
+    /// Whether the token is that of a crossing.
+    #[serde(default)]
+    pub crossed: bool,
     /// `websocket`, `sse` or `socketio`.
     pub transport: String,
     /// The number of open channels.
@@ -68,6 +71,9 @@ pub struct OpenConnection {
 pub struct ListedSession {
     pub session: String,
     pub issued: Millis,
+    /// Whether it is the stay of a super admin from another tenant, or of staff from another
+    /// location.
+    pub crossed: bool,
     pub connections: Vec<ListedConnection>,
 }
 
@@ -128,12 +134,17 @@ fn answer_key(question: &str, place: usize) -> String {
 }
 
 fn by_session(connections: Vec<OpenConnection>) -> Vec<ListedSession> {
-    let mut sessions = BTreeMap::<(Millis, String), Vec<ListedConnection>>::new();
-    for OpenConnection { session, issued, expires, transport, channels } in connections {
+    let mut sessions = BTreeMap::<(Millis, String, bool), Vec<ListedConnection>>::new();
+    for OpenConnection { session, issued, expires, crossed, transport, channels } in connections {
         let connection = ListedConnection { transport, channels, expires };
-        sessions.entry((issued, session)).or_default().push(connection);
+        sessions.entry((issued, session, crossed)).or_default().push(connection);
     }
-    let listed = |((issued, session), connections)| ListedSession { session, issued, connections };
+    let listed = |((issued, session, crossed), connections)| ListedSession {
+        session,
+        issued,
+        crossed,
+        connections,
+    };
     sessions.into_iter().map(listed).collect()
 }
 
@@ -188,6 +199,7 @@ mod tests {
             session: session.to_owned(),
             issued: 5,
             expires: 9,
+            crossed: false,
             transport: transport.to_owned(),
             channels: 2,
         }

@@ -44,6 +44,8 @@ pub(super) async fn list(
     let key = node.limits.subject_key(&claims.tenant, &claims.subject);
     node.limits.spend(Limit::Sessions, key)?;
     node.limits.spend(Limit::SessionsOfTenant, node.limits.tenant_key(&claims.tenant))?;
+    // This node would not answer its own question.
+    node.limits.check(Limit::SessionsOfNode, node.limits.node_key())?;
     let sessions = sessions::list(&node, &claims.tenant, &subject).await?;
     let own = claims.origin.session().to_string();
     let body = json!({ "subject": subject, "at": now(), "own": own, "sessions": sessions });

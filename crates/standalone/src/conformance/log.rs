@@ -296,6 +296,25 @@ pub async fn access_follower_reads_all_then_new_records(sides: Sides) {
     }
 }
 
+/// Two questions about the sessions of one tenant have one key, and both want an answer.
+pub async fn access_follower_reads_every_new_record_of_a_key(sides: Sides) {
+    let keys = keys(1);
+    let mut follower = sides.gateway.follow_access();
+    for number in 0..20 {
+        let appended = sides.gateway.append(ACCESS_TOPIC, record(&keys[0], number)).await;
+        appended.expect("the log acknowledges");
+    }
+    let mut read = Vec::new();
+    while read.len() < 20 {
+        match soon("a record of access", follower.recv()).await.expect("the log is there") {
+            FeedItem::Record { record, .. } if record.key == keys[0] => read.push(record),
+            FeedItem::Record { .. } | FeedItem::CaughtUp => {}
+            FeedItem::Lost => panic!("nothing was lost"),
+        }
+    }
+    assert!(read.into_iter().eq((0..20).map(|number| record(&keys[0], number))));
+}
+
 /// Calls `$run!` with the names of the promises of the log.
 #[macro_export]
 macro_rules! log_promises {
@@ -306,6 +325,7 @@ macro_rules! log_promises {
             released_partition_is_read_from_new_claim,
             follower_reads_past_then_new_records,
             access_follower_reads_all_then_new_records,
+            access_follower_reads_every_new_record_of_a_key,
         }
     };
 }

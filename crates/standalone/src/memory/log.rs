@@ -29,6 +29,9 @@ const AUDIT_RECORDS: usize = 1_000;
 /// Kept revocations, of which each key has one. Past it the oldest goes: a process that holds so
 /// many has dropped it too (`gateway::access::revocations`).
 const ACCESS_RECORDS: usize = 500_000;
+/// Replaced records of access that stay for followers who are behind, as Kafka does not compact its
+/// active segment. Two questions about sessions of one tenant have the same key.
+const UNCOMPACTED: usize = 1_000;
 /// Bounds of the channels: inputs of a runner, records in one input, items of a follower.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
@@ -68,23 +71,30 @@ struct Topics {
     access: AccessTopic,
 }
 
-/// The compacted topic of revocations: the last record of each key, by offset.
+/// The compacted topic of revocations, by offset: the newest records, and of older ones the last
+/// of each key.
 #[derive(Default)]
 struct AccessTopic {
     records: BTreeMap<LogOffset, (Millis, WireRecord)>,
     offsets: HashMap<String, LogOffset>,
+    /// Records that a newer one of their key replaces, oldest first.
+    replaced: VecDeque<LogOffset>,
     end: LogOffset,
 }
 
 impl AccessTopic {
     fn push(&mut self, at: Millis, record: WireRecord) {
-        if let Some(before) = self.offsets.insert(record.key.clone(), self.end) {
-            self.records.remove(&before);
+        self.replaced.extend(self.offsets.insert(record.key.clone(), self.end));
+        if self.replaced.len() > UNCOMPACTED
+            && let Some(oldest) = self.replaced.pop_front()
+        {
+            self.records.remove(&oldest);
         }
         self.records.insert(self.end, (at, record));
         self.end = self.end.next();
         if self.records.len() > ACCESS_RECORDS
-            && let Some((_, (_, oldest))) = self.records.pop_first()
+            && let Some((offset, (_, oldest))) = self.records.pop_first()
+            && self.offsets.get(&oldest.key) == Some(&offset)
         {
             self.offsets.remove(&oldest.key);
         }

@@ -98,6 +98,8 @@ macro_rules! for_each_scenario {
             paired_display_follows_its_board_until_it_is_removed,
             ticket_link_opens_its_ticket_and_follows_a_move,
             sessions_of_all_nodes_are_listed_and_ended,
+            crossing_is_a_listed_session_that_ends_alone,
+            crossing_closes_when_it_expires,
             // headers
             every_answer_has_security_and_cache_headers,
             allowed_origin_may_read_guarded_answers,

@@ -73,6 +73,14 @@ impl Origin {
         free.zip(of_home).for_each(|(free, tag)| *free = tag);
     }
 
+    /// Makes the token a session of its own. Whatever ends the session it had ends it too.
+    pub fn begin_session(&mut self, tenant: &TenantId, id: &str) {
+        let others = &mut self.tags[1..];
+        debug_assert!(others.last() == Some(&RevocationTag::NONE), "there is room for one more");
+        others.rotate_right(1);
+        others[0] = RevocationTag::new(tenant, TargetKind::Session, id);
+    }
+
     /// Adds what else the token names. There is room for [`ORIGIN_TAGS`] things together.
     pub fn add(&mut self, tenant: &TenantId, kind: TargetKind, id: &str) {
         let free = self.tags.iter_mut().find(|tag| **tag == RevocationTag::NONE);

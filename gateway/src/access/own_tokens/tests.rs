@@ -69,3 +69,31 @@ fn only_super_admins_cross_once_and_for_minutes() {
     let bound = Claims { locations: vec![LocationId::new("riverside").unwrap()], ..admin };
     assert_eq!(crossed(&bound, tenant("north"), NOW).err(), forbidden, "bound to a location");
 }
+
+#[test]
+fn crossing_counts_for_fifteen_minutes_and_ends_with_its_session() {
+    let tokens = OwnTokens::new(&[7; 32]);
+    let home = |role| {
+        let mut claims = Claims { expires: NOW + HOUR_MS, ..claims(role) };
+        claims.origin.add(&tenant("demo"), TargetKind::Session, "at home");
+        claims
+    };
+    let mut staff = home(Role::Reception);
+    staff.locations = vec![LocationId::new("riverside").unwrap()];
+    let admin = home(Role::SuperAdmin);
+    for (home, there) in [
+        (&admin, crossed(&admin, tenant("north"), NOW).unwrap()),
+        (&staff, crossed_to_location(&staff, LocationId::new("north").unwrap(), NOW).unwrap()),
+    ] {
+        let token = tokens.sign(&there);
+        let last = NOW + 15 * 60 * 1000 - 1;
+        assert!(tokens.verify(&token, last).is_ok_and(|read| read == there));
+        assert_eq!(tokens.verify(&token, last + 1).err(), Some(Code::TokenExpired));
+        assert_eq!(tokens.verify_for_renewal(&token, last + 1).err(), Some(Code::TokenExpired));
+        // A session of its own, which whatever ends the session at home ends too.
+        assert!(there.origin.session() != home.origin.session());
+        for tag in home.origin.tags.iter().filter(|tag| **tag != RevocationTag::NONE) {
+            assert!(there.origin.tags.contains(tag), "{:?}", home.role);
+        }
+    }
+}

@@ -128,3 +128,17 @@ fn too_many_revocations_outdate_the_tenants_older_tokens() {
     foreign.tenant = tenant("other");
     assert_eq!(revocations.check(&foreign), Ok(()), "another tenant notices nothing");
 }
+
+/// Tags can be computed by anybody who knows the name of a person.
+#[test]
+fn admin_of_another_tenant_ends_no_crossing() {
+    let mut crossed = claims("ann", AT - 1);
+    crossed.origin.crossed = true;
+    let named = crossed.origin.session().to_string();
+    for (tenant, ends) in [("demo", true), ("stranger", false)] {
+        let revocations = Revocations::none();
+        let listed = revocation(TargetKind::Listed, &named, None);
+        revocations.add(TenantId::new(tenant).unwrap(), &listed, AT);
+        assert_eq!(revocations.check(&crossed).is_err(), ends, "{tenant}");
+    }
+}

@@ -48,9 +48,15 @@ async fn sessions_of_all_nodes_are_listed_together() {
         {
             "session": PHONE,
             "issued": 5,
+            "crossed": false,
             "connections": [connection("websocket"), connection("socketio")],
         },
-        { "session": DESK, "issued": 5, "connections": [connection("sse")] },
+        {
+            "session": DESK,
+            "issued": 5,
+            "crossed": false,
+            "connections": [connection("sse")],
+        },
     ]);
     assert_eq!(listed.json()["sessions"], expected);
     let path = format!("{PATH}?subject=subject-1");

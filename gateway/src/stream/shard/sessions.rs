@@ -16,6 +16,7 @@ impl Shard {
                 session: claims.origin.session().to_string(),
                 issued: claims.origin.issued,
                 expires: claims.expires,
+                crossed: claims.origin.crossed,
                 transport: connection.form.transport().as_str().to_owned(),
                 channels: session.subscriptions.count(),
             })

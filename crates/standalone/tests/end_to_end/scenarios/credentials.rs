@@ -9,6 +9,7 @@ use testing::{
     follower::ChannelFollower,
     http::{ApiRequest, ApiResponse},
     patience::{eventually, patiently},
+    tokens::unix_seconds,
 };
 
 use crate::world::{Site, World, issued};
@@ -145,4 +146,59 @@ pub async fn sessions_of_all_nodes_are_listed_and_ended(world: &World) {
     let left = list(&phone).await;
     let left = left["sessions"].as_array().unwrap();
     assert!(left.len() == 1 && left[0]["session"] != json!(own), "{left:?}");
+}
+
+/// Crosses to a location in an emergency.
+async fn cross(world: &World, token: &str, location: &str) -> String {
+    let request = ApiRequest::post(&format!("/v1/locations/{location}/crossings")).token(token);
+    let request = request.header("clinicwire-reason", "Code blue in the waiting room");
+    let answer = world.api.call(world.here(), request).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    text(&answer, "token")
+}
+
+pub async fn crossing_is_a_listed_session_that_ends_alone(world: &World) {
+    let (site, elsewhere) = (world.site().await, world.site().await);
+    let subject = format!("nurse-{:012x}", fastrand::u64(..1 << 48));
+    let claims = json!({"sub": subject, "sid": "desk", "locations": [site.location]});
+    let home = world.token("reception", claims);
+    let crossed = cross(world, &home, &elsewhere.location).await;
+    let queue = |site: &Site| format!("queue:{}", site.general);
+    let mut at_home = ChannelFollower::start(world.here(), &home, &queue(&site)).await;
+    let away = ChannelFollower::start(world.there(), &crossed, &queue(&elsewhere)).await;
+    let sessions = async || {
+        let path = format!("/v1/sessions?subject={subject}");
+        let answer = ask(world, Method::GET, &path, &site.admin, json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body["sessions"].as_array().unwrap().clone()
+    };
+    let listed = sessions().await;
+    let crossings: Vec<_> = listed.iter().filter(|one| one["crossed"] == true).collect();
+    assert!(listed.len() == 2 && crossings.len() == 1, "{listed:?}");
+    let path = format!("/v1/sessions/{}", crossings[0]["session"].as_str().unwrap());
+    let began = Instant::now();
+    let ended = ask(world, Method::DELETE, &path, &site.admin, json!({})).await;
+    assert_eq!(ended.status, 202, "{}", ended.body);
+    assert_eq!(until_closed(away).await, 3507);
+    assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+    let left = sessions().await;
+    assert!(left.len() == 1 && left[0]["crossed"] == false, "{left:?}");
+    world.issue(&site, &site.general).await;
+    at_home.next().await.expect("the session at home goes on");
+}
+
+/// It ends after fifteen minutes at most, and here with the token that began it.
+pub async fn crossing_closes_when_it_expires(world: &World) {
+    let (site, elsewhere) = (world.site().await, world.site().await);
+    let expires = unix_seconds() + 4;
+    let home = world.token("reception", json!({"locations": [site.location], "exp": expires}));
+    let crossed = cross(world, &home, &elsewhere.location).await;
+    let queue = format!("queue:{}", elsewhere.general);
+    let away = ChannelFollower::start(world.there(), &crossed, &queue).await;
+    assert_eq!(until_closed(away).await, 3005);
+    let late = unix_seconds() - expires;
+    assert!((0..=2).contains(&late), "{late} s late");
+    let path = format!("/v1/queues/{}", elsewhere.general);
+    let refused = ask(world, Method::GET, &path, &crossed, json!({})).await;
+    assert_eq!((refused.status, refused.problem_code()), (401, "token_expired"));
 }
