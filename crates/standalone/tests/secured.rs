@@ -320,3 +320,52 @@ async fn serve(installation: &Installation) {
     gateway.terminate().await;
     processors.terminate().await;
 }
+
+/// Starts the program as a login, and returns what it says when it ends.
+async fn start_as(installation: &Arc<Installation>, name: &'static str, login: &str) -> Output {
+    let server = installation.database();
+    let (_, place) = server.rsplit_once('@').unwrap();
+    let url = format!("postgres://{login}:{}@{place}", installation.secret);
+    let mut run = installation.common(name, &["run"]);
+    run.env("CLINICWIRE_POSTGRES", url)
+        .env_remove("CLINICWIRE_INSECURE_POSTGRES_LOGIN")
+        .env("CLINICWIRE_LISTEN", "127.0.0.1:0");
+    for server in ["CLINICWIRE_KAFKA", "CLINICWIRE_REDIS"] {
+        run.env(server, setting(server));
+    }
+    let run = tokio::task::spawn_blocking(move || run.output());
+    let ended = tokio::time::timeout(PATIENCE, run).await;
+    ended.expect("the program refuses to start").unwrap().unwrap()
+}
+
+/// Row-level security binds neither of them, so they must not serve unless somebody says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn superusers_and_owners_of_tables_do_not_serve() {
+    let installation = Arc::new(Installation::prepare().await);
+    let (run, secret) = (&installation.run, &installation.secret);
+    let (superuser, owner) = (format!("superuser_{run}"), format!("owner_{run}"));
+    let create = format!(
+        "CREATE ROLE {superuser} LOGIN SUPERUSER PASSWORD '{secret}';
+         CREATE ROLE {owner} LOGIN PASSWORD '{secret}';
+         GRANT clinicwire_gateway, clinicwire_processor TO {owner};
+         ALTER TABLE clinicwire.view OWNER TO {owner};"
+    );
+    installation.sql(&installation.database(), &create).await;
+    for (login, fault) in [(&superuser, "is a superuser"), (&owner, "owns the tables")] {
+        for name in ["clinicwire-gateway", "clinicwire-processors"] {
+            let refused = start_as(&installation, name, login).await;
+            let said = text(&refused);
+            assert!(!refused.status.success(), "{name} as {login}");
+            assert!(said.contains(&format!("the login {login} {fault}")), "{name}: {said}");
+            assert!(said.contains("--insecure-postgres-login"), "{name}: {said}");
+        }
+    }
+    let Ok(installation) = Arc::try_unwrap(installation) else { panic!("a program still runs") };
+    let server = setting("CLINICWIRE_POSTGRES");
+    installation.sql(&server, &format!("DROP ROLE {superuser}")).await;
+    let again = installation.database();
+    let give_back = format!("REASSIGN OWNED BY {owner} TO CURRENT_USER; DROP OWNED BY {owner}");
+    installation.sql(&again, &give_back).await;
+    installation.sql(&server, &format!("DROP ROLE {owner}")).await;
+    installation.remove().await;
+}
