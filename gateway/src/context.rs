@@ -58,6 +58,8 @@ pub struct NodeContext {
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
     pub link_key: LinkKey,
+    /// Held while a typed code is looked up, so that guesses at once are counted one by one.
+    pub code_lookup: tokio::sync::Mutex<()>,
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     /// The demo clinic's links and tokens for the start page; `None` without a demo.
@@ -134,6 +136,7 @@ impl NodeContext {
             short_keys,
             grant_key: GrantKey::new(&settings.grant_secret),
             link_key: LinkKey::new(&settings.grant_secret),
+            code_lookup: tokio::sync::Mutex::default(),
             readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),

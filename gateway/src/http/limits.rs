@@ -88,9 +88,14 @@ pub(super) async fn layer(
 ) -> Response {
     let response = limited(&node, request, next).await;
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        tokio::time::sleep(REFUSAL_DELAY).await;
+        hold_back().await;
     }
     response
+}
+
+/// Waits before the refusal of a limit is sent.
+pub(crate) async fn hold_back() {
+    tokio::time::sleep(REFUSAL_DELAY).await;
 }
 
 async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Response {

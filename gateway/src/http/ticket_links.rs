@@ -89,9 +89,9 @@ async fn open_code(
 ) -> Result<(TicketLink, Expiring), Problem> {
     let limits =
         [(Limit::LinkFailures, visitor.address), (Limit::WrongCodes, node.limits.node_key())];
-    for (limit, key) in limits {
-        node.limits.check(limit, key)?;
-    }
+    let check = || limits.into_iter().try_for_each(|(limit, key)| node.limits.check(limit, key));
+    // A guesser past the limits waits for nobody.
+    check()?;
     let refused = |code| match code {
         Code::TicketLinkUnknown | Code::TicketLinkEnded | Code::NotFound | Code::TokenRevoked => {
             limits.into_iter().for_each(|(limit, key)| node.limits.note(limit, key));
@@ -99,7 +99,10 @@ async fn open_code(
         }
         other => other.into(),
     };
+    let turn = node.code_lookup.lock().await;
+    check()?;
     let link = ticket_links::find_by_code(&*node.short_keys, typed).await.map_err(refused)?;
+    drop(turn);
     spend(node, &link).await?;
     let expiring = expiring(node, &link, now()).await.map_err(refused)?;
     Ok((link, expiring))

@@ -48,7 +48,7 @@ use crate::{
     access::audit::AuditedClient,
     client_address::{ClientAddress, TrustedProxies, proxy_protocol},
     context::NodeContext,
-    http::{Edge, Problem, is_free},
+    http::{Edge, Problem, hold_back, is_free},
     limits::{Limit, LimitRefusal},
     stream::{
         frames::Form,
@@ -68,6 +68,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a socket, usually because descriptors ran out. Meanwhile further
 /// clients wait in the backlog of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Sockets that a shard accepts before its connections have a turn, some 20 µs each.
+const ACCEPTED_IN_A_TURN: u32 = 16;
 
 /// How often a draining node looks whether a client still polls.
 const POLLING_CHECK: Duration = Duration::from_millis(50);
@@ -123,7 +126,13 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
     let ShardContext { node, shards, .. } = &acceptor.context;
     let mut pace = Pace::new(node.limits.settings().quota(Limit::Openings), *shards);
     let mut room = WaitingRoom::default();
+    let mut accepted_at_once = 0;
     loop {
+        // Somebody who dials without end must not keep the others of this thread waiting.
+        accepted_at_once = (accepted_at_once + 1) % ACCEPTED_IN_A_TURN;
+        if accepted_at_once == 0 {
+            tokio::task::yield_now().await;
+        }
         while !room.is_empty() && pace.take() {
             room.pop().into_iter().for_each(|accepted| begin(&acceptor, accepted));
         }
@@ -363,19 +372,26 @@ async fn speak_http(
 }
 
 /// Counts a request that opens a WebSocket or a stream for the address of its client, behind a
-/// proxy too.
-fn count_opening(
+/// proxy too. A refusal is held back.
+async fn count_opening(
     node: &NodeContext,
     admission: &RefCell<Option<Admission>>,
     request: &Request<Incoming>,
 ) -> Result<(), LimitRefusal> {
     let client = ClientAddress::from_extensions(request.extensions());
-    node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
-    match &mut *admission.borrow_mut() {
-        Some(Admission::Admitted(places)) => places.count_for(node, client),
-        Some(Admission::Refused { refusal, .. }) => Err(*refusal),
-        None => Ok(()),
+    let count = || {
+        node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
+        match &mut *admission.borrow_mut() {
+            Some(Admission::Admitted(places)) => places.count_for(node, client),
+            Some(Admission::Refused { refusal, .. }) => Err(*refusal),
+            None => Ok(()),
+        }
+    };
+    let counted = count();
+    if counted.is_err() {
+        hold_back().await;
     }
+    counted
 }
 
 /// The client of a request, for the audit of its connection.
@@ -413,6 +429,7 @@ async fn answer(
     match path {
         "/connection/websocket" => {
             let counted = count_opening(node, admission, &request)
+                .await
                 .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
             match counted.and_then(|()| websocket::handshake(&edge, &request)) {
                 Ok((response, form)) => {
@@ -422,7 +439,7 @@ async fn answer(
             }
         }
         STREAM if request.method() == Method::GET => {
-            if let Err(refusal) = count_opening(node, admission, &request) {
+            if let Err(refusal) = count_opening(node, admission, &request).await {
                 return Ok(edge.finish(sse::refuse(node, refusal.into())));
             }
             match sse::open(node, &edge, &request).await {
@@ -443,7 +460,7 @@ async fn answer(
             None => {
                 let opens = !SocketIo::is_of_session(&request)
                     || request.headers().contains_key(header::UPGRADE);
-                if opens && let Err(refusal) = count_opening(node, admission, &request) {
+                if opens && let Err(refusal) = count_opening(node, admission, &request).await {
                     return Ok(edge.finish(Problem::from(refusal).into_response()));
                 }
                 if opens {
@@ -452,6 +469,9 @@ async fn answer(
                 }
                 let inbox = &acceptor.context.inbox;
                 let response = node.socketio.answer(request, lent_socket, inbox).await;
+                if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                    hold_back().await;
+                }
                 // The socket of a WebSocket is open for longer than hyper deals with it.
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
                     && let Some(Admission::Admitted(places)) = admission.take()

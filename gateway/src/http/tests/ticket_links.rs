@@ -244,6 +244,17 @@ async fn wrong_codes_are_limited_by_address_and_a_right_link_is_not() {
 }
 
 #[tokio::test]
+async fn wrong_codes_at_once_are_counted_one_by_one() {
+    let limits = ["link-failures=5/3600".parse().unwrap()];
+    let node = node_with(LimitSettings::default().changed(&limits));
+    let wrong = json!({ "code": UNKNOWN_CODE });
+    let guesses = (0..40).map(|_| node.exchange_from("192.0.2.1", &wrong));
+    let answers = futures_util::future::join_all(guesses).await;
+    let looked_up = answers.iter().filter(|answer| answer.code() == "ticket_link_unknown");
+    assert_eq!(looked_up.count(), 5);
+}
+
+#[tokio::test]
 async fn right_link_and_code_share_the_rate_of_their_ticket() {
     let node = node_with(LimitSettings::default().changed(&["rest=3/3600".parse().unwrap()]));
     let key = LinkKey::new(&test_settings().grant_secret);
