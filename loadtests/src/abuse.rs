@@ -1,7 +1,9 @@
 //! Hostile clients against a node, and what its neighbours feel of each: the delays of a light,
 //! honest client and the memory of the node before, during and after an attack.
 
+mod attackers;
 mod crowds;
+mod guesses;
 mod neighbour;
 mod node;
 mod requests;
@@ -18,14 +20,18 @@ use std::{
 
 use anyhow::Result;
 use clap::{Args, Parser, ValueEnum};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::time::sleep;
 
 use crate::{crowd::raise_descriptors, report::say};
+use attackers::Attackers;
 use neighbour::{Delays, Neighbour};
 use node::AbusedNode;
 
 /// Attacks a node, and prints what its neighbours feel: p50 and p99 of a request for health, of a
-/// subscribe and of a frame, and the node's memory, before, during and after.
+/// subscribe and of a frame, and the node's memory and CPU, before, during and after.
+///
+/// Attackers have a thread of their own with the lowest priority (nice 19): an attacker brings its
+/// own machine, and must not take the CPU of node and neighbour on this one.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub struct AbuseArgs {
@@ -108,6 +114,26 @@ pub enum Attack {
     SlowReaders,
     /// WebSockets with good tokens that come back from many addresses, without end
     Reconnects,
+    /// Requests whose headers come a byte in a second, from many addresses
+    SlowHeaders,
+    /// Commands whose JSON is as deep as a body can be
+    DeepJson,
+    /// Commands with compressed bodies that would be a gigabyte
+    CompressedBodies,
+    /// Guesses of the short codes of tickets
+    TicketCodes,
+    /// Pairings that are begun and never approved
+    Pairings,
+    /// Guesses of the codes of pairings, with the token of a reception
+    PairingCodes,
+    /// One-time tickets of streams, asked for and never used
+    StreamTickets,
+    /// Streams with one-time tickets that nobody issued
+    ForgedStreams,
+    /// Socket.IO events with attachments
+    Attachments,
+    /// Lists of sessions, each of which every node answers
+    Sessions,
 }
 
 /// The state of an attack that its connections share.
@@ -142,6 +168,16 @@ impl Attack {
             Attack::RunSubscriptions => crowds::run_subscriptions(&siege).await,
             Attack::SlowReaders => crowds::slow_readers(&siege).await,
             Attack::Reconnects => crowds::reconnects(&siege).await,
+            Attack::SlowHeaders => crowds::slow_headers(&siege).await,
+            Attack::DeepJson => requests::deep_json(&siege).await,
+            Attack::CompressedBodies => requests::compressed_bodies(&siege).await,
+            Attack::TicketCodes => guesses::ticket_codes(&siege).await,
+            Attack::Pairings => guesses::pairings(&siege).await,
+            Attack::PairingCodes => guesses::pairing_codes(&siege).await,
+            Attack::StreamTickets => guesses::stream_tickets(&siege).await,
+            Attack::ForgedStreams => guesses::forged_streams(&siege).await,
+            Attack::Attachments => sockets::attachments(&siege).await,
+            Attack::Sessions => guesses::sessions(&siege).await,
         }
     }
 
@@ -161,6 +197,10 @@ struct Row {
     delays: [Delays; 3],
     /// MiB: before, at the peak, and after.
     memory: [f64; 3],
+    /// Percent of a core that the node used.
+    node_cpu: [f64; 3],
+    /// Percent of a core that the attackers used.
+    attacker_cpu: f64,
 }
 
 impl Row {
@@ -170,8 +210,12 @@ impl Row {
         };
         let [before, during, after] = self.delays.each_ref().map(shown);
         let memory = self.memory.map(|mib| format!("{mib:.0}")).join("/");
-        let Self { attack, attempts, .. } = self;
-        format!("{attack:<18} {attempts:>9}  {before}  {during}  {after}  {memory:>22}")
+        let Self { attack, attempts, attacker_cpu, .. } = self;
+        let cpu = self.node_cpu.map(|percent| format!("{percent:.0}")).join("/");
+        format!(
+            "{attack:<18} {attempts:>9}  {before}  {during}  {after}  {memory:>22} {cpu:>12} \
+             {attacker_cpu:>8.0}"
+        )
     }
 
     /// Rows of a Markdown table with a column for each phase.
@@ -182,6 +226,11 @@ impl Row {
             ("subscribe", of(Delays::subscribe)),
             ("frame", of(Delays::frame)),
             ("memory, MiB", self.memory.map(|mib| format!("{mib:.0}"))),
+            ("CPU of the node, %", self.node_cpu.map(|percent| format!("{percent:.0}"))),
+            (
+                "CPU of the attackers, %",
+                [0.0, self.attacker_cpu, 0.0].map(|percent| format!("{percent:.0}")),
+            ),
         ];
         let lines = figures.map(|(name, [before, during, after])| {
             let Self { attack, attempts, .. } = self;
@@ -213,20 +262,21 @@ pub async fn run(args: AbuseArgs) -> Result<()> {
         let row = besiege(*attack, &args).await?;
         say(&if args.markdown { row.markdown() } else { row.text() });
     }
-    say("Each pair is p50/p99 in milliseconds. Memory during an attack is its peak.");
+    say("Each pair is p50/p99 in milliseconds. Memory during an attack is its peak. CPU is in \
+         percent of a core.");
     Ok(())
 }
 
 fn print_head() {
     let [before, during, after] = PHASES;
     say(&format!(
-        "{:<18} {:>9}  {before:>28}  {during:>28}  {after:>28}  {:>22}",
-        "", "", "memory of the node"
+        "{:<18} {:>9}  {before:>28}  {during:>28}  {after:>28}  {:>22} {:>12} {:>8}",
+        "", "", "memory of the node", "its CPU", "CPU of"
     ));
     let phase = format!("{:>8} {:>9} {:>9}", "health", "subscribe", "frame");
     say(&format!(
-        "{:<18} {:>9}  {phase}  {phase}  {phase}  {:>22}",
-        "attack", "attempts", "MiB, before/peak/after"
+        "{:<18} {:>9}  {phase}  {phase}  {phase}  {:>22} {:>12} {:>8}",
+        "attack", "attempts", "MiB, before/peak/after", "before/…", "attacker"
     ));
 }
 
@@ -240,23 +290,27 @@ async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
     sleep(Duration::from_secs(1)).await;
     neighbour.take();
     let memory_before = siege.node.memory_mib();
+    let mut cpu = siege.node.cpu();
+    let mut node_cpu = || {
+        let earlier = std::mem::replace(&mut cpu, siege.node.cpu());
+        100.0 * (cpu.saturating_sub(earlier)).as_secs_f64() / phase.as_secs_f64()
+    };
     sleep(phase).await;
-    let before = neighbour.take();
-    let mut attackers = JoinSet::new();
-    for _ in 0..args.connections {
-        attackers.spawn(attack.run(siege.clone()));
-    }
+    let (before, cpu_before) = (neighbour.take(), node_cpu());
+    let attackers = Attackers::start(attack, &siege, args.connections)?;
     let peak = watch_memory(&siege.node, phase).await;
-    let during = neighbour.take();
-    attackers.shutdown().await;
+    let (during, cpu_during) = (neighbour.take(), node_cpu());
+    let attacker_cpu = 100.0 * attackers.stop().as_secs_f64() / phase.as_secs_f64();
     let attempts = siege.attempts.load(Relaxed);
     sleep(phase).await;
-    let after = neighbour.take();
+    let (after, cpu_after) = (neighbour.take(), node_cpu());
     Ok(Row {
         attack: attack.name(),
         attempts,
         delays: [before, during, after],
         memory: [memory_before, peak, siege.node.memory_mib()],
+        node_cpu: [cpu_before, cpu_during, cpu_after],
+        attacker_cpu,
     })
 }
 

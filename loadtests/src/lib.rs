@@ -22,6 +22,7 @@ pub mod phones;
 pub mod process;
 pub mod reconnect;
 pub mod report;
+pub mod revocations;
 pub mod runs;
 pub mod socketio;
 pub mod sse;

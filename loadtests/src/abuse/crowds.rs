@@ -150,3 +150,25 @@ pub async fn reconnects(siege: &Siege) {
         }
     }
 }
+
+/// Sends the headers of requests a byte in a second, from all hostile addresses.
+pub async fn slow_headers(siege: &Siege) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut held = Held::new();
+    let mut due = Instant::now() + PAUSE;
+    for address in (0..HOSTILE_ADDRESSES).cycle() {
+        siege.attempts.fetch_add(1, Relaxed);
+        match timeout(DIAL_TIMEOUT, siege.node.dial_hostile_from(address)).await {
+            Ok(Ok(mut socket)) => {
+                if socket.write_all(b"GET /health/live HTTP/1.1\r\nx-slow: ").await.is_ok() {
+                    held.add(socket);
+                }
+            }
+            Ok(Err(_)) | Err(_) => sleep(REFUSED_PAUSE).await,
+        }
+        if due <= Instant::now() {
+            due = Instant::now() + PAUSE;
+            held.0.retain(|socket| socket.try_write(b"a").is_ok());
+        }
+    }
+}

@@ -95,6 +95,12 @@ impl AbusedNode {
         socket.connect(self.address).await
     }
 
+    /// The CPU time of the node since its start.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        Usage::read(self.pid).map_or(Duration::ZERO, |usage| usage.cpu)
+    }
+
     /// The node's memory.
     #[must_use]
     pub fn memory_mib(&self) -> f64 {

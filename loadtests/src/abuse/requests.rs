@@ -16,7 +16,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 const SLOW_UPLOADS: usize = 20;
 
 /// A request that is sent as it is.
-fn request(siege: &Siege, line: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub fn request(siege: &Siege, line: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!("{line} HTTP/1.1\r\nhost: {}\r\n", siege.node.authority);
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -28,7 +28,8 @@ fn request(siege: &Siege, line: &str, headers: &[(&str, &str)], body: &str) -> V
     text.into_bytes()
 }
 
-fn bearer(siege: &Siege, role: &str) -> String {
+/// The header of a token that the attackers share.
+pub fn bearer(siege: &Siege, role: &str) -> String {
     format!("Bearer {}", siege.node.token(role, &json!({"sub": "hostile"})))
 }
 
@@ -43,7 +44,7 @@ async fn dial(siege: &Siege) -> TcpStream {
 }
 
 /// Sends one request in a loop, without waiting for its answers.
-async fn repeat(siege: &Siege, request: &[u8]) {
+pub async fn repeat(siege: &Siege, request: &[u8]) {
     loop {
         let socket = dial(siege).await;
         if send_and_read(siege, socket, b"", request).await.is_err() {
@@ -116,6 +117,23 @@ pub async fn large_bodies(siege: &Siege) {
     let path = format!("POST /v1/queues/{}/reorder", siege.node.queue);
     let body = format!("{{\"tickets\":[\"{}\"]}}", "x".repeat(63 * 1024));
     repeat(siege, &request(siege, &path, &[("authorization", &token)], &body)).await;
+}
+
+/// Sends JSON that is as deep as a body can be.
+pub async fn deep_json(siege: &Siege) {
+    let token = bearer(siege, "reception");
+    let path = format!("POST /v1/queues/{}/reorder", siege.node.queue);
+    let body = format!("{{\"tickets\":{}", "[".repeat(63 * 1024));
+    repeat(siege, &request(siege, &path, &[("authorization", &token)], &body)).await;
+}
+
+/// Sends bodies that say that they are compressed.
+pub async fn compressed_bodies(siege: &Siege) {
+    let token = bearer(siege, "reception");
+    let path = format!("POST /v1/queues/{}/reorder", siege.node.queue);
+    let headers = [("authorization", &*token), ("content-encoding", "gzip")];
+    // The bytes are no valid stream: a node that reads them would say so.
+    repeat(siege, &request(siege, &path, &headers, &"\u{1f}".repeat(63 * 1024))).await;
 }
 
 /// Sends as many headers as a request may have.

@@ -91,7 +91,7 @@ pub async fn expired_connects(siege: &Siege) {
 
 /// Subscribes and unsubscribes in a loop.
 pub async fn subscribes(siege: &Siege) {
-    let token = siege.node.token("reception", &json!({}));
+    let token = siege.node.token("reception", &json!({"sub": "hostile"}));
     let connect = json!({"id": 1, "connect": {"token": token}}).to_string();
     let channel = json!({"channel": format!("ticket:{}.{}", siege.node.location, "0".repeat(32))});
     let subscribe = json!({"id": 2, "subscribe": channel});
@@ -110,9 +110,34 @@ pub async fn newcomers(siege: &Siege) {
     let request =
         format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: {host}\r\n\r\n");
     loop {
-        if let Ok(socket) = TcpStream::connect(siege.node.address).await {
+        if let Ok(socket) = siege.node.dial_hostile().await {
             let _ = send_and_read(siege, socket, b"", request.as_bytes()).await;
         }
+        sleep(REFUSED_PAUSE).await;
+    }
+}
+
+/// Sends Socket.IO events with as many attachments as are read, and their attachments.
+pub async fn attachments(siege: &Siege) {
+    const EACH: usize = 1000;
+    let token = siege.node.token("reception", &json!({"sub": "hostile"}));
+    let host = &siege.node.authority;
+    let head = format!(
+        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: {host}\r\n\
+         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let connect = frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
+    let places: Vec<_> = (0..EACH).map(|num| json!({"_placeholder": true, "num": num})).collect();
+    let event = format!("45{EACH}-{}", json!(["subscribe", {"channel": places}]));
+    let attachments = frame(true, 2, b"a").repeat(EACH);
+    let event = [frame(true, 1, event.as_bytes()), attachments].concat();
+    loop {
+        if let Ok(socket) = siege.node.dial_hostile().await {
+            let first = [head.as_bytes(), &connect].concat();
+            let _ = send_and_read(siege, socket, &first, &event).await;
+        }
+        sleep(REFUSED_PAUSE).await;
     }
 }
 

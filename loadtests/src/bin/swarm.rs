@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
     commands, commands::CommandsArgs, crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle,
     idle::IdleArgs, phones, phones::PhonesArgs, reconnect, reconnect::ReconnectArgs, report::say,
-    runs, runs::RunsArgs, target::TargetArgs, width, width::WidthArgs,
+    revocations, revocations::RevocationsArgs, runs, runs::RunsArgs, target::TargetArgs, width,
+    width::WidthArgs,
 };
 
 /// Runs thousands of phones, boards and dashboards, and checks every message that they receive.
@@ -48,6 +49,8 @@ enum Scenario {
     Commands(CommandsArgs),
     /// Runs of claims files of several tenants, each followed from its 202 to its end.
     Runs(RunsArgs),
+    /// Subjects are revoked while they follow a board at every node over every transport.
+    Revocations(RevocationsArgs),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +80,10 @@ fn run(options: Options) -> Result<bool> {
             Scenario::Commands(args) => {
                 let (nodes, words) = target.development().await?;
                 commands::run(nodes, words, crowd, pid, args).await?
+            }
+            Scenario::Revocations(args) => {
+                let (nodes, words) = target.development().await?;
+                revocations::run(nodes, words, args).await?
             }
             Scenario::Runs(args) => {
                 runs::run(target.tenants(args.tenants()).await?, crowd, pid, &args).await?
