@@ -214,7 +214,11 @@ describe("an appointment's page is accessible", () => {
 
 describe("the board is accessible", () => {
   const PATH = "board#token=d&location=harbour";
-  const board = { name: "Harbour Clinic", languages: ["fr", "en"], messages: ["Wash your hands."] };
+  const board = {
+    name: "Harbour Clinic",
+    languages: ["fr", "en"],
+    messages: [{ en: "Wash your hands." }],
+  };
   const queue = { name: "General medicine", state: "open", waiting: 3 };
   const one = { label: "A-041", station: "Room 1", at: now, recalls: 1, current: true };
 

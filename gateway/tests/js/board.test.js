@@ -55,7 +55,7 @@ const head = {
   name: "Centre de santé communautaire de la Rivière-des-Prairies",
   time_zone: "America/Toronto",
   languages: ["fr", "en"],
-  messages: ["Le port du masque est obligatoire dans les salles d’attente. Merci!"],
+  messages: [{ fr: "Le port du masque est obligatoire dans les salles d’attente. Merci!" }],
 };
 
 /** @param {number} number @param {object} [more] */

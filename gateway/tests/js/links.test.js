@@ -221,4 +221,27 @@ describe("a pairing", () => {
       ["Entrance"],
     );
   });
+
+  it("survives a restart of the browser, and ends when staff remove the screen", async () => {
+    const site = await clinic.furnish();
+    const first = await openPage("board", {});
+    await first.shows("#code", /^[0-9A-Z]{3,}/);
+    await assertAccessible(first.page, "board with a code");
+    await first.shoot("board-pairing");
+    const code = await first.text("#code");
+    const { display } = await clinic.ask("POST", `displays/pairings/${code}/approve`, {
+      location: site.location,
+      name: "Hall",
+    });
+    await first.shows("#queues", /General medicine/);
+    // Another page of the same browser has no session, as after a restart.
+    const restarted = new Page(await first.page.context().newPage());
+    await first.page.close();
+    await restarted.page.goto(`${clinic.url}/board`);
+    await restarted.shows("#queues", /General medicine/);
+    assert.equal(await restarted.text("#code"), "");
+    await clinic.ask("DELETE", `displays/${display}`);
+    await restarted.shows("#code", /^[0-9A-Z]{3,}/);
+    assert.notEqual(await restarted.text("#code"), code);
+  });
 });

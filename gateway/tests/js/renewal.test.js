@@ -64,11 +64,13 @@ describe("a page's token", () => {
     clock = new FakeClock();
     [answers, asked] = [[], []];
     const kept = new Map();
+    const store = {
+      getItem: (/** @type {string} */ name) => kept.get(name) ?? null,
+      setItem: (/** @type {string} */ name, /** @type {string} */ value) => kept.set(name, value),
+    };
     Object.assign(globalThis, {
-      sessionStorage: {
-        getItem: (/** @type {string} */ name) => kept.get(name) ?? null,
-        setItem: (/** @type {string} */ name, /** @type {string} */ value) => kept.set(name, value),
-      },
+      sessionStorage: store,
+      localStorage: store,
       fetch: async (/** @type {string} */ _url, /** @type {any} */ { headers }) => {
         asked.push(headers.authorization);
         const { status, ...body } = answers.shift() ?? { status: 503 };
@@ -157,5 +159,25 @@ describe("a page's token", () => {
     renewNow();
     await settled();
     assert.equal(asked.length, 1);
+  });
+
+  it("of a display is taken from another tab instead of being renewed twice", async () => {
+    const credential = { display: {} };
+    const first = token(HOUR_MS, "first", credential);
+    const next = token(3 * HOUR_MS, "next", credential);
+    const bearer = { token: first };
+    /** @type {string[]} */
+    const renewed = [];
+    const renew = keepRenewed(bearer, {
+      first,
+      now: () => clock.now,
+      onRenewed: () => renewed.push(bearer.token),
+      onRefused: () => assert.fail("it is renewed"),
+    });
+    localStorage.setItem("renewed:first", next);
+    renew();
+    await settled();
+    assert.deepEqual([renewed, asked], [[next], []]);
+    assert.equal(newest(first), next);
   });
 });

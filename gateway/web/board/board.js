@@ -21,6 +21,7 @@ import { ageText, datedText, dateText, hourOf, timeText, zonedTimeText } from ".
 import { Voice } from "../shared/voice.js";
 import { isNight, latestFirst, noteCalls, pageOf, splitCalls, spokenLabel } from "./calls.js";
 import { markPage, renderList, showPages } from "./lists.js";
+import { forgetDisplay, keptDisplay, pairDisplay } from "./pairing.js";
 import { renderRows } from "./rows.js";
 import { textsOf } from "../languages/all.js";
 
@@ -53,6 +54,9 @@ const MESSAGE_FOR_MS = 10_000;
 // A refused screen asks again: its rights, or the server's clock, may be put right meanwhile.
 const ASK_AGAIN_MS = 60_000;
 
+// Staff removed the display, or its credential was copied: it is paired again.
+const ENDED = new Set(["token_revoked", "credential_reused", "not_renewable", "token_invalid"]);
+
 // The hours at which the screen is dim, by the clinic's clock.
 const NIGHT = "21-6";
 
@@ -71,8 +75,15 @@ const SHIFTS = [
 const SHIFT_EVERY_MS = 60_000;
 
 const params = fragment();
-const token = params.get("token");
-const locationId = params.get("location");
+const linked = params.get("token");
+/** Whether the page was opened without any link: then this screen is paired. */
+const isPaired = !linked && !params.get("location");
+const kept = isPaired ? keptDisplay() : undefined;
+/** The token of the link, or of the display that this screen is paired as. */
+let token = linked ?? kept?.token;
+let locationId = params.get("location") ?? kept?.location;
+/** The code that staff type to pair this screen. */
+let pairingCode = "";
 
 /** @type {ReadonlyMap<string, any> | undefined} */
 let entries;
@@ -90,7 +101,7 @@ const highlighted = new Map();
 
 const chime = new Chime(renderSound);
 const voice = new Voice();
-const showCrossing = crossingBanner(token);
+const showCrossing = crossingBanner(linked);
 
 /** @returns {Board} */
 function board() {
@@ -264,10 +275,13 @@ function renderConnection() {
   byId("calling").hidden = byId("aside").hidden = hide;
   byId("instead").hidden = !hide;
   const misplaced = state.name === "refused" && isOriginProblem(state.code);
-  if (hide) renderInstead(misplaced ? "origin" : refused ? "refused" : "hidden");
+  const reason = misplaced ? "origin" : refused ? "refused" : "hidden";
+  if (hide) renderInstead(pairingCode ? "pair" : reason);
+  byId("code").hidden = !pairingCode;
+  setText(byId("code"), pairingCode);
 }
 
-/** @param {"refused" | "hidden" | "origin"} which */
+/** @param {"refused" | "hidden" | "origin" | "pair"} which */
 function renderInstead(which) {
   const parts = languages().map((language) => {
     const part = document.createElement("div");
@@ -341,6 +355,7 @@ function follow(token, location) {
     onState: (next) => {
       if (own !== connection) return;
       state = next;
+      if (state.name === "refused" && isPaired && ENDED.has(state.code)) return void pair();
       if (state.name === "refused") setTimeout(() => follow(token, location), ASK_AGAIN_MS);
       render();
     },
@@ -348,13 +363,30 @@ function follow(token, location) {
   connection = own;
 }
 
+/** Pairs this screen, and follows the board of its location from then on. */
+async function pair() {
+  forgetDisplay();
+  connection?.close();
+  [token, locationId, entries] = [undefined, undefined, undefined];
+  const display = await pairDisplay((code) => {
+    pairingCode = code;
+    render();
+  });
+  pairingCode = "";
+  state = { name: "connecting" };
+  [token, locationId] = [display.token, display.location];
+  follow(display.token, display.location);
+  render();
+}
+
 function start() {
   byId("sound").addEventListener("click", toggleSound);
   restartOnNewLink();
   render();
-  if (!token || !locationId) return;
+  if (!isPaired && (!token || !locationId)) return;
   keepScreenOn();
-  follow(token, locationId);
+  if (token && locationId) follow(token, locationId);
+  else void pair();
   reloadOnNewVersion(() => state.name === "live" && !calls().some(([key]) => isFresh(key)));
   // The clock, ages, pages and the end of a highlight.
   setInterval(render, 1_000);

@@ -300,6 +300,10 @@ const board = {
     "Please listen for your number, or ask at the front desk.",
   ],
   origin: origin,
+  pair: [
+    "This screen is not paired yet",
+    "On the set-up page of the clinic, under “Screens”, type this code:",
+  ],
   refused: [
     "This screen needs a new link",
     "Its link is missing or has expired. To know your place in line, please ask at the front desk.",

@@ -294,6 +294,10 @@ const board = {
     "Écoutez bien l’appel de votre numéro ou adressez-vous à l’accueil.",
   ],
   origin: origin,
+  pair: [
+    "Cet écran n’est pas encore jumelé",
+    "Dans la page de configuration de la clinique, sous « Écrans », tapez ce code :",
+  ],
   refused: [
     "Cet écran a besoin d’un nouveau lien",
     "Son lien manque ou est expiré. Pour connaître votre place dans la file, adressez-vous à " +

@@ -55,6 +55,13 @@ export function mustRenew(token, now) {
   return isRenewableLate(token) && endOf(token) <= now;
 }
 
+/**
+ * Where successors are kept. That of a display outlives the browser: a screen that restarts would
+ * otherwise come back with an old credential, which looks copied.
+ * @param {string} token
+ */
+const storeOf = (token) => (isRenewableLate(token) ? localStorage : sessionStorage);
+
 /** Where a reloaded page finds the successor of the token in its link. @param {string} token */
 const placeOf = (token) => `renewed:${token.split(".")[2] ?? ""}`;
 
@@ -72,7 +79,7 @@ export function newest(token) {
 /** @param {string} token */
 function kept(token) {
   try {
-    return sessionStorage.getItem(placeOf(token));
+    return storeOf(token).getItem(placeOf(token));
   } catch {
     return null; // The browser was told to keep nothing.
   }
@@ -81,7 +88,7 @@ function kept(token) {
 /** @param {string} first @param {string} token */
 function keep(first, token) {
   try {
-    sessionStorage.setItem(placeOf(first), token);
+    storeOf(first).setItem(placeOf(first), token);
   } catch {
     // The browser was told to keep nothing.
   }
@@ -139,6 +146,13 @@ export function keepRenewed(bearer, { first, now, onRenewed, onRefused, signal }
   }
   function renew() {
     if (busy || signal?.aborted) return;
+    // Another tab of a display may have renewed it: a second renewal would look like a copy.
+    const known = newest(first);
+    if (endOf(known) > endOf(bearer.token)) {
+      bearer.token = known;
+      onRenewed();
+      return void schedule();
+    }
     busy = true;
     void ask().finally(() => (busy = false));
   }
