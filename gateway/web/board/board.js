@@ -54,8 +54,15 @@ const MESSAGE_FOR_MS = 10_000;
 // A refused screen asks again: its rights, or the server's clock, may be put right meanwhile.
 const ASK_AGAIN_MS = 60_000;
 
-// Staff removed the display, or its credential was copied: it is paired again.
-const ENDED = new Set(["token_revoked", "credential_reused", "not_renewable", "token_invalid"]);
+// Staff removed the display, or its credential was copied: it is paired again. A socket says so by
+// the close code 3507.
+const ENDED = new Set([
+  "3507",
+  "token_revoked",
+  "credential_reused",
+  "not_renewable",
+  "token_invalid",
+]);
 
 // The hours at which the screen is dim, by the clinic's clock.
 const NIGHT = "21-6";
