@@ -104,7 +104,16 @@ function followQueues() {
   );
 }
 
+/** The page that prints the slip of the selected ticket. */
+function linkToSlip() {
+  const keys = new URLSearchParams({ token, ticket: selected });
+  const link = /** @type {HTMLAnchorElement} */ (byId("print-slip"));
+  const href = `slip?lang=${shell.language}#${keys}`;
+  if (link.getAttribute("href") !== href) link.href = href;
+}
+
 function render() {
+  linkToSlip();
   const read = lines();
   const complete = followed.every((id) => desk.views.has(id));
   shell.filled = load !== undefined && complete;

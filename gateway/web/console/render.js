@@ -50,6 +50,8 @@ export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket })
   );
   setText(byId("selected-title"), ticket?.label ?? text.selected);
   setText(byId("selected-text"), ticket ? describe(ticket, lines, shell, now) : text.noneSelected);
+  byId("print-slip").hidden = !ticket;
+  setText(byId("print-slip"), text.printSlip);
   const actions = ticket ? actionsOf(ticket) : [];
   keepRows(
     byId("actions"),

@@ -162,7 +162,10 @@ const ticket = {
       "Your ticket is on hold",
       "The team has set it aside for a moment. Questions? Please ask at the front desk.",
     ],
-    absent: ["We called you", "We didn’t see you. Please tell the front desk that you’re here."],
+    absent: [
+      "We called you",
+      "We didn’t see you. If you’re here, press “I’m back”: you return to your place in line.",
+    ],
     leaving: [
       "You’re being moved to another location",
       "You keep your place here until they have accepted.",
@@ -217,7 +220,19 @@ const actions = {
   keep: "Keep my place",
   confirm: "Yes, I’m leaving",
   back: "I’m back",
+  slip: "Print this ticket",
   failed: "That didn’t work. Please try again, or tell the front desk.",
+};
+
+// The slip of a ticket, to print.
+const slip = {
+  title: "Ticket slip",
+  paper: "Paper",
+  print: "Print",
+  qr: "QR code of the ticket’s link",
+  hint: "Follow your place in line: scan the code, or type",
+  /** @param {string} time */
+  issued: (time) => `Issued ${time}`,
 };
 
 // The page of an appointment.
@@ -513,6 +528,7 @@ const console = {
   roomEmpty: "Nobody is called to this room.",
   selected: "Selected",
   noneSelected: "Select a person in a line, or find a label.",
+  printSlip: "Print the slip",
   issue: "New ticket",
   /** @param {string} label */
   issued: (label) => `Ticket ${label} was issued.`,
@@ -1063,6 +1079,7 @@ export const en = {
   states,
   ticket,
   actions,
+  slip,
   appointment,
   board,
   schedule,

@@ -152,7 +152,8 @@ const ticket = {
     ],
     absent: [
       "Votre numéro a été appelé",
-      "Personne ne s’est présenté. Dites à l’accueil que vous êtes là.",
+      "Personne ne s’est présenté. Si vous êtes là, appuyez sur « Je suis de retour » : vous " +
+        "reprenez votre place dans la file.",
     ],
     leaving: [
       "On vous transfère vers un autre établissement",
@@ -213,7 +214,18 @@ const actions = {
   keep: "Garder ma place",
   confirm: "Oui, je m’en vais",
   back: "Je suis de retour",
+  slip: "Imprimer ce billet",
   failed: "Ça n’a pas fonctionné. Réessayez ou avertissez l’accueil.",
+};
+
+/** @type {Texts["slip"]} */
+const slip = {
+  title: "Billet à imprimer",
+  paper: "Papier",
+  print: "Imprimer",
+  qr: "Code QR du lien du billet",
+  hint: "Pour suivre votre place dans la file, balayez le code ou tapez",
+  issued: (time) => `Remis : ${time}`,
 };
 
 // The page of an appointment.
@@ -494,6 +506,7 @@ const console = {
   roomEmpty: "Personne n’est appelé à cette salle.",
   selected: "Sélection",
   noneSelected: "Choisissez une personne dans une file, ou trouvez un numéro.",
+  printSlip: "Imprimer le billet",
   issue: "Billet",
   issued: (label) => `Le billet ${label} est émis.`,
   calledTo: (label, room) => `${label} est appelé : ${room}.`,
@@ -1016,6 +1029,7 @@ export const fr = {
   states,
   ticket,
   actions,
+  slip,
   appointment,
   board,
   schedule,

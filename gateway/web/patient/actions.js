@@ -78,6 +78,11 @@ export class TicketActions {
     setText(byId("action-leave"), asking ? text.confirm : text.leave);
     setText(byId("action-return"), text.back);
     setText(byId("action-failed"), this.#failed ? text.failed : "");
+    const slip = /** @type {HTMLAnchorElement} */ (byId("slip"));
+    slip.hidden = !offered.length;
+    setText(slip, text.slip);
+    const keys = new URLSearchParams({ token: this.#token, ticket: this.#ticket });
+    slip.href = `slip?lang=${language}#${keys}`;
     for (const id of ["action-leave", "action-return"]) {
       byId(id).setAttribute("aria-disabled", String(this.#busy));
     }

@@ -4,6 +4,7 @@ import { applyBrand } from "../shared/brand.js";
 import { Connection } from "../shared/connection.js";
 import { crossingBanner } from "../shared/crossing.js";
 import { LanguageSwitch } from "../shared/language.js";
+import { reloadOnNewVersion } from "../shared/new-version.js";
 import { isOriginProblem } from "../shared/origin.js";
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
 import {
@@ -15,6 +16,7 @@ import {
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
 import { TicketActions } from "./actions.js";
+import { forget, recall, remember } from "./last-state.js";
 import { ageText, changeText, zonedTimeText } from "../shared/times.js";
 import { textsOf } from "../languages/all.js";
 
@@ -37,9 +39,11 @@ const params = fragment();
 const link = params.get("link");
 /** The short code of the ticket, as the patient typed it in `/t/<code>`. */
 const code = params.get("code");
-const key = link ? { link } : code ? { code } : undefined;
 const token = params.get("token");
 const ticketId = params.get("ticket");
+const key = link ? { link } : code ? { code } : undefined;
+/** What tells this ticket from others that were followed on this phone. */
+const identity = key ? Object.values(key)[0] : (ticketId ?? "");
 const showCrossing = crossingBanner(token);
 
 /** Notes of a link that opens nothing. @type {ReadonlySet<Note>} */
@@ -172,19 +176,40 @@ function follow(token, id) {
     onView: (_channel, view) => {
       const next = /** @type {Ticket} */ (view.state);
       ticket = next;
+      remember(identity, next);
       parts.update(next);
       if (next.successor) follow(token, next.successor);
       render();
     },
     onState: (next) => {
       if (own !== connection) return;
+      if (next.name === "refused" && next.code !== "token_expired") forget();
       const asleep = key && next.name === "refused" && next.code === "token_expired";
-      state = asleep ? { name: "lost", since: Date.now() } : next;
+      state = asleep ? { name: "lost", since: Date.now() } : withLastState(next);
       if (asleep) setTimeout(() => void openLink(key), EXCHANGE_AGAIN_MS);
       render();
     },
   });
   connection = own;
+}
+
+/**
+ * A page that opens offline shows what this phone last saw, and since when it is without news.
+ * @param {import("../shared/connection.js").ConnectionState} next
+ * @returns {import("../shared/connection.js").ConnectionState}
+ */
+function withLastState(next) {
+  const last = next.name === "lost" && !ticket ? recall(identity) : undefined;
+  if (!last) return next;
+  ticket = last.ticket;
+  return { name: "lost", since: last.at };
+}
+
+/** Keeps the moment until which the state was fresh, however long ago it changed. */
+function keepStateOnLeaving() {
+  addEventListener("pagehide", () => {
+    if (ticket && state.name === "live") remember(identity, ticket);
+  });
 }
 
 /**
@@ -196,8 +221,9 @@ async function openLink(key) {
     const opened = await exchangeLink(key);
     if ("token" in opened) return follow(opened.token, opened.ticket);
     state = { name: "refused", code: opened.code };
+    forget();
   } catch {
-    if (state.name !== "lost") state = { name: "lost", since: Date.now() };
+    if (state.name !== "lost") state = withLastState({ name: "lost", since: Date.now() });
     setTimeout(() => void openLink(key), EXCHANGE_AGAIN_MS);
   }
   return render();
@@ -205,6 +231,8 @@ async function openLink(key) {
 
 function start() {
   restartOnNewLink();
+  keepStateOnLeaving();
+  reloadOnNewVersion(() => document.hidden);
   render();
   if (key) void openLink(key);
   else if (token && ticketId) follow(token, ticketId);
