@@ -3,6 +3,7 @@
 
 pub mod log;
 pub mod queries;
+pub mod quota;
 pub mod short_keys;
 pub mod snapshots;
 

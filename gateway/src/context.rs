@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     access::{
-        audit::Audit,
+        audit::{Audit, metrics::AuditMetrics},
         auth::{KeyError, Verifier},
         grant::GrantKey,
         revocations::Revocations,
@@ -21,12 +21,12 @@ use crate::{
     commands::Commands,
     files::Files,
     limits::{Limit, Limits},
-    metrics::Metrics,
+    metrics::{Metrics, log_clients::LogClients},
     readiness::Readiness,
     settings::Settings,
     stream::{reader::ViewReader, tails::Tails},
     throttle::Throttle,
-    transport::{admission, socketio::SocketIo},
+    transport::admission,
 };
 
 /// Trials of rules that run at once on one node, since each takes a core. A further trial is
@@ -87,7 +87,6 @@ pub struct NodeContext {
     pub refused_sockets: Mutex<Throttle>,
     /// Permits for trials of rules.
     pub trials: Arc<Semaphore>,
-    pub socketio: SocketIo,
     /// The runtime of intake and fetches. Shards have runtimes of their own.
     pub runtime: Handle,
 }
@@ -112,9 +111,9 @@ impl NodeContext {
             verifier.with_revocations(revocations.clone()).with_own_tokens(&settings.grant_secret),
         );
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
-        metrics.export_clients(log.clone());
+        metrics.export(LogClients::new(log.clone()));
         let audit = Audit::new(log.clone());
-        metrics.export_audit(audit.counts().clone());
+        metrics.export(AuditMetrics::new(audit.counts().clone()));
         let limits = settings.limits.clone();
         let limits = match rlimit::Resource::NOFILE.get_soft() {
             Ok(descriptors) => {
@@ -160,7 +159,6 @@ impl NodeContext {
             tables: settings.tables.clone(),
             refused_sockets: Mutex::default(),
             trials: Arc::new(Semaphore::new(TRIALS)),
-            socketio: SocketIo::new(verifier.clone(), limits.clone(), metrics.clone()),
             runtime: Handle::current(),
             verifier,
             metrics,

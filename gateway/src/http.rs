@@ -3,6 +3,7 @@
 mod appointments;
 mod audit;
 mod audited;
+mod bearer;
 mod caller;
 mod channels;
 mod command_request;
@@ -17,6 +18,7 @@ mod limits;
 mod logos;
 mod pages;
 mod problem;
+mod renewal;
 mod requests;
 mod revocations;
 mod rules;
@@ -108,7 +110,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
         .route("/v1/rules/{rule}/{action}", post(rules::action))
-        .route("/v1/tokens/renew", post(tokens::renew))
+        .route("/v1/tokens/renew", post(renewal::renew))
         .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
         .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
         .route("/v1/audit", get(audit::list))
@@ -218,7 +220,7 @@ async fn count(State(node): NodeState, mut request: Request, next: Next) -> Resp
     let until = crossing.0.get().copied().or_else(|| {
         // A refusal before anybody has verified the token, such as 404 or 405.
         let authorization = authorization.filter(|_| !response.status().is_success())?;
-        caller::crossing_end(&node, &authorization)
+        bearer::crossing_end(&node, &authorization)
     });
     if let Some(until) = until {
         response.headers_mut().insert(tokens::CROSSING, until.into());

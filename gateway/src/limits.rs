@@ -2,7 +2,6 @@
 //! Every limit, with its default and its reason, is a row of `limits/table.rs`.
 
 pub(crate) mod places;
-pub mod quota;
 pub mod settings;
 pub(crate) mod table;
 
@@ -23,11 +22,17 @@ pub(crate) use self::table::Limit;
 use self::{
     buckets::Buckets,
     places::{Place, Places},
-    quota::{Moment, Quota, Spent},
     settings::LimitSettings,
     shared::SharedQuotas,
 };
-use crate::{backends::short_keys::ShortKeys, client_address::AddressGroup, metrics::Metrics};
+use crate::{
+    backends::{
+        quota::{Moment, Quota, Spent},
+        short_keys::ShortKeys,
+    },
+    client_address::AddressGroup,
+    metrics::Metrics,
+};
 
 /// When a client that found no place may ask again. Places are free within moments; the number only
 /// keeps programs from asking in a loop.
@@ -83,6 +88,10 @@ impl Limits {
         short_keys: Arc<dyn ShortKeys>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        // An alert on an increase needs the zero before it.
+        for limit in Limit::ALL {
+            metrics.show_limit(limit.name());
+        }
         Self {
             settings,
             buckets: Buckets::default(),
@@ -173,7 +182,7 @@ impl Limits {
         match state.spent {
             Spent::Allowed { .. } => Ok(state),
             Spent::Refused { retry_after } => {
-                self.metrics.limited(state.limit);
+                self.metrics.limited(state.limit.name());
                 Err(LimitRefusal { limit: state.limit, retry_after, rate: Some(state) })
             }
         }
@@ -195,7 +204,7 @@ impl Limits {
 
     /// Counts a refusal of a limit that is not a rate.
     pub fn refuse(&self, limit: Limit) -> LimitRefusal {
-        self.metrics.limited(limit);
+        self.metrics.limited(limit.name());
         LimitRefusal { limit, retry_after: PLACE_RETRY, rate: None }
     }
 }

@@ -1,28 +1,20 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject.
 
-mod audit;
-mod log_clients;
+pub(crate) mod log_clients;
 mod tls;
-
-use std::sync::Arc;
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Registry, TextEncoder, core::Collector,
 };
 use schemas::{
     channel::Channel,
     codes::{Close, Code},
 };
 
-use self::{audit::AuditMetrics, log_clients::LogClients, tls::TlsMetrics};
-use crate::{
-    access::audit::AuditCounts,
-    backends::log::Log,
-    limits::Limit,
-    readiness::{Condition, Readiness},
-};
+use self::tls::TlsMetrics;
+use crate::readiness::{Condition, Readiness};
 
 /// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
 /// coarse above.
@@ -151,10 +143,7 @@ impl Default for Metrics {
 struct Builder(Registry);
 
 impl Builder {
-    fn add<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        made: prometheus::Result<C>,
-    ) -> C {
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let metric = made.expect("the metric's name and labels are well formed");
         self.0.register(Box::new(metric.clone())).expect("no two metrics have the same name");
         metric
@@ -261,12 +250,6 @@ impl Metrics {
                 "Sockets and subscriptions ended by this node, by reason.",
                 &["reason"],
             ),
-            limited: make.counters(
-                "clinicwire_limited_total",
-                "Requests, frames and connections refused because a client reached a limit: see \
-                 docs/limits.md.",
-                &["limit"],
-            ),
             commands: make.counters(
                 "clinicwire_commands_total",
                 "Commands by kind and result: applied, pending, or the code of the refusal.",
@@ -276,6 +259,12 @@ impl Metrics {
                 "clinicwire_errors_total",
                 "Error replies on sockets and streams, by code.",
                 &["code"],
+            ),
+            limited: make.counters(
+                "clinicwire_limited_total",
+                "Requests, frames and connections refused because a client reached a limit: see \
+                 docs/limits.md.",
+                &["limit"],
             ),
             http_requests: make.counters(
                 "clinicwire_http_requests_total",
@@ -306,22 +295,16 @@ impl Metrics {
         for close in Close::ALL {
             metrics.closes.with_label_values(&[close.reason()]);
         }
-        for limit in Limit::ALL {
-            metrics.limited.with_label_values(&[limit.name()]);
-        }
         metrics
     }
 
-    /// Exports the counts of the audit with each scrape.
-    pub fn export_audit(&self, counts: Arc<AuditCounts>) {
-        let audit = AuditMetrics::new(counts).expect("the metrics' names are well formed");
-        self.registry.register(Box::new(audit)).expect("no two metrics have the same name");
-    }
-
-    /// Exports the state of the log's clients with each scrape.
-    pub fn export_clients(&self, log: Arc<dyn Log>) {
-        let clients = LogClients::new(log).expect("the metrics' names and labels are well formed");
-        self.registry.register(Box::new(clients)).expect("no two metrics have the same name");
+    /// Exports what another part of the node collects at each scrape.
+    ///
+    /// # Panics
+    /// When a metric of its names exists, or its names are not well formed.
+    pub fn export(&self, made: prometheus::Result<impl Collector + 'static>) {
+        let collector = made.expect("the metrics' names and labels are well formed");
+        self.registry.register(Box::new(collector)).expect("no two metrics have the same name");
     }
 
     /// Counts a closed connection.
@@ -329,9 +312,14 @@ impl Metrics {
         self.closes.with_label_values(&[close.reason()]).inc();
     }
 
-    /// Counts a request, a frame or a connection that a limit refused.
-    pub(crate) fn limited(&self, limit: Limit) {
-        self.limited.with_label_values(&[limit.name()]).inc();
+    /// Counts a request, a frame or a connection that the limit of this name refused.
+    pub fn limited(&self, limit: &'static str) {
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// Exports a limit that has refused nothing.
+    pub fn show_limit(&self, limit: &'static str) {
+        self.limited.with_label_values(&[limit]);
     }
 
     /// `result` is `applied`, `pending` or a code.
@@ -399,7 +387,6 @@ mod tests {
             "clinicwire_closes_total{reason=\"no pong\"} 0",
             "clinicwire_commands_total{kind=\"ticket.call\",result=\"applied\"} 1",
             "clinicwire_http_requests_total{route=\"/v1/queues/{queue}\",status=\"200\"} 1",
-            "clinicwire_limited_total{limit=\"desk\"} 0",
             "clinicwire_uploads_total{result=\"stored\"} 1",
             "clinicwire_uploads_total{result=\"too_large\"} 1",
             "clinicwire_upload_bytes_total 7",

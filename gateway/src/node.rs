@@ -31,7 +31,10 @@ use crate::{
         shard_set::{MAX_SHARDS, ShardIndex},
         shard_task,
     },
-    transport::accept::{self, Acceptor},
+    transport::{
+        accept::{self, Acceptor},
+        socketio::SocketIo,
+    },
 };
 pub use crate::{
     backends::Backends,
@@ -108,6 +111,8 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let address = listeners[0]
         .local_addr()
         .map_err(|source| StartError::Listen { address: listen, source })?;
+    let socketio =
+        SocketIo::new(context.verifier.clone(), context.limits.clone(), context.metrics.clone());
     let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
     let shards = listeners.len();
     for (index, listener) in listeners.into_iter().enumerate() {
@@ -117,6 +122,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
             index: ShardIndex::from_index(index),
             shards,
             inbox: inbox.clone(),
+            socketio: socketio.clone(),
         };
         let (router, draining) = (router.clone(), drained.clone());
         let thread = std::thread::Builder::new()

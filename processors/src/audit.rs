@@ -7,6 +7,7 @@
 mod chain;
 mod counters;
 mod partition;
+mod settings;
 mod sink;
 mod store;
 mod verify;
@@ -15,6 +16,7 @@ pub use chain::{
     Anchor, ChainGrowth, ChainHash, ChainHead, ChainRow, DAY_MS, Day, EntryNumber, RowColumns,
 };
 pub use counters::{SinkCounters, SinkStatus};
-pub use sink::{SinkSettings, run};
+pub use settings::SinkSettings;
+pub use sink::run;
 pub use store::{AuditBatch, AuditStore, ChainEnds, ParkedRecord, StoredRow, TenantEntries};
 pub use verify::{Break, ChainReport, VerifyError, verify_tenant, verify_tenants};

@@ -6,10 +6,12 @@
 //! them.
 
 mod agents;
+pub mod client;
+pub mod metrics;
 mod queue;
 mod writer;
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use gateway_core::{access::Claims, subscription::AuditEntryId};
 use http::HeaderMap;
@@ -25,7 +27,7 @@ use tokio::{
 };
 
 pub use self::queue::AuditCounts;
-use self::{agents::Agents, queue::Waiter};
+use self::{agents::Agents, client::AuditedClient, queue::Waiter};
 use crate::{
     backends::log::Log,
     client_address::ClientAddress,
@@ -47,15 +49,6 @@ const BATCH: usize = 20 * MAX_ENTRIES;
 /// The least time between two batches. An entry that comes alone is written at once; when clients
 /// come by the thousand, a batch for each would cost more than all the rest of their subscribe.
 const PACE: Duration = Duration::from_millis(1);
-
-/// The client behind a request, a socket or a stream.
-#[derive(Clone, Default)]
-pub struct AuditedClient {
-    /// Its address; behind trusted proxies, the one that they report.
-    pub address: Option<IpAddr>,
-    /// The first part of its `User-Agent`.
-    pub agent: Option<Arc<str>>,
-}
 
 /// An action that a client asks for, or has carried out.
 #[derive(Clone, Default)]

@@ -14,7 +14,7 @@ use schemas::{
     ids::TenantId,
     record::ACCESS_TOPIC,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout},
@@ -25,7 +25,7 @@ use crate::{
     context::NodeContext,
     limits::Limit,
     random,
-    stream::message::ShardMessage,
+    stream::message::{OpenConnection, ShardMessage},
 };
 
 /// Most connections of a subject that one node lists: more than a subject may have.
@@ -47,24 +47,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const QUIET_FOR: Duration = Duration::from_millis(500);
 /// How long it waits in all. Past it without an answer: `try_again`.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
-
-/// One open connection of a subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenConnection {
-    /// The session, by the tag that a revocation of it has.
-    pub session: String,
-    /// When the token was issued. 0 when it does not say.
-    pub issued: Millis,
-    /// When the connection ends with its token, unless the token is renewed.
-    pub expires: Millis,
-    /// Whether the token is that of a crossing.
-    #[serde(default)]
-    pub crossed: bool,
-    /// `websocket`, `sse` or `socketio`.
-    pub transport: String,
-    /// The number of open channels.
-    pub channels: usize,
-}
 
 /// One session of a subject, with its open connections.
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -11,7 +11,7 @@ use schemas::codes::Code;
 
 use crate::{
     BoxFuture, Source,
-    limits::quota::{Quota, Spent},
+    backends::quota::{Quota, Spent},
 };
 
 /// The store of the keys did not answer.
@@ -44,8 +44,9 @@ pub trait ShortKeys: Send + Sync + 'static {
     /// Removes and returns the value. Of all callers on all nodes, at most one gets it.
     fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, KeysUnavailable>>;
 
-    /// Spends one request of the quota under `key`, by the rule of [`crate::limits::quota`] and one
-    /// clock for all nodes. Quotas have keys of their own, apart from those of [`ShortKeys::put`].
+    /// Spends one request of the quota under `key`, by the rule of [`crate::backends::quota`] and
+    /// one clock for all nodes. Quotas have keys of their own, apart from those of
+    /// [`ShortKeys::put`].
     fn spend<'a>(
         &'a self,
         key: &'a str,

@@ -5,10 +5,9 @@
 //! code, and so has one whose outcome names a ticket or an appointment that the first entry could
 //! not name. Other requests have one entry, written when their answer is known.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+pub(super) mod request;
+
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{
@@ -18,91 +17,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use gateway_core::access::Claims;
 use http::Method;
-use schemas::{codes::Code, ids::TenantId};
+use schemas::codes::Code;
 use tokio::task::JoinError;
 
+use self::request::AuditedRequest;
 use super::Problem;
 use crate::{access::audit::AuditedAction, client_address::ClientAddress, context::NodeContext};
-
-/// Extension of a request: its action and, once it is verified, its caller. Clones share them.
-#[derive(Clone)]
-pub(super) struct AuditedRequest(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    action: Mutex<AuditedAction>,
-    caller: OnceLock<Claims>,
-    /// The result of writing the entry of a command that was given.
-    written: OnceLock<Result<(), Code>>,
-}
-
-impl AuditedRequest {
-    fn new(action: AuditedAction) -> Self {
-        Self(Arc::new(Shared { action: Mutex::new(action), ..Shared::default() }))
-    }
-
-    fn action(&self) -> MutexGuard<'_, AuditedAction> {
-        self.0.action.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds ids that the request concerns and its path does not name, to all entries that follow.
-    /// Returns whether one of them is new.
-    pub(super) fn name(&self, ids: impl IntoIterator<Item = String>) -> bool {
-        let what = &mut self.action().what;
-        let before = what.len();
-        for id in ids {
-            if !what.contains(&id) {
-                what.push(id);
-            }
-        }
-        what.len() > before
-    }
-
-    /// Adds why somebody crosses, and into which tenant if it is another.
-    pub(super) fn set_crossing(&self, reason: Option<&str>, other_tenant: Option<&TenantId>) {
-        let mut action = self.action();
-        action.reason = reason.map(str::to_owned);
-        action.other_tenant = other_tenant.cloned();
-    }
-
-    pub(super) fn set_caller(&self, claims: &Claims) {
-        // The extractor runs once for each request.
-        let _ = self.0.caller.set(claims.clone());
-    }
-
-    /// Writes the entry of a command. Its outcome may be shown only after this returns `Ok`.
-    ///
-    /// # Errors
-    /// The codes of [`Audit::write`](crate::access::audit::Audit::write).
-    pub(super) async fn write(&self, node: &NodeContext) -> Result<(), Code> {
-        let Some(claims) = self.0.caller.get() else { return Ok(()) };
-        let action = self.action().clone();
-        let written = node.audit.write(claims, action).await;
-        let _ = self.0.written.set(written);
-        written
-    }
-
-    /// Writes the second entry of a command whose outcome names these ids, unless its first entry
-    /// names them.
-    ///
-    /// # Errors
-    /// The errors of [`AuditedRequest::write`].
-    pub(super) async fn write_outcome(
-        &self,
-        node: &NodeContext,
-        ids: impl IntoIterator<Item = String>,
-    ) -> Result<(), Code> {
-        match (self.name(ids), self.0.caller.get()) {
-            (true, Some(claims)) => {
-                let action = self.action().clone();
-                node.audit.write(claims, action).await
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// The code of a refused request, as an extension of its answer.
 #[derive(Clone, Copy)]
@@ -175,10 +96,9 @@ async fn answer(
         true => refuse_change(&node, request).await,
         false => next.run(request).await,
     };
-    let Shared { caller, written, .. } = &*audited.0;
-    let Some(claims) = caller.get() else { return response };
+    let Some(claims) = audited.caller() else { return response };
     let code = response.extensions().get::<RefusedCode>().map(|refused| refused.0);
-    match written.get() {
+    match audited.written() {
         Some(Ok(())) if code.is_none() => return response,
         // The answer says so already.
         Some(Err(_)) => return response,

@@ -11,12 +11,17 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use gateway_core::access::Claims;
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schemas::{Millis, codes::Code};
 use serde::de::DeserializeOwned;
 
-use super::{Problem, audited::AuditedRequest, limits, now};
+use super::{
+    Problem,
+    audited::request::AuditedRequest,
+    bearer::{bearer, verified},
+    limits, now,
+};
 use crate::{client_address::ClientAddress, context::NodeContext, limits::LimitKey};
 
 /// Largest body in bytes: the longest reorder has half of this. More is `too_large`.
@@ -107,26 +112,6 @@ impl FromRequestParts<Arc<NodeContext>> for Visitor {
         let audited = parts.extensions.get().cloned();
         Ok(Self { address: node.limits.address_key(client.group()), audited })
     }
-}
-
-/// The claims of the token in the headers.
-pub(super) fn verified(node: &NodeContext, headers: &HeaderMap) -> Result<Claims, Code> {
-    bearer(headers).and_then(|token| node.verifier.verify(token, now()))
-}
-
-/// When the crossing ends whose token is in this header, if it is one. Costs a hash.
-pub(super) fn crossing_end(node: &NodeContext, authorization: &HeaderValue) -> Option<Millis> {
-    node.verifier.crossing_end(bearer_of(authorization).ok()?, now())
-}
-
-fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
-    bearer_of(headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?)
-}
-
-fn bearer_of(value: &HeaderValue) -> Result<&str, Code> {
-    let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }
 }
 
 /// The variable parts of the path. A part that cannot be decoded is `invalid_id`.

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::{
     Problem,
-    audited::AuditedRequest,
+    audited::request::AuditedRequest,
     caller::{Caller, JsonText},
     now, ticket_links,
 };

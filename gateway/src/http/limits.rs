@@ -15,11 +15,12 @@ use gateway_core::access::{Claims, Role};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 use schemas::codes::Code;
 
-use super::{Problem, caller};
+use super::{Problem, bearer};
 use crate::{
+    backends::quota::Spent,
     client_address::ClientAddress,
     context::NodeContext,
-    limits::{Limit, LimitKey, LimitRefusal, RateState, quota::Spent},
+    limits::{Limit, LimitKey, LimitRefusal, RateState},
 };
 
 /// Routes that no limit counts: balancers and monitoring ask them from one address, often.
@@ -109,7 +110,7 @@ async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Respon
     // Staff share an address with everybody on their network. Whoever has a token has rates of its
     // own, so a neighbour cannot spend theirs.
     if let Err(refusal) = limits.spend(Limit::AddressRequests, address)
-        && caller::verified(node, request.headers()).is_err()
+        && bearer::verified(node, request.headers()).is_err()
     {
         return Problem::from(refusal).into_response();
     }

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{
     NodeState, Problem,
-    audited::AuditedRequest,
+    audited::request::AuditedRequest,
     caller::{Caller, JsonText},
     now,
     requests::read,

@@ -61,13 +61,11 @@ use crate::{
         AuditQuery, AuditRow, FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries,
         RecordedOutcome, RunsQuery,
     },
+    backends::quota::{Bucket, Moment, Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
     client_address::ReportedClient,
-    limits::{
-        quota::{Bucket, Moment, Quota, Spent},
-        settings::LimitSettings,
-    },
+    limits::settings::LimitSettings,
     readiness::{Condition, Readiness},
     settings::{Settings, test_settings},
 };

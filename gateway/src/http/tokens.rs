@@ -1,12 +1,11 @@
-//! Tokens that the gateway itself issues: renewals, and crossings into another tenant or to another
-//! location.
+//! Tokens that the gateway itself issues for crossings into another tenant or to another location.
 
 use axum::{
     Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use gateway_core::access::{Claims, Credential};
+use gateway_core::access::Claims;
 use http::HeaderMap;
 use schemas::{
     channel::Channel,
@@ -17,15 +16,14 @@ use serde_json::{Value, json};
 
 use super::{
     NodeState, Problem,
-    audited::AuditedRequest,
-    caller::{Caller, RenewingCaller, Segments},
+    audited::request::AuditedRequest,
+    caller::{Caller, Segments},
     channels::load,
-    displays, now,
+    now,
     requests::not_an_id,
-    ticket_links,
 };
 use crate::{
-    access::{audit::AuditedClient, own_tokens},
+    access::{audit::client::AuditedClient, own_tokens},
     context::NodeContext,
 };
 
@@ -35,20 +33,6 @@ pub(super) const REASON: &str = "clinicwire-reason";
 pub(super) const CROSSING: &str = "clinicwire-crossing";
 /// The bounds of a reason, in characters: a word explains nothing, and an essay is not read.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=500;
-
-/// Replaces a token by a newer one with the same rights: if its issuer allows it, while its ticket
-/// lives, or while its display is paired.
-pub(super) async fn renew(
-    State(node): NodeState,
-    RenewingCaller(claims): RenewingCaller,
-) -> Result<Response, Problem> {
-    let renewed = match claims.origin.credential {
-        Credential::Issued => own_tokens::renewed(&claims, now())?,
-        Credential::TicketLink => ticket_links::renewed(&node, &claims).await?,
-        Credential::Display { .. } => displays::renewed(&node, &claims).await?,
-    };
-    token(&node, &renewed)
-}
 
 /// Lets a super admin into another tenant for a stated reason. The other tenant's audit has it
 /// here, and that of its own by the layer of the audit, before the answer leaves.
@@ -110,7 +94,7 @@ fn reason(headers: &HeaderMap) -> Result<String, Problem> {
     }
 }
 
-fn token(node: &NodeContext, claims: &Claims) -> Result<Response, Problem> {
+pub(super) fn token(node: &NodeContext, claims: &Claims) -> Result<Response, Problem> {
     Ok(Json(body(&node.verifier.sign(claims)?, claims)).into_response())
 }
 

@@ -5,10 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{
-    Limit, LimitKey,
-    quota::{Bucket, Moment, Quota, Spent},
-};
+use super::{Limit, LimitKey};
+use crate::backends::quota::{Bucket, Moment, Quota, Spent};
 
 /// Most clients whose spent quota one limit remembers: 1 MiB of memory for each limit, and more
 /// clients than a node serves in a window. Past it, an eighth of them is forgotten and starts with

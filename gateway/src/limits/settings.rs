@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::{Limit, quota::Quota, table::LimitValue};
+use super::{Limit, table::LimitValue};
+use crate::backends::quota::Quota;
 
 /// The word that turns a limit off.
 const OFF: &str = "off";

@@ -8,11 +8,9 @@ use std::{
 use schemas::ids::TenantId;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    Limit,
-    quota::{Quota, Spent},
-};
+use super::Limit;
 use crate::{
+    backends::quota::{Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
     throttle::Throttle,
 };

@@ -3,7 +3,7 @@
 
 use schemas::codes::Code;
 
-use super::quota::Quota;
+use crate::backends::quota::Quota;
 
 /// The value of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use prometheus::{
 
 use crate::backends::log::Log;
 
-pub(super) struct LogClients {
+pub(crate) struct LogClients {
     log: Arc<dyn Log>,
     /// Locked from the copy until the metrics are collected, so that two scrapes do not mix.
     metrics: Mutex<(IntCounterVec, GaugeVec)>,
@@ -18,7 +18,7 @@ pub(super) struct LogClients {
 }
 
 impl LogClients {
-    pub(super) fn new(log: Arc<dyn Log>) -> prometheus::Result<Self> {
+    pub(crate) fn new(log: Arc<dyn Log>) -> prometheus::Result<Self> {
         let replaced = Opts::new(
             "clinicwire_kafka_clients_replaced_total",
             "Clients of Kafka that made no progress and were replaced.",

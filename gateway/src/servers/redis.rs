@@ -16,9 +16,9 @@ use servers::redis::{RedisLimits, RedisUnusable};
 
 use crate::{
     BoxFuture,
+    backends::quota::{Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
     backends::snapshots::{NotRead, Snapshot, Snapshots},
-    limits::quota::{Quota, Spent},
 };
 
 const LIMITS: RedisLimits = RedisLimits {
@@ -97,7 +97,8 @@ impl Snapshots for RedisSnapshots {
     }
 }
 
-/// The rule of `limits::quota`, on the clock of Redis, in microseconds. The key holds the moment at
+/// The rule of `backends::quota`, on the clock of Redis, in microseconds. The key holds the moment
+/// at
 /// which the whole quota is back, and expires then.
 const SPEND: &str = "local time = redis.call('TIME'); \
     local now = time[1] * 1000000 + time[2]; \

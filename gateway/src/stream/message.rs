@@ -4,17 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use gateway_core::subscription::{AuditEntryId, HotViewId};
 use schemas::{
+    Millis,
     codes::Code,
     ids::{Aggregate, TenantId},
     view::{Position, View},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::{
     shard::ids::{FetchId, SubscriptionId},
     tails::TailRecord,
 };
-use crate::{access::sessions::OpenConnection, transport::peer::socketio::SocketIoPeer};
+use crate::transport::peer::socketio::SocketIoPeer;
 
 pub enum ShardMessage {
     /// A record of an aggregate that the shard listens to.
@@ -43,4 +45,22 @@ pub struct FetchedView {
     pub view: HotViewId,
     pub fetch: FetchId,
     pub result: Result<Option<View>, Code>,
+}
+
+/// One open connection of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenConnection {
+    /// The session, by the tag that a revocation of it has.
+    pub session: String,
+    /// When the token was issued. 0 when it does not say.
+    pub issued: Millis,
+    /// When the connection ends with its token, unless the token is renewed.
+    pub expires: Millis,
+    /// Whether the token is that of a crossing.
+    #[serde(default)]
+    pub crossed: bool,
+    /// `websocket`, `sse` or `socketio`.
+    pub transport: String,
+    /// The number of open channels.
+    pub channels: usize,
 }

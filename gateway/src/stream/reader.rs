@@ -200,7 +200,7 @@ impl ViewReader {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _counted = WaitingLoad(&self.waiting);
         if waiting >= MAX_WAITING_LOADS {
-            self.metrics.limited(Limit::Loads);
+            self.metrics.limited(Limit::Loads.name());
             return Err(Code::TryAgain);
         }
         let permit = self.loads.acquire().await;

@@ -39,7 +39,7 @@ use self::{
 };
 use super::{frames::Form, message::ShardMessage};
 use crate::{
-    access::audit::AuditedClient,
+    access::audit::client::AuditedClient,
     clock,
     limits::Limit,
     transport::{
@@ -154,7 +154,7 @@ impl Shard {
 
     /// Ends a connection that passed a limit.
     pub fn close_limited(&mut self, conn: ConnId, limit: Limit) {
-        self.context.node.metrics.limited(limit);
+        self.context.node.metrics.limited(limit.name());
         self.connections.close(conn, Close::TooManyRequests);
     }
 
@@ -248,7 +248,7 @@ impl Shard {
         self.close_drained();
         let metrics = &self.context.node.metrics;
         for _ in 0..self.connections.take_cut() {
-            metrics.limited(Limit::SlowReaders);
+            metrics.limited(Limit::SlowReaders.name());
         }
         for (form, sent) in self.connections.take_sent() {
             metrics.deliveries.for_transport(form.transport()).inc_by(sent.frames);
@@ -277,7 +277,7 @@ impl Shard {
     pub fn is_drained(&self) -> bool {
         self.drain.as_ref().is_some_and(Drain::is_done)
             // A client of another shard may poll through the listener of this one.
-            && !self.context.node.socketio.has_polling()
+            && !self.context.socketio.has_polling()
             && self.connections.count() == 0
             && self.http_connections == 0
     }

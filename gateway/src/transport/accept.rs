@@ -45,7 +45,7 @@ use super::{
     socketio::{self, SocketIo},
 };
 use crate::{
-    access::audit::AuditedClient,
+    access::audit::client::AuditedClient,
     client_address::{ClientAddress, TrustedProxies, proxy_protocol},
     context::NodeContext,
     http::{Edge, Problem, hold_back, is_free},
@@ -106,7 +106,7 @@ impl Acceptor {
         let mut draining = self.draining.clone();
         // The sender is dropped only when the node is gone.
         let _ = draining.wait_for(|draining| *draining).await;
-        while polls() && self.context.node.socketio.has_polling() {
+        while polls() && self.context.socketio.has_polling() {
             tokio::time::sleep(POLLING_CHECK).await;
         }
     }
@@ -164,7 +164,7 @@ fn take_in(node: &NodeContext, socket: TcpStream, peer: ClientAddress) -> Option
         tracing::debug!(%error, "a socket closed before it was served");
         return None;
     }
-    let admission = admission::admit(node, peer)?;
+    let admission = admission::admit(&node.limits, &node.proxies, peer)?;
     Some(AcceptedSocket { socket, peer, admission })
 }
 
@@ -174,7 +174,7 @@ fn refuse_late(node: &NodeContext, accepted: AcceptedSocket) -> Option<AcceptedS
     let admission = match admission {
         Admission::Admitted(places) => {
             drop(places);
-            admission::refuse(node, peer, node.limits.refuse(Limit::Openings))?
+            admission::refuse(&node.limits, peer, node.limits.refuse(Limit::Openings))?
         }
         refused @ Admission::Refused { .. } => refused,
     };
@@ -293,7 +293,7 @@ async fn speak_http(
     let node = &acceptor.context.node;
     let peer = proxied_peer(&node.proxies, &mut socket, peer).await?;
     let is_refused = matches!(admission, Admission::Refused { .. });
-    let head_within = match is_refused || admission::is_crowded(node) {
+    let head_within = match is_refused || admission::is_crowded(&node.limits) {
         true => CROWDED_HEAD_WITHIN,
         false => HEAD_WITHIN,
     };
@@ -382,7 +382,7 @@ async fn count_opening(
     let count = || {
         node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
         match &mut *admission.borrow_mut() {
-            Some(Admission::Admitted(places)) => places.count_for(node, client),
+            Some(Admission::Admitted(places)) => places.count_for(&node.limits, client),
             Some(Admission::Refused { refusal, .. }) => Err(*refusal),
             None => Ok(()),
         }
@@ -468,7 +468,7 @@ async fn answer(
                     request.extensions_mut().insert(client);
                 }
                 let inbox = &acceptor.context.inbox;
-                let response = node.socketio.answer(request, lent_socket, inbox).await;
+                let response = acceptor.context.socketio.answer(request, lent_socket, inbox).await;
                 if response.status() == StatusCode::TOO_MANY_REQUESTS {
                     hold_back().await;
                 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use gateway_core::access::Claims;
 
 use crate::{
-    client_address::ClientAddress,
-    context::NodeContext,
+    client_address::{ClientAddress, TrustedProxies},
     limits::{Limit, LimitRefusal, Limits, places::Place},
 };
 
@@ -48,16 +47,15 @@ pub fn socket_limit(descriptors: u64) -> u32 {
 }
 
 /// Admits a new socket. `None` when even its refusal must not hold a descriptor.
-pub fn admit(node: &NodeContext, peer: ClientAddress) -> Option<Admission> {
-    match take_places(node, peer) {
+pub fn admit(limits: &Limits, proxies: &TrustedProxies, peer: ClientAddress) -> Option<Admission> {
+    match take_places(limits, proxies, peer) {
         Ok(places) => Some(Admission::Admitted(places)),
-        Err(refusal) => refuse(node, peer, refusal),
+        Err(refusal) => refuse(limits, peer, refusal),
     }
 }
 
 /// Refuses a new socket. `None` when even its refusal must not hold a descriptor.
-pub fn refuse(node: &NodeContext, peer: ClientAddress, refusal: LimitRefusal) -> Option<Admission> {
-    let limits = &node.limits;
+pub fn refuse(limits: &Limits, peer: ClientAddress, refusal: LimitRefusal) -> Option<Admission> {
     let here = limits.place(Limit::Refused, limits.node_key()).ok()?;
     let address = limits.address_key(peer.group());
     let of_address = limits.place(Limit::RefusedOfAddress, address).ok()?;
@@ -65,11 +63,15 @@ pub fn refuse(node: &NodeContext, peer: ClientAddress, refusal: LimitRefusal) ->
     Some(Admission::Refused { refusal, _places: Box::new([here, of_address]) })
 }
 
-fn take_places(node: &NodeContext, peer: ClientAddress) -> Result<SocketPlaces, LimitRefusal> {
-    let here = node.limits.place(Limit::Connections, node.limits.node_key())?;
+fn take_places(
+    limits: &Limits,
+    proxies: &TrustedProxies,
+    peer: ClientAddress,
+) -> Result<SocketPlaces, LimitRefusal> {
+    let here = limits.place(Limit::Connections, limits.node_key())?;
     let mut places = SocketPlaces { _node: here, address: None };
-    if !node.proxies.trusts(peer) {
-        places.count_for(node, peer)?;
+    if !proxies.trusts(peer) {
+        places.count_for(limits, peer)?;
     }
     Ok(places)
 }
@@ -81,12 +83,12 @@ fn take_places(node: &NodeContext, peer: ClientAddress) -> Result<SocketPlaces, 
 /// The refusal when the node or the client's address has as many connections as it may have.
 #[cfg(feature = "tls")]
 pub fn take_stream_places(
-    node: &NodeContext,
+    limits: &Limits,
     client: ClientAddress,
 ) -> Result<SocketPlaces, LimitRefusal> {
-    let here = node.limits.place(Limit::Connections, node.limits.node_key()).map_err(later)?;
+    let here = limits.place(Limit::Connections, limits.node_key()).map_err(later)?;
     let mut places = SocketPlaces { _node: here, address: None };
-    places.count_for(node, client)?;
+    places.count_for(limits, client)?;
     Ok(places)
 }
 
@@ -102,12 +104,12 @@ impl SocketPlaces {
     /// The refusal when the client's address has as many connections as it may have.
     pub fn count_for(
         &mut self,
-        node: &NodeContext,
+        limits: &Limits,
         client: ClientAddress,
     ) -> Result<(), LimitRefusal> {
         if self.address.is_none() {
-            let key = node.limits.address_key(client.group());
-            let place = node.limits.place(Limit::ConnectionsOfAddress, key);
+            let key = limits.address_key(client.group());
+            let place = limits.place(Limit::ConnectionsOfAddress, key);
             self.address = Some(place.map_err(later)?);
         }
         Ok(())
@@ -119,10 +121,9 @@ impl SocketPlaces {
 /// # Errors
 /// The refusal when the subject or the tenant has as many connections as it may have.
 pub fn take_subject_places(
-    node: &NodeContext,
+    limits: &Limits,
     claims: &Claims,
 ) -> Result<SubjectPlaces, LimitRefusal> {
-    let limits = &node.limits;
     let subject = limits.subject_key(&claims.tenant, &claims.subject);
     let of_subject = limits.place(Limit::ConnectionsOfSubject, subject).map_err(later)?;
     let tenant = limits.tenant_key(&claims.tenant);
@@ -145,11 +146,9 @@ pub fn take_newcomer_places(
 }
 
 /// Whether the node has so many connections that those without a request go early.
-pub fn is_crowded(node: &NodeContext) -> bool {
-    let most = node.limits.settings().places(Limit::Connections);
-    most.is_some_and(|most| {
-        node.limits.held(Limit::Connections, node.limits.node_key()) > most / 4 * 3
-    })
+pub fn is_crowded(limits: &Limits) -> bool {
+    let most = limits.settings().places(Limit::Connections);
+    most.is_some_and(|most| limits.held(Limit::Connections, limits.node_key()) > most / 4 * 3)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tungstenite::{
 };
 
 use crate::{
-    access::audit::AuditedClient,
+    access::audit::client::AuditedClient,
     stream::{
         frames::{self, Form},
         shard::{Shard, ids::ConnId},

@@ -14,8 +14,8 @@ use tokio::{
 
 use super::{
     counters::SinkStatus,
-    sink::{BATCH, SinkSettings, answered},
-    store::{AuditBatch, AuditStore, ParkedRecord, TenantEntries},
+    settings::{BATCH, SinkSettings},
+    store::{AuditBatch, AuditStore, ParkedRecord, TenantEntries, answered},
 };
 use crate::{
     ledger::{LedgerError, PartitionClaim},

@@ -12,14 +12,14 @@ use tokio::{
 
 use super::{
     chain::Day,
-    counters::SinkCounters,
     partition::{PartitionTask, TaskEnd},
-    store::AuditStore,
+    settings::{BATCH, SinkSettings},
+    store::{AuditStore, answered},
 };
 use crate::{
-    ledger::{LedgerError, PartitionClaim},
+    ledger::PartitionClaim,
     log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
-    runner::{Clock, Flow, RunnerError},
+    runner::{Flow, RunnerError},
 };
 
 /// How long a claim may take, since the consumer group waits for it.
@@ -27,33 +27,11 @@ const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the step of a revoked partition may go on. Past it, the step is cut off, and the next
 /// owner repeats what was not committed.
 const LAST_STEP: Duration = Duration::from_secs(5);
-/// How long the store may take for one answer, above its own limits.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the sink looks for tasks that ended by themselves.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often days are prepared and dropped. They are prepared a week ahead, so a store may fail for
 /// days.
 const MAINTAIN_EVERY: Duration = Duration::from_mins(10);
-/// Most records in one transaction: with 75 entries each, they are 7,500 rows and a tenth of a
-/// second.
-pub(super) const BATCH: usize = 100;
-
-/// The settings of a sink.
-#[derive(Clone)]
-pub struct SinkSettings {
-    /// The owner's clock. It bounds the times that the log gives.
-    pub clock: Clock,
-    /// The counters of the sink.
-    pub counters: Arc<SinkCounters>,
-}
-
-impl Default for SinkSettings {
-    fn default() -> Self {
-        let clock = Arc::new(|| jiff::Timestamp::now().as_millisecond());
-        Self { clock, counters: Arc::default() }
-    }
-}
-
 /// Stores the audit until `stop` resolves or the log closes. Dropping the future at any point loses
 /// nothing, because the next claim continues at the checkpoint.
 ///
@@ -104,15 +82,6 @@ async fn maintain(store: Arc<dyn AuditStore>, settings: SinkSettings) -> std::co
             ),
         }
     }
-}
-
-/// Waits for the store, with a limit: an answer that does not come has an unknown outcome.
-pub(super) async fn answered<T>(
-    answer: impl Future<Output = Result<T, LedgerError>>,
-) -> Result<T, LedgerError> {
-    timeout(PATIENCE, answer)
-        .await
-        .unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
 }
 
 struct Sink {

@@ -1,6 +1,9 @@
 //! The backend of the audit. PostgreSQL and memory implement it.
 
+use std::time::Duration;
+
 use schemas::{Millis, audit::WrittenEntry, codes::Code, ids::TenantId, record::WireRecord};
+use tokio::time::timeout;
 
 use super::chain::{Anchor, ChainHash, ChainHead, Day, EntryNumber, RowColumns};
 use crate::{
@@ -9,6 +12,8 @@ use crate::{
     log::{LogOffset, PartitionId},
 };
 
+/// How long the store may take for one answer, above its own limits.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// New entries of one tenant.
 #[derive(Clone)]
 pub struct TenantEntries {
@@ -127,4 +132,13 @@ pub trait AuditStore: Send + Sync + 'static {
         after: Option<(Millis, EntryNumber)>,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<StoredRow>, LedgerError>>;
+}
+
+/// Waits for the store, with a limit: an answer that does not come has an unknown outcome.
+pub(super) async fn answered<T>(
+    answer: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(LedgerError::Unavailable(elapsed.into())))
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gateway::{
+    backends::quota::{Quota, Spent},
     backends::short_keys::ShortKeys,
-    limits::quota::{Quota, Spent},
 };
 
 use super::fresh;

@@ -8,8 +8,8 @@ use std::{
 
 use gateway::{
     BoxFuture,
+    backends::quota::{Bucket, Moment, Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
-    limits::quota::{Bucket, Moment, Quota, Spent},
 };
 use tokio::time::Instant;
 

@@ -7,8 +7,8 @@ use schemas::access::TargetKind;
 use super::*;
 use crate::{
     BoxFuture,
+    backends::quota::{Quota, Spent},
     backends::short_keys::KeysUnavailable,
-    limits::quota::{Quota, Spent},
 };
 
 fn key() -> GrantKey {

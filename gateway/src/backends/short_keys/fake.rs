@@ -11,7 +11,7 @@ use std::{
 use super::{KeysUnavailable, ShortKeys};
 use crate::{
     BoxFuture,
-    limits::quota::{Quota, Spent},
+    backends::quota::{Quota, Spent},
 };
 
 /// The answer to every request of a quota.

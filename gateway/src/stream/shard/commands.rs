@@ -94,7 +94,7 @@ impl Shard {
             Effect::Connect { id, token } => self.connect(conn, id, &token),
             Effect::Refresh { id, token } => self.refresh(conn, id, &token),
             Effect::Subscribe { id, .. } if !connection.session.may_open_channel(now) => {
-                self.context.node.metrics.limited(Limit::Subscribes);
+                self.context.node.metrics.limited(Limit::Subscribes.name());
                 self.connections.reply(conn, &Reply::Error { id, code: Code::TooManySubscribes });
             }
             // The deadline of the token is checked once a second; nothing is opened meanwhile.
@@ -155,7 +155,7 @@ impl Shard {
                 return self.connections.close(conn, close);
             }
         };
-        match admission::take_subject_places(&self.context.node, &claims) {
+        match admission::take_subject_places(&self.context.node.limits, &claims) {
             Ok(places) => self.connections.hold_places(conn, places),
             Err(refusal) => {
                 self.connections.reply(conn, &Reply::Error { id, code: refusal.code() });

@@ -9,7 +9,7 @@ use gateway_core::{
 use schemas::{Millis, codes::Close};
 
 use crate::{
-    access::audit::AuditedClient,
+    access::audit::client::AuditedClient,
     stream::frames::Form,
     transport::admission::SubjectPlaces,
     transport::peer::{Peer, outcome::Ready, tcp::TcpPeer},

@@ -395,7 +395,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::{access::audit::AuditedClient, transport::peer::tcp::TcpPeer};
+    use crate::{access::audit::client::AuditedClient, transport::peer::tcp::TcpPeer};
 
     /// A share of 1 KiB.
     const SHARDS: usize = MAX_WAITING_OF_NODE / 1024;

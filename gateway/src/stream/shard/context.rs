@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     context::NodeContext,
     stream::{message::ShardMessage, shard_set::ShardIndex},
+    transport::socketio::SocketIo,
 };
 
 /// The node of a shard, and the shard's own index and inbox.
@@ -19,4 +20,6 @@ pub struct ShardContext {
     pub shards: usize,
     /// The shard's own inbox.
     pub inbox: mpsc::Sender<ShardMessage>,
+    /// The Socket.IO service of the node.
+    pub socketio: SocketIo,
 }

@@ -3,7 +3,7 @@
 use schemas::ids::TenantId;
 
 use super::Shard;
-use crate::access::sessions::OpenConnection;
+use crate::stream::message::OpenConnection;
 
 impl Shard {
     /// The connections of a subject on this shard. One pass: some 20 ns for each connection.

@@ -16,7 +16,7 @@ impl Shard {
     /// Adds a client whose token has been verified. `None` if the client has left meanwhile.
     pub fn add_socketio(&mut self, peer: Box<SocketIoPeer>) -> Option<ConnId> {
         let claims = peer.claims()?;
-        let places = admission::take_subject_places(&self.context.node, &claims);
+        let places = admission::take_subject_places(&self.context.node.limits, &claims);
         let session = Session::with_claims(claims);
         let opening = Opening { client: peer.client(), sealed: "".into() };
         self.count_opened(Form::SocketIo);

@@ -47,7 +47,13 @@ impl TestShard {
     fn start_on(node: Arc<NodeContext>) -> Self {
         let (inbox, messages) = mpsc::channel(64);
         let index = ShardIndex::from_index(0);
-        let context = ShardContext { node: node.clone(), index, shards: 1, inbox: inbox.clone() };
+        let socketio = crate::transport::socketio::SocketIo::new(
+            node.verifier.clone(),
+            node.limits.clone(),
+            node.metrics.clone(),
+        );
+        let context =
+            ShardContext { node: node.clone(), index, shards: 1, inbox: inbox.clone(), socketio };
         let shard = Rc::new(RefCell::new(Shard::new(context)));
         spawn_local(shard_task::run(shard.clone(), messages));
         let location = LocationId::new("riverside").unwrap();

@@ -195,7 +195,7 @@ impl Shared {
         };
         head.headers_mut().remove(header::CONNECTION);
         let node = &self.acceptor.context.node;
-        let places = match admission::take_stream_places(node, client) {
+        let places = match admission::take_stream_places(&node.limits, client) {
             Ok(places) => places,
             Err(refusal) => {
                 let refused = sse::refuse(node, refusal.code().into());

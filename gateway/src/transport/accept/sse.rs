@@ -103,7 +103,7 @@ pub(super) async fn open<B>(
     for _ in &channels {
         node.limits.spend(Limit::SubscribesOfSubject, key)?;
     }
-    let subject = admission::take_subject_places(node, &claims)?;
+    let subject = admission::take_subject_places(&node.limits, &claims)?;
     Ok((head(), OpenStream { claims: Arc::new(claims), sealed, channels, subject }))
 }
 

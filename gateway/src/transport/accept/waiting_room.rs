@@ -9,7 +9,7 @@ use std::{
 use gateway_core::rate::{Bucket, Micros, Rate};
 use tokio::time::Instant;
 
-use crate::{client_address::AddressGroup, limits::quota::Quota};
+use crate::{backends::quota::Quota, client_address::AddressGroup};
 
 /// Sockets that wait in one shard, some 3 KiB of the system's memory each: more than a second of
 /// the default pace. Past it, the last of the address with the most is refused, and told when to

@@ -8,9 +8,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 
-use crate::access::audit::AuditCounts;
+use super::AuditCounts;
 
-pub(super) struct AuditMetrics {
+/// The collector of a node's audit.
+pub struct AuditMetrics {
     counts: Arc<AuditCounts>,
     /// Locked from the copy until the metrics are collected, so that two scrapes do not mix.
     metrics: Mutex<(IntCounter, IntGauge, IntCounter)>,
@@ -18,7 +19,9 @@ pub(super) struct AuditMetrics {
 }
 
 impl AuditMetrics {
-    pub(super) fn new(counts: Arc<AuditCounts>) -> prometheus::Result<Self> {
+    /// # Errors
+    /// Never: the names are well formed.
+    pub fn new(counts: Arc<AuditCounts>) -> prometheus::Result<Self> {
         let written = IntCounter::new(
             "clinicwire_audit_entries_written_total",
             "Entries of the audit that the log has acknowledged.",

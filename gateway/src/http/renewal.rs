@@ -1,0 +1,21 @@
+//! Tokens that replace older ones of the same rights.
+
+use axum::{extract::State, response::Response};
+use gateway_core::access::Credential;
+
+use super::{NodeState, Problem, caller::RenewingCaller, displays, now, ticket_links, tokens};
+use crate::access::own_tokens;
+
+/// Replaces a token by a newer one with the same rights: if its issuer allows it, while its ticket
+/// lives, or while its display is paired.
+pub(super) async fn renew(
+    State(node): NodeState,
+    RenewingCaller(claims): RenewingCaller,
+) -> Result<Response, Problem> {
+    let renewed = match claims.origin.credential {
+        Credential::Issued => own_tokens::renewed(&claims, now())?,
+        Credential::TicketLink => ticket_links::renewed(&node, &claims).await?,
+        Credential::Display { .. } => displays::renewed(&node, &claims).await?,
+    };
+    tokens::token(&node, &renewed)
+}
