@@ -6,10 +6,7 @@ mod start;
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::{
-    ClientConfig,
-    error::{KafkaError, KafkaResult},
-};
+use rdkafka::error::{KafkaError, KafkaResult};
 use schemas::record::WireRecord;
 use servers::kafka::{
     ClientStatus, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings, TopicError,
@@ -44,13 +41,6 @@ pub async fn check(cluster: &KafkaCluster) -> Result<(), TopicError> {
     check_topics(cluster, all.map(String::as_str)).await.map(drop)
 }
 
-/// Settings of every client of a gateway: commands are small and a caller waits for each.
-fn client_config(cluster: &KafkaCluster) -> ClientConfig {
-    let mut config = cluster.client_config();
-    config.set("socket.nagle.disable", "true");
-    config
-}
-
 /// The log of a gateway in Kafka.
 pub struct KafkaGatewayLog {
     cluster: KafkaCluster,
@@ -75,7 +65,7 @@ impl KafkaGatewayLog {
         let status = ClientStatus::new("producer", "no record could be published");
         let producer = IdempotentProducer::new(
             &cluster,
-            client_config(&cluster),
+            cluster.client_config(),
             KafkaEvents::LogErrors,
             settings,
             Arc::new(status),

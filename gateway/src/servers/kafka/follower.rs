@@ -21,10 +21,7 @@ use servers::kafka::{
 };
 use tokio::sync::mpsc;
 
-use super::{
-    client_config,
-    start::{FollowedTopic, NextOffsets, StartError, StartPlan, plan},
-};
+use super::start::{FollowedTopic, NextOffsets, StartError, StartPlan, plan};
 use crate::{backends::log::FeedItem, clock};
 
 /// Longest sleep in `poll`: bounds how late the end of intake and a silence are noticed.
@@ -203,7 +200,7 @@ impl ClientContext for FollowerContext {
 impl ConsumerContext for FollowerContext {}
 
 fn config(cluster: &KafkaCluster) -> rdkafka::ClientConfig {
-    let mut config = client_config(cluster);
+    let mut config = cluster.client_config();
     config
         // librdkafka assigns no partition without a group id. The group is never joined, because
         // the consumer does not subscribe.
