@@ -4,12 +4,13 @@ use std::{
     collections::HashSet,
     error::Error,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use schemas::{Millis, audit::AuditRecord, codes::Code, ids::TenantId};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -26,6 +27,10 @@ use crate::{
 /// How far the append time of a record may be ahead of the owner's clock. Past it, the entry is
 /// dated by the owner's clock: it must not be lost, and later entries must not be dated by it.
 const AHEAD_MS: Millis = 5 * 60 * 1000;
+
+/// How long the first record waits for others to share its transaction. Nobody waits for the store,
+/// and a transaction for each record would cost PostgreSQL as much as the commands that are audited.
+const GATHER: Duration = Duration::from_millis(250);
 
 /// Why a task ended.
 pub(super) enum TaskEnd {
@@ -90,6 +95,7 @@ impl PartitionTask {
                 };
                 let Some(records) = records else { return TaskEnd::Stopped };
                 self.push(records);
+                self.gather(&mut arriving, &mut stopped).await;
             }
             while let Ok(records) = arriving.try_recv() {
                 self.push(records);
@@ -111,6 +117,25 @@ impl PartitionTask {
             tokio::select! {
                 _ = stopped.changed() => return TaskEnd::Stopped,
                 () = sleep(self.delay.next()) => {}
+            }
+        }
+    }
+
+    /// Takes the records that come within a moment, until a batch is complete.
+    async fn gather(
+        &mut self,
+        arriving: &mut mpsc::UnboundedReceiver<Vec<LogRecord>>,
+        stopped: &mut watch::Receiver<()>,
+    ) {
+        let until = Instant::now() + GATHER;
+        while self.waiting.len() < BATCH {
+            tokio::select! {
+                _ = stopped.changed() => return,
+                () = sleep_until(until) => return,
+                records = arriving.recv() => match records {
+                    Some(records) => self.push(records),
+                    None => return,
+                },
             }
         }
     }
