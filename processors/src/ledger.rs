@@ -204,6 +204,9 @@ impl OutcomeRow {
     }
 }
 
+/// The key of a row of the outbox within its partition: offset and part.
+pub type OutboxKey = (LogOffset, i16);
+
 /// A record to publish after the commit. Its key in the outbox is (partition, offset, part).
 #[derive(Clone)]
 pub struct OutboxRow {
@@ -246,6 +249,8 @@ pub struct Batch {
     pub key_lifetime: Millis,
     /// Records to publish.
     pub outbox: Vec<OutboxRow>,
+    /// Rows of the outbox to delete, by their keys: the log has acknowledged their records.
+    pub published: Vec<OutboxKey>,
 }
 
 /// The name of a stored view: its aggregate and its channel.
@@ -367,7 +372,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn delete_published<'a>(
         &'a self,
         partition: PartitionId,
-        rows: &'a [(LogOffset, i16)],
+        rows: &'a [OutboxKey],
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Marks views that the view store may lack.

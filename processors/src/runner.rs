@@ -23,6 +23,7 @@ mod parked;
 mod partition;
 mod partition_task;
 mod pending;
+mod published;
 mod repair;
 mod restore;
 mod shared;

@@ -31,7 +31,7 @@ const STEPS: usize = 500;
 const LEFTOVERS: u32 = 500;
 
 impl PartitionTask {
-    /// Stores the changes, publishes the rows, and deletes them from the outbox.
+    /// Stores the changes and publishes the rows, which are then to be deleted from the outbox.
     pub(super) async fn deliver(
         &mut self,
         steps: Vec<ViewStep>,
@@ -46,9 +46,7 @@ impl PartitionTask {
         });
         self.store(&steps).await?;
         self.publish(&rows).await.map_err(PartitionError::Log)?;
-        let keys: Vec<_> = rows.iter().map(|row| (row.offset, row.part)).collect();
-        let partition = self.partition.claim.partition;
-        answered(self.shared.backends.ledger.delete_published(partition, &keys)).await?;
+        self.partition.published.add(rows.iter().map(|row| (row.offset, row.part)));
         let settings = &self.shared.settings;
         settings.counters.published((settings.clock)());
         self.report(|status| status.unpublished_since = None);
@@ -82,6 +80,7 @@ impl PartitionTask {
     /// delivered.
     pub(super) async fn publish_leftovers(&mut self) -> Result<(), PartitionError> {
         let partition = self.partition.claim.partition;
+        self.delete_published().await?;
         let ledger = &self.shared.backends.ledger;
         let rows = answered(ledger.outbox(partition, LEFTOVERS)).await?;
         let last_page = rows.len() < LEFTOVERS as usize;

@@ -8,6 +8,7 @@ use super::{
     outcome_age::OutcomeAge,
     parked::ParkedRecords,
     pending::{BatchLimit, PendingRecords, RetryDelay},
+    published::PublishedRows,
     timers::PartitionTimers,
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(super) struct Partition {
     /// Known while the stage is [`PartitionStage::Ready`].
     pub(super) timers: PartitionTimers,
     pub(super) outcomes: OutcomeAge,
+    pub(super) published: PublishedRows,
     pub(super) parked: ParkedRecords,
     delay: RetryDelay,
     not_before: Option<Instant>,
@@ -62,6 +64,7 @@ impl Partition {
             failed_alone: None,
             timers: PartitionTimers::default(),
             outcomes: OutcomeAge::default(),
+            published: PublishedRows::default(),
             parked: ParkedRecords::default(),
             delay: RetryDelay::default(),
             not_before: None,

@@ -86,7 +86,11 @@ impl PartitionTask {
                 biased;
                 records = arriving.recv() => match records {
                     Some(records) => self.push(records),
-                    None => return TaskEnd::Stopped,
+                    None => {
+                        // The next owner publishes again what is left.
+                        let _ = self.delete_published().await;
+                        return TaskEnd::Stopped;
+                    }
                 },
                 () = sleep_until(self.next_due()) => {}
             }
@@ -108,7 +112,7 @@ impl PartitionTask {
     /// When there is something to do without new records.
     fn next_due(&self) -> Instant {
         let due = self.partition.due().into_iter().chain(self.partition.parked.due());
-        let due = due.chain(self.timers_due()).min();
+        let due = due.chain(self.timers_due()).chain(self.published_due()).min();
         due.unwrap_or_else(|| Instant::now() + LOOK_EVERY)
     }
 
@@ -128,6 +132,7 @@ impl PartitionTask {
             }
         }
         self.tick().await;
+        self.tidy_outbox().await;
         self.delete_outcomes().await;
         self.partition.parked.log(self.shared.settings.topic, self.partition.claim.partition);
         Ok(())
@@ -211,7 +216,8 @@ impl PartitionTask {
     /// meanwhile and return only after the commit. So a failure, or dropping this future, forgets
     /// everything that was not committed.
     async fn apply(&mut self) -> Result<(), PartitionError> {
-        let Some(decided) = self.decide().await? else { return Ok(()) };
+        let Some(mut decided) = self.decide().await? else { return Ok(()) };
+        decided.batch.published = self.partition.published.keys().to_vec();
         let begun = Instant::now();
         let committed = answered(self.shared.backends.ledger.commit(&decided.batch)).await;
         committed.map_err(|error| self.judge_refusal(error, decided.batch.journal.len()))?;
@@ -225,6 +231,7 @@ impl PartitionTask {
             self.shared.cache_aggregate(claim.partition, aggregate, state);
         }
         self.partition.outcomes.committed(latest, (self.shared.settings.clock)());
+        self.partition.published.deleted();
         self.partition.timers.committed(&batch.aggregates, latest);
         self.partition.committed();
         self.move_to(batch.to);

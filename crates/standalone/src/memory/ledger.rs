@@ -20,11 +20,11 @@ use processors::{
     BoxFuture,
     aggregate::StoredAggregate,
     ledger::{
-        Batch, JournalRow, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
-        PartitionClaim, StoredView, ViewName,
+        Batch, JournalRow, Ledger, LedgerError, LocationParts, OutboxKey, OutboxRow, OutcomeRow,
+        PartNames, PartitionClaim, StoredView, ViewName,
     },
     location::{Appointment, RenewalNeed},
-    log::{LogOffset, PartitionId},
+    log::PartitionId,
 };
 use schemas::{
     Millis,
@@ -203,7 +203,7 @@ impl Ledger for MemoryLedger {
     fn delete_published<'a>(
         &'a self,
         partition: PartitionId,
-        rows: &'a [(LogOffset, i16)],
+        rows: &'a [OutboxKey],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         self.answer(move |state| state.delete_published(partition, rows))
     }

@@ -201,11 +201,12 @@ async fn unpublished_row_is_logged_by_its_place() {
 async fn outbox_that_was_emptied_is_not_old() {
     let faults = Faults::one(Op::Published, 1, Fault::LoseAnswer);
     let (partitions, counters) = working(&[0], &faults, settings()).await;
+    until("the answer is lost", async || faults.calls(Op::Published) > 0).await;
     until("the outbox is found empty", async || {
         counters.partition(CARE_TOPIC, P0).unwrap().unpublished_since.is_none()
+            && partitions.memory.ledger.outbox(P0, 10).await.unwrap().is_empty()
     })
     .await;
-    assert!(partitions.memory.ledger.outbox(P0, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -343,6 +343,7 @@ impl<'a> BatchBuilder<'a> {
             outcomes: self.outcomes.rows,
             key_lifetime: self.state.key_lifetime,
             outbox: self.outbox,
+            published: Vec::new(),
         };
         (batch, self.tally)
     }

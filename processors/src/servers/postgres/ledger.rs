@@ -29,11 +29,11 @@ use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
-        Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
+        Batch, Ledger, LedgerError, LocationParts, OutboxKey, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, ViewName,
     },
     location::{Appointment, RenewalNeed},
-    log::{LogOffset, PartitionId},
+    log::PartitionId,
 };
 
 impl Ledger for PostgresLedger {
@@ -203,7 +203,7 @@ impl Ledger for PostgresLedger {
     fn delete_published<'a>(
         &'a self,
         partition: PartitionId,
-        rows: &'a [(LogOffset, i16)],
+        rows: &'a [OutboxKey],
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
             let (offsets, parts): (Vec<i64>, Vec<i16>) =

@@ -7,6 +7,7 @@ use super::{
     Consumer,
     columns::{Parameter, column, parts, to_json},
     long, number, runs,
+    statements::PUBLISHED,
 };
 use crate::{
     ledger::{Batch, JournalEntry, JournalRow, OutcomeRow, PartitionClaim},
@@ -249,6 +250,12 @@ impl<'a> BatchWrites<'a> {
         self.add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));
         let parameters = from().chain(outbox(batch)).collect();
         self.add(OUTBOX, batch.outbox.len(), RequiredRows::Any, parameters);
+        let (offsets, parts): (Vec<i64>, Vec<i16>) =
+            batch.published.iter().map(|(offset, part)| (offset.0, *part)).unzip();
+        let rows = offsets.len();
+        let keys: [Parameter<'a>; 2] = [Box::new(offsets), Box::new(parts)];
+        let parameters = from().chain(keys).collect();
+        self.add(PUBLISHED, rows, RequiredRows::Any, parameters);
         let is_parked = |row: &&JournalRow| matches!(row.entry, JournalEntry::Parked { .. });
         let parked: Vec<&JournalRow> = batch.journal.iter().filter(is_parked).collect();
         let parameters = from().chain(parked_records(&parked)).collect();

@@ -73,6 +73,7 @@ impl<'a> Desk<'a> {
             outcomes: Vec::new(),
             key_lifetime: 0,
             outbox: Vec::new(),
+            published: Vec::new(),
         };
         self.sides.ledger.commit(&batch).await.expect("the ledger commits");
         self.claim.next_offset = to;

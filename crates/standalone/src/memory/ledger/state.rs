@@ -10,7 +10,7 @@ use processors::{
     aggregate::{AggregateHeader, StoredAggregate},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
-        OutboxRow, OwnerEpoch, PartNames, PartitionClaim, TicketRow, ViewName,
+        OutboxKey, OutboxRow, OwnerEpoch, PartNames, PartitionClaim, TicketRow, ViewName,
     },
     location::{Appointment, RenewalNeed, Ticket},
     log::{LogOffset, PartitionId},
@@ -194,7 +194,7 @@ impl State {
         self.outbox.range(keys).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
-    pub(super) fn delete_published(&mut self, partition: PartitionId, rows: &[(LogOffset, i16)]) {
+    pub(super) fn delete_published(&mut self, partition: PartitionId, rows: &[OutboxKey]) {
         for (offset, part) in rows {
             self.outbox.remove(&(partition, *offset, *part));
         }
@@ -269,6 +269,7 @@ impl State {
         for row in &batch.outbox {
             self.outbox.insert((partition, row.offset, row.part), row.clone());
         }
+        self.delete_published(partition, &batch.published);
         for row in &batch.journal {
             self.journaled.count(&row.entry);
             if let Some(journal) = &mut self.journal {
