@@ -29,7 +29,7 @@ use crate::{
 const AHEAD_MS: Millis = 5 * 60 * 1000;
 
 /// How long the first record waits for others to share its transaction. Nobody waits for the store,
-/// and a transaction for each record would cost PostgreSQL as much as the commands that are audited.
+/// and a transaction for each record would cost PostgreSQL as much as the audited commands.
 const GATHER: Duration = Duration::from_millis(250);
 
 /// Why a task ended.

@@ -11,11 +11,15 @@ mod statements;
 mod work;
 mod writes;
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::future::{join, join_all, join3, try_join_all};
 pub use servers::postgres::{PostgresError, Role};
-use tokio_postgres::{Row, Statement, types::ToSql};
+use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
 
 pub use audit::{PostgresAudit, set_retention};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
@@ -89,19 +93,22 @@ impl PostgresLedger {
         let writes = writes(batch, &self.consumer);
         let lease = self.pool.lease().await?;
         let statements = lease.prepare_all(&writes).await?;
-        // One round trip: `join` polls its futures in order, and each sends when it is first
+        let failed = AtomicBool::new(false);
+        // After a statement that the server refuses, `COMMIT` rolls back. A statement that could
+        // not be sent is known at once, before the end of the transaction is chosen.
+        let end = async {
+            let end = if failed.load(Relaxed) { "ROLLBACK" } else { "COMMIT" };
+            lease.batch_execute(end).await
+        };
+        // One round trip: `join3` polls its futures in order, and each sends when it is first
         // polled.
-        let (begun, done) =
-            join(lease.batch_execute("BEGIN"), lease.execute_all(&writes, &statements)).await;
+        let executed = lease.execute_all(&writes, &statements, &failed);
+        let (begun, done, ended) = join3(lease.batch_execute("BEGIN"), executed, end).await;
         begun.map_err(PostgresError::from)?;
-        if let Err(error) = check_counts(&writes, done) {
-            lease.batch_execute("ROLLBACK").await.map_err(PostgresError::from)?;
-            lease.give_back();
-            return Err(error);
-        }
-        lease.batch_execute("COMMIT").await.map_err(PostgresError::from)?;
+        let checked = check_counts(&writes, done);
+        ended.map_err(PostgresError::from)?;
         lease.give_back();
-        Ok(())
+        checked
     }
 
     async fn read_checkpoint(
@@ -132,14 +139,26 @@ fn check_counts(
     done: Vec<Result<u64, tokio_postgres::Error>>,
 ) -> Result<(), LedgerError> {
     for (write, done) in writes.iter().zip(done) {
-        let rows = done.map_err(PostgresError::from)?;
-        match write.expected {
-            RequiredRows::Fence if rows != 1 => return Err(LedgerError::Fenced),
-            RequiredRows::Count(expected) if rows != expected => return Err(LedgerError::Diverged),
-            _ => {}
+        match (done, &write.expected) {
+            (Err(error), RequiredRows::Fence) if is_unmet(&error) => {
+                return Err(LedgerError::Fenced);
+            }
+            (Err(error), RequiredRows::Demanded) if is_unmet(&error) => {
+                return Err(LedgerError::Diverged);
+            }
+            (Err(error), _) => return Err(PostgresError::from(error).into()),
+            (Ok(rows), RequiredRows::Count(expected)) if rows != *expected => {
+                return Err(LedgerError::Diverged);
+            }
+            (Ok(_), _) => {}
         }
     }
     Ok(())
+}
+
+/// Whether a statement did not find the rows that it demands.
+fn is_unmet(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
 }
 
 /// Limits an operation, for connections that died without notice.
@@ -232,14 +251,18 @@ impl Lease {
         Ok(statements.into_iter().collect::<Result<_, _>>()?)
     }
 
-    /// Executes the statements of a batch in their order, in one round trip.
+    /// Executes the statements of a batch in their order, in one round trip. Sets `failed` as soon
+    /// as one has failed.
     async fn execute_all(
         &self,
         writes: &[Write<'_>],
         statements: &[Statement],
+        failed: &AtomicBool,
     ) -> Vec<Result<u64, tokio_postgres::Error>> {
         let execute = async |(write, statement): (&Write<'_>, &Statement)| {
-            self.execute(statement, &write.parameters()).await
+            let done = self.execute(statement, &write.parameters()).await;
+            failed.fetch_or(done.is_err(), Relaxed);
+            done
         };
         join_all(writes.iter().zip(statements).map(execute)).await
     }

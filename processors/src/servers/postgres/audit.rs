@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use futures_util::future::join3;
@@ -149,7 +149,8 @@ impl PostgresAudit {
         self.add_days(lease, &growths).await?;
         let writes = writes(&growths, &batch.parked, &self.consumer, batch.claim.partition);
         let statements = lease.prepare_all(&writes).await?;
-        check_counts(&writes, lease.execute_all(&writes, &statements).await)
+        let failed = AtomicBool::new(false); // the caller ends the transaction by the counts
+        check_counts(&writes, lease.execute_all(&writes, &statements, &failed).await)
     }
 
     /// Begins the transaction, moves the checkpoint and locks the heads of the batch's tenants.

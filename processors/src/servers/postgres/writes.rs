@@ -18,9 +18,12 @@ use crate::{
 
 /// The required number of affected rows.
 pub(super) enum RequiredRows {
-    /// One; otherwise another owner has the partition.
+    /// One, which the statement itself demands; otherwise another owner has the partition.
     Fence,
-    /// This many; otherwise the ledger is not at the start of the batch.
+    /// As many as the statement itself demands; otherwise the ledger is not at the start of the
+    /// batch.
+    Demanded,
+    /// This many.
     Count(u64),
     Any,
 }
@@ -37,12 +40,17 @@ impl Write<'_> {
     }
 }
 
-const FENCE: &str = "UPDATE clinicwire.checkpoint SET next_offset = $5 \
-     WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
-       AND owner_epoch = $6";
+// A statement that finds another number of rows than it must fails: it divides by zero. So the end
+// of the transaction can be sent along with the statements, and rolls back after a failure.
+const FENCE: &str = "WITH moved AS ( \
+       UPDATE clinicwire.checkpoint SET next_offset = $5 \
+       WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
+         AND owner_epoch = $6 RETURNING 1) \
+     SELECT 1 / count(*) FROM moved";
 
 // A row at another version is not moved. A missing row is created only if the step starts at 0.
-const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
+const AGGREGATES: &str = "WITH moved AS ( \
+     INSERT INTO clinicwire.aggregate AS a \
        (tenant, aggregate, epoch, step_from, version, header, due, topic, partition) \
      SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $8, $9 \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
@@ -53,11 +61,13 @@ const AGGREGATES: &str = "INSERT INTO clinicwire.aggregate AS a \
      ON CONFLICT (tenant, aggregate) DO UPDATE \
      SET step_from = excluded.step_from, version = excluded.version, header = excluded.header, \
        due = excluded.due, topic = excluded.topic, partition = excluded.partition \
-     WHERE a.epoch = excluded.epoch AND a.version = excluded.step_from";
+     WHERE a.epoch = excluded.epoch AND a.version = excluded.step_from \
+     RETURNING 1) SELECT 1 / (count(*) = $10)::int FROM moved";
 
 // The rule of `from` and `to`. A row that is missing although the step does not start at 0 was
 // deleted after it expired: the step then starts it again.
-const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
+const VIEWS: &str = "WITH moved AS ( \
+     INSERT INTO clinicwire.view AS v \
        (tenant, aggregate, view, topic, partition, epoch, step_from, version, at, keep_until) \
      SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, \
        now() + make_interval(secs => keep_s) \
@@ -68,7 +78,8 @@ const VIEWS: &str = "INSERT INTO clinicwire.view AS v \
      SET topic = excluded.topic, partition = excluded.partition, step_from = excluded.step_from, \
        version = excluded.version, at = excluded.at, keep_until = excluded.keep_until \
      WHERE v.epoch = excluded.epoch AND excluded.step_from <= v.version \
-       AND v.version < excluded.version";
+       AND v.version < excluded.version \
+     RETURNING 1) SELECT 1 / (count(*) = $11)::int FROM moved";
 
 // Rows are looked up one by one (see `statements`) by their only owner, so their `ctid` cannot
 // change meanwhile.
@@ -213,10 +224,14 @@ impl<'a> BatchWrites<'a> {
     /// Adds the state of aggregates and their views.
     fn add_state(&mut self, batch: &'a Batch, consumer: &'a Consumer) {
         let rows = batch.aggregates.len();
-        let parameters = aggregates(batch).into_iter().chain(origin(batch, consumer)).collect();
-        self.add(AGGREGATES, rows, RequiredRows::Count(rows as u64), parameters);
+        let mut parameters: Vec<Parameter<'a>> =
+            aggregates(batch).into_iter().chain(origin(batch, consumer)).collect();
+        parameters.push(Box::new(rows as i64));
+        self.add(AGGREGATES, rows, RequiredRows::Demanded, parameters);
         let rows = batch.views.len();
-        self.add(VIEWS, rows, RequiredRows::Count(rows as u64), views(batch, consumer));
+        let mut parameters = views(batch, consumer);
+        parameters.push(Box::new(rows as i64));
+        self.add(VIEWS, rows, RequiredRows::Demanded, parameters);
         let (rows, parameters) = removed_entries(batch);
         self.add(REMOVED_ENTRIES, rows, RequiredRows::Any, parameters);
         let (rows, parameters) = set_entries(batch);
