@@ -52,7 +52,7 @@ use crate::{
 };
 use owned::OwnedPartition;
 use partition_task::TaskEnd;
-use shared::Shared;
+use shared::RunnerContext;
 
 /// The backends of a runner.
 #[derive(Clone)]
@@ -180,7 +180,7 @@ pub async fn run(
 
 /// Gives each partition a task, and each task the records of its partition.
 struct Runner {
-    shared: Arc<Shared>,
+    shared: Arc<RunnerContext>,
     owned: BTreeMap<PartitionId, OwnedPartition>,
     /// Every task that ends reports its partition here, and the epoch of its claim.
     ends: mpsc::UnboundedSender<(PartitionId, OwnerEpoch)>,
@@ -193,7 +193,7 @@ impl Runner {
     ) -> (Self, mpsc::UnboundedReceiver<(PartitionId, OwnerEpoch)>) {
         // Each task reports once, so the channel holds at most one end per claim.
         let (ends, ended) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(backends, settings));
+        let shared = Arc::new(RunnerContext::new(backends, settings));
         (Self { shared, owned: BTreeMap::new(), ends }, ended)
     }
 

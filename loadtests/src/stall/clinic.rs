@@ -33,9 +33,9 @@ const TRAFFIC_PAUSE: Duration = Duration::from_millis(500);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What was first seen of one client after the stall, in the order of [`Round::KINDS`].
+/// The first sign that one client works again after the stall, in the order of [`Round::KINDS`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Back {
+enum Recovery {
     /// A command through this gateway was appended.
     Appended,
     /// The outcome of a command that was sent after the stall has a version.
@@ -56,16 +56,16 @@ pub struct Clinic {
     ended: Mutex<Option<Instant>>,
     /// The version of the first command that was sent after the stall, or 0.
     version: AtomicU64,
-    /// When each client was back, by its kind and number.
-    back: Mutex<BTreeMap<(Back, usize), Duration>>,
+    /// When each client recovered, by its kind and number.
+    back: Mutex<BTreeMap<(Recovery, usize), Duration>>,
     /// The version that each gateway's client has.
     heard: Vec<AtomicU64>,
 }
 
-/// The tasks of a round. They end when it is dropped.
-pub struct Watching(JoinSet<()>);
+/// The tasks of a round. They end when this is dropped.
+pub struct WatchTasks(JoinSet<()>);
 
-impl Watching {
+impl WatchTasks {
     pub fn stop(self) {
         drop(self.0);
     }
@@ -97,7 +97,7 @@ impl Clinic {
     }
 
     /// Starts traffic, clients and looks.
-    pub fn watch(self: Arc<Self>) -> Watching {
+    pub fn watch(self: Arc<Self>) -> WatchTasks {
         let mut tasks = JoinSet::new();
         for node in 0..self.nodes.len() {
             let clinic = Arc::clone(&self);
@@ -105,13 +105,13 @@ impl Clinic {
             let clinic = Arc::clone(&self);
             tasks.spawn(async move { clinic.follow(node).await });
             let clinic = Arc::clone(&self);
-            tasks.spawn(async move { clinic.look(Back::GatewayReady, node).await });
+            tasks.spawn(async move { clinic.look(Recovery::GatewayReady, node).await });
         }
         for processor in 0..self.processors.len() {
             let clinic = Arc::clone(&self);
-            tasks.spawn(async move { clinic.look(Back::ProcessorReady, processor).await });
+            tasks.spawn(async move { clinic.look(Recovery::ProcessorReady, processor).await });
         }
-        Watching(tasks)
+        WatchTasks(tasks)
     }
 
     fn ended(&self) -> Option<Instant> {
@@ -119,7 +119,7 @@ impl Clinic {
     }
 
     /// Notes that a client is back, if the stall has ended by `since`.
-    fn note(&self, kind: Back, number: usize, since: Instant) {
+    fn note(&self, kind: Recovery, number: usize, since: Instant) {
         if let Some(ended) = self.ended().filter(|ended| since >= *ended) {
             let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
             back.entry((kind, number)).or_insert_with(|| ended.elapsed());
@@ -134,12 +134,12 @@ impl Clinic {
             let command = ApiRequest::post(&path).token(&self.token).key(&key).json(json!({}));
             if let Ok(answer) = self.api.send(&self.nodes[node], command).await {
                 if matches!(answer.status, 200 | 202) {
-                    self.note(Back::Appended, node, sent);
+                    self.note(Recovery::Appended, node, sent);
                 }
                 if let Some(version) = answer.body["version"].as_u64()
                     && self.ended().is_some_and(|ended| sent >= ended)
                 {
-                    self.note(Back::Published, 0, sent);
+                    self.note(Recovery::Published, 0, sent);
                     let _ = self.version.compare_exchange(0, version, Relaxed, Relaxed);
                 }
             }
@@ -174,8 +174,8 @@ impl Clinic {
         self.heard[node].fetch_max(version, Relaxed);
     }
 
-    async fn look(&self, kind: Back, number: usize) {
-        let nodes = if kind == Back::GatewayReady { &self.nodes } else { &self.processors };
+    async fn look(&self, kind: Recovery, number: usize) {
+        let nodes = if kind == Recovery::GatewayReady { &self.nodes } else { &self.processors };
         loop {
             let since = Instant::now();
             if is_ready(&self.api, &nodes[number]).await {
@@ -195,7 +195,7 @@ impl Clinic {
             let version = self.version.load(Relaxed);
             for (node, heard) in self.heard.iter().enumerate() {
                 if version > 0 && heard.load(Relaxed) >= version {
-                    self.note(Back::Heard, node, ended);
+                    self.note(Recovery::Heard, node, ended);
                 }
             }
             if self.back.lock().unwrap_or_else(PoisonError::into_inner).len() == expected {
@@ -212,15 +212,15 @@ impl Clinic {
 pub struct Round([Vec<Option<Duration>>; 5]);
 
 impl Round {
-    const KINDS: [(Back, &str); 5] = [
-        (Back::Appended, "appended"),
-        (Back::Published, "published"),
-        (Back::Heard, "heard"),
-        (Back::GatewayReady, "gateways ready"),
-        (Back::ProcessorReady, "processors ready"),
+    const KINDS: [(Recovery, &str); 5] = [
+        (Recovery::Appended, "appended"),
+        (Recovery::Published, "published"),
+        (Recovery::Heard, "heard"),
+        (Recovery::GatewayReady, "gateways ready"),
+        (Recovery::ProcessorReady, "processors ready"),
     ];
 
-    fn new(back: &BTreeMap<(Back, usize), Duration>, counts: [usize; 5]) -> Self {
+    fn new(back: &BTreeMap<(Recovery, usize), Duration>, counts: [usize; 5]) -> Self {
         let mut kinds = Self::KINDS.into_iter().zip(counts);
         Self(std::array::from_fn(|_| {
             let ((kind, _), count) = kinds.next().expect("as many kinds as counts");

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     flow::Flow,
     partition_task::{PartitionTask, TaskEnd},
-    shared::Shared,
+    shared::RunnerContext,
 };
 use crate::{
     ledger::{OwnerEpoch, PartitionClaim},
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct OwnedPartition {
     pub(super) epoch: OwnerEpoch,
     id: PartitionId,
-    shared: Arc<Shared>,
+    shared: Arc<RunnerContext>,
     flow: Arc<Flow>,
     records: Option<mpsc::UnboundedSender<Vec<LogRecord>>>,
     task: Option<JoinHandle<TaskEnd>>,
@@ -43,7 +43,7 @@ impl Drop for EndReport {
 
 impl OwnedPartition {
     pub(super) fn start(
-        shared: &Arc<Shared>,
+        shared: &Arc<RunnerContext>,
         claim: PartitionClaim,
         partition_count: u32,
         ends: &mpsc::UnboundedSender<(PartitionId, OwnerEpoch)>,

@@ -15,7 +15,7 @@ use super::{
     decided_batch::DecidedBatch,
     flow::Flow,
     partition::{Partition, PartitionStage},
-    shared::Shared,
+    shared::RunnerContext,
     status::{Failure, FailureKind, PartitionStatus},
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct PartitionTask {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<RunnerContext>,
     pub(super) partition: Partition,
     flow: Arc<Flow>,
 }
@@ -62,7 +62,7 @@ impl From<LedgerError> for PartitionError {
 
 impl PartitionTask {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<RunnerContext>,
         flow: Arc<Flow>,
         claim: PartitionClaim,
         partition_count: u32,

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{answered, shared::Shared};
+use super::{answered, shared::RunnerContext};
 use crate::{
     ledger::{LedgerError, ViewName},
     log::PartitionId,
@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Repairs for ever.
-pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
+pub(super) async fn run(shared: Arc<RunnerContext>) -> Infallible {
     let mut refilling =
         RefillPass { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
     loop {
@@ -71,7 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Infallible {
 /// Notices when the view store was emptied, restarted or replaced, and has every view of the owned
 /// partitions copied again, also those that nobody changes.
 struct RefillPass<'a> {
-    shared: &'a Shared,
+    shared: &'a RunnerContext,
     refills: BTreeMap<PartitionId, Refill>,
     look_at: Instant,
 }
@@ -146,7 +146,7 @@ impl RepairError {
 
 /// Repairs views of one partition. Returns whether none is left.
 async fn repair(
-    shared: &Shared,
+    shared: &RunnerContext,
     partition: PartitionId,
     partition_count: u32,
 ) -> Result<bool, RepairError> {
@@ -176,7 +176,7 @@ async fn repair(
     }
 }
 
-async fn repair_view(shared: &Shared, name: &ViewName) -> Result<(), RepairError> {
+async fn repair_view(shared: &RunnerContext, name: &ViewName) -> Result<(), RepairError> {
     let ledger = &shared.backends.ledger;
     let version = match answered(ledger.view(name)).await? {
         Some((view, keep_s)) => {

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{aggregate::AggregateState, log::PartitionId};
 
-pub(super) struct Shared {
+/// The backends, settings and state that all partitions of a runner share.
+pub(super) struct RunnerContext {
     pub(super) backends: RunnerBackends,
     pub(super) settings: RunnerSettings,
     pub(super) breaker: Breaker,
@@ -28,7 +29,7 @@ pub(super) struct Shared {
 
 const RESTORES: usize = 4;
 
-impl Shared {
+impl RunnerContext {
     pub(super) fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
         let cache = Mutex::new(Cache::new(settings.cached_tickets));
         let (breaker, dirty) = (Breaker::default(), DirtyPartitions::default());

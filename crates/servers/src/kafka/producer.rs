@@ -57,9 +57,9 @@ const UNUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A cheap handle: clones share the producer.
 #[derive(Clone)]
-pub struct IdempotentProducer(Arc<Shared>);
+pub struct IdempotentProducer(Arc<ProducerState>);
 
-struct Shared {
+struct ProducerState {
     config: ClientConfig,
     events: ProducerEvents,
     current: RwLock<Arc<Client>>,
@@ -93,7 +93,7 @@ impl IdempotentProducer {
         let watchdog = Watchdog::new(cluster, Arc::clone(&status), LIMITS);
         let events = ProducerEvents { events, status, waiting: Arc::default() };
         let current = RwLock::new(Arc::new(config.create_with_context(events.clone())?));
-        let shared = Arc::new(Shared { config, events, current });
+        let shared = Arc::new(ProducerState { config, events, current });
         let watched = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("kafka-producer-watch".to_owned())
@@ -124,7 +124,7 @@ impl IdempotentProducer {
 }
 
 /// Replaces the producer when it makes no progress, as long as somebody holds it.
-fn watch(watched: &Weak<Shared>, mut watchdog: Watchdog) {
+fn watch(watched: &Weak<ProducerState>, mut watchdog: Watchdog) {
     let mut fresh_looks = 0;
     loop {
         thread::sleep(LOOK_EVERY);
@@ -143,7 +143,7 @@ fn watch(watched: &Weak<Shared>, mut watchdog: Watchdog) {
     }
 }
 
-impl Shared {
+impl ProducerState {
     fn current(&self) -> Arc<Client> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -9,11 +9,11 @@ use crate::{access::audit::AuditedAction, context::NodeContext};
 
 /// Extension of a request: its action and, once it is verified, its caller. Clones share them.
 #[derive(Clone)]
-pub(in crate::http) struct AuditedRequest(Arc<RequestEntry>);
+pub(in crate::http) struct AuditedRequest(Arc<RequestAudit>);
 
 /// What the audit knows of a request.
 #[derive(Default)]
-struct RequestEntry {
+struct RequestAudit {
     action: Mutex<AuditedAction>,
     caller: OnceLock<Claims>,
     /// The result of writing the entry of a command that was given.
@@ -22,7 +22,7 @@ struct RequestEntry {
 
 impl AuditedRequest {
     pub(in crate::http) fn new(action: AuditedAction) -> Self {
-        Self(Arc::new(RequestEntry { action: Mutex::new(action), ..RequestEntry::default() }))
+        Self(Arc::new(RequestAudit { action: Mutex::new(action), ..RequestAudit::default() }))
     }
 
     pub(in crate::http) fn action(&self) -> MutexGuard<'_, AuditedAction> {

@@ -72,7 +72,7 @@ pub(super) struct Connection {
 }
 
 /// The state that all requests of a connection share.
-struct Shared {
+struct ConnectionState {
     acceptor: Rc<Acceptor>,
     lent_socket: Arc<LentSocket>,
     peer: ClientAddress,
@@ -96,7 +96,7 @@ pub(super) async fn serve(
     let Connection { peer, admission, idle_within } = connection;
     // No byte of HTTP/2 is to be taken for a refusal of HTTP/1.1.
     lent_socket.set_exchange(Exchange::Answering);
-    let shared = Rc::new(Shared {
+    let shared = Rc::new(ConnectionState {
         acceptor: acceptor.clone(),
         lent_socket: lent_socket.clone(),
         peer,
@@ -158,7 +158,7 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn observe(&mut self, shared: &Shared) -> Duration {
+    fn observe(&mut self, shared: &ConnectionState) -> Duration {
         let activity = (shared.begun.get(), shared.content.get());
         if activity != self.activity {
             (self.activity, self.since) = (activity, Instant::now());
@@ -167,7 +167,7 @@ impl Quiet {
     }
 }
 
-impl Shared {
+impl ConnectionState {
     async fn answer(
         self: Rc<Self>,
         mut request: Request<Incoming>,
@@ -222,10 +222,10 @@ fn like_http1(request: &mut Request<Incoming>) {
 }
 
 /// Counts a request until its answer has ended.
-struct OpenRequest(Rc<Shared>);
+struct OpenRequest(Rc<ConnectionState>);
 
 impl OpenRequest {
-    fn begin(shared: &Rc<Shared>) -> Self {
+    fn begin(shared: &Rc<ConnectionState>) -> Self {
         shared.open.set(shared.open.get() + 1);
         shared.begun.set(shared.begun.get() + 1);
         Self(shared.clone())
@@ -255,11 +255,11 @@ struct PacedStream {
     read: usize,
     received: ContentCounter,
     sent: ContentCounter,
-    shared: Rc<Shared>,
+    shared: Rc<ConnectionState>,
 }
 
 impl PacedStream {
-    fn new(lent_socket: Arc<LentSocket>, shared: Rc<Shared>) -> Self {
+    fn new(lent_socket: Arc<LentSocket>, shared: Rc<ConnectionState>) -> Self {
         Self {
             stream: LentStream::new(lent_socket),
             read: 0,

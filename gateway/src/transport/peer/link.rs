@@ -35,8 +35,8 @@ pub struct ClientEvent {
     pub ack: Option<AckSender>,
 }
 
-/// News of a client since the shard's task last looked.
-pub enum News {
+/// The input of a client since the shard's task last looked.
+pub enum ClientInput {
     Events(Vec<ClientEvent>),
     /// The client left, or its session ended.
     Gone {
@@ -223,21 +223,21 @@ impl SessionLink {
         self.waker.wake();
     }
 
-    /// Takes the news of the client, for the shard's task.
-    pub fn take_news(&self) -> News {
+    /// Takes the input of the client, for the shard's task.
+    pub fn take_input(&self) -> ClientInput {
         let mut state = self.state();
         if let Some(reason) = state.gone {
-            News::Gone { timed_out: reason == DisconnectReason::HeartbeatTimeout }
+            ClientInput::Gone { timed_out: reason == DisconnectReason::HeartbeatTimeout }
         } else if let Some(excess) = state.excess {
-            News::Excess(excess)
+            ClientInput::Excess(excess)
         } else if state.flood {
-            News::Flood
+            ClientInput::Flood
         } else {
-            News::Events(std::mem::take(&mut state.events))
+            ClientInput::Events(std::mem::take(&mut state.events))
         }
     }
 
-    pub fn has_news(&self) -> bool {
+    pub fn has_input(&self) -> bool {
         let state = self.state();
         !state.events.is_empty() || state.gone.is_some() || state.flood || state.excess.is_some()
     }

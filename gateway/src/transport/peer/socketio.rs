@@ -92,7 +92,7 @@ impl SocketIoPeer {
     /// which is sent once nothing waits.
     pub fn poll(&mut self, cx: &mut Context<'_>, behind: bool, now: u64) -> Poll<Ready> {
         self.link.wake_on_news(cx.waker());
-        if self.link.has_news() {
+        if self.link.has_input() {
             return Poll::Ready(Ready::Read);
         }
         if self.waiting(now) == 0 && behind {

@@ -20,13 +20,13 @@ const CAPACITY: usize = 16 * 1024;
 
 /// Makes both ends of a stream.
 pub fn pipe() -> (Socket, PipeBody) {
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(PipeState::default());
     (Socket::Layered(Box::new(PipeEnd(shared.clone()))), PipeBody(shared))
 }
 
 /// The lock is never contended: both ends are used by one thread.
 #[derive(Default)]
-struct Shared(Mutex<State>);
+struct PipeState(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -40,7 +40,7 @@ struct State {
     writer: Option<Waker>,
 }
 
-impl Shared {
+impl PipeState {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +59,7 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 /// The shard's end.
-struct PipeEnd(Arc<Shared>);
+struct PipeEnd(Arc<PipeState>);
 
 impl Drop for PipeEnd {
     fn drop(&mut self) {
@@ -125,7 +125,7 @@ impl Layer for PipeEnd {
 }
 
 /// hyper's end.
-pub struct PipeBody(Arc<Shared>);
+pub struct PipeBody(Arc<PipeState>);
 
 impl Drop for PipeBody {
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use tokio::task::spawn_local;
 use crate::{
     stream::shard::{Shard, ids::ConnId},
     transport::peer::{
-        link::{News, SessionLink},
+        link::{ClientInput, SessionLink},
         outcome::Ready,
         socketio::SocketIoPeer,
     },
@@ -62,11 +62,13 @@ async fn run(registration: Registration) {
     let Registration { shard, id, link } = &registration;
     loop {
         match poll_fn(|cx| shard.borrow_mut().connections().poll(*id, cx)).await {
-            Ready::Read => match link.take_news() {
-                News::Events(events) => shard.borrow_mut().receive_events(*id, events),
-                News::Excess(excess) => shard.borrow_mut().close_for_frames(*id, excess),
-                News::Flood => shard.borrow_mut().connections().close(*id, Close::BadRequest),
-                News::Gone { timed_out } => {
+            Ready::Read => match link.take_input() {
+                ClientInput::Events(events) => shard.borrow_mut().receive_events(*id, events),
+                ClientInput::Excess(excess) => shard.borrow_mut().close_for_frames(*id, excess),
+                ClientInput::Flood => {
+                    shard.borrow_mut().connections().close(*id, Close::BadRequest)
+                }
+                ClientInput::Gone { timed_out } => {
                     if timed_out {
                         shard.borrow().count_close(Close::NoPong);
                     }

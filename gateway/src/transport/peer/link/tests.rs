@@ -93,11 +93,13 @@ fn too_many_waiting_events_are_a_flood() {
     for _ in 0..MAX_COMMANDS {
         link.push_event(event());
     }
-    assert!(matches!(link.take_news(), News::Events(events) if events.len() == MAX_COMMANDS));
+    assert!(
+        matches!(link.take_input(), ClientInput::Events(events) if events.len() == MAX_COMMANDS)
+    );
     for _ in 0..=MAX_COMMANDS {
         link.push_event(event());
     }
-    assert!(matches!(link.take_news(), News::Flood));
+    assert!(matches!(link.take_input(), ClientInput::Flood));
 }
 
 #[test]
@@ -108,12 +110,12 @@ fn session_connects_once_and_is_ignored_after_leaving() {
     let wakes = Arc::new(WakeCount(AtomicUsize::new(0)));
     link.wake_on_news(&wakes.clone().into());
     link.push_event(event());
-    assert!(link.has_news());
+    assert!(link.has_input());
     assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
     link.leave(DisconnectReason::HeartbeatTimeout);
     link.leave(DisconnectReason::TransportClose);
     link.push_event(event());
-    assert!(matches!(link.take_news(), News::Gone { timed_out: true }));
+    assert!(matches!(link.take_input(), ClientInput::Gone { timed_out: true }));
 }
 
 #[test]
