@@ -2,6 +2,8 @@
 
 pub(crate) mod audit;
 pub mod auth;
+pub(crate) mod bookings;
+pub(crate) mod check_in_codes;
 pub(crate) mod displays;
 pub(crate) mod grant;
 pub(crate) mod own_tokens;

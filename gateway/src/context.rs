@@ -12,6 +12,8 @@ use crate::{
     access::{
         audit::{Audit, metrics::AuditMetrics},
         auth::{KeyError, Verifier},
+        bookings::BookingKey,
+        check_in_codes::CheckInCodeKey,
         grant::GrantKey,
         revocations::Revocations,
         ticket_links::LinkKey,
@@ -60,6 +62,8 @@ pub struct NodeContext {
     pub link_key: LinkKey,
     /// Held while a typed code is looked up, so that guesses at once are counted one by one.
     pub code_lookup: tokio::sync::Mutex<()>,
+    pub booking_key: BookingKey,
+    pub check_in_code_key: CheckInCodeKey,
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
     /// The demo clinic's links and tokens for the start page; `None` without a demo.
@@ -136,6 +140,8 @@ impl NodeContext {
             grant_key: GrantKey::new(&settings.grant_secret),
             link_key: LinkKey::new(&settings.grant_secret),
             code_lookup: tokio::sync::Mutex::default(),
+            booking_key: BookingKey::new(&settings.grant_secret),
+            check_in_code_key: CheckInCodeKey::new(&settings.grant_secret),
             readiness,
             demo: RwLock::new(None),
             origins: settings.origins.clone(),

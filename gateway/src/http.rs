@@ -6,6 +6,7 @@ mod audited;
 mod bearer;
 mod caller;
 mod channels;
+mod check_in_points;
 mod command_request;
 mod commands;
 mod cursor;
@@ -23,6 +24,7 @@ mod requests;
 mod revocations;
 mod rules;
 mod runs;
+mod scans;
 mod sessions;
 mod settings;
 mod ticket_links;
@@ -100,6 +102,16 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/displays/pairings", post(displays::begin))
         .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
         .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
+        .route("/v1/check-in-points", get(check_in_points::list))
+        .route(
+            "/v1/check-in-points/{point}",
+            get(check_in_points::one)
+                .put(check_in_points::configure)
+                .delete(check_in_points::remove),
+        )
+        .route("/v1/check-in-points/{point}/code.svg", get(check_in_points::svg))
+        .route("/v1/check-in-points/{point}/code.png", get(check_in_points::png))
+        .route("/v1/check-in-points/{point}/{action}", post(check_in_points::action))
         .route("/v1/commands/{command}", get(commands::outcome))
         .route("/v1/files", post(files::upload))
         .route("/v1/runs", get(runs::list).post(runs::request))
@@ -115,6 +127,12 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
         .route("/v1/audit", get(audit::list))
         .route("/v1/revocations", post(revocations::revoke))
+        .route("/c/{code}", get(scans::open_page))
+        .route("/v1/scans/open", post(scans::open))
+        .route("/v1/scans/find", post(scans::find))
+        .route("/v1/scans/check-in", post(scans::check_in))
+        .route("/v1/scans/walk-in", post(scans::walk_in))
+        .route("/v1/scans/flags", get(scans::flags))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{session}", delete(sessions::end))
         .route("/v1/messages", get(findings::messages))

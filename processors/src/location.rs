@@ -28,6 +28,7 @@ mod appearance;
 mod apply;
 mod appointments;
 mod calls;
+mod check_in_points;
 mod decide;
 mod decision;
 mod displays;

@@ -9,6 +9,28 @@ use crate::{
     ids::{AppointmentId, LocationId, QueueId, SourceId},
 };
 
+/// What a patient shows or tells to check in alone. Gateways keep keyed digests of it.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct CheckInKeys {
+    /// The code that the source itself has given to the patient, 6 to 16 letters and digits.
+    /// Absent: the answer has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The year of birth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth_year: Option<String>,
+    /// The date of birth, `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth_date: Option<String>,
+    /// The last four digits of the telephone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_end: Option<String>,
+    /// The source's key of the patient, by which several appointments on one day belong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+}
+
 /// All that a source knows about an appointment, as JSON over HTTP or in the source's own topic.
 /// Times are texts of RFC 3339.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +69,9 @@ pub struct AppointmentReport {
     /// Why the appointment was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How the patient may check in alone. Read by gateways alone: it is in no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_in: Option<CheckInKeys>,
     /// The previous location, when the appointment moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<LocationId>,

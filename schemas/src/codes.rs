@@ -177,6 +177,12 @@ codes! {
     StationUnknown = "station_unknown", 422, 107, "This station doesn't exist at this location.";
     /// The location has no such display.
     DisplayUnknown = "display_unknown", 422, 107, "This screen isn't paired with this location.";
+    /// The code of a check-in point was replaced, the point is out of use, or the code is none.
+    QrExpired = "qr_expired", 410, 102,
+        "This check-in code isn't valid any more. Scan the code at the entrance, or ask the staff.";
+    /// The location has no such check-in point.
+    CheckInPointUnknown = "check_in_point_unknown", 422, 107,
+        "This check-in point doesn't exist at this location.";
     /// The location has no such ticket.
     TicketUnknown = "ticket_unknown", 422, 107, "This ticket doesn't exist at this location.";
     /// A ticket with this id was issued before.
@@ -225,6 +231,13 @@ codes! {
     /// The location has no such appointment.
     NoAppointment = "no_appointment", 422, 107,
         "This appointment doesn't exist at this location.";
+    /// No booking has this code, or what was told beside it is wrong. A guesser cannot tell them
+    /// apart.
+    NoAppointmentFound = "no_appointment_found", 404, 102,
+        "No appointment was found with these details. Check them, or ask the staff.";
+    /// The phone is not at the check-in point, or does not say where it is.
+    TooFar = "too_far", 409, 107,
+        "Check in when you are at the clinic, and allow this page to see where you are.";
     /// The appointment has ended.
     AppointmentOver = "appointment_over", 409, 107, "The appointment is over or was cancelled.";
     /// The appointment has a ticket already.

@@ -13,8 +13,12 @@ use crate::{
     appointment::AppointmentFact,
     attempt::AttemptNumber,
     branding::Branding,
+    check_in::CheckInPointSetup,
     handover::{HandoverAnswer, MoveQuestion},
-    ids::{AggregateKind, AppointmentId, DisplayId, QueueId, RuleId, StationId, TicketId},
+    ids::{
+        AggregateKind, AppointmentId, CheckInPointId, DisplayId, QueueId, RuleId, StationId,
+        TicketId,
+    },
     load::LoadBands,
     privacy::Privacy,
     rule::Rule,
@@ -171,6 +175,9 @@ commands! {
         display: DisplayId,
         /// The name by which staff know the screen.
         name: String,
+        /// The check-in point whose kiosk the display is. Absent: it shows the board.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check_in_point: Option<CheckInPointId>,
     }
     /// Renames a display.
     RenameDisplay = "display.rename" {
@@ -183,6 +190,29 @@ commands! {
     UnpairDisplay = "display.unpair" {
         /// The display.
         display: DisplayId,
+    }
+    /// Creates a check-in point, or changes its setup. The code of a known one stays.
+    ConfigureCheckInPoint = "check_in_point.configure" {
+        /// The check-in point.
+        point: CheckInPointId,
+        /// The setup.
+        setup: CheckInPointSetup,
+    }
+    /// Gives a check-in point a new code, so that older ones expire. Takes a revoked point into use
+    /// again.
+    RotateCheckInPoint = "check_in_point.rotate" {
+        /// The check-in point.
+        point: CheckInPointId,
+    }
+    /// Takes a check-in point out of use: its code expires, and its kiosks check nobody in.
+    RevokeCheckInPoint = "check_in_point.revoke" {
+        /// The check-in point.
+        point: CheckInPointId,
+    }
+    /// Removes a check-in point.
+    RemoveCheckInPoint = "check_in_point.remove" {
+        /// The check-in point.
+        point: CheckInPointId,
     }
     /// Opens the station for calls.
     OpenStation = "station.open" {
@@ -391,6 +421,17 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queue: Option<QueueId>,
     }
+    /// Checks the patient of an appointment in, whatever the window of check-in is and although the
+    /// last timer of the appointment has fired.
+    OverrideCheckIn = "appointment.override_check_in" {
+        /// The appointment.
+        appointment: AppointmentId,
+        /// The queue of the ticket. Absent: the queue of the appointment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<QueueId>,
+        /// Why, for staff and the audit.
+        reason: String,
+    }
     /// Undoes the check-in of an appointment, which ends its ticket. The appointment can be checked
     /// in again.
     UndoCheckIn = "appointment.undo_check_in" {
@@ -557,6 +598,7 @@ impl Command {
             | Command::ReceiveAppointment { appointment, .. }
             | Command::SettleAppointment { appointment, .. }
             | Command::CheckIn { appointment, .. }
+            | Command::OverrideCheckIn { appointment, .. }
             | Command::UndoCheckIn { appointment } => Some(appointment),
             _ => None,
         }

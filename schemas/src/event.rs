@@ -10,9 +10,12 @@ use crate::{
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     attempt::AttemptNumber,
     branding::Branding,
+    check_in::CheckInPointSetup,
     codes::Code,
     handover::{AppointmentHandover, TicketHandover},
-    ids::{AppointmentId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId},
+    ids::{
+        AppointmentId, CheckInPointId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId,
+    },
     load::LoadBands,
     privacy::Privacy,
     rule::Rule,
@@ -107,6 +110,9 @@ pub enum Event {
         display: DisplayId,
         /// The name by which staff know the screen.
         name: String,
+        /// The check-in point whose kiosk the display is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check_in_point: Option<CheckInPointId>,
     },
     /// A display got another name.
     DisplayRenamed {
@@ -119,6 +125,28 @@ pub enum Event {
     DisplayUnpaired {
         /// The display.
         display: DisplayId,
+    },
+    /// A check-in point was created, or its setup changed.
+    CheckInPointConfigured {
+        /// The check-in point.
+        point: CheckInPointId,
+        /// The setup.
+        setup: CheckInPointSetup,
+    },
+    /// A check-in point got a new code.
+    CheckInPointRotated {
+        /// The check-in point.
+        point: CheckInPointId,
+    },
+    /// A check-in point was taken out of use.
+    CheckInPointRevoked {
+        /// The check-in point.
+        point: CheckInPointId,
+    },
+    /// A check-in point was removed.
+    CheckInPointRemoved {
+        /// The check-in point.
+        point: CheckInPointId,
     },
     /// A station was opened or closed.
     StationStateChanged {
@@ -166,6 +194,13 @@ pub enum Event {
         /// The ticket at another location that this one continues.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<TicketId>,
+    },
+    /// The ticket was issued although check-in was not open.
+    CheckInOverridden {
+        /// The ticket.
+        ticket: TicketId,
+        /// Why.
+        reason: String,
     },
     /// A ticket was called.
     TicketCalled {

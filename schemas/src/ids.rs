@@ -14,8 +14,8 @@ use self::form::{
     is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source, is_ticket,
 };
 
-/// Longest slug in bytes, for a tenant, location, queue, station, doctor, source or rule. The limit
-/// bounds Kafka keys and Redis key names.
+/// Longest slug in bytes, for a tenant, location, queue, station, check-in point, doctor, source or
+/// rule. The limit bounds Kafka keys and Redis key names.
 pub const MAX_SLUG: usize = 40;
 /// Hex digits of a ticket's 128 random bits, which make its link unguessable.
 pub const TICKET_HEX: usize = 32;
@@ -121,6 +121,10 @@ id!(
     DisplayId, "display", is_scoped_slug, "DisplayId({})"
 );
 id!(
+    /// A check-in point, a poster's code or a kiosk: `<location>.<slug>`.
+    CheckInPointId, "check-in point", is_scoped_slug, "CheckInPointId({})"
+);
+id!(
     /// A ticket, one person's place in a queue: `<location>.<32 hex digits>`. Holding the id gives
     /// access to the ticket, so `Debug` hides it.
     TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
@@ -180,7 +184,7 @@ macro_rules! scoped {
         }
     )*};
 }
-scoped!(QueueId, StationId, DisplayId, TicketId, AppointmentId);
+scoped!(QueueId, StationId, DisplayId, CheckInPointId, TicketId, AppointmentId);
 
 /// The ids of one person's visit are near one another: each ticket of an appointment adds one to
 /// the appointment's 128 bits, and each move to another location adds [`MOVE_STEP`]. Two ids closer

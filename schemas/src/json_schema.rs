@@ -7,6 +7,7 @@ use crate::{
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead},
     appointment_report::AppointmentReport,
     audit::AuditRecord,
+    check_in::CheckInPointSettings,
     command::{Command, CommandOutcome},
     event::Event,
     finding::Finding,
@@ -73,6 +74,7 @@ fn locations() -> Vec<(&'static str, Schema)> {
         ("settings-queue.json", schema_for!(QueueSettings)),
         ("settings-station.json", schema_for!(StationSettings)),
         ("settings-display.json", schema_for!(DisplaySettings)),
+        ("settings-check-in-point.json", schema_for!(CheckInPointSettings)),
     ]
 }
 

@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod audit;
 pub mod branding;
 pub mod channel;
+pub mod check_in;
 pub mod clinic;
 pub mod codes;
 pub mod command;

@@ -106,6 +106,9 @@ pub struct LineAppointment {
     /// The name that staff use for the appointment, such as initials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Why staff checked the patient in outside the window of check-in, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_reason: Option<String>,
 }
 
 /// The location on its board (key `board`).

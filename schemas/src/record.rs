@@ -11,7 +11,7 @@ use crate::{
     codes::Code,
     command::Command,
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, AggregateKind, CommandId, DisplayId, QueueId, StationId},
+    ids::{Aggregate, AggregateKind, CheckInPointId, CommandId, DisplayId, QueueId, StationId},
 };
 
 pub use views::{NamedCommand, PublishedOutcome, ViewDelta, ViewsHead, ViewsRecord};
@@ -242,6 +242,9 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
             queues.iter().all(|queue| queue.belongs_to(&location))
         }
         C::OrderQueues { queues } => queues.iter().all(|queue| queue.belongs_to(&location)),
+        C::ConfigureCheckInPoint { setup, .. } => {
+            setup.queues.iter().all(|queue| queue.belongs_to(&location))
+        }
         C::RemoveQueue { move_to: Some(queue), .. } => queue.belongs_to(&location),
         C::ReportAppointment { fact, .. } | C::ReceiveAppointment { fact, .. } => {
             fact.refers_only_to(&location)
@@ -252,6 +255,7 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         && command.ticket().is_none_or(|ticket| ticket.belongs_to(&location))
         && own_queue(command).is_none_or(|queue| queue.belongs_to(&location))
         && own_station(command).is_none_or(|station| station.belongs_to(&location))
+        && own_point(command).is_none_or(|point| point.belongs_to(&location))
         && own_display(command).is_none_or(|display| display.belongs_to(&location))
         && command.appointment().is_none_or(|appointment| appointment.belongs_to(&location))
 }
@@ -285,6 +289,19 @@ fn own_station(command: &Command) -> Option<&StationId> {
         | C::CallNextAtStation { station, .. }
         | C::CallNext { station, .. }
         | C::CallTicket { station, .. } => Some(station),
+        _ => None,
+    }
+}
+
+/// The check-in point that the command names.
+fn own_point(command: &Command) -> Option<&CheckInPointId> {
+    use Command as C;
+    match command {
+        C::ConfigureCheckInPoint { point, .. }
+        | C::RotateCheckInPoint { point }
+        | C::RevokeCheckInPoint { point }
+        | C::RemoveCheckInPoint { point }
+        | C::PairDisplay { check_in_point: Some(point), .. } => Some(point),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! The settings of a location: the entries of the view `settings:<location>`.
 //!
 //! The view has the entries `location` ([`LocationSettings`]), one `queue:<id>` ([`QueueSettings`])
-//! per queue, one `station:<id>` ([`StationSettings`]) per station, and one `display:<id>`
-//! ([`DisplaySettings`]) per paired display. Each has the fields with which it was configured, and
-//! what staff opened, paused or closed since. The entries `privacy` ([`PrivacySettings`]),
-//! `messages` ([`MessageSettings`]) and `branding` ([`BrandingSettings`]) exist once an admin has
-//! changed them.
+//! per queue, one `station:<id>` ([`StationSettings`]) per station, one `display:<id>`
+//! ([`DisplaySettings`]) per paired display, and one `check-in-point:<id>`
+//! ([`CheckInPointSettings`](crate::check_in::CheckInPointSettings)) per check-in point. Each has
+//! the fields with which it was configured, and what staff opened, paused or closed since.
+//! The entries `privacy` ([`PrivacySettings`]), `messages` ([`MessageSettings`]) and `branding`
+//! ([`BrandingSettings`]) exist once an admin has changed them.
 //!
 //! An edition is the version of the location at which the settings of an entry last changed. A
 //! change that names another edition is refused as `settings_changed`, so that two admins never
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis,
     branding::Branding,
-    ids::{DisplayId, QueueId},
+    ids::{CheckInPointId, DisplayId, QueueId},
     load::LoadBands,
     privacy::Privacy,
     ticket::QueueState,
@@ -154,6 +155,9 @@ pub struct DisplaySettings {
     pub name: String,
     /// When staff paired it.
     pub paired_at: Millis,
+    /// The check-in point whose kiosk the display is. Absent: it shows the board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_in_point: Option<CheckInPointId>,
 }
 
 /// The key of a display's entry in the settings of its location.
@@ -163,3 +167,11 @@ pub fn display_key(display: &DisplayId) -> String {
 
 /// What the keys of displays begin with.
 pub const DISPLAY_PREFIX: &str = "display:";
+
+/// The key of a check-in point's entry in the settings of its location.
+pub fn check_in_point_key(point: &CheckInPointId) -> String {
+    format!("{CHECK_IN_POINT_PREFIX}{point}")
+}
+
+/// What the keys of check-in points begin with.
+pub const CHECK_IN_POINT_PREFIX: &str = "check-in-point:";

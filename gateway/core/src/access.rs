@@ -77,6 +77,9 @@ roles! {
     FinanceBilling = "finance_billing", Editor;
     /// A system of record that reports appointments. Its subject is the name of the source.
     Source = "source", Source;
+    /// A check-in point: a poster's code, or a kiosk. Checks patients in at its location, and
+    /// issues tickets in the queues that it offers.
+    CheckInPoint = "check_in_point", CheckInPoint;
 }
 
 impl Role {
@@ -100,6 +103,7 @@ enum Column {
     Viewer,
     Editor,
     Source,
+    CheckInPoint,
 }
 
 /// The claims of a verified token about its bearer.
@@ -178,83 +182,92 @@ const T: Reach = Reach::Tenant;
 const X: Reach = Reach::Listed;
 
 /// Rows: the kinds of channels, then the kinds of commands. Columns are those of [`Column`]:
-/// patient, display, reception, clinician, service, admin, viewer, editor, source.
+/// patient, display, reception, clinician, service, admin, viewer, editor, source, check-in point.
 ///
 /// A clinician reaches queues by assignment, but tickets and appointments by location: the id of a
 /// ticket does not contain its queue or doctor, and a lookup here could use an old state. A
 /// clinician sees no more of another queue's ticket than the location's board and the ticket's page
 /// show anyway, and a command on it is journalled under the clinician's subject.
-const TABLE: &[(&str, [Reach; 9])] = &[
-    ("ticket", [O, N, L, L, L, X, N, N, N]),
-    ("queue", [N, N, L, Q, Q, X, N, N, N]),
-    ("board", [N, L, L, L, L, X, N, N, N]),
-    ("appointment", [A, N, L, L, N, X, N, N, N]),
-    ("schedule", [N, N, L, S, N, X, N, N, N]),
-    ("load", [N, N, L, L, N, X, N, N, N]),
-    ("settings", [N, N, L, L, L, X, N, N, N]),
-    ("location.configure", [N, N, N, N, N, X, N, N, N]),
-    ("location.change_privacy", [N, N, N, N, N, X, N, N, N]),
-    ("location.change_messages", [N, N, N, N, N, X, N, N, N]),
-    ("location.change_branding", [N, N, N, N, N, X, N, N, N]),
-    ("location.order_queues", [N, N, N, N, N, X, N, N, N]),
-    ("queue.configure", [N, N, N, N, N, X, N, N, N]),
-    ("station.configure", [N, N, N, N, N, X, N, N, N]),
-    ("display.pair", [N, N, L, N, N, X, N, N, N]),
-    ("display.rename", [N, N, L, N, N, X, N, N, N]),
-    ("display.unpair", [N, N, L, N, N, X, N, N, N]),
-    ("station.open", [N, N, L, L, L, X, N, N, N]),
-    ("station.close", [N, N, L, L, L, X, N, N, N]),
-    ("queue.open", [N, N, L, N, N, X, N, N, N]),
-    ("queue.pause", [N, N, L, Q, Q, X, N, N, N]),
-    ("queue.resume", [N, N, L, Q, Q, X, N, N, N]),
-    ("queue.close", [N, N, L, N, N, X, N, N, N]),
-    ("queue.reorder", [N, N, L, N, N, X, N, N, N]),
-    ("queue.remove", [N, N, N, N, N, X, N, N, N]),
-    ("queue.call_next", [N, N, L, Q, Q, X, N, N, N]),
+const TABLE: &[(&str, [Reach; 10])] = &[
+    ("ticket", [O, N, L, L, L, X, N, N, N, N]),
+    ("queue", [N, N, L, Q, Q, X, N, N, N, N]),
+    ("board", [N, L, L, L, L, X, N, N, N, N]),
+    ("appointment", [A, N, L, L, N, X, N, N, N, N]),
+    ("schedule", [N, N, L, S, N, X, N, N, N, N]),
+    ("load", [N, N, L, L, N, X, N, N, N, N]),
+    ("settings", [N, N, L, L, L, X, N, N, N, N]),
+    ("location.configure", [N, N, N, N, N, X, N, N, N, N]),
+    ("location.change_privacy", [N, N, N, N, N, X, N, N, N, N]),
+    ("location.change_messages", [N, N, N, N, N, X, N, N, N, N]),
+    ("location.change_branding", [N, N, N, N, N, X, N, N, N, N]),
+    ("location.order_queues", [N, N, N, N, N, X, N, N, N, N]),
+    ("queue.configure", [N, N, N, N, N, X, N, N, N, N]),
+    ("station.configure", [N, N, N, N, N, X, N, N, N, N]),
+    ("display.pair", [N, N, L, N, N, X, N, N, N, N]),
+    ("display.rename", [N, N, L, N, N, X, N, N, N, N]),
+    ("display.unpair", [N, N, L, N, N, X, N, N, N, N]),
+    ("check_in_point.configure", [N, N, N, N, N, X, N, N, N, N]),
+    ("check_in_point.rotate", [N, N, L, N, N, X, N, N, N, N]),
+    ("check_in_point.revoke", [N, N, L, N, N, X, N, N, N, N]),
+    ("check_in_point.remove", [N, N, N, N, N, X, N, N, N, N]),
+    ("station.open", [N, N, L, L, L, X, N, N, N, N]),
+    ("station.close", [N, N, L, L, L, X, N, N, N, N]),
+    ("queue.open", [N, N, L, N, N, X, N, N, N, N]),
+    ("queue.pause", [N, N, L, Q, Q, X, N, N, N, N]),
+    ("queue.resume", [N, N, L, Q, Q, X, N, N, N, N]),
+    ("queue.close", [N, N, L, N, N, X, N, N, N, N]),
+    ("queue.reorder", [N, N, L, N, N, X, N, N, N, N]),
+    ("queue.remove", [N, N, N, N, N, X, N, N, N, N]),
+    ("queue.call_next", [N, N, L, Q, Q, X, N, N, N, N]),
     // The station's queues are settings, which an admin chose. So whoever works at the location may
     // call at its stations, as with the call of a ticket.
-    ("station.call_next", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.issue", [N, N, L, N, N, X, N, N, N]),
-    ("ticket.call", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.recall", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.start", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.complete", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.hold", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.resume", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.absent", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.return", [O, N, L, L, L, X, N, N, N]),
-    ("ticket.no_show", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.cancel", [N, N, L, N, N, X, N, N, N]),
-    ("ticket.leave", [O, N, L, N, N, X, N, N, N]),
-    ("ticket.transfer", [N, N, L, L, L, X, N, N, N]),
-    ("ticket.prioritise", [N, N, L, N, N, X, N, N, N]),
-    ("ticket.revert", [N, N, L, L, L, X, N, N, N]),
-    ("appointment.check_in", [N, N, L, N, N, X, N, N, N]),
-    ("appointment.undo_check_in", [N, N, L, N, N, X, N, N, N]),
+    ("station.call_next", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.issue", [N, N, L, N, N, X, N, N, N, Q]),
+    ("ticket.call", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.recall", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.start", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.complete", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.hold", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.resume", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.absent", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.return", [O, N, L, L, L, X, N, N, N, N]),
+    ("ticket.no_show", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.cancel", [N, N, L, N, N, X, N, N, N, N]),
+    ("ticket.leave", [O, N, L, N, N, X, N, N, N, N]),
+    ("ticket.transfer", [N, N, L, L, L, X, N, N, N, N]),
+    ("ticket.prioritise", [N, N, L, N, N, X, N, N, N, N]),
+    ("ticket.revert", [N, N, L, L, L, X, N, N, N, N]),
+    ("appointment.check_in", [N, N, L, N, N, X, N, N, N, L]),
+    ("appointment.override_check_in", [N, N, L, N, N, X, N, N, N, N]),
+    ("appointment.undo_check_in", [N, N, L, N, N, X, N, N, N, N]),
     // Only a source reports facts about its appointments. Reception checks in and moves the ticket.
-    ("appointment.report", [N, N, N, N, N, N, N, N, F]),
-    ("run", [N, N, N, N, N, X, T, R, N]),
-    ("run.request", [N, N, N, N, N, X, N, T, N]),
-    ("run.cancel", [N, N, N, N, N, X, N, R, N]),
-    ("run.retry", [N, N, N, N, N, X, N, R, N]),
-    ("rule.put", [N, N, N, N, N, X, N, N, N]),
-    ("rule.enable", [N, N, N, N, N, X, N, N, N]),
-    ("rule.disable", [N, N, N, N, N, X, N, N, N]),
-    ("rule.delete", [N, N, N, N, N, X, N, N, N]),
+    ("appointment.report", [N, N, N, N, N, N, N, N, F, N]),
+    ("run", [N, N, N, N, N, X, T, R, N, N]),
+    ("run.request", [N, N, N, N, N, X, N, T, N, N]),
+    ("run.cancel", [N, N, N, N, N, X, N, R, N, N]),
+    ("run.retry", [N, N, N, N, N, X, N, R, N, N]),
+    ("rule.put", [N, N, N, N, N, X, N, N, N, N]),
+    ("rule.enable", [N, N, N, N, N, X, N, N, N, N]),
+    ("rule.disable", [N, N, N, N, N, X, N, N, N, N]),
+    ("rule.delete", [N, N, N, N, N, X, N, N, N, N]),
     // Requests other than commands: get the link of a ticket, read the outcome of another caller's
     // command, upload a file, list runs, list rules, try a rule on a file.
-    ("ticket.link", [O, N, L, N, N, X, N, N, N]),
-    ("outcome", [N, N, L, N, N, X, N, N, N]),
-    ("files.put", [N, N, N, N, N, X, N, T, N]),
-    ("runs.list", [N, N, N, N, N, X, T, R, N]),
-    ("rules.list", [N, N, N, N, N, X, T, T, N]),
-    ("rules.try", [N, N, N, N, N, X, N, T, N]),
+    ("ticket.link", [O, N, L, N, N, X, N, N, N, N]),
+    // The code of a check-in point, to print it.
+    ("check_in_point.code", [N, N, L, N, N, X, N, N, N, N]),
+    // The suspicious scans of a location.
+    ("scans.flags", [N, N, L, N, N, X, N, N, N, N]),
+    ("outcome", [N, N, L, N, N, X, N, N, N, N]),
+    ("files.put", [N, N, N, N, N, X, N, T, N, N]),
+    ("runs.list", [N, N, N, N, N, X, T, R, N, N]),
+    ("rules.list", [N, N, N, N, N, X, T, T, N, N]),
+    ("rules.try", [N, N, N, N, N, X, N, T, N, N]),
     // Ending access: of a ticket link at its location, of everything else in the whole tenant.
-    ("revocations.put", [N, N, N, N, N, X, N, N, N]),
+    ("revocations.put", [N, N, N, N, N, X, N, N, N, N]),
     // The audit is of the whole tenant, so an admin of some locations does not read it.
-    ("audit.list", [N, N, N, N, N, X, N, N, N]),
+    ("audit.list", [N, N, N, N, N, X, N, N, N, N]),
     // Seeing and ending the sessions of others. Everybody sees and ends their own.
-    ("sessions", [N, N, N, N, N, X, N, N, N]),
+    ("sessions", [N, N, N, N, N, X, N, N, N, N]),
 ];
 
 fn reach(role: Role, kind: &str) -> Reach {
@@ -439,6 +452,24 @@ pub fn may_link(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
     let location = ticket.location();
     let at = Target { location: Some(&location), ticket: Some(ticket), ..Target::default() };
     claims.reaches("ticket.link", at)
+}
+
+/// Checks whether the bearer may have the code of a check-in point at `location`.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the check-in point exists.
+pub fn may_print_code(claims: &Claims, location: &LocationId) -> Result<(), Code> {
+    let at = Target { location: Some(location), ..Target::default() };
+    claims.reaches("check_in_point.code", at)
+}
+
+/// Checks whether the bearer may see the suspicious scans of `location`.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_see_flags(claims: &Claims, location: &LocationId) -> Result<(), Code> {
+    let at = Target { location: Some(location), ..Target::default() };
+    claims.reaches("scans.flags", at)
 }
 
 /// Checks whether the bearer may see and end the sessions of `subject`.

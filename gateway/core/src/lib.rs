@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod check_in;
 pub mod frame_meter;
 pub mod protocol;
 pub mod rate;

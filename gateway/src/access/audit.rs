@@ -63,7 +63,7 @@ pub struct AuditedAction {
     pub client: AuditedClient,
     /// The other tenant of a crossing, if it is one.
     pub other_tenant: Option<TenantId>,
-    /// Why somebody crosses.
+    /// Why somebody crosses, or checks a patient in although check-in is not open.
     pub reason: Option<String>,
     /// The first and the last position that the client was sent.
     pub delivered: Option<(Position, Position)>,

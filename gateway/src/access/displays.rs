@@ -11,7 +11,7 @@ use schemas::{
     Millis,
     access::{MAX_TOKEN_LIFE_MS, TargetKind},
     codes::Code,
-    ids::{DisplayId, LocationId, TenantId},
+    ids::{CheckInPointId, DisplayId, LocationId, TenantId},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -64,6 +64,9 @@ pub struct Approval {
     pub tenant: TenantId,
     pub display: DisplayId,
     pub name: String,
+    /// The check-in point whose kiosk the screen becomes.
+    #[serde(default)]
+    pub check_in_point: Option<CheckInPointId>,
     /// The subject who approved it.
     pub by: String,
 }
@@ -168,8 +171,15 @@ fn lock_of(code: &str) -> String {
     format!("approving:{code}")
 }
 
-/// The claims of a display's credential. Its subject is the id of the display.
-pub fn claims(tenant: &TenantId, display: &DisplayId, generation: u32, now: Millis) -> Claims {
+/// The claims of a display's credential. Its subject is the id of the display. `role` is that of a
+/// display or, for a kiosk, that of a check-in point.
+pub fn claims(
+    tenant: &TenantId,
+    display: &DisplayId,
+    role: Role,
+    generation: u32,
+    now: Millis,
+) -> Claims {
     let mut origin = Origin::new(tenant, display.as_str(), now - CLOCK_SKEW_MS);
     origin.add(tenant, TargetKind::Device, display.as_str());
     origin.credential = Credential::Display { generation };
@@ -177,7 +187,7 @@ pub fn claims(tenant: &TenantId, display: &DisplayId, generation: u32, now: Mill
     Claims {
         tenant: tenant.clone(),
         subject: display.as_str().into(),
-        role: Role::Display,
+        role,
         locations: vec![display.location()],
         queues: Vec::new(),
         tickets: Vec::new(),

@@ -13,10 +13,10 @@ use super::{
     NodeState, Problem,
     caller::{Caller, Segments},
     channels::keyed,
-    command_request::{CommandRequest, refused},
+    command_request::{CommandRequest, NewBooking, refused},
     requests::{self, not_an_id},
 };
-use crate::random;
+use crate::{access::bookings, random};
 
 /// Appends a source's fact about an appointment.
 pub(super) async fn report(
@@ -33,12 +33,24 @@ pub(super) async fn report(
             _ => problem,
         }
     })?;
-    let (location, command) =
-        requests::report(&request.body)?.into_command(source, random::bits()?).map_err(|code| {
-            Problem::from(code)
-                .explained("a fact has a version or updated_at, which is not before 1970")
+    let mut report = requests::report(&request.body)?;
+    let check_in = report.check_in.take();
+    let start = report.start.map(jiff::Timestamp::as_millisecond);
+    if let Some(keys) = &check_in {
+        bookings::check(keys).map_err(|code| {
+            Problem::from(code).explained(
+                "check_in has a code of 6 to 16 letters and digits, a birth_year of 4 digits, a \
+                 birth_date and a phone_end of 4 digits, each of which may be absent",
+            )
         })?;
-    request.give(&node, &location, command).await
+    }
+    let named = source.clone();
+    let (location, command) = report.into_command(source, random::bits()?).map_err(|code| {
+        Problem::from(code)
+            .explained("a fact has a version or updated_at, which is not before 1970")
+    })?;
+    let booking = check_in.map(|keys| NewBooking { source: named, keys, start });
+    request.give_with(&node, &location, command, booking.as_ref()).await
 }
 
 /// Checks a patient in, with an appointment or without one.

@@ -40,10 +40,14 @@ pub(super) struct ActionWord(pub(super) &'static str);
 /// Routes that may give a token to somebody who has none that counts. They change nothing that a
 /// clinic sees, and no token leaves without its entry. Were they refused unseen, their clients
 /// would be told that they lack a token.
-const GIVES_TOKEN: [&str; 4] = [
+const GIVES_TOKEN: [&str; 8] = [
     "/v1/ticket-links/exchange",
     "/v1/displays/pairings",
     "/v1/displays/pairings/{code}/credential",
+    "/v1/scans/check-in",
+    "/v1/scans/find",
+    "/v1/scans/open",
+    "/v1/scans/walk-in",
     "/v1/tokens/renew",
 ];
 

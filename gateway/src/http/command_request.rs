@@ -12,11 +12,12 @@ use gateway_core::access::{self, Claims};
 use http::{HeaderMap, StatusCode, header, uri::PathAndQuery};
 use schemas::{
     Millis,
+    appointment_report::CheckInKeys,
     channel::Channel,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
     identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, CommandId, LocationId, TicketId},
+    ids::{Aggregate, CommandId, LocationId, SourceId, TicketId},
     record::{Actor, CommandRecord},
 };
 use serde::Serialize;
@@ -75,7 +76,7 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
 
 /// Reads the id that makes a repeated command do nothing more. It belongs to the caller's subject,
 /// so that two callers with the same counters do not share ids.
-fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let bad =
         |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
@@ -131,12 +132,37 @@ impl CommandRequest {
         self.answer(node, Aggregate::location(&self.claims.tenant, location), command).await
     }
 
+    /// Like [`CommandRequest::give`], for the report of an appointment whose patient may check in
+    /// alone. The answer has the code of the booking.
+    pub(super) async fn give_with(
+        &self,
+        node: &NodeContext,
+        location: &LocationId,
+        command: Command,
+        booking: Option<&NewBooking>,
+    ) -> Result<Response, Problem> {
+        let allowed = access::may_command(&self.claims, location, &command);
+        allowed.map_err(|code| refused(node, command.kind(), code))?;
+        let aggregate = Aggregate::location(&self.claims.tenant, location);
+        self.answer_with(node, aggregate, command, booking).await
+    }
+
     /// Gives a command that is allowed, and answers with its outcome.
     pub(super) async fn answer(
         &self,
         node: &NodeContext,
         aggregate: Aggregate,
         command: Command,
+    ) -> Result<Response, Problem> {
+        self.answer_with(node, aggregate, command, None).await
+    }
+
+    async fn answer_with(
+        &self,
+        node: &NodeContext,
+        aggregate: Aggregate,
+        command: Command,
+        booking: Option<&NewBooking>,
     ) -> Result<Response, Problem> {
         let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
         Ok(match self.submit(node, aggregate, id.clone(), command).await? {
@@ -145,7 +171,12 @@ impl CommandRequest {
                 (StatusCode::ACCEPTED, at, Json(visible_to(&self.claims, outcome))).into_response()
             }
             Some(outcome) => {
-                Json(OutcomeAnswer::new(node, &self.claims, outcome).await).into_response()
+                let code = match booking {
+                    Some(booking) => booking.store(node, &self.claims, &outcome).await?,
+                    None => None,
+                };
+                let answer = OutcomeAnswer::new(node, &self.claims, outcome).await;
+                Json(OutcomeAnswer { booking_code: code, ..answer }).into_response()
             }
             None => pending(&id, self.fingerprint),
         })
@@ -174,6 +205,9 @@ impl CommandRequest {
         };
         if let Some(audited) = &self.audited {
             audited.name(named(&record));
+            if let Command::OverrideCheckIn { reason, .. } = &record.command {
+                audited.set_reason(reason);
+            }
         }
         let audited = async {
             match &self.audited {
@@ -248,12 +282,42 @@ pub(super) struct OutcomeAnswer {
     /// The link by which the patient holds the ticket that was issued, if the reader may have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<Value>,
+    /// The code by which the patient of a reported appointment checks in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booking_code: Option<String>,
+}
+
+/// What a report tells about checking in, beside the fact.
+pub(super) struct NewBooking {
+    pub(super) source: SourceId,
+    pub(super) keys: CheckInKeys,
+    pub(super) start: Option<Millis>,
+}
+
+impl NewBooking {
+    /// Stores the booking once its appointment has an id. A source that is told to try again sends
+    /// the same report with the same key.
+    async fn store(
+        &self,
+        node: &NodeContext,
+        claims: &Claims,
+        outcome: &CommandOutcome,
+    ) -> Result<Option<String>, Code> {
+        let Verdict::Applied { result, .. } = &outcome.verdict else { return Ok(None) };
+        let Some(appointment) = &result.appointment else { return Ok(None) };
+        let key = &node.booking_key;
+        let booking = key.booking(&self.source, appointment, &self.keys)?;
+        let given = self.keys.code.as_deref();
+        let stored =
+            key.store(&*node.short_keys, &claims.tenant, &booking, given, self.start, now());
+        stored.await.map(Some)
+    }
 }
 
 impl OutcomeAnswer {
     pub(super) async fn new(node: &NodeContext, claims: &Claims, outcome: CommandOutcome) -> Self {
         let link = ticket_links::of_issued(node, claims, issued_ticket(&outcome)).await;
-        Self { outcome: visible_to(claims, outcome), link }
+        Self { outcome: visible_to(claims, outcome), link, booking_code: None }
     }
 }
 

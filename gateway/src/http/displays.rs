@@ -5,14 +5,14 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use gateway_core::access::{self, Claims};
+use gateway_core::access::{self, Claims, Role};
 use http::{StatusCode, header};
 use schemas::{
     access::{RevocationTarget, TargetKind},
     channel::Channel,
     codes::Code,
     command::Command,
-    ids::{Aggregate, CommandId, DisplayId, LocationId},
+    ids::{Aggregate, CheckInPointId, CommandId, DisplayId, LocationId},
     record::{Actor, CommandRecord},
     settings::{DISPLAY_PREFIX, display_key},
 };
@@ -50,6 +50,7 @@ struct Nothing {}
 struct ApproveBody {
     location: String,
     name: String,
+    check_in_point: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +88,9 @@ pub(super) async fn approve(
     Segments([code]): Segments<1>,
     request: CommandRequest,
 ) -> Result<Response, Problem> {
-    let ApproveBody { location, name } = read(&request.body, r#"{"location","name"}"#)?;
+    let ApproveBody { location, name, check_in_point } =
+        read(&request.body, r#"{"location","name","check_in_point"?}"#)?;
+    let check_in_point = check_in_point.map(CheckInPointId::new).transpose().map_err(not_an_id)?;
     let location = LocationId::new(location).map_err(not_an_id)?;
     let code = displays::read_code(&code)?;
     let Claims { tenant, subject, .. } = &request.claims;
@@ -98,10 +101,14 @@ pub(super) async fn approve(
         Ok(pairing) => pairing.display(tenant, &location),
         Err(_) => DisplayId::from_random(&location, 0),
     };
-    let command = Command::PairDisplay { display: display.clone(), name: name.clone() };
+    let command = Command::PairDisplay {
+        display: display.clone(),
+        name: name.clone(),
+        check_in_point: check_in_point.clone(),
+    };
     access::may_command(&request.claims, &location, &command)?;
     let by = subject.to_string();
-    let approval = Approval { tenant: tenant.clone(), display, name, by };
+    let approval = Approval { tenant: tenant.clone(), display, name, check_in_point, by };
     if let Some(earlier) = pairing?.approval {
         return repeated(&earlier, &approval);
     }
@@ -137,8 +144,11 @@ async fn pair(
 }
 
 fn paired(approval: &Approval) -> Response {
-    let Approval { display, name, .. } = approval;
-    let body = json!({ "display": display, "location": display.location(), "name": name });
+    let Approval { display, name, check_in_point, .. } = approval;
+    let mut body = json!({ "display": display, "location": display.location(), "name": name });
+    if let Some(point) = check_in_point {
+        body["check_in_point"] = json!(point);
+    }
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
     response.extensions_mut().insert(NamedInBody(vec![display.to_string()]));
     response
@@ -157,10 +167,11 @@ pub(super) async fn credential(
     if !pairing.is_of(&secret) {
         return Err(Code::PairingUnknown.into());
     }
-    let Some(Approval { tenant, display, name, .. }) = pairing.approval else {
+    let Some(Approval { tenant, display, name, check_in_point, .. }) = pairing.approval else {
         return Ok(wait());
     };
-    let claims = displays::claims(&tenant, &display, 0, now());
+    let role = if check_in_point.is_some() { Role::CheckInPoint } else { Role::Display };
+    let claims = displays::claims(&tenant, &display, role, 0, now());
     // Each answer from here on loads a view, and a credential writes to the audit.
     node.limits.spend_shared(Limit::Rest, &claims).await?;
     if !is_paired(&node, &claims, &display).await? {
@@ -172,6 +183,9 @@ pub(super) async fn credential(
     body["display"] = json!(display);
     body["location"] = json!(display.location());
     body["name"] = json!(name);
+    if let Some(point) = check_in_point {
+        body["check_in_point"] = json!(point);
+    }
     Ok(Json(body).into_response())
 }
 
@@ -212,7 +226,7 @@ pub(super) async fn renewed(node: &NodeContext, claims: &Claims) -> Result<Claim
         }
         used => {
             used?;
-            Ok(displays::claims(tenant, &display, generation.saturating_add(1), now))
+            Ok(displays::claims(tenant, &display, claims.role, generation.saturating_add(1), now))
         }
     }
 }

@@ -6,7 +6,7 @@ use schemas::{
     branding::{Branding, Colour, LogoName},
     codes::Code,
     command::Command,
-    ids::{AppointmentId, InvalidId, LocationId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, CheckInPointId, InvalidId, LocationId, QueueId, StationId, TicketId},
     load::LoadBands,
     privacy::{BoardPrivacy, LinePrivacy, Privacy},
     settings::{BoardMessage, CallOrder},
@@ -24,6 +24,7 @@ pub(super) enum CommandTarget {
     Queue(QueueId),
     Station(StationId),
     Ticket(TicketId),
+    CheckInPoint(CheckInPointId),
 }
 
 impl CommandTarget {
@@ -34,6 +35,7 @@ impl CommandTarget {
             CommandTarget::Queue(id) => id.location(),
             CommandTarget::Station(id) => id.location(),
             CommandTarget::Ticket(id) => id.location(),
+            CommandTarget::CheckInPoint(id) => id.location(),
         }
     }
 }
@@ -52,6 +54,7 @@ pub(super) fn command(
         CommandTarget::Station(station) => of_station(station, action, body),
         CommandTarget::Queue(queue) => of_queue(queue, action, body),
         CommandTarget::Ticket(ticket) => of_ticket(ticket, action, body),
+        CommandTarget::CheckInPoint(point) => of_check_in_point(point, action, body),
     }
 }
 
@@ -183,6 +186,18 @@ fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Pro
     }
 }
 
+fn of_check_in_point(point: CheckInPointId, action: &str, body: &[u8]) -> Result<Command, Problem> {
+    match action {
+        CONFIGURE => {
+            let expected = r#"{"name","kind","queues"?:[…],"factor"?,"place"?}"#;
+            Ok(Command::ConfigureCheckInPoint { point, setup: read(body, expected)? })
+        }
+        "rotate" => nothing(body, Command::RotateCheckInPoint { point }),
+        "revoke" => nothing(body, Command::RevokeCheckInPoint { point }),
+        _ => Err(Code::NotFound.into()),
+    }
+}
+
 fn issue(queue: QueueId, priority: Option<i64>) -> Result<Command, Problem> {
     let ticket = TicketId::from_random(&queue.location(), random::bits()?);
     Ok(Command::IssueTicket { queue, ticket, priority: urgency(priority.unwrap_or_default())? })
@@ -190,17 +205,25 @@ fn issue(queue: QueueId, priority: Option<i64>) -> Result<Command, Problem> {
 
 /// Reads a check-in, by appointment or into a queue. Returns the command and its location.
 pub(super) fn check_in(body: &[u8]) -> Result<(LocationId, Command), Problem> {
-    const EXPECTED: &str = r#"{"appointment","queue"?} or {"queue","priority"?}"#;
-    let CheckInBody { appointment, queue, priority } = read(body, EXPECTED)?;
+    const EXPECTED: &str =
+        r#"{"appointment","queue"?,"override_reason"?} or {"queue","priority"?}"#;
+    let CheckInBody { appointment, queue, priority, override_reason } = read(body, EXPECTED)?;
     let queue = queue.map(QueueId::new).transpose().map_err(not_an_id)?;
     match (appointment, queue, priority) {
+        (None, ..) if override_reason.is_some() => {
+            Err(Problem::malformed(format!("expected {EXPECTED}")))
+        }
         (Some(appointment), queue, None) => {
             let appointment = AppointmentId::new(appointment).map_err(not_an_id)?;
             let location = appointment.location();
             if queue.as_ref().is_some_and(|queue| !queue.belongs_to(&location)) {
                 return Err(Code::WrongLocation.into());
             }
-            Ok((location, Command::CheckIn { appointment, queue }))
+            let command = match override_reason {
+                Some(reason) => Command::OverrideCheckIn { appointment, queue, reason },
+                None => Command::CheckIn { appointment, queue },
+            };
+            Ok((location, command))
         }
         (None, Some(queue), priority) => Ok((queue.location(), issue(queue, priority)?)),
         _ => Err(Problem::malformed(format!("expected {EXPECTED}"))),
@@ -386,6 +409,7 @@ struct CheckInBody {
     appointment: Option<String>,
     queue: Option<String>,
     priority: Option<i64>,
+    override_reason: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ mod limits;
 mod revocations;
 mod rules;
 mod runs;
+mod scans;
 mod sessions;
 mod ticket_links;
 #[cfg(feature = "tls")]

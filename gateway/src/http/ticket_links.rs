@@ -212,7 +212,7 @@ pub(super) async fn open_page(headers: HeaderMap, Path(typed): Path<String>) -> 
 
 /// The link in an answer: its key, the path of the page that takes it, and its code. Without the
 /// short-lived keys there is no code, and the link is good without one.
-async fn offer(node: &NodeContext, link: &TicketLink) -> Value {
+pub(super) async fn offer(node: &NodeContext, link: &TicketLink) -> Value {
     let key = node.link_key.seal(link);
     let code = node.link_key.store_code(&*node.short_keys, link).await.ok();
     json!({ "path": page_path(&key), "key": key, "code": code })

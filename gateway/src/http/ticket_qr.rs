@@ -50,7 +50,7 @@ pub(super) async fn svg(
 ) -> Result<Response, Problem> {
     let mm = params.width()?;
     let path = ticket_links::path_of(&node, caller, segments).await?;
-    let image = Modules::new(&request.address(&node, &path)?)?.svg(mm);
+    let image = QrImage::new(&request.address(&node, &path)?)?.svg(mm);
     Ok(([(header::CONTENT_TYPE, "image/svg+xml")], image).into_response())
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn png(
 ) -> Result<Response, Problem> {
     let mm = params.width()?;
     let path = ticket_links::path_of(&node, caller, segments).await?;
-    let image = Modules::new(&request.address(&node, &path)?)?.png(mm)?;
+    let image = QrImage::new(&request.address(&node, &path)?)?.png(mm)?;
     Ok(([(header::CONTENT_TYPE, "image/png")], image).into_response())
 }
 
@@ -96,7 +96,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Asked {
 impl Asked {
     /// The absolute address of a path. A proxy may not report the scheme, so that an origin of
     /// `--origin` with the same host decides it.
-    fn address(&self, node: &NodeContext, path: &str) -> Result<String, Problem> {
+    pub(super) fn address(&self, node: &NodeContext, path: &str) -> Result<String, Problem> {
         let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.ok_or_else(|| Problem::malformed("the request has no Host"))?;
         let secure = format!("https://{host}");
@@ -105,22 +105,22 @@ impl Asked {
     }
 }
 
-/// The modules of a QR code.
-struct Modules {
+/// The modules of a QR code, and the images of it.
+pub(super) struct QrImage {
     width: usize,
     colors: Vec<Color>,
 }
 
-impl Modules {
+impl QrImage {
     /// Level M repairs 15 % of the code: receipts crease and fade.
-    fn new(text: &str) -> Result<Self, Problem> {
+    pub(super) fn new(text: &str) -> Result<Self, Problem> {
         let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| {
             Problem::malformed("the address of this node is too long for a QR code")
         })?;
         Ok(Self { width: code.width(), colors: code.to_colors() })
     }
 
-    /// Modules of the image in a row, with the quiet zone.
+    /// QrImage of the image in a row, with the quiet zone.
     fn total(&self) -> usize {
         self.width + 2 * QUIET_ZONE
     }
@@ -132,7 +132,8 @@ impl Modules {
         module.is_some_and(|(x, y)| self.colors[y * self.width + x] == Color::Dark)
     }
 
-    fn svg(&self, mm: u16) -> String {
+    /// An image of this width in millimetres.
+    pub(super) fn svg(&self, mm: u16) -> String {
         let total = self.total();
         let mut path = String::new();
         for y in 0..total {
@@ -148,9 +149,9 @@ impl Modules {
         )
     }
 
-    /// One bit a dot. Modules have whole dots, so that the image is at most `mm` wide and its
+    /// One bit a dot. QrImage have whole dots, so that the image is at most `mm` wide and its
     /// edges are sharp.
-    fn png(&self, mm: u16) -> Result<Vec<u8>, Problem> {
+    pub(super) fn png(&self, mm: u16) -> Result<Vec<u8>, Problem> {
         let scale = (usize::from(mm) * DOTS_PER_MM / self.total()).max(1);
         let side = self.total() * scale;
         let mut rows = vec![0_u8; side.div_ceil(8) * side];
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn png_and_svg_show_the_same_modules() {
-        let modules = Modules::new(ADDRESS).ok().unwrap();
+        let modules = QrImage::new(ADDRESS).ok().unwrap();
         for mm in [24, 40, 72] {
             let image = modules.png(mm).ok().unwrap();
             let mut reader = png::Decoder::new(std::io::Cursor::new(image)).read_info().unwrap();
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn quiet_zone_is_light_and_finder_is_dark() {
-        let modules = Modules::new(ADDRESS).ok().unwrap();
+        let modules = QrImage::new(ADDRESS).ok().unwrap();
         assert!((0..modules.total()).all(|x| !modules.is_dark(x, QUIET_ZONE - 1)));
         assert!((0..7).all(|x| modules.is_dark(QUIET_ZONE + x, QUIET_ZONE)));
     }

@@ -206,12 +206,28 @@ limits! {
         "Subscribes, each of which may load a view",
         "The screens that share a token return at once, each with a handful of channels";
     LinkFailures = "link-failures", Address, rate(60, 300), TooManyFailures,
-        "Wrong links and codes of tickets",
+        "Wrong links and codes of tickets, and wrong codes of check-in points",
         "A person mistypes a code once or twice. A right link is never refused for it";
     WrongCodes = "wrong-codes", Node, rate(600, 60), TooManyFailures,
         "Wrong codes of tickets from all addresses together",
         "So few guesses find one of 10,000 live tickets in 13 years, from however many addresses. \
          A right link is never refused for it";
+    Scans = "scans", SubjectEverywhere, rate(600, 60), RateLimited,
+        "Requests of phones that have scanned the code of one check-in point",
+        "Sixty people arrive in a minute at the busiest door, each with a handful of requests";
+    ScansOfAddress = "scans-address", Address, rate(300, 60), RateLimited,
+        "Requests of phones that have scanned a check-in code",
+        "All patients of a clinic may use its wireless network, thirty of them in a minute";
+    WrongBookings = "wrong-bookings", Address, rate(20, 300), TooManyFailures,
+        "Wrong codes and factors of bookings from phones",
+        "A person mistypes once or twice, and a waiting room behind one address a few times. A \
+         code is tried ten times in an hour at most besides";
+    WrongBookingsOfKiosk = "wrong-bookings-kiosk", Subject, rate(60, 300), TooManyFailures,
+        "Wrong codes and factors of bookings at one kiosk",
+        "Everybody who comes mistypes once, twelve people in a minute";
+    WalkIns = "walk-ins", Address, rate(60, 300), RateLimited,
+        "Tickets without an appointment that phones take",
+        "A waiting room behind one address; a queue is bounded by its own settings besides";
     Pairings = "pairings", Address, rate(30, 60), RateLimited,
         "Pairings that screens without a credential begin",
         "Each screen asks for a code once in ten minutes; a new site hangs up two dozen at once";

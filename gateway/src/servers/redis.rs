@@ -98,8 +98,7 @@ impl Snapshots for RedisSnapshots {
 }
 
 /// The rule of `backends::quota`, on the clock of Redis, in microseconds. The key holds the moment
-/// at
-/// which the whole quota is back, and expires then.
+/// at which the whole quota is back, and expires then.
 const SPEND: &str = "local time = redis.call('TIME'); \
     local now = time[1] * 1000000 + time[2]; \
     local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2]); \

@@ -124,6 +124,7 @@ impl Location {
             start: fact.start.filter(|_| shown.start),
             doctor: fact.doctor.as_ref().filter(|_| shown.doctor).map(|doctor| doctor.name.clone()),
             name: fact.label.clone().filter(|_| shown.name),
+            override_reason: ticket.override_reason.clone(),
         };
         (entry != LineAppointment::default()).then_some(entry)
     }

@@ -41,6 +41,12 @@ impl Location {
             Event::DisplayPaired { .. }
             | Event::DisplayRenamed { .. }
             | Event::DisplayUnpaired { .. } => self.change_displays(event, now),
+            Event::CheckInPointConfigured { .. }
+            | Event::CheckInPointRotated { .. }
+            | Event::CheckInPointRevoked { .. }
+            | Event::CheckInPointRemoved { .. } => {
+                self.change_check_in_points(event, version, now);
+            }
             Event::StationConfigured { station, name, queues } => {
                 self.configure_station(station, name, queues.as_ref(), version);
             }
@@ -55,6 +61,12 @@ impl Location {
             }
             Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
             Event::TicketIssued { .. } => self.issue(event, now),
+            Event::CheckInOverridden { ticket, reason } => {
+                if let Some(mut ticket) = self.take(ticket) {
+                    ticket.override_reason = Some(reason.clone());
+                    self.put(ticket);
+                }
+            }
             Event::TicketHandoverClosed { ticket, .. }
             | Event::TicketMoveAsked { ticket, .. }
             | Event::WithdrawalAnswered { ticket, .. } => self.change_handover(ticket, event),
@@ -130,6 +142,7 @@ impl Location {
             issued_at: now,
             standing: issued(queue, *priority, *rank),
             appointment: appointment.clone(),
+            override_reason: None,
             moved_at: now,
             undo: None,
             from: from.clone(),
@@ -276,6 +289,9 @@ impl Location {
                 }
                 station.served.take_if(|served| served == id);
             });
+        }
+        for point in self.header.check_in_points.values_mut() {
+            point.setup.queues.remove(id);
         }
         self.header.queues.remove(id);
         self.indexes.tallies.remove(id);

@@ -16,6 +16,7 @@ use super::{
     appearance::{self, check_edition},
     appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
+    check_in_points,
     decision::{Decision, queue_of},
     displays, handover,
     issue::issue,
@@ -49,9 +50,17 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::OrderQueues { queues } => appearance::order_queues(state, queues),
         C::ConfigureQueue { .. } => configure_queue(state, &record.command),
         C::ConfigureStation { .. } => configure_station(state, &record.command),
-        C::PairDisplay { display, name } => displays::pair(state, display, name),
+        C::PairDisplay { display, name, check_in_point } => {
+            displays::pair(state, display, name, check_in_point.as_ref())
+        }
         C::RenameDisplay { display, name } => displays::rename(state, display, name),
         C::UnpairDisplay { display } => displays::unpair(state, display),
+        C::ConfigureCheckInPoint { point, setup } => {
+            check_in_points::configure(state, point, setup)
+        }
+        C::RotateCheckInPoint { point } => check_in_points::rotate(state, point),
+        C::RevokeCheckInPoint { point } => check_in_points::revoke(state, point),
+        C::RemoveCheckInPoint { point } => check_in_points::remove(state, point),
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
@@ -71,6 +80,9 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
             appointments::report(state, record, appointment, fact)
         }
         C::CheckIn { appointment, queue } => visits::check_in(state, appointment, queue.as_ref()),
+        C::OverrideCheckIn { appointment, queue, reason } => {
+            visits::override_check_in(state, appointment, queue.as_ref(), reason)
+        }
         C::UndoCheckIn { appointment } => visits::undo_check_in(state, appointment),
         C::ReceiveAppointment { appointment, fact, .. } => {
             appointments::report(state, record, appointment, fact)

@@ -1,9 +1,15 @@
 //! Decides and applies the pairing of displays.
 
-use schemas::{Millis, codes::Code, event::Event, ids::DisplayId};
+use schemas::{
+    Millis,
+    check_in::CheckInPointKind,
+    codes::Code,
+    event::Event,
+    ids::{CheckInPointId, DisplayId},
+};
 
 use super::{
-    Location,
+    Location, check_in_points,
     decision::Decision,
     settings::{self, MAX_DISPLAYS},
     state::Display,
@@ -11,13 +17,24 @@ use super::{
 
 /// Pairs a display. A known one is paired again: the answer to the first approval was lost, and a
 /// gateway derives the id from what only the screen knows.
-pub(super) fn pair(state: &Location, id: &DisplayId, name: &str) -> Result<Decision, Code> {
+pub(super) fn pair(
+    state: &Location,
+    id: &DisplayId,
+    name: &str,
+    check_in_point: Option<&CheckInPointId>,
+) -> Result<Decision, Code> {
     settings::check_text(name)?;
+    if let Some(point) = check_in_point
+        && check_in_points::known(state, point)?.setup.kind != CheckInPointKind::Kiosk
+    {
+        return Err(Code::IllegalMove);
+    }
     let displays = &state.header.displays;
     if displays.len() >= MAX_DISPLAYS && !displays.contains_key(id) {
         return Err(Code::InvalidValue);
     }
-    Ok(Event::DisplayPaired { display: id.clone(), name: name.to_owned() }.into())
+    let (display, name) = (id.clone(), name.to_owned());
+    Ok(Event::DisplayPaired { display, name, check_in_point: check_in_point.cloned() }.into())
 }
 
 pub(super) fn rename(state: &Location, id: &DisplayId, name: &str) -> Result<Decision, Code> {
@@ -40,8 +57,9 @@ impl Location {
     pub(super) fn change_displays(&mut self, event: &Event, now: Millis) {
         let displays = &mut self.header.displays;
         match event {
-            Event::DisplayPaired { display, name } => {
-                let paired = Display { name: name.clone(), paired_at: now };
+            Event::DisplayPaired { display, name, check_in_point } => {
+                let (name, check_in_point) = (name.clone(), check_in_point.clone());
+                let paired = Display { name, paired_at: now, check_in_point };
                 displays.insert(display.clone(), paired);
             }
             Event::DisplayRenamed { display, name } => {

@@ -97,6 +97,7 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
             ranks.iter().map(|(ticket, _)| ticket).collect()
         }
         Event::TicketIssued { ticket, .. }
+        | Event::CheckInOverridden { ticket, .. }
         | Event::TicketHandoverClosed { ticket, .. }
         | Event::TicketMoveAsked { ticket, .. }
         | Event::WithdrawalAnswered { ticket, .. } => vec![ticket],

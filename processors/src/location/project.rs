@@ -9,6 +9,7 @@ use schemas::{
     Millis,
     appointment::{APPOINTMENT_KEY, AppointmentView, SCHEDULE_KEY, ScheduleEntry, ScheduleHead},
     channel::Channel,
+    check_in::CheckInPointSettings,
     event::Event,
     ids::{DoctorId, LocationId, ScheduleId},
     line::{
@@ -20,7 +21,7 @@ use schemas::{
     settings::{
         BRANDING_KEY, BrandingSettings, DisplaySettings, LOCATION_KEY, LocationSettings,
         MESSAGES_KEY, MessageSettings, PRIVACY_KEY, PrivacySettings, QueueSettings,
-        StationSettings, display_key,
+        StationSettings, check_in_point_key, display_key,
     },
     ticket::TicketEntry,
     view::Delta,
@@ -64,6 +65,7 @@ pub(super) enum ViewEntry {
     QueueSettings(QueueSettings),
     StationSettings(StationSettings),
     DisplaySettings(DisplaySettings),
+    CheckInPointSettings(CheckInPointSettings),
 }
 
 /// The entries in scope, by view and key.
@@ -290,6 +292,10 @@ impl Location {
                 SettingsPart::Display(id) => {
                     let settings = display_settings(header.displays.get(id)?);
                     (display_key(id), ViewEntry::DisplaySettings(settings))
+                }
+                SettingsPart::CheckInPoint(id) => {
+                    let settings = header.check_in_points.get(id)?.clone();
+                    (check_in_point_key(id), ViewEntry::CheckInPointSettings(settings))
                 }
             })
         };

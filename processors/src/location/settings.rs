@@ -17,6 +17,9 @@ pub const MAX_STATIONS: usize = 500;
 /// Most displays paired with one location: every screen of a hospital site. One more is refused as
 /// `invalid_value`.
 pub const MAX_DISPLAYS: usize = 200;
+/// Most check-in points of one location: every door and every kiosk of a hospital site. One more is
+/// refused as `invalid_value`.
+pub const MAX_CHECK_IN_POINTS: usize = 100;
 /// Most doctors with a schedule at one location, for the same reasons. A doctor without
 /// appointments on the service day makes room for another. When all have some, an appointment of
 /// the day with one more doctor is refused as `too_many_doctors`.

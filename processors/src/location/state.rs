@@ -10,9 +10,12 @@ use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
     branding::Branding,
+    check_in::CheckInPointSettings,
     clinic::ClinicInfo,
     handover::AppointmentHandover,
-    ids::{AppointmentId, DisplayId, DoctorId, QueueId, SourceId, StationId, TicketId},
+    ids::{
+        AppointmentId, CheckInPointId, DisplayId, DoctorId, QueueId, SourceId, StationId, TicketId,
+    },
     load::{FactCounts, LoadBands, LoadMinute, LoadQuarter},
     privacy::Privacy,
     settings::{BoardMessage, CallOrder},
@@ -61,6 +64,9 @@ pub struct LocationHeader {
     /// The paired displays. At most `MAX_DISPLAYS` of the settings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub displays: BTreeMap<DisplayId, Display>,
+    /// The check-in points. At most `MAX_CHECK_IN_POINTS` of the settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub check_in_points: BTreeMap<CheckInPointId, CheckInPointSettings>,
     /// The service day that `numbers` counts, as `YYYY-MM-DD`. The day never goes back, even when
     /// the time zone is corrected westwards. Otherwise a label of that day would be given twice.
     pub day: String,
@@ -274,6 +280,9 @@ pub struct Display {
     pub name: String,
     /// When staff paired it.
     pub paired_at: Millis,
+    /// The check-in point whose kiosk it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_in_point: Option<CheckInPointId>,
 }
 
 /// A call that is over and that the board still shows.

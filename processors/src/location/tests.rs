@@ -29,6 +29,7 @@ mod appearance;
 mod appointments;
 mod boards;
 mod calls;
+mod check_in_points;
 mod clock;
 mod displays;
 mod doctors;

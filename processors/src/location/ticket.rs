@@ -29,6 +29,9 @@ pub struct Ticket {
     pub issued_at: Millis,
     /// The appointment that the ticket checked in.
     pub appointment: Option<AppointmentId>,
+    /// Why staff issued the ticket although check-in was not open, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_reason: Option<String>,
     /// When the ticket last moved. Its timers count from here.
     pub moved_at: Millis,
     /// The queue, the state and everything that moves change.

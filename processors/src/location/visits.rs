@@ -15,6 +15,7 @@ use super::{
     decision::Decision,
     indexes::Update,
     issue::issue,
+    settings,
     state::{Appointment, Visit},
     ticket::{LoadCount, Ticket},
 };
@@ -91,27 +92,69 @@ pub(super) fn check_in(
     if queue.is_some_and(|queue| !queue.belongs_to(&id.location())) {
         return Err(Code::WrongLocation);
     }
-    let appointment = state.appointment(id).ok_or(Code::NoAppointment)?;
-    if appointment.successor.is_some() {
-        return Err(Code::WrongLocation);
-    }
-    if appointment.is_here() {
-        return Err(Code::AlreadyCheckedIn);
-    }
+    let appointment = awaited(state, id)?;
     if appointment.expired {
         return Err(Code::AppointmentExpired);
     }
     if !appointment.is_open() {
         return Err(Code::AppointmentOver);
     }
-    if matches!(appointment.status, AppointmentStatus::Proposed | AppointmentStatus::Waitlist) {
-        return Err(Code::StatusCannotFollow);
-    }
+    check_status(appointment)?;
     check_window(state, appointment)?;
+    issue_visit(state, appointment, queue)
+}
+
+/// Issues the ticket of an appointment whose patient arrived outside the window of check-in,
+/// because staff decided so. An appointment that nobody came to is over by a timer alone, so its
+/// patient may still come; one that was cancelled or served stays over.
+pub(super) fn override_check_in(
+    state: &Location,
+    id: &AppointmentId,
+    queue: Option<&QueueId>,
+    reason: &str,
+) -> Result<Decision, Code> {
+    settings::check_text(reason)?;
+    if queue.is_some_and(|queue| !queue.belongs_to(&id.location())) {
+        return Err(Code::WrongLocation);
+    }
+    let appointment = awaited(state, id)?;
+    if appointment.status_when(false).is_end() {
+        return Err(Code::AppointmentOver);
+    }
+    check_status(appointment)?;
+    let mut decision = issue_visit(state, appointment, queue)?;
+    let ticket = decision.result.ticket.clone().ok_or(Code::Internal)?;
+    decision.events.push(Event::CheckInOverridden { ticket, reason: reason.to_owned() });
+    Ok(decision)
+}
+
+/// An appointment here whose patient is not in line.
+fn awaited<'a>(state: &'a Location, id: &AppointmentId) -> Result<&'a Appointment, Code> {
+    let appointment = state.appointment(id).ok_or(Code::NoAppointment)?;
+    if appointment.successor.is_some() {
+        return Err(Code::WrongLocation);
+    }
+    if appointment.is_here() { Err(Code::AlreadyCheckedIn) } else { Ok(appointment) }
+}
+
+/// Issues the ticket of the next visit of an appointment.
+fn issue_visit(
+    state: &Location,
+    appointment: &Appointment,
+    queue: Option<&QueueId>,
+) -> Result<Decision, Code> {
+    let id = &appointment.id;
     let number = u8::try_from(appointment.visits.len()).ok().filter(|number| *number < MAX_VISITS);
     let ticket = id.visit_ticket(number.ok_or(Code::TooManyVisits)?);
     let queue = queue.or(appointment.fact.queue.as_ref()).ok_or(Code::QueueMissing)?;
     issue(state, queue, &ticket, Priority::default(), Some(id))
+}
+
+/// Checks that the appointment is more than a wish for one.
+fn check_status(appointment: &Appointment) -> Result<(), Code> {
+    let status = appointment.status_when(false);
+    let wished = matches!(status, AppointmentStatus::Proposed | AppointmentStatus::Waitlist);
+    if wished { Err(Code::StatusCannotFollow) } else { Ok(()) }
 }
 
 /// Checks that the location lets patients check in at this time.
@@ -171,7 +214,8 @@ impl Location {
             return;
         }
         // A visit that was over is live again: its end is undone, and so is what its end led to.
-        let undone = known.is_some_and(|visit| !visit.is_live()) && ticket.is_live();
+        // A patient who came after the appointment was missed has not missed it either.
+        let undone = known.is_none_or(|visit| !visit.is_live()) && ticket.is_live();
         let missed_at = held.missed_at.filter(|_| undone);
         let visit = Visit {
             ticket: ticket.id.clone(),

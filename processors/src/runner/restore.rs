@@ -177,7 +177,7 @@ fn tickets_of(location: &Location, command: &Command) -> Vec<TicketId> {
     match command {
         Command::ReorderQueue { tickets, .. } => tickets.clone(),
         // The ticket of the next visit exists already only if its 128 bits were chosen twice.
-        Command::CheckIn { appointment, .. } => {
+        Command::CheckIn { appointment, .. } | Command::OverrideCheckIn { appointment, .. } => {
             let visits = location.appointment(appointment).map_or(0, |held| held.visits.len());
             u8::try_from(visits).map(|next| appointment.visit_ticket(next)).into_iter().collect()
         }

@@ -1,7 +1,8 @@
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    check_in::{CheckInPointKind, CheckInPointSetup},
     handover::HandoverAnswer,
-    ids::{DisplayId, StationId},
+    ids::{CheckInPointId, DisplayId, StationId},
     ticket::Priority,
     timers::Timers,
 };
@@ -63,6 +64,16 @@ fn claims(role: Role) -> Claims {
     }
 }
 
+fn setup() -> CheckInPointSetup {
+    CheckInPointSetup {
+        name: String::new(),
+        kind: CheckInPointKind::Poster,
+        queues: Default::default(),
+        factor: Default::default(),
+        place: None,
+    }
+}
+
 /// One command of every kind to location `at`, about its queue, ticket and appointment.
 fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     use Command as C;
@@ -70,6 +81,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     let ticket = ticket(at);
     let station = StationId::new(format!("{at}.room-1")).unwrap();
     let display = DisplayId::from_random(&location(at), 1);
+    let point = CheckInPointId::new(format!("{at}.entrance")).unwrap();
     vec![
         C::ConfigureLocation {
             name: String::new(),
@@ -81,6 +93,10 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             address: None,
             edition: None,
         },
+        C::ChangePrivacy { privacy: Default::default(), edition: None },
+        C::ChangeMessages { messages: vec![], edition: None },
+        C::ChangeBranding { branding: Default::default(), edition: None },
+        C::OrderQueues { queues: vec![] },
         C::ConfigureQueue {
             queue: queue.clone(),
             name: String::new(),
@@ -96,9 +112,13 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             queues: None,
             edition: None,
         },
-        C::PairDisplay { display: display.clone(), name: String::new() },
+        C::PairDisplay { display: display.clone(), name: String::new(), check_in_point: None },
         C::RenameDisplay { display: display.clone(), name: String::new() },
         C::UnpairDisplay { display },
+        C::ConfigureCheckInPoint { point: point.clone(), setup: setup() },
+        C::RotateCheckInPoint { point: point.clone() },
+        C::RevokeCheckInPoint { point: point.clone() },
+        C::RemoveCheckInPoint { point },
         C::OpenStation { station: station.clone() },
         C::CloseStation { station: station.clone() },
         C::OpenQueue { queue: queue.clone() },
@@ -142,6 +162,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::RevertTicket { ticket },
         C::ReportAppointment { appointment: appointment(at), fact: fact() },
         C::CheckIn { appointment: appointment(at), queue: Some(queue) },
+        C::OverrideCheckIn { appointment: appointment(at), queue: None, reason: String::new() },
         C::UndoCheckIn { appointment: appointment(at) },
         C::ReceiveAppointment {
             appointment: appointment(at),
@@ -194,12 +215,26 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.leave",
         "ticket.prioritise",
         "appointment.check_in",
+        "appointment.override_check_in",
         "appointment.undo_check_in",
         "display.pair",
         "display.rename",
         "display.unpair",
+        "check_in_point.rotate",
+        "check_in_point.revoke",
     ];
-    let furnishing = ["location.configure", "queue.configure", "queue.remove", "station.configure"];
+    let furnishing = [
+        "location.configure",
+        "location.change_privacy",
+        "location.change_messages",
+        "location.change_branding",
+        "location.order_queues",
+        "queue.configure",
+        "queue.remove",
+        "station.configure",
+        "check_in_point.configure",
+        "check_in_point.remove",
+    ];
     match role {
         Role::Patient => vec!["ticket.return", "ticket.leave"],
         Role::Doctor
@@ -212,6 +247,7 @@ fn promised(role: Role) -> Vec<&'static str> {
             [&ticket_work[..], &room_work, &desk_work, &furnishing].concat()
         }
         Role::Source => vec!["appointment.report"],
+        Role::CheckInPoint => vec!["ticket.issue", "appointment.check_in"],
         Role::Display | Role::Viewer | Role::Editor | Role::FinanceBilling => vec![],
     }
 }
@@ -250,7 +286,8 @@ fn every_kind_has_exactly_one_row() {
     expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
     expected.extend(RUN_AND_RULE_KINDS);
     expected.extend(["outcome", "files.put", "runs.list", "rules.list", "rules.try"]);
-    expected.extend(["revocations.put", "audit.list", "sessions", "ticket.link"]);
+    expected.extend(["revocations.put", "audit.list", "sessions"]);
+    expected.extend(["ticket.link", "check_in_point.code", "scans.flags"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }

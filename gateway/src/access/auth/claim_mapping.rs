@@ -217,6 +217,7 @@ pub(super) const WIDEST_FIRST: [Role; Role::ALL.len()] = [
     Role::Source,
     Role::Display,
     Role::Patient,
+    Role::CheckInPoint,
 ];
 
 /// The form in which role words are compared: lower case, with `_` between the parts.

@@ -53,6 +53,11 @@ impl AuditedRequest {
         action.other_tenant = other_tenant.cloned();
     }
 
+    /// Adds why staff do what the clinic's rules do not allow.
+    pub(in crate::http) fn set_reason(&self, reason: &str) {
+        self.action().reason = Some(reason.to_owned());
+    }
+
     pub(in crate::http) fn set_caller(&self, claims: &Claims) {
         // The extractor runs once for each request.
         let _ = self.0.caller.set(claims.clone());

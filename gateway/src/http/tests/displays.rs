@@ -66,7 +66,7 @@ impl Node {
 fn credential(node: &Node, display: &str, generation: u32, at: i64) -> String {
     let tenant = TenantId::new("demo").unwrap();
     let display = schemas::ids::DisplayId::new(display).unwrap();
-    let claims = displays::claims(&tenant, &display, generation, at);
+    let claims = displays::claims(&tenant, &display, Role::Display, generation, at);
     node.context.verifier.sign(&claims).unwrap()
 }
 
@@ -78,7 +78,9 @@ async fn screen_gets_a_credential_for_its_board_once_staff_approved() {
     assert_eq!((waiting.status, waiting.header("retry-after")), (202, "2"));
     let approved = node.approve(&token(Role::Reception), &code.to_lowercase()).await;
     assert_eq!(approved.status, 201, "{}", approved.text);
-    let Command::PairDisplay { display, name } = node.last().command else { panic!("no pairing") };
+    let Command::PairDisplay { display, name, .. } = node.last().command else {
+        panic!("no pairing")
+    };
     assert_eq!(
         (name.as_str(), approved.json()["display"].as_str()),
         ("Entrance", Some(display.as_str()))

@@ -246,7 +246,11 @@ pub(super) fn queue_settings(queue: &Queue) -> QueueSettings {
 }
 
 pub(super) fn display_settings(display: &Display) -> DisplaySettings {
-    DisplaySettings { name: display.name.clone(), paired_at: display.paired_at }
+    DisplaySettings {
+        name: display.name.clone(),
+        paired_at: display.paired_at,
+        check_in_point: display.check_in_point.clone(),
+    }
 }
 
 pub(super) fn station_settings(station: &Station) -> StationSettings {

@@ -7,7 +7,7 @@ use schemas::{
     Millis,
     appointment::AppointmentFact,
     event::Event,
-    ids::{AppointmentId, DisplayId, DoctorId, QueueId, StationId, TicketId},
+    ids::{AppointmentId, CheckInPointId, DisplayId, DoctorId, QueueId, StationId, TicketId},
 };
 
 use crate::location::{
@@ -28,6 +28,7 @@ pub(super) enum SettingsPart {
     Queue(QueueId),
     Station(StationId),
     Display(DisplayId),
+    CheckInPoint(CheckInPointId),
 }
 
 /// The entries that some events may change.
@@ -148,6 +149,8 @@ impl Location {
                 scope.appointments.extend(appointment.clone());
                 if let Some(held) = appointment.as_ref().and_then(|id| self.appointment(id)) {
                     self.widen_by_wait(scope, &held.fact);
+                    // Whoever comes late has not missed the appointment any more.
+                    scope.quarters.extend(held.missed_at.map(quarter_of));
                 }
             }
             Event::TicketReverted { ticket, to, .. } | Event::TicketStayed { ticket, to, .. } => {
@@ -168,6 +171,12 @@ impl Location {
             | Event::DisplayUnpaired { display } => {
                 scope.settings.insert(SettingsPart::Display(display.clone()));
             }
+            Event::CheckInPointConfigured { point, .. }
+            | Event::CheckInPointRotated { point }
+            | Event::CheckInPointRevoked { point }
+            | Event::CheckInPointRemoved { point } => {
+                scope.settings.insert(SettingsPart::CheckInPoint(point.clone()));
+            }
             Event::StationStateChanged { station, .. } => {
                 scope.stations.insert(station.clone());
                 scope.settings.insert(SettingsPart::Station(station.clone()));
@@ -182,10 +191,15 @@ impl Location {
         }
     }
 
-    /// Adds a queue that is removed, and the stations that serve it.
+    /// Adds a queue that is removed, and the stations and check-in points that name it.
     fn widen_by_removal(&self, scope: &mut ViewScope, queue: &QueueId) {
         scope.queues.insert(queue.clone());
         scope.settings.insert(SettingsPart::Queue(queue.clone()));
+        for (id, point) in &self.header.check_in_points {
+            if point.setup.queues.contains(queue) {
+                scope.settings.insert(SettingsPart::CheckInPoint(id.clone()));
+            }
+        }
         for (id, station) in &self.header.stations {
             if station.queues.as_ref().is_some_and(|queues| queues.contains(queue)) {
                 scope.settings.insert(SettingsPart::Station(id.clone()));

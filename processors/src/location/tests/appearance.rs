@@ -52,16 +52,16 @@ fn line_shows_only_what_the_privacy_allows() {
     let start = Some(MORNING + 10 * MINUTE);
     let doctor = Some(doctor("roy").name);
     let name = Some("A. B.".to_owned());
-    let by_default = LineAppointment { start, doctor: doctor.clone(), name: None };
+    let by_default = LineAppointment { start, doctor: doctor.clone(), ..Default::default() };
     assert_eq!(line_entry(&effect).unwrap().appointment, Some(by_default));
     for (lines, expected) in [
         (
             LinePrivacy { start: true, doctor: true, name: true },
-            Some(LineAppointment { start, doctor, name: name.clone() }),
+            Some(LineAppointment { start, doctor, name: name.clone(), ..Default::default() }),
         ),
         (
             LinePrivacy { start: false, doctor: false, name: true },
-            Some(LineAppointment { start: None, doctor: None, name }),
+            Some(LineAppointment { name, ..Default::default() }),
         ),
         (LinePrivacy { start: false, doctor: false, name: false }, None),
     ] {

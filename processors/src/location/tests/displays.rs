@@ -12,7 +12,7 @@ fn display(number: u64) -> DisplayId {
 }
 
 fn pair(number: u64, name: &str) -> Command {
-    Command::PairDisplay { display: display(number), name: name.into() }
+    Command::PairDisplay { display: display(number), name: name.into(), check_in_point: None }
 }
 
 /// The names of the displays in the settings of the location, after the deltas of all effects.

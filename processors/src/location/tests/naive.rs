@@ -220,6 +220,7 @@ fn entry(header: &LocationHeader, ticket: &Ticket, appointments: &[&Appointment]
         start: fact.start.filter(|_| lines.start),
         doctor: fact.doctor.as_ref().map(|doctor| doctor.name.clone()).filter(|_| lines.doctor),
         name: fact.label.clone().filter(|_| lines.name),
+        override_reason: ticket.override_reason.clone(),
     });
     QueueEntry {
         label: ticket.label.clone(),

@@ -433,3 +433,36 @@ fn zone_change_finds_appointments_outside_memory() {
     let effect = clinic.send(Command::Tick {});
     assert!(effect.events == [Event::AppointmentLate { appointment: appointment(100), at: start }]);
 }
+
+fn override_check_in(reason: &str) -> Command {
+    Command::OverrideCheckIn { appointment: appointment(100), queue: None, reason: reason.into() }
+}
+
+#[test]
+fn override_checks_in_outside_the_window_with_a_reason() {
+    for wait in [-10 * 60 * MINUTE, 5 * MINUTE, 180 * MINUTE] {
+        let mut clinic = Clinic::booked();
+        clinic.apply(rescheduled(2, MORNING + 12 * 60 * MINUTE));
+        clinic.now = MORNING + 12 * 60 * MINUTE + wait;
+        let effect = clinic.apply(override_check_in("Snow storm"));
+        assert_eq!(clinic.seen().0, S::CheckedIn, "{wait}");
+        let line = effect.deltas.iter().find(|change| change.view.starts_with("queue:")).unwrap();
+        let ticket = appointment(100).visit_ticket(0).to_string();
+        let entry: serde_json::Value = serde_json::from_str(line.delta.set[&ticket].get()).unwrap();
+        assert_eq!(entry["appointment"]["override_reason"], "Snow storm");
+        let quarters = clinic.location.header().quarters.values();
+        let missed: u32 = quarters.map(|quarter| quarter.no_show).sum();
+        assert_eq!(missed, 0, "who comes late has not missed the appointment: {wait}");
+    }
+}
+
+#[test]
+fn override_is_refused_without_a_reason_or_for_an_appointment_that_is_over() {
+    let mut clinic = Clinic::booked();
+    assert_eq!(clinic.refusal(override_check_in(" ")), Some(Code::InvalidValue));
+    clinic.apply(override_check_in("Early bus"));
+    assert_eq!(clinic.refusal(override_check_in("Again")), Some(Code::AlreadyCheckedIn));
+    clinic.apply(undo());
+    clinic.apply(again(2, S::Cancelled));
+    assert_eq!(clinic.refusal(override_check_in("Anyway")), Some(Code::AppointmentOver));
+}

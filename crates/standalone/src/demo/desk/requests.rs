@@ -111,6 +111,7 @@ fn report_of(location: &LocationId, fact: &AppointmentFact) -> AppointmentReport
         queue: fact.queue.clone(),
         label: fact.label.clone(),
         reason: fact.reason.clone(),
+        check_in: None,
         moved_from: moved.map(|_| location.clone()),
     }
 }

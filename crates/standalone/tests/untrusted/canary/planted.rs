@@ -35,6 +35,9 @@ pub struct Planted {
     /// The idempotency key of a command of the planted tenant.
     pub command: String,
     pub display: String,
+    pub point: String,
+    /// The code of the planted appointment's booking.
+    pub booking: String,
     /// The code by which the display was paired.
     pub pairing: String,
     /// A session of the planted tenant's admin.
@@ -71,11 +74,14 @@ impl Planted {
             run: String::new(),
             command: "planted-command".to_owned(),
             display: String::new(),
+            booking: String::new(),
+            point: format!("{LOCATION}.door"),
             pairing: String::new(),
             session: String::new(),
         };
         planted.open().await;
         planted.pair_a_display().await;
+        planted.put_up_a_poster().await;
         planted.check_a_file().await;
         planted
     }
@@ -108,10 +114,12 @@ impl Planted {
             "location": LOCATION, "key": "k-1", "version": 1, "status": "booked",
             "start": moment(0), "end": moment(20), "queue": queue, "label": CANARY,
             "doctor": {"id": "dr-planted", "name": name("Dr")},
+            "check_in": {"birth_year": "1980", "person": CANARY},
         });
         let report = ApiRequest::post("/v1/appointments").json(fact);
         let reported = self.settle("source", report).await;
         self.appointment = text(&reported.body["result"]["appointment"]);
+        self.booking = text(&reported.body["booking_code"]);
         let mut rule = json!(testing::claims_files::rules::planted()[0]);
         rule.as_object_mut().unwrap().remove("id");
         self.put("/v1/rules/planted-rule".to_owned(), rule).await;
@@ -126,6 +134,11 @@ impl Planted {
         self.display = text(&self.send(approve).await.body["display"]);
         let list = ApiRequest::get("/v1/sessions").token(&self.own("admin"));
         self.session = text(&self.send(list).await.body["own"]);
+    }
+
+    async fn put_up_a_poster(&self) {
+        let poster = json!({"name": format!("Door {CANARY}"), "kind": "poster"});
+        self.put(format!("/v1/check-in-points/{}", self.point), poster).await;
     }
 
     async fn check_a_file(&mut self) {
@@ -163,6 +176,7 @@ impl Planted {
             format!("/v1/schedules/{LOCATION}/dr-planted"),
             format!("/v1/runs/{}", self.run),
             format!("/v1/displays?location={LOCATION}"),
+            format!("/v1/check-in-points?location={LOCATION}"),
             "/v1/runs".to_owned(),
             "/v1/rules".to_owned(),
         ] {

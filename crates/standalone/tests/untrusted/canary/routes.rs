@@ -14,7 +14,7 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 15] = [
+const OWN: [&str; 19] = [
     "/health/live",
     "/health/ready",
     "/metrics",
@@ -26,10 +26,22 @@ const OWN: [&str; 15] = [
     "/v1/revocations",
     "/v1/rules",
     "/v1/runs",
+    "/v1/scans/check-in",
+    "/v1/scans/find",
+    "/v1/scans/open",
+    "/v1/scans/walk-in",
     "/v1/sessions",
     "/v1/stream-tickets",
     "/v1/tenants/{tenant}/crossings",
     "/v1/tokens/renew",
+];
+/// Routes whose body or query names something planted.
+const NAMES_IN_BODY_OR_QUERY: [&str; 5] = [
+    "/v1/check-ins",
+    "/v1/check-in-points",
+    "/v1/displays",
+    "/v1/scans/flags",
+    "/v1/ticket-links/exchange",
 ];
 /// Parameters of things that belong to a tenant and to no location.
 const OF_TENANT: [&str; 4] = ["{run}", "{rule}", "{command}", "{session}"];
@@ -79,10 +91,10 @@ fn check(stranger: &Stranger, step: &Step, answer: &ApiResponse) {
     }
     assert!(answer.status < 500, "{said}");
     assert_ne!(answer.status, 400, "the request is well-formed, or it checks nothing: {said}");
-    // This route leads every well-formed code, known or not, to the patient's page.
-    let leads_on = route == "/t/{code}" && answer.status == 303;
-    let names_something = !leads_on && route.contains('{')
-        || ["/v1/check-ins", "/v1/displays", "/v1/ticket-links/exchange"].contains(&route.as_str());
+    // These routes lead every well-formed code, known or not, to the patient's page.
+    let leads_on = ["/t/{code}", "/c/{code}"].contains(&route.as_str()) && answer.status == 303;
+    let names_something =
+        !leads_on && route.contains('{') || NAMES_IN_BODY_OR_QUERY.contains(&route.as_str());
     if names_something && !is_own {
         // In another tenant the ids are free: its admin may create its own things under them.
         let creates = !stranger.is_colleague && *method != Method::GET;
@@ -158,13 +170,14 @@ fn path(planted: &Planted, route: &str, action: &str) -> String {
         ("{command}", &planted.command),
         ("{tenant}", "planted"),
         ("{display}", &planted.display),
+        ("{point}", &planted.point),
         ("{code}", &planted.pairing),
         ("{session}", &planted.session),
         ("{action}", action),
     ] {
         path = path.replace(name, value);
     }
-    if route == "/v1/displays" {
+    if ["/v1/displays", "/v1/check-in-points", "/v1/scans/flags"].contains(&route) {
         path.push_str(&format!("?location={LOCATION}"));
     }
     assert!(!path.contains('{'), "{route} names something that nobody planted: add it here");
@@ -198,6 +211,11 @@ fn body(planted: &Planted, route: &str, action: &str) -> Value {
             rule.as_object_mut().unwrap().remove("id");
             rule
         }
+        ("/v1/scans/check-in" | "/v1/scans/find", _) => {
+            json!({"bookings": [{"code": planted.booking, "told": "1980"}]})
+        }
+        ("/v1/scans/walk-in", _) => json!({"queue": queue()}),
+        ("/v1/check-in-points/{point}", _) => json!({"name": "Door", "kind": "poster"}),
         ("/v1/displays/{display}", _) => json!({"name": "Screen"}),
         ("/v1/displays/pairings/{code}/approve", _) => {
             json!({"location": LOCATION, "name": "Screen"})

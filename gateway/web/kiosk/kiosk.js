@@ -1,0 +1,406 @@
+// The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
+
+import { byId, setText } from "../shared/page.js";
+import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
+import { keepRenewed } from "../shared/renewal.js";
+import { hasTicket, newKey, Scan } from "../shared/scan.js";
+import { sayCode, scanTexts } from "../shared/scan-texts.js";
+import { timeText } from "../shared/times.js";
+import { KeptAttempts } from "./kept.js";
+import { keepCredential, keptCredential, pair } from "./pairing.js";
+import { printSlips } from "./slip.js";
+
+/** @typedef {import("../shared/scan.js").Opened} Opened */
+/** @typedef {import("../shared/scan.js").Result} Result */
+/** @typedef {"loading" | "pairing" | "start" | "code" | "factor" | "choice" | "results"} Step */
+
+/** Without a touch for this long, the page is ready for the next person. `?idle=` for tests. */
+const IDLE_MS = Number(new URLSearchParams(location.search).get("idle")) || 45_000;
+const AGAIN_MS = 5_000;
+const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"];
+const DIGITS = [..."123456789"];
+const LONGEST_CODE = 16;
+
+const bearer = { token: keptCredential() ?? "" };
+const scan = new Scan({ bearer });
+const kept = new KeptAttempts();
+
+/** @type {Step} */
+let step = "loading";
+/** @type {Opened | undefined} */
+let opened;
+/** @type {import("../shared/language.js").Language} */
+let language = firstKnown(navigator.languages);
+/** @type {string | undefined} a sentence */
+let problem;
+let pairingCode = "";
+let typed = { code: "", told: "" };
+/** @type {Result[]} */
+let found = [];
+/** @type {Set<string>} */
+let chosen = new Set();
+/** @type {Result[]} */
+let results = [];
+let busy = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let idle;
+
+const texts = () => scanTexts(language);
+const factor = () => opened?.factor ?? "none";
+
+/** @param {string} id @param {boolean} is */
+function show(id, is) {
+  byId(id).hidden = !is;
+}
+
+function render() {
+  const say = texts();
+  document.documentElement.lang = language;
+  document.documentElement.dir = directionOf(language);
+  document.documentElement.dataset.step = step;
+  document.title = say.title;
+  setText(byId("title"), opened?.location.name ?? say.title);
+  show("problem", Boolean(problem));
+  setText(byId("problem"), problem ?? "");
+  show("pairing", step === "pairing");
+  show("start", step === "start");
+  show("ask", step === "code" || step === "factor");
+  show("choice", step === "choice");
+  show("results", step === "results");
+  for (const [id, text] of Object.entries({
+    "pairing-title": say.kiosk.pairTitle,
+    "pairing-code": pairingCode,
+    "pairing-help": say.kiosk.pairHelp,
+    begin: say.kiosk.start,
+    cancel: say.kiosk.cancel,
+    "choice-cancel": say.kiosk.cancel,
+    erase: say.kiosk.erase,
+    next: busy ? say.sending : step === "factor" || factor() === "none" ? say.send : say.kiosk.next,
+    "choice-title": say.choose,
+    "choice-send": busy ? say.sending : say.chooseSend,
+    print: say.print,
+    done: say.done,
+    "kept-title": say.kiosk.keptTitle,
+  })) {
+    setText(byId(id), text);
+  }
+  renderLanguages();
+  renderAsk();
+  renderQueues();
+  renderChoice();
+  renderResults();
+  renderKept();
+  for (const button of document.querySelectorAll("main button")) {
+    /** @type {HTMLButtonElement} */ (button).disabled = busy;
+  }
+}
+
+/** @param {string} text @param {() => void} onPress @param {string} [className] */
+function key(text, onPress, className) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = text;
+  if (className) button.className = className;
+  button.addEventListener("click", onPress);
+  return button;
+}
+
+/** The languages of the location that the pages have. */
+function languages() {
+  const wanted = opened?.location.languages ?? LANGUAGES;
+  const known = LANGUAGES.filter((one) => wanted.some((tag) => tag.split("-")[0] === one));
+  return known.length ? known : LANGUAGES;
+}
+
+function renderLanguages() {
+  const holder = byId("languages");
+  const offered = languages();
+  if (holder.children.length !== offered.length) {
+    holder.replaceChildren(
+      ...offered.map((one) => {
+        const button = key(one.toUpperCase(), () => {
+          language = one;
+          render();
+        });
+        [button.lang, button.value] = [one, one];
+        return button;
+      }),
+    );
+  }
+  for (const button of holder.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.value === language));
+  }
+}
+
+function renderAsk() {
+  const say = texts();
+  const asksCode = step !== "factor";
+  setText(byId("ask-title"), asksCode ? say.code : say.factor[factor()]);
+  setText(byId("ask-hint"), asksCode ? say.intro : say.factorHint[factor()]);
+  setText(byId("typed"), asksCode ? typed.code : typed.told);
+  const keys = byId("keys");
+  const kind = asksCode ? "letters" : "digits";
+  if (keys.dataset.keys === kind) return;
+  keys.dataset.keys = kind;
+  const signs = asksCode ? LETTERS : [...DIGITS, "0"];
+  keys.replaceChildren(...signs.map((sign) => key(sign, () => press(sign))));
+}
+
+/** @param {string} sign */
+function press(sign) {
+  problem = undefined;
+  if (step === "code" && typed.code.length < LONGEST_CODE) typed.code += sign;
+  if (step === "factor" && typed.told.length < (opened?.digits ?? 0)) typed.told += sign;
+  render();
+}
+
+function renderQueues() {
+  const queues = opened?.walk_in ?? [];
+  const holder = byId("queues");
+  if (holder.dataset.queues === JSON.stringify([queues, language])) return;
+  holder.dataset.queues = JSON.stringify([queues, language]);
+  holder.replaceChildren(
+    ...queues.map(({ queue, name }) =>
+      key(`${texts().walkIn} · ${name}`, () => void send(() => walkIn(queue))),
+    ),
+  );
+}
+
+function renderChoice() {
+  byId("options").replaceChildren(
+    ...found.map(({ booking = "", start, doctor }) => {
+      const text = [timeOf(start), doctor].filter(Boolean).join(" · ") || booking;
+      const button = key(text, () => {
+        if (!chosen.delete(booking)) chosen.add(booking);
+        render();
+      });
+      button.setAttribute("aria-pressed", String(chosen.has(booking)));
+      return button;
+    }),
+  );
+}
+
+/** @param {number | null | undefined} at */
+function timeOf(at) {
+  return at ? timeText(at, language, opened?.location.time_zone) : "";
+}
+
+function renderResults() {
+  const say = texts();
+  byId("result-list").replaceChildren(
+    ...results.map((result) => {
+      const section = document.createElement("section");
+      const title = document.createElement("h2");
+      const is = result.outcome === "checked_in";
+      title.textContent = is ? say.checkedIn : sayCode(say, result.code ?? "other");
+      section.append(title);
+      if (hasTicket(result)) {
+        const caption = document.createElement("p");
+        caption.textContent = say.yourNumber;
+        const number = document.createElement("strong");
+        number.className = "number";
+        number.textContent = result.label ?? "";
+        section.append(caption, number);
+      }
+      return section;
+    }),
+  );
+  show("print", results.some(hasTicket));
+}
+
+function renderKept() {
+  const say = texts();
+  const shown = kept.shown(Date.now());
+  show("kept", shown.length > 0);
+  byId("kept-list").replaceChildren(
+    ...shown.map(({ at, ends, outcome }) => {
+      const item = document.createElement("li");
+      item.textContent = `${timeOf(at)} · ${say.kiosk.code} …${ends}: ${becameOf(outcome)}`;
+      return item;
+    }),
+  );
+}
+
+/** @param {"waiting" | "lost" | Result} outcome */
+function becameOf(outcome) {
+  const say = texts();
+  if (outcome === "waiting") return say.kiosk.waiting;
+  if (outcome === "lost") return say.kiosk.lost;
+  const text = outcome.code ? sayCode(say, outcome.code) : say.checkedIn;
+  return outcome.label ? `${text} ${say.yourNumber} ${outcome.label}` : text;
+}
+
+/** @param {Step} to */
+function go(to) {
+  step = to;
+  render();
+  rest();
+}
+
+function startAgain() {
+  [typed, found, results, problem] = [{ code: "", told: "" }, [], [], undefined];
+  chosen = new Set();
+  byId("slips").replaceChildren();
+  if (opened) language = firstKnown(opened.location.languages);
+  go(opened ? "start" : step);
+}
+
+/** Counts down to the next person, from the last touch. */
+function rest() {
+  clearTimeout(idle);
+  const waits = ["loading", "pairing", "start"].includes(step) && !problem;
+  if (!waits) idle = setTimeout(startAgain, IDLE_MS);
+}
+
+/** @param {() => Promise<void>} work */
+async function send(work) {
+  if (busy) return;
+  [busy, problem] = [true, undefined];
+  render();
+  try {
+    await work();
+  } catch {
+    problem ??= texts().offline;
+  }
+  busy = false;
+  go(step);
+}
+
+/** @param {string} code */
+function refuse(code) {
+  const gone = ["token_revoked", "token_invalid", "credential_reused", "token_expired"];
+  if (gone.includes(code)) return unpair();
+  problem = code === "check_in_point_unknown" ? texts().kiosk.closed : sayCode(texts(), code);
+}
+
+async function look() {
+  const attempt = { at: Date.now(), key: newKey(), bookings: [{ ...typed }] };
+  try {
+    const answer = await scan.find(attempt.bookings);
+    if ("refused" in answer) return refuse(answer.refused);
+    found = answer.appointments.filter(({ code }) => !code);
+    if (!found.length) {
+      typed = { code: "", told: "" };
+      refuse(answer.appointments[0]?.code ?? "no_appointment_found");
+      step = "code";
+    } else if (found.length > 1) {
+      chosen = new Set(found.map(({ booking }) => booking ?? ""));
+      step = "choice";
+    } else {
+      await checkIn(attempt);
+    }
+  } catch {
+    keep(attempt);
+  }
+}
+
+async function sendChoice() {
+  const bookings = [...chosen].map((code) => ({ code, told: typed.told }));
+  const attempt = { at: Date.now(), key: newKey(), bookings };
+  try {
+    if (bookings.length) await checkIn(attempt);
+  } catch {
+    keep(attempt);
+  }
+}
+
+/** @param {import("./kept.js").Attempt} attempt */
+async function checkIn({ bookings, key: attemptKey }) {
+  const answer = await scan.checkIn(bookings, attemptKey);
+  if ("refused" in answer) return refuse(answer.refused);
+  results = answer.results;
+  step = "results";
+}
+
+/** @param {import("./kept.js").Attempt} attempt */
+function keep(attempt) {
+  kept.keep(attempt);
+  problem = texts().kiosk.kept.replace("{at}", timeOf(attempt.at));
+  typed = { code: "", told: "" };
+  step = "start";
+}
+
+/** @param {string} queue */
+async function walkIn(queue) {
+  const answer = await scan.walkIn(queue, newKey());
+  if ("refused" in answer) return refuse(answer.refused);
+  results = [answer];
+  step = "results";
+}
+
+/** Sends what was kept, and learns what the point offers now. */
+async function refresh() {
+  try {
+    const answer = await scan.open();
+    if ("refused" in answer) refuse(answer.refused);
+    else {
+      const first = !opened;
+      opened = answer;
+      if (first) startAgain();
+    }
+    await kept.sendAll(async ({ bookings, key: attemptKey }) => {
+      const sent = await scan.checkIn(bookings, attemptKey);
+      return "refused" in sent ? [{ code: sent.refused }] : sent.results;
+    }, Date.now());
+  } catch {
+    if (!opened) problem = texts().offline;
+  }
+  if (!busy) render();
+  setTimeout(refresh, kept.isEmpty && opened ? 12 * AGAIN_MS : AGAIN_MS);
+}
+
+function unpair() {
+  keepCredential(null);
+  location.reload();
+}
+
+async function run() {
+  if (!bearer.token) {
+    step = "pairing";
+    render();
+    bearer.token = await pair((code) => {
+      pairingCode = code;
+      render();
+    });
+    keepCredential(bearer.token);
+    step = "loading";
+  }
+  keepRenewed(bearer, {
+    first: bearer.token,
+    now: () => Date.now(),
+    onRenewed: () => keepCredential(bearer.token),
+    onRefused: refuse,
+  });
+  await refresh();
+}
+
+byId("begin").addEventListener("click", () => go("code"));
+byId("cancel").addEventListener("click", startAgain);
+byId("choice-cancel").addEventListener("click", startAgain);
+byId("done").addEventListener("click", startAgain);
+byId("erase").addEventListener("click", () => {
+  if (step === "code") typed.code = typed.code.slice(0, -1);
+  else typed.told = typed.told.slice(0, -1);
+  render();
+});
+byId("next").addEventListener("click", () => {
+  if (step === "code" && !typed.code) return;
+  if (step === "code" && factor() !== "none") go("factor");
+  else void send(look);
+});
+byId("choice-send").addEventListener("click", () => void send(sendChoice));
+byId("print").addEventListener("click", () => {
+  void printSlips(results.filter(hasTicket), {
+    place: opened?.location.name ?? "",
+    caption: texts().yourNumber,
+    at: timeOf(Date.now()),
+  }).catch(() => {
+    problem = texts().offline;
+    render();
+  });
+});
+addEventListener("pointerdown", rest);
+addEventListener("online", () => void refresh());
+
+render();
+void run();
