@@ -1,5 +1,7 @@
 // The requests of a check-in point: a phone sends the code of a poster, a kiosk its credential.
 
+import { timeoutSignal } from "./timeout.js";
+
 const TIMEOUT_MS = 10_000;
 
 /** @typedef {"birth_year" | "birth_date" | "phone_end" | "none"} Factor */
@@ -69,7 +71,7 @@ export class Scan {
       headers,
       body: JSON.stringify({ point: this.point, ...body }),
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: timeoutSignal(TIMEOUT_MS),
     });
     if (response.ok) return await response.json();
     if (response.status >= 500) throw new Error("the server is busy");

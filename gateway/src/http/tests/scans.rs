@@ -187,6 +187,14 @@ impl Node {
         view.entries.insert("appointment".into(), raw(&entry));
     }
 
+    /// Adds the view of another appointment, beside that of the first.
+    fn copy_appointment(&self, id: &str, entry: &Value) {
+        let mut views = self.fakes.views.lock().unwrap();
+        let mut view = views[&format!("appointment:{APPOINTMENT}")].clone();
+        view.entries.insert("appointment".into(), raw(entry));
+        views.insert(format!("appointment:{id}"), view);
+    }
+
     /// Checks in at the poster, from the address, and returns the only result.
     async fn check_in(&self, point: &str, address: &str, code: &str, told: &str) -> Value {
         let body = json!({ "point": point, "bookings": [{ "code": code, "told": told }] });
@@ -288,12 +296,7 @@ async fn refusals_of_the_location_keep_their_codes() {
     let north = APPOINTMENT.replace("riverside", "north");
     let moved = json!({"appointment": APPOINTMENT, "status": "cancelled", "successor": north});
     node.set_appointment(moved);
-    let mut views = node.fakes.views.lock().unwrap();
-    let mut view = views[&format!("appointment:{APPOINTMENT}")].clone();
-    let there = json!({"appointment": north, "status": "booked"});
-    view.entries.insert("appointment".into(), raw(&there));
-    views.insert(format!("appointment:{north}"), view);
-    drop(views);
+    node.copy_appointment(&north, &json!({"appointment": north, "status": "booked"}));
     let moved = node.check_in(&point, "192.0.2.1", &code, "1980").await;
     assert_eq!(moved["code"], "wrong_location");
 }
@@ -307,12 +310,10 @@ async fn own_code_of_a_source_and_all_bookings_of_a_person_are_found() {
     let keys = json!({"code": "RDV-10O1", "birth_year": "1980", "person": "chart-7"});
     assert_eq!(node.report(keys).await, "RDV-1001");
     let other = "riverside.00000000000000000000000000b000b1";
-    let mut views = node.fakes.views.lock().unwrap();
-    let mut view = views[&format!("appointment:{APPOINTMENT}")].clone();
-    let entry = json!({"appointment": other, "status": "booked", "start": now()});
-    view.entries.insert("appointment".into(), raw(&entry));
-    views.insert(format!("appointment:{other}"), view);
-    drop(views);
+    node.copy_appointment(
+        other,
+        &json!({"appointment": other, "status": "booked", "start": now()}),
+    );
     let second = CommandResult {
         appointment: Some(AppointmentId::new(other).unwrap()),
         ..CommandResult::default()
