@@ -153,7 +153,9 @@ async fn dies_at(op: Op, nth: u32, fault: Fault) {
     faults.held.notified().await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    run(backends(&memory, &Faults::none()), settings());
+    let working = Faults::none();
+    run(backends(&memory, &working), settings());
+    until("its successor begins", async || working.calls(Op::Outbox) > 0).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
 }
