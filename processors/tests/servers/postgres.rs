@@ -251,7 +251,7 @@ async fn commit_cut_off_is_all_or_nothing() {
         }
         polls += 1;
     }
-    assert!(polls > 2, "the commit was cut off at several points: {polls}");
+    assert!(polls > 1, "the commit was cut off: {polls}");
     let loaded = ledger.restore(&clinic.aggregate).await.unwrap().unwrap();
     assert_eq!(
         (loaded.position, loaded.tickets.len()),
