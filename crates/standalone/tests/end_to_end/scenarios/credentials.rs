@@ -160,7 +160,8 @@ async fn cross(world: &World, token: &str, location: &str) -> String {
 pub async fn crossing_is_a_listed_session_that_ends_alone(world: &World) {
     let (site, elsewhere) = (world.site().await, world.site().await);
     let subject = format!("nurse-{:012x}", fastrand::u64(..1 << 48));
-    let claims = json!({"sub": subject, "sid": "desk", "locations": [site.location]});
+    // Scenarios share a tenant, and another one ends its session `desk`.
+    let claims = json!({"sub": subject, "sid": subject, "locations": [site.location]});
     let home = world.token("reception", claims);
     let crossed = cross(world, &home, &elsewhere.location).await;
     let queue = |site: &Site| format!("queue:{}", site.general);
