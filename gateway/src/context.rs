@@ -31,8 +31,8 @@ use crate::{
     transport::admission,
 };
 
-/// Trials of rules that run at once on one node, since each takes a core. A further trial is
-/// answered with `try_again`.
+/// Trials of rules that run at once on one node, since each takes a core. A further trial waits for
+/// a moment, and is then answered with `try_again`.
 const TRIALS: usize = 1;
 
 /// Why a node cannot start with its settings.

@@ -24,7 +24,7 @@ use schemas::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     NodeState, Problem,
@@ -41,6 +41,9 @@ const VIEW: &str = "rules";
 /// How long a trial may take. Past it the answer has the findings so far and says that it is
 /// partial.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
+/// How long a trial waits for another one to end: most take milliseconds. Past it the answer is
+/// `try_again`.
+const TRIAL_WAIT: Duration = Duration::from_secs(1);
 /// Most findings in the answer of a trial; all are counted.
 const SHOWN: usize = 100;
 
@@ -172,9 +175,10 @@ async fn attempt(
     };
     rule.enabled = true;
     let rules = Rules::compile(&[rule]).map_err(|error| wrong(&error))?;
-    let place = node.trials.clone().try_acquire_owned().map_err(|_| Code::TryAgain)?;
     node.files.find(claims, &file).await?.ok_or(Code::FileUnknown)?;
     let reader = node.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
+    let place = timeout(TRIAL_WAIT, node.trials.clone().acquire_owned()).await;
+    let place = place.map_err(|_| Code::TryAgain)?.map_err(|_| Code::Internal)?;
     let (tables, (done, trial)) = (node.tables.clone(), oneshot::channel());
     node.files.runtime().spawn_blocking(move || {
         let result = check(reader, &rules, &tables, || done.is_closed());

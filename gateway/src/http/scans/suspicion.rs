@@ -11,6 +11,7 @@ use axum::{
 use gateway_core::{access, check_in::BookingAttempt};
 use schemas::{
     Millis,
+    channel::Channel,
     codes::Code,
     ids::{CheckInPointId, LocationId, TenantId},
 };
@@ -27,6 +28,7 @@ use crate::{
         NodeState, Problem,
         audited::NamedInBody,
         caller::{Caller, QueryParams},
+        channels::load,
         now,
         requests::not_an_id,
     },
@@ -168,6 +170,9 @@ pub(in crate::http) async fn flags(
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
     access::may_see_flags(&claims, &location)?;
+    if load(&node, &claims, &Channel::Load(location.clone())).await?.is_none() {
+        return Err(Code::LocationUnknown.into());
+    }
     let flags = stored(&node, &claims.tenant, &location).await?;
     let mut response = Json(json!({ "flags": flags })).into_response();
     response.extensions_mut().insert(NamedInBody(vec![location.to_string()]));
