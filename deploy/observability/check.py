@@ -15,7 +15,12 @@ import yaml
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
-SOURCES = ["gateway/src/metrics.rs", "gateway/src/metrics", "processors/src/servers/metrics.rs"]
+SOURCES = [
+    "gateway/src/metrics.rs",
+    "gateway/src/metrics",
+    "gateway/src/access/audit/metrics.rs",
+    "processors/src/servers/metrics.rs",
+]
 # Labels that Prometheus adds, and series of its own.
 ADDED = {"job", "instance", "le"}
 OWN = {"up"}

@@ -11,7 +11,11 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TABLE = ROOT / "docs" / "metrics.md"
 PROGRAMS = {
-    "Gateways": ["gateway/src/metrics.rs", "gateway/src/metrics"],
+    "Gateways": [
+        "gateway/src/metrics.rs",
+        "gateway/src/metrics",
+        "gateway/src/access/audit/metrics.rs",
+    ],
     "Processors, workers and bridges": ["processors/src/servers/metrics.rs"],
 }
 # Labels that more than one metric has, by the beginning of the name.
