@@ -195,7 +195,7 @@ fn accepted(
             .filter(|_| successor.is_none())
             .map(|moving| AppointmentMove { known: true, ..moving }),
         passed_on: None,
-        clinic: None,
+        clinic: old.and_then(|old| old.clinic.clone()),
         view: old.map_or(0, |old| old.view),
     };
     if (rescheduled || rebooked) && !new.reported().is_end() {

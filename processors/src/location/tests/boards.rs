@@ -283,3 +283,16 @@ fn patients_see_name_and_zone_of_their_clinic() {
         }
     }
 }
+
+/// Otherwise its next view is stepped without a change.
+#[test]
+fn newer_fact_keeps_the_clinic_that_an_appointment_shows() {
+    let mut followed = FollowedClinic::open();
+    for revision in [1, 2] {
+        followed.apply(report(2, fact(2, revision, AppointmentStatus::Booked)));
+    }
+    let location = &followed.clinic.location;
+    let held = location.appointment(&appointment(2)).unwrap();
+    assert_eq!(held.fact.revision, 2);
+    assert!(held.clinic == Some(location.clinic()));
+}
