@@ -9,7 +9,7 @@ use std::{
 };
 
 /// File types that the gateway serves. Everything else in `web/` is for development only.
-const SERVED: [&str; 5] = ["html", "css", "js", "svg", "csv"];
+const SERVED: [&str; 7] = ["html", "css", "js", "svg", "csv", "png", "webmanifest"];
 
 fn main() {
     println!("cargo::rerun-if-changed=web");

@@ -15,6 +15,12 @@ pub struct ClinicInfo {
     /// The postal address, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// BCP 47 tags. The first is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
+    /// How many people a waiting patient may let go first at once. Absent: patients may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yield_places: Option<u32>,
     /// The colour and the logo.
     #[serde(default, skip_serializing_if = "Branding::is_empty")]
     pub branding: Branding,

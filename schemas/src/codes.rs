@@ -198,6 +198,11 @@ codes! {
     QueuePaused = "queue_paused", 409, 107, "The queue is paused.";
     /// Nobody waits in the queue.
     QueueEmpty = "queue_empty", 409, 107, "Nobody is waiting.";
+    /// The location does not let patients move back, or not any more.
+    YieldNotAllowed = "yield_not_allowed", 409, 107,
+        "You can't let others go first any more. Ask the staff.";
+    /// Nobody of the same priority waits behind the ticket.
+    NobodyBehind = "nobody_behind", 409, 107, "Nobody is behind you in this line.";
     /// The state of the ticket or queue does not allow the command.
     IllegalMove = "illegal_move", 409, 107,
         "The ticket or queue is in a state that does not allow this.";

@@ -333,6 +333,12 @@ commands! {
         /// The ticket.
         ticket: TicketId,
     }
+    /// Lets the next people of the same priority go first: a waiting patient moves back, as far
+    /// and as often as the timers of the location allow.
+    YieldTicket = "ticket.yield" {
+        /// The ticket.
+        ticket: TicketId,
+    }
     /// Ends the ticket of a patient who never came.
     MarkNoShow = "ticket.no_show" {
         /// The ticket.
@@ -581,6 +587,7 @@ impl Command {
             | C::MarkNoShow { ticket }
             | C::CancelTicket { ticket, .. }
             | C::LeaveTicket { ticket }
+            | C::YieldTicket { ticket }
             | C::TransferTicket { ticket, .. }
             | C::ReceiveTicket { ticket, .. }
             | C::WithdrawTicket { ticket, .. }

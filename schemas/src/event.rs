@@ -172,6 +172,15 @@ pub enum Event {
         /// The tickets that moved, with their new ranks.
         ranks: Vec<(TicketId, u64)>,
     },
+    /// A patient let others go first. Each of them got the turn of the person before.
+    TicketYielded {
+        /// The ticket that moved back.
+        ticket: TicketId,
+        /// The queue.
+        queue: QueueId,
+        /// All tickets that moved, with their new ranks.
+        ranks: Vec<(TicketId, u64)>,
+    },
     /// A ticket was issued.
     TicketIssued {
         /// The ticket.

@@ -31,7 +31,16 @@ pub struct Timers {
     /// Whether tickets end with their service day. True by default; false where people wait through
     /// the night.
     pub day_ends_tickets: bool,
+    /// How many people a waiting patient may let go first at once (`ticket.yield`). 3 by default,
+    /// at most 20; 0 where patients may not move back.
+    pub yield_places: u32,
+    /// How often one ticket may do so. 2 by default.
+    pub yield_times: u32,
 }
+
+/// Most people that one patient may let go first at once: each of their tickets changes in the same
+/// step.
+const MAX_YIELD_PLACES: u32 = 20;
 
 impl Default for Timers {
     fn default() -> Self {
@@ -44,14 +53,16 @@ impl Default for Timers {
             handover_s: 60,
             day_start_min: 0,
             day_ends_tickets: true,
+            yield_places: 3,
+            yield_times: 2,
         }
     }
 }
 
 impl Timers {
     /// Whether every value is plausible: seconds from ten to a week (check-in may also begin only
-    /// at the start of an appointment), a grace of at most a day, and a day that starts before
-    /// noon.
+    /// at the start of an appointment), a grace of at most a day, a day that starts before
+    /// noon, and at most 20 people to let go first.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s, self.handover_s]
@@ -60,5 +71,6 @@ impl Timers {
             && self.call_grace_s <= 24 * 60 * 60
             && self.check_in_early_s <= *SECONDS.end()
             && self.day_start_min < 12 * 60
+            && self.yield_places <= MAX_YIELD_PLACES
     }
 }

@@ -234,6 +234,7 @@ const TABLE: &[(&str, [Reach; 10])] = &[
     ("ticket.no_show", [N, N, L, L, L, X, N, N, N, N]),
     ("ticket.cancel", [N, N, L, N, N, X, N, N, N, N]),
     ("ticket.leave", [O, N, L, N, N, X, N, N, N, N]),
+    ("ticket.yield", [O, N, L, N, N, X, N, N, N, N]),
     ("ticket.transfer", [N, N, L, L, L, X, N, N, N, N]),
     ("ticket.prioritise", [N, N, L, N, N, X, N, N, N, N]),
     ("ticket.revert", [N, N, L, L, L, X, N, N, N, N]),

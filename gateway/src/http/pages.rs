@@ -1,6 +1,6 @@
 //! Web pages. They are part of the binary, so that a node serves the pages it was built with.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
@@ -21,6 +21,35 @@ static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs")
 const NOT_FOUND: &str = "not-found/not-found.html";
 static NOT_FOUND_PAGE: &[u8] = include_bytes!("../../web/not-found/not-found.html");
 
+/// The script that keeps the patient's page on a phone, and what it says before its gateway has
+/// written the version and the files into it.
+const SERVICE_WORKER: &str = "service-worker.js";
+const NO_SHELL: &str = r#"{ version: "development", files: [""] }"#;
+/// Folders of the files that the patient's page needs.
+const SHELL_FOLDERS: [&str; 3] = ["languages/", "patient/", "shared/"];
+
+/// The service worker of this build. Browsers replace theirs when a byte of it differs, so that
+/// the version is a digest of every file.
+static WORKER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut digest = Sha256::new();
+    for (path, bytes) in FILES {
+        digest.update(path.as_bytes());
+        digest.update(Sha256::digest(bytes));
+    }
+    let version = hex(&digest.finalize());
+    let shell = FILES.iter().map(|(path, _)| page_name(path).unwrap_or(path)).filter(|path| {
+        *path == "patient" || SHELL_FOLDERS.iter().any(|folder| path.starts_with(folder))
+    });
+    let shell = serde_json::json!({ "version": version, "files": shell.collect::<Vec<_>>() });
+    let (_, script) = FILES.iter().find(|(path, _)| *path == SERVICE_WORKER).expect("it is listed");
+    let script = std::str::from_utf8(script).expect("the script is text");
+    script.replacen(NO_SHELL, &shell.to_string(), 1).into_bytes()
+});
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Adds a route for every file below `web/`.
 ///
 /// A page has a folder of its own name and an address without it: `web/patient/patient.html` is
@@ -28,8 +57,8 @@ static NOT_FOUND_PAGE: &[u8] = include_bytes!("../../web/not-found/not-found.htm
 /// to that address. Every other file is served under its path below `web/`.
 pub(super) fn routes(router: Router<Arc<NodeContext>>) -> Router<Arc<NodeContext>> {
     FILES.iter().filter(|(path, _)| *path != NOT_FOUND).fold(router, |router, (path, bytes)| {
-        let tag: String =
-            Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let bytes: &'static [u8] = if *path == SERVICE_WORKER { &WORKER } else { bytes };
+        let tag = hex(&Sha256::digest(bytes));
         let tag = HeaderValue::from_str(&format!("\"{tag}\"")).expect("hex digits make a header");
         let serve = get(move |headers: HeaderMap| async move { file(path, bytes, tag, &headers) });
         match page_name(path) {
@@ -76,6 +105,8 @@ fn content_type(path: &str) -> &'static str {
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
+        Some((_, "png")) => "image/png",
+        Some((_, "webmanifest")) => "application/manifest+json",
         Some((_, "csv")) => "text/csv; charset=windows-1252",
         _ => "application/octet-stream",
     }

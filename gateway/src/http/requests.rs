@@ -176,6 +176,7 @@ fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Pro
         "no-show" => nothing(body, C::MarkNoShow { ticket }),
         "cancel" => Ok(C::CancelTicket { ticket, reason: reason(body)? }),
         "leave" => nothing(body, C::LeaveTicket { ticket }),
+        "yield" => nothing(body, C::YieldTicket { ticket }),
         "transfer" => transfer(ticket, body),
         "prioritise" => {
             let PriorityBody { priority, reason } = read(body, r#"{"priority","reason"?}"#)?;

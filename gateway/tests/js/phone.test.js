@@ -1,65 +1,72 @@
-// The patient's phone: the printed slip, and the last state while the clinic cannot be reached. The
-// server is a staged one.
+// The patient's phone on a real gateway: letting others go first, the printed slip, and a page that
+// opens without a network.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { launch, Page } from "./helpers/browser.js";
-import { StagedClinic } from "./helpers/staged-clinic.js";
+import { Clinic, Site } from "./helpers/clinic.js";
 
 const SMALL = { width: 320, height: 640 };
-const KEYS = "token=t&ticket=harbour.t";
-const ticket = {
-  ticket: "harbour.t",
-  label: "A-042",
-  queue: "harbour.general",
-  queue_name: "General medicine",
-  queue_state: "open",
-  state: "waiting",
-  ahead: 3,
-  issued_at: 1_800_000_000_000,
-  clinic: { name: "Harbour Clinic", time_zone: "America/Toronto", address: "1 Pier Road" },
-};
-const QR =
-  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M1 1h1v1h-1z"/></svg>';
 
 /** @type {import("playwright-core").Browser} */
 let browser;
+/** @type {Clinic} */
+let clinic;
 /** @type {{close: () => unknown}[]} */
 const opened = [];
 
 before(async () => {
   browser = await launch();
+  clinic = await Clinic.start();
 });
-after(() => browser?.close());
+after(async () => {
+  await clinic?.stop();
+  await browser?.close();
+});
 afterEach(async () => {
   for (const it of opened.splice(0).reverse()) await it.close();
 });
 
-async function start() {
-  const stage = await StagedClinic.start();
-  opened.push(stage);
-  const page = await Page.open(browser, "about:blank", SMALL);
+/** @param {string} url */
+async function openPage(url) {
+  const page = await Page.open(browser, url, SMALL);
   opened.push(page);
-  return { stage, page };
+  return page;
 }
 
-describe("the slip of a ticket", () => {
-  it("fits paper of 58 and 80 mm, with the code that opens the ticket", async () => {
-    const { stage, page } = await start();
-    await page.page.route("**/v1/tickets/**", (route) => {
-      const path = new URL(route.request().url()).pathname;
-      if (path.endsWith("/link.svg"))
-        return route.fulfill({ contentType: "image/svg+xml", body: QR });
-      const link = { path: "/patient#link=k", key: "k", code: "HK7QT-93MXR" };
-      return route.fulfill({ json: path.endsWith("/link") ? { link } : ticket });
-    });
-    await page.page.goto(`${stage.url}/slip#${KEYS}`);
-    await page.shows("#label", "A-042");
-    await page.shows("#code", "HK7QT-93MXR");
+/** A location with three people in line, and the link of the first. */
+async function threeInLine() {
+  const site = await clinic.furnish();
+  const [{ ticket: first }] = await site.issue(3);
+  const link = /** @type {any} */ (await clinic.get(`tickets/${first}/link`));
+  return { site, first, link };
+}
+
+describe("the phone of a patient", () => {
+  it("lets others go first after a question", async () => {
+    const { link } = await threeInLine();
+    const page = await openPage(`${clinic.url}${link.path}`);
+    await page.shows("#ahead-text", /next/);
+    await page.page.locator("#action-yield").click();
+    await page.shows("#action-question", /up to 3 people/);
+    await assertAccessible(page.page, "letting others go first");
+    await page.shoot("patient-yield", { fullPage: true });
+    await page.page.locator("#action-yield").click();
+    await page.shows("#ahead", "2");
+    await page.page.locator("#action-yield").click();
+    await page.page.locator("#action-yield").click();
+    await page.shows("#action-failed", /Nobody is waiting behind you/);
+  });
+
+  it("prints a slip with the code that opens the ticket", async () => {
+    const { site, first, link } = await threeInLine();
+    const keys = new URLSearchParams({ token: site.token("reception"), ticket: first });
+    const page = await openPage(`${clinic.url}/slip#${keys}`);
+    await page.shows("#label", /^A-\d{3}$/);
+    await page.shows("#code", link.code);
     await page.shows("#site", /\/t\/$/);
-    assert.equal(await page.page.locator("#qr svg path").count(), 1);
-    assert.ok(!page.page.url().includes("token"), "the token leaves the address bar");
+    assert.equal(await page.page.locator("#qr svg").count(), 1);
     await assertAccessible(page.page, "slip");
     await page.shoot("slip");
     for (const [paper, most] of /** @type {const} */ ([
@@ -78,47 +85,43 @@ describe("the slip of a ticket", () => {
     }
   });
 
-  it("says what to do with a link that opens nothing", async () => {
-    const { stage, page } = await start();
-    await page.page.goto(`${stage.url}/slip`);
-    await page.shows("#note-title", "Open the link from your ticket");
-    assert.ok(await page.page.locator("#slip").isHidden());
+  it("opens without a network, and says since when its state is old", async () => {
+    const { link } = await threeInLine();
+    const page = await openPage(`${clinic.url}${link.path}`);
+    await page.shows("#label", /^A-\d{3}$/);
+    await page.page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    const kept = await page.page.evaluate(async () => {
+      const names = await caches.keys();
+      const requests = await Promise.all(
+        names.map(async (name) => (await caches.open(name)).keys()),
+      );
+      return { names, urls: requests.flat().map(({ url }) => url) };
+    });
+    assert.match(kept.names.join(), /^clinicwire-shell-[0-9a-f]{32}$/);
+    assert.ok(kept.urls.some((url) => url.endsWith("/patient")));
+    assert.ok(!kept.urls.some((url) => /v1|#|link=|token/.test(url)), "no answer and no key");
+
+    await page.page.context().setOffline(true);
+    await page.page.reload();
+    await page.shows("#label", /^A-\d{3}$/);
+    await page.shows("#banner-text", /Connection lost/);
+    assert.ok(await page.page.locator("#actions").isHidden(), "nothing can be given offline");
+    await page.shoot("patient-offline");
+
+    await page.page.context().setOffline(false);
+    await page.page.reload();
+    await page.shows("#link", "Live");
   });
-});
 
-describe("the last state of a ticket", () => {
-  it("is shown with its age without the clinic, and goes with the ticket", async () => {
-    const { stage, page } = await start();
-    stage.state("ticket:harbour.t", ticket);
-    const url = `${stage.url}/patient#${KEYS}`;
-    await page.page.goto(url);
-    await page.shows("#label", "A-042");
-    const kept = () => page.page.evaluate(() => localStorage.getItem("last-ticket"));
-    const before = await kept();
-    assert.ok(before && !before.includes("token"), "no token is kept");
-
-    const later = await Page.open(browser, "about:blank", SMALL);
-    opened.push(later);
-    await later.page.goto(stage.url);
-    // The state was last fresh three minutes ago.
-    await later.page.evaluate((text) => {
-      const last = JSON.parse(text);
-      localStorage.setItem("last-ticket", JSON.stringify({ ...last, at: last.at - 180_000 }));
-    }, before);
-    await later.page.route("**/v1/**", (route) => route.abort());
-    await later.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
-    await later.page.goto(url);
-    await later.shows("#label", "A-042");
-    await later.shows("#banner-text", /Connection lost 3\u00a0min ago/);
-    await later.shoot("patient-last-state");
-
-    const again = await Page.open(browser, "about:blank", SMALL);
-    opened.push(again);
-    stage.state("ticket:harbour.t", { ...ticket, state: "completed" });
-    await again.page.goto(stage.url);
-    await again.page.evaluate((text) => localStorage.setItem("last-ticket", text), before);
-    await again.page.goto(url);
-    await again.shows("#note-title", "All done");
-    assert.equal(await again.page.evaluate(() => localStorage.getItem("last-ticket")), null);
+  it("has a manifest and icons", async () => {
+    const read = async (/** @type {string} */ path) => fetch(`${clinic.url}/${path}`);
+    const answer = await read("patient/app.webmanifest");
+    assert.equal(answer.headers.get("content-type"), "application/manifest+json");
+    const manifest = await answer.json();
+    for (const { src, type } of manifest.icons) {
+      const icon = await fetch(new URL(src, `${clinic.url}/patient/app.webmanifest`));
+      assert.deepEqual([icon.status, icon.headers.get("content-type")], [200, type]);
+    }
+    assert.match(await (await read("service-worker.js")).text(), /"version":"[0-9a-f]{32}"/);
   });
 });

@@ -112,6 +112,8 @@ describe("the page of a ticket", () => {
 
   it("offers what the state allows", () => {
     assert.deepEqual(actionsOf("absent"), ["return", "leave"]);
+    assert.deepEqual(actionsOf("waiting", true), ["yield", "leave"]);
+    assert.deepEqual(actionsOf("called", true), ["leave"]);
     for (const state of ["waiting", "called", "on_hold"]) {
       assert.deepEqual(actionsOf(state), ["leave"], state);
     }

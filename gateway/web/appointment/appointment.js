@@ -145,6 +145,7 @@ function announce(shown, place) {
 /** @param {import("../shared/fold.js").View} view */
 function updateAppointment(view) {
   appointment = view.entries?.get("appointment");
+  shell.offerLanguages(appointment?.clinic.languages);
   changedAt = Math.max(changedAt, view.at);
   // The token of an appointment opens its tickets too: after a check-in the page follows both.
   const ticketId = appointment && ticketToFollow(appointment);

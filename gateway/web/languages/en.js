@@ -221,6 +221,19 @@ const actions = {
   confirm: "Yes, I’m leaving",
   back: "I’m back",
   slip: "Print this ticket",
+  yield: "Let others go first",
+  /** @param {number} places */
+  yieldQuestion: (places) =>
+    places === 1
+      ? "Let the next person go before you? You cannot take this back yourself."
+      : `Let up to ${places} people go before you? You cannot take this back yourself.`,
+  yieldConfirm: "Yes, let them go first",
+  /** Refusals. @type {Record<string, string>} */
+  refusals: {
+    yield_not_allowed: "You can’t let others go first any more. Please ask at the front desk.",
+    nobody_behind: "Nobody is waiting behind you right now, so your place stays the same.",
+    illegal_move: "This is not possible any more. Look at your ticket above.",
+  },
   failed: "That didn’t work. Please try again, or tell the front desk.",
 };
 

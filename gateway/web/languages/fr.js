@@ -215,6 +215,19 @@ const actions = {
   confirm: "Oui, je m’en vais",
   back: "Je suis de retour",
   slip: "Imprimer ce billet",
+  yield: "Laisser passer d’autres personnes",
+  yieldQuestion: (places) =>
+    places === 1
+      ? "Laisser passer la personne suivante? Vous ne pourrez pas revenir en arrière vous-même."
+      : `Laisser passer jusqu’à ${places} personnes? Vous ne pourrez pas revenir en arrière ` +
+        `vous-même.`,
+  yieldConfirm: "Oui, les laisser passer",
+  refusals: {
+    yield_not_allowed:
+      "Vous ne pouvez plus laisser passer d’autres personnes. Adressez-vous à l’accueil.",
+    nobody_behind: "Personne n’attend derrière vous en ce moment : votre place ne change pas.",
+    illegal_move: "Ce n’est plus possible. Voyez votre billet ci-dessus.",
+  },
   failed: "Ça n’a pas fonctionné. Réessayez ou avertissez l’accueil.",
 };
 

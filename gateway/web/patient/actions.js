@@ -1,25 +1,28 @@
-// What a patient can do with the own ticket: leave the line, and come back after a missed call.
+// What a patient can do with the own ticket: let others go first, leave the line, and come back
+// after a missed call.
 
-import { timeoutSignal } from "../shared/timeout.js";
+import { textsOf } from "../languages/all.js";
 import { newKey } from "../shared/commands.js";
 import { byId, setText } from "../shared/page.js";
-import { textsOf } from "../languages/all.js";
-
-const actionTexts = textsOf("actions");
+import { timeoutSignal } from "../shared/timeout.js";
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
-/** @typedef {"leave" | "return"} Action */
+/** @typedef {"leave" | "return" | "yield"} Action */
+
+const actionTexts = textsOf("actions");
 
 const TIMEOUT_MS = 10_000;
 
 /**
- * The action that a ticket in this state offers. A called patient goes to the room, and one who is
+ * The actions that a ticket in this state offers. A called patient goes to the room, and one who is
  * being seen asks there.
  * @param {string | undefined} state
+ * @param {boolean} [mayYield] whether the location lets patients move back
  * @returns {Action[]}
  */
-export function actionsOf(state) {
+export function actionsOf(state, mayYield = false) {
   if (state === "absent") return ["return", "leave"];
+  if (state === "waiting" && mayYield) return ["yield", "leave"];
   return state === "waiting" || state === "on_hold" || state === "called" ? ["leave"] : [];
 }
 
@@ -27,20 +30,24 @@ export class TicketActions {
   #rerender;
   #token = "";
   #ticket = "";
-  #asking = false;
+  /** The action that the page asks about. @type {"leave" | "yield" | undefined} */
+  #asking;
   #busy = false;
-  #failed = false;
+  /** The code of the last refusal. @type {string | undefined} */
+  #failure;
   /** The action that was given and whose key is used again. @type {{action: Action, key: string} | undefined} */
   #given;
 
   /** @param {() => void} rerender called when the reader has chosen something */
   constructor(rerender) {
     this.#rerender = rerender;
-    byId("action-leave").addEventListener("click", () => {
-      if (this.#asking) return void this.#give("leave");
-      this.#ask(true);
-    });
-    byId("action-keep").addEventListener("click", () => this.#ask(false));
+    for (const action of /** @type {const} */ (["leave", "yield"])) {
+      byId(`action-${action}`).addEventListener("click", () => {
+        if (this.#asking === action) return void this.#give(action);
+        this.#ask(action);
+      });
+    }
+    byId("action-keep").addEventListener("click", () => this.#ask(undefined));
     byId("action-return").addEventListener("click", () => void this.#give("return"));
   }
 
@@ -50,12 +57,13 @@ export class TicketActions {
     this.#ticket = ticket;
   }
 
-  /** @param {boolean} asking whether the page asks if the patient really leaves */
+  /** @param {"leave" | "yield" | undefined} asking */
   #ask(asking) {
+    const asked = this.#asking ?? "leave";
     this.#asking = asking;
-    this.#failed = false;
+    this.#failure = undefined;
     this.#rerender();
-    byId(asking ? "action-keep" : "action-leave").focus();
+    byId(asking ? "action-keep" : `action-${asked}`).focus();
   }
 
   /**
@@ -65,34 +73,38 @@ export class TicketActions {
    */
   render(ticket, language, isLive) {
     const text = actionTexts[language];
-    const offered = isLive ? actionsOf(ticket?.state) : [];
+    const places = ticket?.clinic.yield_places ?? 0;
+    const offered = isLive ? actionsOf(ticket?.state, places > 0) : [];
     byId("actions").hidden = !offered.length;
-    if (!offered.includes("leave")) this.#asking = false;
+    if (this.#asking && !offered.includes(this.#asking)) this.#asking = undefined;
     const asking = this.#asking;
     byId("action-question").hidden = byId("action-keep").hidden = !asking;
-    byId("action-leave").hidden = !offered.includes("leave");
-    byId("action-return").hidden = asking || !offered.includes("return");
-    byId("action-failed").hidden = !this.#failed;
-    setText(byId("action-question"), text.question);
+    for (const action of /** @type {const} */ (["leave", "yield", "return"])) {
+      const isOther = asking !== undefined && asking !== action;
+      byId(`action-${action}`).hidden = isOther || !offered.includes(action);
+      byId(`action-${action}`).setAttribute("aria-disabled", String(this.#busy));
+    }
+    byId("action-failed").hidden = !this.#failure;
+    const question = asking === "yield" ? text.yieldQuestion(places) : text.question;
+    setText(byId("action-question"), question);
     setText(byId("action-keep"), text.keep);
-    setText(byId("action-leave"), asking ? text.confirm : text.leave);
+    setText(byId("action-leave"), asking === "leave" ? text.confirm : text.leave);
+    setText(byId("action-yield"), asking === "yield" ? text.yieldConfirm : text.yield);
     setText(byId("action-return"), text.back);
-    setText(byId("action-failed"), this.#failed ? text.failed : "");
+    const failure = this.#failure && (text.refusals[this.#failure] ?? text.failed);
+    setText(byId("action-failed"), failure ?? "");
     const slip = /** @type {HTMLAnchorElement} */ (byId("slip"));
     slip.hidden = !offered.length;
     setText(slip, text.slip);
     const keys = new URLSearchParams({ token: this.#token, ticket: this.#ticket });
     slip.href = `slip?lang=${language}#${keys}`;
-    for (const id of ["action-leave", "action-return"]) {
-      byId(id).setAttribute("aria-disabled", String(this.#busy));
-    }
   }
 
   /** @param {Action} action */
   async #give(action) {
     if (this.#busy) return;
     this.#busy = true;
-    this.#failed = false;
+    this.#failure = undefined;
     // A second try after a lost answer is the same command.
     if (this.#given?.action !== action) this.#given = { action, key: newKey() };
     const { key } = this.#given;
@@ -103,13 +115,17 @@ export class TicketActions {
         headers: { authorization: `Bearer ${this.#token}`, "idempotency-key": key },
         signal: timeoutSignal(TIMEOUT_MS),
       });
-      this.#failed = !response.ok;
+      if (!response.ok) {
+        const problem = await response.json().catch(() => ({}));
+        this.#failure = String(problem.code ?? response.status);
+      }
       // The next command is another one; after a busy server it is the same.
       if (response.status < 500 && response.status !== 429) this.#given = undefined;
     } catch {
-      this.#failed = true;
+      this.#failure = "unreachable";
     }
-    this.#busy = this.#asking = false;
+    this.#busy = false;
+    this.#asking = undefined;
     this.#rerender();
   }
 }

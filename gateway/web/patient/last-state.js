@@ -1,9 +1,11 @@
-// What a phone keeps of its ticket: the last state, to show it with its age while the clinic cannot
-// be reached. It goes when the ticket ends.
+// What a phone keeps of its ticket: the last state, to show it offline with its age, and in an
+// installed page the key of the link. Both go when the ticket ends.
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {{link: string} | {code: string}} Key */
 
 const STATE = "last-ticket";
+const KEY = "installed-link";
 // No visit lasts longer, and nobody should find an older ticket on a phone.
 const KEEP_MS = 12 * 60 * 60_000;
 const LIVE = new Set(["expected", "waiting", "called", "in_service", "on_hold", "absent"]);
@@ -43,10 +45,29 @@ export function recall(of) {
   }
 }
 
+/** Keeps the key of the link for the installed page, which starts without it. @param {Key} key */
+export function keepKey(key) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(key));
+  } catch {
+    // The installed page asks for the link.
+  }
+}
+
+/** @returns {Key | undefined} */
+export function keptKey() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? "null") ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Removes everything that this phone keeps of a ticket. */
 export function forget() {
   try {
     localStorage.removeItem(STATE);
+    localStorage.removeItem(KEY);
   } catch {
     // The browser was told to keep nothing.
   }

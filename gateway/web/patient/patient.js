@@ -16,7 +16,7 @@ import {
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
 import { TicketActions } from "./actions.js";
-import { forget, recall, remember } from "./last-state.js";
+import { forget, keepKey, keptKey, recall, remember } from "./last-state.js";
 import { ageText, changeText, zonedTimeText } from "../shared/times.js";
 import { textsOf } from "../languages/all.js";
 
@@ -41,7 +41,10 @@ const link = params.get("link");
 const code = params.get("code");
 const token = params.get("token");
 const ticketId = params.get("ticket");
-const key = link ? { link } : code ? { code } : undefined;
+const isInstalled = matchMedia("(display-mode: standalone)").matches;
+const opened = link ? { link } : code ? { code } : undefined;
+// An installed page starts at its own address, without a link.
+const key = opened ?? (isInstalled && !token ? keptKey() : undefined);
 /** What tells this ticket from others that were followed on this phone. */
 const identity = key ? Object.values(key)[0] : (ticketId ?? "");
 const showCrossing = crossingBanner(token);
@@ -176,6 +179,7 @@ function follow(token, id) {
     onView: (_channel, view) => {
       const next = /** @type {Ticket} */ (view.state);
       ticket = next;
+      languages.offer(next.clinic.languages);
       remember(identity, next);
       parts.update(next);
       if (next.successor) follow(token, next.successor);
@@ -202,14 +206,21 @@ function withLastState(next) {
   const last = next.name === "lost" && !ticket ? recall(identity) : undefined;
   if (!last) return next;
   ticket = last.ticket;
+  languages.offer(ticket.clinic.languages);
   return { name: "lost", since: last.at };
 }
 
-/** Keeps the moment until which the state was fresh, however long ago it changed. */
-function keepStateOnLeaving() {
+/** Keeps the page for a phone without network, and its link for the installed page. */
+function prepareOffline() {
+  // Plain HTTP has no service workers, and a browser may refuse them.
+  navigator.serviceWorker?.register("service-worker.js").catch(() => {});
+  // Until now the state was fresh, however long ago it changed.
   addEventListener("pagehide", () => {
     if (ticket && state.name === "live") remember(identity, ticket);
   });
+  if (!key) return;
+  if (isInstalled) keepKey(key);
+  addEventListener("appinstalled", () => keepKey(key));
 }
 
 /**
@@ -231,7 +242,7 @@ async function openLink(key) {
 
 function start() {
   restartOnNewLink();
-  keepStateOnLeaving();
+  prepareOffline();
   reloadOnNewVersion(() => document.hidden);
   render();
   if (key) void openLink(key);

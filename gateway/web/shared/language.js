@@ -27,10 +27,14 @@ export function directionOf(tag) {
   return RIGHT_TO_LEFT.includes(tag.toLowerCase().split("-")[0]) ? "rtl" : "ltr";
 }
 
-/** The language of a page: `?lang=` decides, else the browser's settings. */
+/**
+ * The language of a page: `?lang=` decides, else the browser's settings, else the first language of
+ * the location.
+ */
 export class LanguageSwitch {
+  #wanted = [new URLSearchParams(location.search).get("lang"), ...navigator.languages];
   /** @type {Language} */
-  current = firstKnown([new URLSearchParams(location.search).get("lang"), ...navigator.languages]);
+  current = firstKnown(this.#wanted);
   #buttons;
 
   /** @param {() => void} onChange called after the reader has chosen another language */
@@ -45,6 +49,7 @@ export class LanguageSwitch {
       button.setAttribute("aria-label", `${mark}, ${name}`);
       button.addEventListener("click", () => {
         this.current = language;
+        this.#wanted = [language];
         // A reload, or a bookmark, keeps the choice.
         const url = new URL(location.href);
         url.searchParams.set("lang", language);
@@ -54,6 +59,11 @@ export class LanguageSwitch {
       return button;
     });
     byId("languages").replaceChildren(...this.#buttons);
+  }
+
+  /** @param {readonly string[] | undefined} tags the languages of the location */
+  offer(tags) {
+    if (tags) this.current = firstKnown([...this.#wanted, ...tags]);
   }
 
   render() {

@@ -62,6 +62,11 @@ export class Shell {
     restartOnNewLink();
   }
 
+  /** @param {readonly string[] | undefined} tags the languages of the location */
+  offerLanguages(tags) {
+    this.#languages.offer(tags);
+  }
+
   get language() {
     return this.#languages.current;
   }

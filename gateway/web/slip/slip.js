@@ -77,7 +77,7 @@ async function load() {
     }
     const [state, link, image] = answers;
     ticket = await state.json();
-    code = String((await link.json()).link?.code ?? "");
+    code = String((await link.json()).code ?? "");
     const parsed = new DOMParser().parseFromString(await image.text(), "image/svg+xml");
     byId("qr").replaceChildren(document.adoptNode(parsed.documentElement));
   } catch {

@@ -60,6 +60,7 @@ impl Location {
                 }
             }
             Event::QueueReordered { ranks, .. } => self.reorder(ranks, version),
+            Event::TicketYielded { ticket, ranks, .. } => self.yield_turn(ticket, ranks),
             Event::TicketIssued { .. } => self.issue(event, now),
             Event::CheckInOverridden { ticket, reason } => {
                 if let Some(mut ticket) = self.take(ticket) {
@@ -150,6 +151,7 @@ impl Location {
             stays: None,
             back: None,
             moves: 0,
+            yields: 0,
             view: 0,
         });
     }
@@ -305,6 +307,24 @@ impl Location {
                 ticket.standing.rank = *rank;
                 self.put(ticket);
             }
+        }
+    }
+
+    /// Gives each ticket its new rank. For the others nothing else changes: an undo of their last
+    /// step keeps the rank. The ticket that moved back has no step to undo any more.
+    fn yield_turn(&mut self, yielding: &TicketId, ranks: &[(TicketId, u64)]) {
+        for (id, rank) in ranks {
+            let Some(mut ticket) = self.take(id) else { continue };
+            if id == yielding {
+                ticket.yields += 1;
+                ticket.undo = None;
+            } else if let Some(undo) = &mut ticket.undo
+                && undo.standing.rank == ticket.standing.rank
+            {
+                undo.standing.rank = *rank;
+            }
+            ticket.standing.rank = *rank;
+            self.put(ticket);
         }
     }
 

@@ -240,6 +240,7 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
             E::TicketCancelled { ticket: id, reason: checked(reason)? }.into()
         }
         C::LeaveTicket { .. } => E::TicketLeft { ticket: id }.into(),
+        C::YieldTicket { .. } => queues::yield_turn(state, ticket)?.into(),
         C::Prioritise { priority, reason, .. } => {
             let (priority, reason) = (*priority, checked(reason)?);
             E::TicketPrioritised { ticket: id, priority, reason }.into()

@@ -27,7 +27,7 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
         C::MarkNoShow { .. } => matches!(state, S::Expected | S::Waiting | S::Called | S::Absent),
         C::CancelTicket { .. } | C::TransferTicket { .. } => !state.is_end(),
         C::LeaveTicket { .. } => !state.is_end() && state != S::InService,
-        C::Prioritise { .. } => state == S::Waiting,
+        C::Prioritise { .. } | C::YieldTicket { .. } => state == S::Waiting,
         C::RevertTicket { .. } => true,
         // Commands that move no ticket.
         _ => false,
@@ -93,9 +93,9 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
 /// Every ticket whose row an event changes.
 pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
     match event {
-        Event::QueueReordered { ranks, .. } | Event::QueueRemoved { ranks, .. } => {
-            ranks.iter().map(|(ticket, _)| ticket).collect()
-        }
+        Event::QueueReordered { ranks, .. }
+        | Event::QueueRemoved { ranks, .. }
+        | Event::TicketYielded { ranks, .. } => ranks.iter().map(|(ticket, _)| ticket).collect(),
         Event::TicketIssued { ticket, .. }
         | Event::CheckInOverridden { ticket, .. }
         | Event::TicketHandoverClosed { ticket, .. }

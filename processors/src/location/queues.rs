@@ -1,6 +1,6 @@
-//! Decides the order and the removal of a queue.
+//! Decides the order and the removal of a queue, and who lets others go first.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Bound};
 
 use schemas::{
     codes::Code,
@@ -38,6 +38,38 @@ pub(super) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> R
     let first = lowest.checked_sub(tickets.len() as u64).ok_or(Code::InvalidValue)?;
     let ranks = tickets.iter().cloned().zip(first..).collect();
     Ok(Event::QueueReordered { queue: id.clone(), ranks })
+}
+
+/// Lets the next people of the same priority go first: as many as the location allows, or all that
+/// are behind. They pass the turns among themselves, so that every turn stays with one person.
+/// Nobody of another priority moves.
+pub(super) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
+    let timers = &state.header.timers;
+    if timers.yield_places == 0 || ticket.yields >= timers.yield_times {
+        return Err(Code::YieldNotAllowed);
+    }
+    let queue = &ticket.standing.queue;
+    let places = state.indexes.tallies.get(queue).map(|tally| &tally.waiting);
+    let behind = places
+        .into_iter()
+        .flat_map(|places| places.range((Bound::Excluded(ticket.place()), Bound::Unbounded)));
+    let behind: Vec<&Ticket> = behind
+        .filter_map(|place| state.ticket(place.ticket()))
+        .take_while(|other| other.standing.priority == ticket.standing.priority)
+        .filter(|other| !state.is_overdue(&other.id))
+        .take(timers.yield_places as usize)
+        .collect();
+    let turns = std::iter::once(ticket).chain(behind.iter().copied());
+    let turns: Vec<u64> = turns.map(|ticket| ticket.standing.rank).collect();
+    let order = behind.into_iter().chain([ticket]);
+    let ranks: Vec<_> = order.map(|ticket| ticket.id.clone()).zip(turns).collect();
+    match ranks.last() {
+        // Also behind people with the same rank, whose order is by id, nothing would change.
+        Some((_, rank)) if *rank != ticket.standing.rank => {
+            Ok(Event::TicketYielded { ticket: ticket.id.clone(), queue: queue.clone(), ranks })
+        }
+        _ => Err(Code::NobodyBehind),
+    }
 }
 
 /// Removes a queue. Its live tickets keep their states and turns in `move_to`, so that whoever

@@ -40,6 +40,8 @@ impl Location {
             name: header.name.clone(),
             time_zone: header.time_zone.clone(),
             address: header.address.clone(),
+            languages: header.languages.clone(),
+            yield_places: Some(header.timers.yield_places).filter(|places| *places > 0),
             branding: header.branding.clone(),
         }
     }

@@ -49,6 +49,7 @@ mod slices;
 mod undo;
 mod visits;
 mod whole;
+mod yields;
 
 const EPOCH: u64 = 1_772_000_000;
 

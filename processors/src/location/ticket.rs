@@ -54,8 +54,16 @@ pub struct Ticket {
     /// How many moves to other locations were begun, also refused ones.
     #[serde(default)]
     pub moves: u32,
+    /// How often the patient let others go first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub yields: u32,
     /// The version of the view `ticket:<id>`.
     pub view: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The move of a ticket to another location that is not settled yet.

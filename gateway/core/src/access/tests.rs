@@ -141,6 +141,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::ResumeTicket { ticket: ticket.clone() },
         C::MarkAbsent { ticket: ticket.clone() },
         C::ReturnTicket { ticket: ticket.clone() },
+        C::YieldTicket { ticket: ticket.clone() },
         C::MarkNoShow { ticket: ticket.clone() },
         C::CancelTicket { ticket: ticket.clone(), reason: None },
         C::LeaveTicket { ticket: ticket.clone() },
@@ -213,6 +214,7 @@ fn promised(role: Role) -> Vec<&'static str> {
         "ticket.issue",
         "ticket.cancel",
         "ticket.leave",
+        "ticket.yield",
         "ticket.prioritise",
         "appointment.check_in",
         "appointment.override_check_in",
@@ -236,7 +238,7 @@ fn promised(role: Role) -> Vec<&'static str> {
         "check_in_point.remove",
     ];
     match role {
-        Role::Patient => vec!["ticket.return", "ticket.leave"],
+        Role::Patient => vec!["ticket.return", "ticket.leave", "ticket.yield"],
         Role::Doctor
         | Role::Therapist
         | Role::Counselor

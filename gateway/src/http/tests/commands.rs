@@ -70,6 +70,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "tickets/T/no-show", "", "ticket.no_show"),
     ("POST", "tickets/T/cancel", "{}", "ticket.cancel"),
     ("POST", "tickets/T/leave", "", "ticket.leave"),
+    ("POST", "tickets/T/yield", "", "ticket.yield"),
     ("POST", "tickets/T/transfer", r#"{"queue":"riverside.blood"}"#, "ticket.transfer"),
     ("POST", "tickets/T/prioritise", r#"{"priority":3,"reason":"pain"}"#, "ticket.prioritise"),
     ("POST", "tickets/T/revert", "", "ticket.revert"),

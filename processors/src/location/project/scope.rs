@@ -141,7 +141,9 @@ impl Location {
                 scope.queues.extend(move_to.clone());
                 self.widen_by_removal(scope, queue);
             }
-            Event::QueueReordered { queue, .. } | Event::TicketMoved { queue, .. } => {
+            Event::QueueReordered { queue, .. }
+            | Event::TicketYielded { queue, .. }
+            | Event::TicketMoved { queue, .. } => {
                 scope.queues.insert(queue.clone());
             }
             Event::TicketIssued { queue, appointment, .. } => {

@@ -270,8 +270,13 @@ fn patients_see_name_and_zone_of_their_clinic() {
             *name = new_name.into();
         }
         followed.apply(command);
-        let expected =
-            ClinicInfo { name: new_name.into(), time_zone: zone.into(), ..ClinicInfo::default() };
+        let expected = ClinicInfo {
+            name: new_name.into(),
+            time_zone: zone.into(),
+            languages: vec!["fr".into(), "en-GB".into()],
+            yield_places: Some(3),
+            ..ClinicInfo::default()
+        };
         let line =
             Line::from_view(queue("general"), &followed.views["queue:riverside.general"]).unwrap();
         assert_eq!(line.ticket_view(&ticket(1)).unwrap().clinic, expected);

@@ -16,10 +16,11 @@ const STATES: [TicketState; 12] = [
 ];
 
 /// For each move, the result from each of `STATES`: `-` is refused as an illegal move, `0` is
-/// refused as nothing to revert, `M` is refused as moving already, and another letter is the state
-/// that the move leads to: E expected, W waiting, C called, S in service, H on hold, A absent, G
-/// leaving (going), D done (completed), N no-show, X cancelled, L left, T transferred.
-const TABLE: [(&str, &str); 17] = [
+/// refused as nothing to revert, `M` is refused as moving already, `B` because nobody is behind,
+/// and another letter is the state that the move leads to: E expected, W waiting, C called, S in
+/// service, H on hold, A absent, G leaving (going), D done (completed), N no-show, X cancelled, L
+/// left, T transferred.
+const TABLE: [(&str, &str); 18] = [
     //                    EWCSHAGDNXLT
     ("call", /*        */ "-C--CC------"),
     ("recall", /*      */ "--C---------"),
@@ -37,6 +38,7 @@ const TABLE: [(&str, &str); 17] = [
     ("elsewhere", /*   */ "GGGGGGM-----"),
     ("prioritise", /*  */ "-W----------"),
     ("reorder", /*     */ "-W----------"),
+    ("yield", /*       */ "-B----------"),
     ("revert", /*      */ "000000W00000"),
 ];
 
@@ -67,6 +69,7 @@ fn command(name: &str) -> Command {
         }
         "prioritise" => C::Prioritise { ticket, priority: priority(3), reason: None },
         "reorder" => C::ReorderQueue { queue: queue("general"), tickets: vec![ticket] },
+        "yield" => C::YieldTicket { ticket },
         "revert" => C::RevertTicket { ticket },
         other => panic!("no such move: {other}"),
     }
@@ -104,6 +107,7 @@ fn moves_are_allowed_exactly_as_in_table() {
             let effect = clinic.send(command(name));
             let what = format!("{name} from {}", state.as_str());
             let code = match expected {
+                'B' => Some(Code::NobodyBehind),
                 '-' => Some(Code::IllegalMove),
                 '0' => Some(Code::NothingToRevert),
                 'M' => Some(Code::Moving),
@@ -135,7 +139,8 @@ fn moves_are_allowed_exactly_as_in_table() {
 #[test]
 fn every_local_step_can_be_undone_once() {
     for (name, row) in TABLE {
-        for (state, _) in STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0M".contains(*to))
+        for (state, _) in
+            STATES.into_iter().zip(row.chars()).filter(|(_, to)| !"-0MB".contains(*to))
         {
             let mut clinic = clinic_with(state);
             let before = clinic.standing(1).clone();

@@ -257,7 +257,7 @@ impl World {
         use Command as C;
         let here = place(index);
         let (queue, station) = (here.queue("general"), here.station("room-1"));
-        let kind = self.random.usize(..23);
+        let kind = self.random.usize(..25);
         if kind < 3 {
             let ticket = TicketId::from_random(&here.id, self.random.u128(..));
             return Some(C::IssueTicket { queue, ticket, priority: Priority::default() });
@@ -277,6 +277,7 @@ impl World {
             16 => C::HoldTicket { ticket, reason: None },
             17 => C::MarkAbsent { ticket },
             18 | 19 => C::CallNext { queue, station, force: true },
+            23 | 24 => C::YieldTicket { ticket },
             20 => C::CloseQueue { queue: here.queue(["general", "lab"][self.random.usize(..2)]) },
             _ => C::OpenQueue { queue },
         })

@@ -35,7 +35,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 44] = [
+const KINDS: [(u32, &str); 45] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "appointment.undo_check_in"),
@@ -61,6 +61,7 @@ const KINDS: [(u32, &str); 44] = [
     (1, "ticket.no_show"),
     (1, "ticket.cancel"),
     (1, "ticket.leave"),
+    (4, "ticket.yield"),
     (3, "ticket.transfer elsewhere"),
     (3, "ticket.settle"),
     (4, "appointment.settle"),
@@ -120,6 +121,7 @@ pub(super) fn command(pick: &Pick) -> Command {
         "ticket.no_show" => C::MarkNoShow { ticket },
         "ticket.cancel" => C::CancelTicket { ticket, reason },
         "ticket.leave" => C::LeaveTicket { ticket },
+        "ticket.yield" => C::YieldTicket { ticket },
         "ticket.transfer elsewhere" => {
             C::TransferTicket { ticket, queue: QueueId::new("hillside.general").unwrap() }
         }

@@ -31,7 +31,7 @@ fn can_be_undone(command: &Command) -> bool {
     use Command as C;
     match command {
         C::CallNext { .. } | C::CallNextAtStation { .. } | C::ReorderQueue { .. } => true,
-        C::IssueTicket { .. } | C::RevertTicket { .. } => false,
+        C::IssueTicket { .. } | C::RevertTicket { .. } | C::YieldTicket { .. } => false,
         C::TransferTicket { queue, .. } => queue.belongs_to(&location_id()),
         C::ReceiveTicket { .. } | C::WithdrawTicket { .. } | C::SettleTicket { .. } => false,
         other => other.ticket().is_some(),

@@ -132,6 +132,7 @@ fn ticket_move(command: &Command) -> (Method, String, Value) {
         C::MarkNoShow { .. } => ("no-show", json!({})),
         C::CancelTicket { reason, .. } => ("cancel", json!({"reason": reason})),
         C::LeaveTicket { .. } => ("leave", json!({})),
+        C::YieldTicket { .. } => ("yield", json!({})),
         C::TransferTicket { queue, .. } => ("transfer", json!({"queue": queue})),
         C::Prioritise { priority, reason, .. } => {
             ("prioritise", json!({"priority": priority, "reason": reason}))
