@@ -1,5 +1,10 @@
 //! One client: its channel, its transport, and what it has received.
 
+pub mod follow;
+pub mod socketio;
+pub mod sse;
+pub mod ws;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{

@@ -22,8 +22,7 @@ use tokio::{
 
 use crate::{
     breach::{Breach, Breaches},
-    client::{SharedState, SwarmClient, Transport},
-    follow::follow,
+    client::{SharedState, SwarmClient, Transport, follow::follow},
     http::Api,
     payloads::Entries,
     report::{Report, say},

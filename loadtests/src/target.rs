@@ -1,12 +1,14 @@
 //! The target of the swarm: nodes, tokens and location.
 
+pub mod clerks;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use testing::{ready_file::ReadyFile, tokens::DEFAULT_WORDS};
 
-use crate::runs::clerks::{self, Clerks};
+use self::clerks::Clerks;
 
 /// The target: a `--ready-file`, or addresses and tokens.
 #[derive(Args)]

@@ -1,11 +1,13 @@
 //! The state of one client, and the promises that it checks. Pure: each message brings its time.
 
+pub mod history;
+
 use serde_json::value::RawValue;
 
+use self::history::{ObservationTime, RunHistory};
 use crate::{
     breach::{Breach, Breaches},
     payloads::{Entries, KeyedData, StreamData, TicketData, stage},
-    runs::history::{ObservationTime, RunHistory},
 };
 use schemas::ticket::TicketState;
 

@@ -2,7 +2,6 @@
 //! seeded model decides what happens next; a driver does it over HTTP, like any other caller.
 
 mod chance;
-pub mod checks;
 pub mod clinic;
 pub mod desk;
 pub mod driver;

@@ -3,6 +3,7 @@
 //! real servers too.
 
 pub mod announcement;
+pub mod checks;
 pub mod cli;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

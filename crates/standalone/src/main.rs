@@ -21,9 +21,9 @@ use gateway::{
 };
 use standalone::{
     announcement::Announcement,
+    checks,
     cli::{Cli, CliCommand, TokenArgs},
     demo::{
-        checks,
         clinic::DemoClinic,
         desk::{CallerTokens, DemoClient},
         driver::{self, DemoError},

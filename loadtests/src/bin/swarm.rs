@@ -6,10 +6,14 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use clinicwire_loadtests::{
-    commands, commands::CommandsArgs, crowd::CrowdArgs, fanout, fanout::FanoutArgs, idle,
-    idle::IdleArgs, phones, phones::PhonesArgs, reconnect, reconnect::ReconnectArgs, report::say,
-    revocations, revocations::RevocationsArgs, runs, runs::RunsArgs, target::TargetArgs, width,
-    width::WidthArgs,
+    crowd::CrowdArgs,
+    report::say,
+    scenarios::{
+        commands, commands::CommandsArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones,
+        phones::PhonesArgs, reconnect, reconnect::ReconnectArgs, revocations,
+        revocations::RevocationsArgs, runs, runs::RunsArgs, width, width::WidthArgs,
+    },
+    target::TargetArgs,
 };
 
 /// Runs thousands of phones, boards and dashboards, and checks every message that they receive.

@@ -23,10 +23,8 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::CloseFrame},
 };
 
-use crate::{
-    breach::Breach,
-    client::{ConnectionEnd, SharedState, SwarmClient, backoff, now_us},
-};
+use super::{ConnectionEnd, SharedState, SwarmClient, backoff, now_us};
+use crate::breach::Breach;
 
 /// The time limit for TCP and the upgrade together.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use testing::sse::{EventStream, StreamEvent};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
+use super::{ConnectionEnd, SharedState, SwarmClient, now_us};
 use crate::{
     breach::Breach,
-    client::{ConnectionEnd, SharedState, SwarmClient, now_us},
     payloads::{StreamData, StreamError},
 };
 

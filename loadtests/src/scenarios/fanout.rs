@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use super::phones::floors;
 use crate::{
     breach::Breach,
     client::Transport,
     crowd::{Crowd, CrowdArgs, clients, report_commands, settings},
     desk::{Audience, QueueDesk, at_rate},
-    phones::floors,
     report::{Report, Span, say},
     target::Target,
 };

@@ -1,7 +1,7 @@
 //! The figures of all runs.
 
-use super::{clerks::Clerks, office::Run, viewers::ViewerFigures};
-use crate::{breach::Breach, report::Report};
+use super::{office::Run, viewers::ViewerFigures};
+use crate::{breach::Breach, report::Report, target::clerks::Clerks};
 
 /// The facts of one ended run.
 struct RunFacts {

@@ -14,8 +14,7 @@ use testing::claims_files::{
     rules::{self, FILE},
 };
 
-use super::history::findings_of;
-use crate::payloads::Entries;
+use crate::{payloads::Entries, watch::history::findings_of};
 
 /// The rules of a tenant.
 pub struct RuleBook {

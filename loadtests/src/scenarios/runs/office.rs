@@ -14,16 +14,15 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{clerks::Clerks, history::RunHistory, verdict::RuleBook};
+use super::verdict::RuleBook;
 use crate::{
     breach::Breach,
-    client::{SharedState, SwarmClient, Transport, now_us},
+    client::{SharedState, SwarmClient, Transport, follow::follow, now_us},
     crowd::CrowdArgs,
-    follow::follow,
     http::{Api, CommandFailure},
     payloads::Entries,
-    target::{Node, Tenants},
-    watch::{ChannelKind, ClientWatch},
+    target::{Node, Tenants, clerks::Clerks},
+    watch::{ChannelKind, ClientWatch, history::RunHistory},
 };
 
 /// The maximum size of a page of findings.

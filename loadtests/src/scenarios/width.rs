@@ -9,12 +9,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::phones::{self, QUIET, expected, shows};
 use crate::{
     breach::Breach,
     client::Transport,
     crowd::{ClientPlan, Crowd, CrowdArgs, FOLDING, report_commands, settings},
     desk::{AppliedCall, Audience, IssuedTicket, QueueDesk, at_rate},
-    phones::{self, QUIET, expected, shows},
     report::{Report, Span, say},
     target::Target,
     watch::{ChannelKind, LiveStep},

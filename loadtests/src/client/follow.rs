@@ -6,10 +6,7 @@ use std::sync::Arc;
 use testing::centrifugal::encoding::Encoding;
 use tokio::time::sleep;
 
-use crate::{
-    client::{ConnectionEnd, SharedState, SwarmClient, Transport, backoff},
-    socketio, sse, ws,
-};
+use super::{ConnectionEnd, SharedState, SwarmClient, Transport, backoff, socketio, sse, ws};
 
 /// Follows the channel until a connection ends for good.
 pub async fn follow(client: Arc<SwarmClient>, hub: Arc<SharedState>) {

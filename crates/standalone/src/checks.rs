@@ -9,8 +9,8 @@ use schemas::rule::Rule;
 use crate::cli::Cli;
 
 /// The codes and establishments of the sample file. All of them are synthetic.
-const CODES: &str = include_str!("codes.csv");
-const ESTABLISHMENTS: &str = include_str!("establishments.csv");
+const CODES: &str = include_str!("checks/codes.csv");
+const ESTABLISHMENTS: &str = include_str!("checks/establishments.csv");
 
 /// Reads the reference tables.
 ///

@@ -13,12 +13,11 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{
-    breach::Breach,
-    client::{ConnectionEnd, SharedState, SwarmClient, now_us},
-    payloads::StreamData,
+use super::{
+    ConnectionEnd, SharedState, SwarmClient, now_us,
     ws::{HANDSHAKE, open},
 };
+use crate::{breach::Breach, payloads::StreamData};
 
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 /// Packet types of Engine.IO, and those of Socket.IO behind a message.

@@ -23,9 +23,7 @@ use crate::{
     target::Tenants,
 };
 
-pub mod clerks;
 pub mod figures;
-pub mod history;
 pub mod office;
 pub mod readback;
 pub mod verdict;

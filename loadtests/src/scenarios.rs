@@ -1,0 +1,10 @@
+//! The scenarios of `swarm`, each a subcommand with its own checks and figures.
+
+pub mod commands;
+pub mod fanout;
+pub mod idle;
+pub mod phones;
+pub mod reconnect;
+pub mod revocations;
+pub mod runs;
+pub mod width;
