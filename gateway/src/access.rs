@@ -8,6 +8,5 @@ pub(crate) mod displays;
 pub(crate) mod grant;
 pub(crate) mod own_tokens;
 pub mod revocations;
-pub(crate) mod sessions;
 pub(crate) mod short_code;
 pub(crate) mod ticket_links;

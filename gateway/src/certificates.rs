@@ -18,7 +18,7 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use crate::{clock, metrics::Metrics, settings::TlsFiles, transport::socket::Protocol};
+use crate::{clock, metrics::Metrics, settings::TlsFiles, wire::socket::Protocol};
 
 /// How often the files are read: a renewal is weeks before the end of a certificate. Content is
 /// compared and not times, because a mounted secret keeps the times of its files.

@@ -1,5 +1,6 @@
 //! The address of the client behind a socket or a request. Every limit per address counts by it.
 
+pub(crate) mod audited_client;
 pub(crate) mod proxy_protocol;
 
 mod forwarded;

@@ -22,13 +22,12 @@ use crate::{
     client_address::TrustedProxies,
     commands::Commands,
     files::Files,
-    limits::{Limit, Limits},
+    limits::{Limit, Limits, admission},
     metrics::{Metrics, log_clients::LogClients},
     readiness::Readiness,
     settings::Settings,
-    stream::{reader::ViewReader, tails::Tails},
     throttle::Throttle,
-    transport::admission,
+    views::{reader::ViewReader, tails::Tails},
 };
 
 /// Trials of rules that run at once on one node, since each takes a core. A further trial waits for

@@ -15,9 +15,9 @@ use crate::{
     http::files,
     transport::{
         accept::sse,
-        peer::events,
         socketio::{probe, requests},
     },
+    wire::peer::events,
 };
 
 /// The client that a header of the PROXY protocol names. `bytes` then begins after the header.

@@ -50,7 +50,7 @@ use schemas::{codes::Code, ids::TenantId};
 pub(crate) use self::command_request::SOURCE as COMMAND_SOURCE;
 pub use self::{edge::Edge, problem::Problem};
 pub(crate) use self::{
-    edge::security_headers,
+    edge::is_socketio_path,
     limits::{hold_back, is_free},
 };
 use crate::{

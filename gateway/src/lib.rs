@@ -13,6 +13,7 @@ mod context;
 pub mod decoders;
 pub mod files;
 mod http;
+mod inbox;
 pub mod limits;
 pub mod metrics;
 pub mod node;
@@ -21,9 +22,11 @@ pub mod readiness;
 #[cfg(feature = "servers")]
 pub mod servers;
 pub mod settings;
-pub mod stream;
+mod stream;
 mod throttle;
 mod transport;
+pub mod views;
+mod wire;
 
 /// A boxed future, as the backend traits return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,6 +1,7 @@
 //! Limits of what one client may ask of a node: rates and places, per subject, tenant and address.
 //! Every limit, with its default and its reason, is a row of `limits/table.rs`.
 
+pub(crate) mod admission;
 pub(crate) mod places;
 pub mod settings;
 pub(crate) mod table;

@@ -2,6 +2,7 @@
 
 mod listeners;
 mod private;
+pub(crate) mod shard_task;
 
 use std::{
     cell::RefCell,
@@ -19,26 +20,25 @@ use tokio::{
     task::LocalSet,
 };
 
+pub use crate::{
+    backends::Backends,
+    settings::{RUN_RETENTION, Settings},
+};
 use crate::{
-    access::revocations,
     context::{ContextError, NodeContext},
     http,
+    inbox::ShardMessage,
     readiness::Condition,
     stream::{
+        access_intake,
         intake::{Intake, SHARD_INBOX},
-        message::ShardMessage,
         shard::{Shard, context::ShardContext},
-        shard_set::{MAX_SHARDS, ShardIndex},
-        shard_task,
     },
     transport::{
         accept::{self, Acceptor},
         socketio::SocketIo,
     },
-};
-pub use crate::{
-    backends::Backends,
-    settings::{RUN_RETENTION, Settings},
+    views::shard_set::{MAX_SHARDS, ShardIndex},
 };
 
 /// Time beyond the drain's window, for farewells and for commands that still wait.
@@ -122,12 +122,12 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
             index: ShardIndex::from_index(index),
             shards,
             inbox: inbox.clone(),
-            socketio: socketio.clone(),
+            polling: socketio.polling().clone(),
         };
-        let (router, draining) = (router.clone(), drained.clone());
+        let (router, draining, socketio) = (router.clone(), drained.clone(), socketio.clone());
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || run_shard(listener, shard, router, draining, messages))
+            .spawn(move || run_shard(listener, shard, socketio, router, draining, messages))
             .map_err(StartError::Thread)?;
         inboxes.push(inbox);
         threads.push(thread);
@@ -138,7 +138,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     let watch = tokio::spawn(async move { reader.watch().await });
     let Settings { drain_delay, drain, issuers, .. } = settings;
     context.readiness.set(Condition::AccessUnread, true);
-    let access = revocations::follow(context.clone(), inboxes.clone(), feed.follow_access());
+    let access = access_intake::follow(context.clone(), inboxes.clone(), feed.follow_access());
     let access = tokio::spawn(access);
     context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
     let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));
@@ -184,6 +184,7 @@ fn listen_privately(
 fn run_shard(
     listener: std::net::TcpListener,
     context: ShardContext,
+    socketio: SocketIo,
     router: axum::Router,
     draining: watch::Receiver<bool>,
     messages: mpsc::Receiver<ShardMessage>,
@@ -198,7 +199,7 @@ fn run_shard(
             Err(error) => return tracing::error!(%error, "a shard cannot listen"),
         };
         let shard = Rc::new(RefCell::new(Shard::new(context.clone())));
-        let acceptor = Acceptor { shard: shard.clone(), context, router, draining };
+        let acceptor = Acceptor { shard: shard.clone(), context, socketio, router, draining };
         tokio::task::spawn_local(accept::serve(listener, Rc::new(acceptor)));
         shard_task::run(shard, messages).await;
     });

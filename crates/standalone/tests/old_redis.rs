@@ -12,7 +12,7 @@ use gateway::{
     metrics::Metrics,
     readiness::{Condition, Readiness},
     servers::redis::{RedisSnapshots, connect},
-    stream::reader::{FetchGoal, ViewReader},
+    views::reader::{FetchGoal, ViewReader},
 };
 use processors::{
     ledger::Ledger,

@@ -6,7 +6,6 @@
 //! them.
 
 mod agents;
-pub mod client;
 pub mod metrics;
 mod queue;
 mod writer;
@@ -27,12 +26,12 @@ use tokio::{
 };
 
 pub use self::queue::AuditCounts;
-use self::{agents::Agents, client::AuditedClient, queue::Waiter};
+use self::{agents::Agents, queue::Waiter};
 use crate::{
     backends::log::Log,
-    client_address::ClientAddress,
+    client_address::{ClientAddress, audited_client::AuditedClient},
     clock::now,
-    stream::{message::ShardMessage, shard::ids::SubscriptionId},
+    inbox::{ShardMessage, ids::SubscriptionId},
 };
 
 /// How long the log may take to acknowledge. Past it nothing is shown. JavaScript clients wait five

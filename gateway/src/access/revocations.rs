@@ -1,7 +1,5 @@
 //! The revocations that a node knows: all of `clinicwire.access.v1`, bounded, in memory.
 
-mod following;
-
 use std::{
     collections::HashMap,
     sync::{
@@ -17,8 +15,6 @@ use schemas::{
     codes::Code,
     ids::TenantId,
 };
-
-pub(crate) use following::follow;
 
 /// Revocations that are held for one tenant. A clinic of a thousand people revokes a few dozen a
 /// day, and each is held for as long as a token can live. Past it, the older half becomes one

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     access::grant::{self, Grant, MAX_STREAM_CHANNELS},
     context::NodeContext,
-    stream::reader::FetchGoal,
+    views::reader::FetchGoal,
 };
 
 /// Attempts to read a ticket. It may change its queue between the reads of its place and of that

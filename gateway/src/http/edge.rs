@@ -1,7 +1,7 @@
 //! The layer that every answer passes: which pages may call, and the headers of every answer,
 //! refusals and streams included.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -9,26 +9,21 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use schemas::codes::Code;
 
 use super::{Problem, limits::FREE};
-use crate::{client_address::ReportedClient, context::NodeContext, transport::socketio};
+use crate::{
+    client_address::ReportedClient,
+    context::NodeContext,
+    wire::security_headers::{HSTS, add_security_headers},
+};
 
 /// How long a browser may remember the answer to a preflight: long enough for one visit.
 const PREFLIGHT_SECONDS: &str = "600";
-/// How long a browser then uses TLS alone: a year, as browsers recommend.
-const HSTS: &str = "max-age=31536000";
-/// The features that no page of ours uses. Boards keep their screen awake and play a sound.
-const PERMISSIONS: &str =
-    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 /// Detail of `origin_mismatch`: it tells the operator of a proxy how to mend it.
 const MISMATCH: &str = "the Host of the request is not that of its page: the proxy in front must \
     pass Host on unchanged, or the gateway must be started with --origin and the page's origin";
-/// Pages run only what this host serves.
-const POLICY: &str =
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// The page behind a request, as the request's headers name it.
 pub struct Edge {
     /// Whether the path answers pages of listed origins, and no other foreign pages.
@@ -58,7 +53,7 @@ impl Edge {
         let preflight = request.method() == Method::OPTIONS
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let asked = || headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-        let socketio = socketio::is_path(path).then(asked);
+        let socketio = is_socketio_path(path).then(asked);
         let guarded =
             path.starts_with("/v1/") || path.starts_with("/connection/") || socketio.is_some();
         let secure = is_secure == Some(true);
@@ -95,7 +90,7 @@ impl Edge {
 
     /// Sets the headers that every answer has.
     pub fn finish<B>(&self, mut response: Response<B>) -> Response<B> {
-        secure(response.headers_mut());
+        add_security_headers(response.headers_mut());
         if self.secure {
             let name = header::STRICT_TRANSPORT_SECURITY;
             response.headers_mut().insert(name, HeaderValue::from_static(HSTS));
@@ -173,38 +168,15 @@ fn is_allowed(origins: &[String], headers: &HeaderMap, is_secure: Option<bool>) 
     own || origins.iter().any(|listed| listed == origin)
 }
 
-/// Browsers run only what this host serves, guess no types, send no referrer (the link of a ticket
-/// is its key), and keep nothing unless the route said otherwise.
-fn secure(headers: &mut HeaderMap) {
-    let mut set = |name: HeaderName, value| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    };
-    set(header::CONTENT_SECURITY_POLICY, POLICY);
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
-    set(header::CACHE_CONTROL, "no-store");
-    set(HeaderName::from_static("permissions-policy"), PERMISSIONS);
-    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+/// Whether a path is that of Socket.IO, whose requests no route answers.
+pub(crate) fn is_socketio_path(path: &str) -> bool {
+    path.strip_prefix("/socket.io").is_some_and(|rest| matches!(rest, "" | "/"))
 }
 
 /// The layer of the private listener, which pages do not call.
 pub(super) async fn secured(mut response: Response<Body>) -> Response<Body> {
-    secure(response.headers_mut());
+    add_security_headers(response.headers_mut());
     response
-}
-
-/// The lines of the headers that every answer has, for an answer that passes no layer.
-pub(crate) fn security_headers(is_secure: bool) -> &'static str {
-    static LINES: LazyLock<[String; 2]> = LazyLock::new(|| {
-        let mut headers = HeaderMap::new();
-        secure(&mut headers);
-        let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            format!("{name}: {}\r\n", value.to_str().unwrap_or_default())
-        };
-        let lines: String = headers.iter().map(line).collect();
-        [lines.clone(), lines + &format!("{}: {HSTS}\r\n", header::STRICT_TRANSPORT_SECURITY)]
-    });
-    &LINES[usize::from(is_secure)]
 }
 
 /// The layer of the routes.

@@ -25,7 +25,7 @@ use super::{
     now,
     requests::read,
 };
-use crate::{access::sessions, context::NodeContext, random};
+use crate::{context::NodeContext, random, stream::sessions};
 
 /// How long the log may take to acknowledge. Past it the answer is `try_again`: the revocation may
 /// or may not count, and repeating it does no harm.

@@ -34,7 +34,7 @@ use super::{
     findings::{FindingMessage, LanguageParams, language},
     requests::{not_an_id, nothing, read},
 };
-use crate::{context::NodeContext, files::BlockingRead, stream::reader::FetchGoal};
+use crate::{context::NodeContext, files::BlockingRead, views::reader::FetchGoal};
 
 /// The view with the rules of a tenant, one entry each.
 const VIEW: &str = "rules";

@@ -20,7 +20,7 @@ use super::{
     caller::{Caller, QueryParams, Segments},
     now, revocations,
 };
-use crate::{access::sessions, limits::Limit};
+use crate::{limits::Limit, stream::sessions};
 
 /// The query of a list of sessions.
 #[derive(Deserialize)]

@@ -23,8 +23,7 @@ use super::{
     requests::not_an_id,
 };
 use crate::{
-    access::{audit::client::AuditedClient, own_tokens},
-    context::NodeContext,
+    access::own_tokens, client_address::audited_client::AuditedClient, context::NodeContext,
 };
 
 /// The header that says why somebody crosses into another tenant or to another location.

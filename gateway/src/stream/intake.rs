@@ -14,13 +14,13 @@ use crate::{
     backends::log::FeedItem,
     clock,
     context::NodeContext,
+    inbox::ShardMessage,
     readiness::Condition,
-    stream::{
-        message::ShardMessage,
+    throttle::Throttle,
+    views::{
         shard_set::ShardIndex,
         tails::{PushOutcome, TailRecord},
     },
-    throttle::Throttle,
 };
 
 /// Messages that a shard may leave unread, which is a few milliseconds of its work. When its inbox

@@ -10,7 +10,6 @@ mod drain;
 mod encoded_frames;
 mod hot_view;
 mod hot_views;
-pub mod ids;
 mod pace;
 mod revoking;
 mod sessions;
@@ -35,15 +34,18 @@ use self::{
     drain::Drain,
     encoded_frames::EncodedFrames,
     hot_views::{HotViews, Refusal},
-    ids::{ConnId, SubscriptionId},
 };
-use super::{frames::Form, message::ShardMessage};
 use crate::{
-    access::audit::client::AuditedClient,
+    client_address::audited_client::AuditedClient,
     clock,
+    inbox::{
+        ShardMessage,
+        ids::{ConnId, SubscriptionId},
+    },
     limits::Limit,
-    transport::{
-        peer::{Peer, socketio::SocketIoPeer, tcp::TcpPeer},
+    wire::{
+        frames::Form,
+        peer::{Peer, link::has_polling, socketio::SocketIoPeer, tcp::TcpPeer},
         socket::Socket,
     },
 };
@@ -277,7 +279,7 @@ impl Shard {
     pub fn is_drained(&self) -> bool {
         self.drain.as_ref().is_some_and(Drain::is_done)
             // A client of another shard may poll through the listener of this one.
-            && !self.context.socketio.has_polling()
+            && !has_polling(&self.context.polling)
             && self.connections.count() == 0
             && self.http_connections == 0
     }

@@ -34,25 +34,29 @@ use self::{
     waiting_room::{Pace, WaitingRoom},
 };
 use super::{
-    admission::{self, Admission, SocketPlaces},
     connection,
     guarded_body::GuardedBody,
-    lent_socket::{
-        LentSocket, LentStream,
-        refusal::{AnswerEnd, Exchange},
-    },
-    socket::{Protocol, Socket},
     socketio::{self, SocketIo},
 };
 use crate::{
-    access::audit::client::AuditedClient,
-    client_address::{ClientAddress, TrustedProxies, proxy_protocol},
+    client_address::{
+        ClientAddress, TrustedProxies, audited_client::AuditedClient, proxy_protocol,
+    },
     context::NodeContext,
-    http::{Edge, Problem, hold_back, is_free},
-    limits::{Limit, LimitRefusal},
-    stream::{
+    http::{Edge, Problem, hold_back, is_free, is_socketio_path},
+    limits::{
+        Limit, LimitRefusal,
+        admission::{self, Admission, SocketPlaces},
+    },
+    stream::shard::{Opening, Shard, context::ShardContext},
+    wire::{
         frames::Form,
-        shard::{Opening, Shard, context::ShardContext},
+        lent_socket::{
+            LentSocket, LentStream,
+            refusal::{AnswerEnd, Exchange},
+        },
+        peer::link::has_polling,
+        socket::{Protocol, Socket},
     },
 };
 
@@ -79,6 +83,7 @@ const POLLING_CHECK: Duration = Duration::from_millis(50);
 pub struct Acceptor {
     pub shard: Rc<RefCell<Shard>>,
     pub context: ShardContext,
+    pub socketio: SocketIo,
     pub router: Router,
     pub draining: watch::Receiver<bool>,
 }
@@ -106,7 +111,7 @@ impl Acceptor {
         let mut draining = self.draining.clone();
         // The sender is dropped only when the node is gone.
         let _ = draining.wait_for(|draining| *draining).await;
-        while polls() && self.context.socketio.has_polling() {
+        while polls() && has_polling(&self.context.polling) {
             tokio::time::sleep(POLLING_CHECK).await;
         }
     }
@@ -455,7 +460,7 @@ async fn answer(
             let allow = [(header::ALLOW, HeaderValue::from_static("GET"))];
             edge.finish((allow, refusal).into_response())
         })),
-        path if socketio::is_path(path) => Ok(match edge.answer() {
+        path if is_socketio_path(path) => Ok(match edge.answer() {
             Some(answer) => answer,
             None => {
                 let opens = !SocketIo::is_of_session(&request)
@@ -468,7 +473,7 @@ async fn answer(
                     request.extensions_mut().insert(client);
                 }
                 let inbox = &acceptor.context.inbox;
-                let response = acceptor.context.socketio.answer(request, lent_socket, inbox).await;
+                let response = acceptor.socketio.answer(request, lent_socket, inbox).await;
                 if response.status() == StatusCode::TOO_MANY_REQUESTS {
                     hold_back().await;
                 }

@@ -22,12 +22,15 @@ use tungstenite::{
 };
 
 use crate::{
-    access::audit::client::AuditedClient,
-    stream::{
+    client_address::audited_client::AuditedClient,
+    inbox::ids::ConnId,
+    limits::admission::SocketPlaces,
+    stream::shard::Shard,
+    wire::{
         frames::{self, Form},
-        shard::{Shard, ids::ConnId},
+        peer::outcome::Ready,
+        socket::Socket,
     },
-    transport::{admission::SocketPlaces, peer::outcome::Ready, socket::Socket},
 };
 
 /// Bytes of read buffer that an idle WebSocket holds. Longer commands are read in pieces.

@@ -8,8 +8,6 @@ mod refusal;
 pub(crate) mod requests;
 mod wire;
 
-pub use requests::is_path;
-
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::IntoResponse};
@@ -38,18 +36,16 @@ use self::{
     requests::{Fault, keep_only_needed, with_status},
     wire::Wire,
 };
-
+use super::accept::websocket;
 use crate::{
     access::auth::Verifier,
     client_address::ClientAddress,
     clock,
-    http::Problem,
-    limits::Limits,
+    http::{Problem, is_socketio_path},
+    inbox::ShardMessage,
+    limits::{Limits, admission},
     metrics::Metrics,
-    stream::message::ShardMessage,
-    transport::{
-        accept::websocket,
-        admission,
+    wire::{
         lent_socket::LentSocket,
         peer::{
             events::{self, Auth},
@@ -115,15 +111,14 @@ impl SocketIo {
         Self { service, polling: Arc::default(), limits }
     }
 
-    /// Whether a client still polls, so that it needs this node to learn why its session ends.
-    pub fn has_polling(&self) -> bool {
-        let polls = |link: Arc<SessionLink>| !link.is_cut() && link.lent_socket().is_none();
-        self.polling.iter().any(|entry| entry.value().upgrade().is_some_and(polls))
+    /// The sessions of all shards that began by polling.
+    pub fn polling(&self) -> &Arc<PollingSessions> {
+        &self.polling
     }
 
     /// Whether this is a request of a session, not one that begins a session.
     pub fn is_of_session(request: &Request<Incoming>) -> bool {
-        is_path(request.uri().path())
+        is_socketio_path(request.uri().path())
             && requests::read(request).is_ok_and(|wanted| wanted.session.is_some())
     }
 

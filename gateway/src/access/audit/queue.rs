@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{AuditedSubscription, MAX_NOTES, MAX_WAITING};
-use crate::stream::message::ShardMessage;
+use crate::inbox::ShardMessage;
 
 /// The receiver of the answer to an entry.
 pub(super) enum Waiter {

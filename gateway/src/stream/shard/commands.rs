@@ -12,16 +12,13 @@ use schemas::{
     codes::{Close, Code},
 };
 
-use super::{
-    Shard,
-    ids::{ConnId, SubscriptionId},
-};
+use super::Shard;
 use crate::{
     clock,
-    limits::{Limit, LimitRefusal},
+    inbox::ids::{ConnId, SubscriptionId},
+    limits::{Limit, LimitRefusal, admission},
     random,
-    stream::frames::Form,
-    transport::admission,
+    wire::frames::Form,
 };
 
 impl Shard {

@@ -9,10 +9,12 @@ use gateway_core::{
 use schemas::{Millis, codes::Close};
 
 use crate::{
-    access::audit::client::AuditedClient,
-    stream::frames::Form,
-    transport::admission::SubjectPlaces,
-    transport::peer::{Peer, outcome::Ready, tcp::TcpPeer},
+    client_address::audited_client::AuditedClient,
+    limits::admission::SubjectPlaces,
+    wire::{
+        frames::Form,
+        peer::{Peer, outcome::Ready, tcp::TcpPeer},
+    },
 };
 
 /// The second of a deadline that is not set.

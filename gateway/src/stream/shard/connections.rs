@@ -21,15 +21,17 @@ use schemas::{
 
 use super::{
     connection::{Connection, DeadlineCheck, Opening},
-    ids::{ConnId, SubscriptionId},
-    typed_slab::{SlabKey, TypedSlab},
+    typed_slab::TypedSlab,
 };
 use crate::{
-    stream::frames::{self, Form, PerForm},
-    transport::admission::SubjectPlaces,
-    transport::peer::{
-        Peer,
-        outcome::{Ready, SendOutcome},
+    inbox::ids::{ConnId, SubscriptionId},
+    limits::admission::SubjectPlaces,
+    wire::{
+        frames::{self, Form, PerForm},
+        peer::{
+            Peer,
+            outcome::{Ready, SendOutcome},
+        },
     },
 };
 
@@ -395,7 +397,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::{access::audit::client::AuditedClient, transport::peer::tcp::TcpPeer};
+    use crate::{client_address::audited_client::AuditedClient, wire::peer::tcp::TcpPeer};
 
     /// A share of 1 KiB.
     const SHARDS: usize = MAX_WAITING_OF_NODE / 1024;

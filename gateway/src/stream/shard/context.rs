@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::{
-    context::NodeContext,
-    stream::{message::ShardMessage, shard_set::ShardIndex},
-    transport::socketio::SocketIo,
+    context::NodeContext, inbox::ShardMessage, views::shard_set::ShardIndex,
+    wire::peer::link::PollingSessions,
 };
 
 /// The node of a shard, and the shard's own index and inbox.
@@ -20,6 +19,6 @@ pub struct ShardContext {
     pub shards: usize,
     /// The shard's own inbox.
     pub inbox: mpsc::Sender<ShardMessage>,
-    /// The Socket.IO service of the node.
-    pub socketio: SocketIo,
+    /// The Socket.IO sessions of the node that began by polling.
+    pub polling: Arc<PollingSessions>,
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::ids::ConnId;
+use crate::inbox::ids::ConnId;
 
 pub struct Drain {
     /// Connections and the second at which each is closed, the latest first. Some may be gone by
@@ -38,7 +38,6 @@ impl Drain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::shard::typed_slab::SlabKey;
 
     #[test]
     fn connection_is_due_once_within_window() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     metrics::Metrics,
-    stream::frames::{Form, PerForm, Publication},
+    wire::frames::{Form, PerForm, Publication},
 };
 
 /// The buffers are used again for every publication.
@@ -50,7 +50,7 @@ mod tests {
     use schemas::{channel::Channel, view::Position};
 
     use super::*;
-    use crate::stream::frames::PublicationKind;
+    use crate::wire::frames::PublicationKind;
 
     #[test]
     fn frame_is_encoded_once_per_form_and_publication() {

@@ -13,10 +13,8 @@ use schemas::{
 use serde_json::value::RawValue;
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{
-    ids::{FetchId, SubscriptionId, TicketIndex},
-    pace::Pace,
-};
+use super::pace::Pace;
+use crate::inbox::ids::{FetchId, SubscriptionId, TicketIndex};
 
 pub struct HotView {
     pub aggregate: Aggregate,

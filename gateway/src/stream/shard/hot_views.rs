@@ -25,10 +25,12 @@ pub use self::fetching::Refusal;
 use super::{
     context::ShardContext,
     hot_view::{HotView, HotViewKind, KeyedView, LiveView, TicketNow, TicketStanding, TicketWatch},
-    ids::{FetchId, SubscriptionId, TicketIndex},
     typed_slab::TypedSlab,
 };
-use crate::stream::tails::TailRecord;
+use crate::{
+    inbox::ids::{FetchId, SubscriptionId, TicketIndex},
+    views::tails::TailRecord,
+};
 
 pub struct HotViews {
     context: Rc<ShardContext>,

@@ -3,8 +3,8 @@
 use gateway_core::protocol::Reply;
 use schemas::codes::{Close, Code};
 
-use super::{Shard, ids::ConnId};
-use crate::{access::revocations::RevocationsReader, stream::frames::Form};
+use super::Shard;
+use crate::{access::revocations::RevocationsReader, inbox::ids::ConnId, wire::frames::Form};
 
 impl Shard {
     /// Closes the connections of revoked tokens, if there are new revocations. Called once a

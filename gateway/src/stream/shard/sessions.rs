@@ -3,7 +3,7 @@
 use schemas::ids::TenantId;
 
 use super::Shard;
-use crate::stream::message::OpenConnection;
+use crate::inbox::OpenConnection;
 
 impl Shard {
     /// The connections of a subject on this shard. One pass: some 20 ns for each connection.

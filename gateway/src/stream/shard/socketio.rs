@@ -5,11 +5,14 @@ use std::task::Context;
 use gateway_core::session::Session;
 use schemas::codes::Close;
 
-use super::{Opening, Shard, ids::ConnId};
+use super::{Opening, Shard};
 use crate::{
-    stream::frames::Form,
-    transport::admission,
-    transport::peer::{Peer, link::ClientEvent, socketio::SocketIoPeer},
+    inbox::ids::ConnId,
+    limits::admission,
+    wire::{
+        frames::Form,
+        peer::{Peer, link::ClientEvent, socketio::SocketIoPeer},
+    },
 };
 
 impl Shard {

@@ -18,14 +18,12 @@ use serde_json::value::RawValue;
 use super::{
     Shard,
     hot_view::{HotView, KeyedView, LiveView},
-    ids::{ConnId, SubscriptionId},
 };
 use crate::{
     access::audit::{AuditedAction, AuditedSubscription},
-    stream::{
-        frames::{self, Form, Publication, PublicationKind},
-        tails::Tails,
-    },
+    inbox::ids::{ConnId, SubscriptionId},
+    views::tails::Tails,
+    wire::frames::{self, Form, Publication, PublicationKind},
 };
 
 /// Seconds that a subscribe may wait for its view, or for this node to reach the client's position.

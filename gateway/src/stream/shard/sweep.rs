@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::{
     Shard,
     hot_view::{HotView, HotViewKind, KeyedView},
-    ids::SubscriptionId,
 };
 use crate::{
     clock,
-    stream::frames::{Publication, PublicationKind},
+    inbox::ids::SubscriptionId,
+    wire::frames::{Publication, PublicationKind},
 };
 
 impl Shard {

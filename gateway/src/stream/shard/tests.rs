@@ -21,13 +21,12 @@ use tokio::{
 use super::*;
 use crate::{
     context::NodeContext,
-    stream::{
-        shard_set::ShardIndex,
-        shard_task,
-        tails::TailRecord,
-        test_backends::{AuditLog, EPOCH, STORED, test_node, test_node_audited, test_node_with},
+    node::shard_task,
+    stream::test_backends::{
+        AuditLog, EPOCH, STORED, test_node, test_node_audited, test_node_with,
     },
     transport::connection,
+    views::{shard_set::ShardIndex, tails::TailRecord},
 };
 
 /// A running shard with one location.
@@ -47,13 +46,9 @@ impl TestShard {
     fn start_on(node: Arc<NodeContext>) -> Self {
         let (inbox, messages) = mpsc::channel(64);
         let index = ShardIndex::from_index(0);
-        let socketio = crate::transport::socketio::SocketIo::new(
-            node.verifier.clone(),
-            node.limits.clone(),
-            node.metrics.clone(),
-        );
+        let polling = Arc::default();
         let context =
-            ShardContext { node: node.clone(), index, shards: 1, inbox: inbox.clone(), socketio };
+            ShardContext { node: node.clone(), index, shards: 1, inbox: inbox.clone(), polling };
         let shard = Rc::new(RefCell::new(Shard::new(context)));
         spawn_local(shard_task::run(shard.clone(), messages));
         let location = LocationId::new("riverside").unwrap();

@@ -2,11 +2,34 @@
 
 use std::marker::PhantomData;
 
+use gateway_core::subscription::HotViewId;
 use slab::Slab;
+
+use crate::inbox::ids::ConnId;
 
 pub trait SlabKey: Copy {
     fn from_index(index: usize) -> Self;
     fn index(self) -> usize;
+}
+
+impl SlabKey for ConnId {
+    fn from_index(index: usize) -> Self {
+        Self::from_index(index)
+    }
+
+    fn index(self) -> usize {
+        self.index()
+    }
+}
+
+impl SlabKey for HotViewId {
+    fn from_index(index: usize) -> Self {
+        Self::from_index(index)
+    }
+
+    fn index(self) -> usize {
+        self.index()
+    }
 }
 
 pub struct TypedSlab<K, V> {

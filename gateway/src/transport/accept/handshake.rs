@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::{
     client_address::ClientAddress,
     context::NodeContext,
-    transport::socket::{Protocol, Socket},
+    wire::socket::{Protocol, Socket},
 };
 
 /// Whether clients of this node speak TLS.
@@ -34,7 +34,7 @@ pub(super) async fn take(
     peer: ClientAddress,
     within: Duration,
 ) -> Option<(Socket, Protocol)> {
-    use crate::{limits::Limit, transport::socket::tls};
+    use crate::{limits::Limit, wire::socket::tls};
 
     let Some(certificates) = &node.certificates else { return Some((tcp.into(), Protocol::Http1)) };
     let handshakes = &node.metrics.tls;

@@ -30,12 +30,11 @@ use super::{Acceptor, HEAD_BYTES, Takeover, Upgrade, begin_stream, sse};
 use crate::{
     client_address::ClientAddress,
     http::Problem,
-    transport::{
-        admission::{self, Admission},
-        guarded_body::GuardedBody,
+    limits::admission::{self, Admission},
+    transport::{guarded_body::GuardedBody, socketio::SocketIo},
+    wire::{
         lent_socket::{LentSocket, LentStream, refusal::Exchange},
         socket::pipe::pipe,
-        socketio::SocketIo,
     },
 };
 

@@ -13,9 +13,11 @@ use crate::{
     clock,
     context::NodeContext,
     http::Edge,
-    limits::{Limit, LimitRefusal},
-    stream::frames::{self, REFUSED},
-    transport::admission::{self, SubjectPlaces},
+    limits::{
+        Limit, LimitRefusal,
+        admission::{self, SubjectPlaces},
+    },
+    wire::frames::{self, REFUSED},
 };
 
 /// A stream that may begin.

@@ -10,7 +10,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::empty;
 use crate::{
     http::{Edge, Problem},
-    stream::frames::Form,
+    wire::frames::Form,
 };
 
 /// The only version of the protocol (RFC 6455 §4.4).

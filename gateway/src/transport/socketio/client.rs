@@ -8,8 +8,9 @@ use schemas::codes::Close;
 use tokio::task::spawn_local;
 
 use crate::{
-    stream::shard::{Shard, ids::ConnId},
-    transport::peer::{
+    inbox::ids::ConnId,
+    stream::shard::Shard,
+    wire::peer::{
         link::{ClientInput, SessionLink},
         outcome::Ready,
         socketio::SocketIoPeer,

@@ -22,8 +22,11 @@ use tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
-use super::{SEND_WITHIN, wire, wire::Wire};
-use crate::transport::{lent_socket::LentSocket, peer::link::SessionLink};
+use super::{
+    SEND_WITHIN,
+    wire::{self, Wire},
+};
+use crate::wire::{lent_socket::LentSocket, peer::link::SessionLink};
 
 /// How often a poll that waits is ended while the client wants to upgrade. The reference server
 /// does so at this pace too.

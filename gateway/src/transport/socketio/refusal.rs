@@ -4,7 +4,7 @@
 use schemas::codes::Code;
 use serde::Serialize;
 
-use crate::transport::peer::events;
+use crate::wire::peer::events;
 
 /// The start of a packet that refuses a client of the namespace `/`.
 const REFUSAL: &str = r#"44{"message":"#;

@@ -4,11 +4,6 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use socketioxide::socket::Sid;
 
-/// Whether requests of this path are answered here.
-pub fn is_path(path: &str) -> bool {
-    path.strip_prefix("/socket.io").is_some_and(|rest| matches!(rest, "" | "/"))
-}
-
 /// The part of a request below `/socket.io/` that decides who answers it.
 pub(crate) struct SocketIoRequest {
     /// The session that it names. Without one, it begins a session.

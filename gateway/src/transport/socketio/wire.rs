@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::refusal;
-use crate::transport::peer::link::SessionLink;
+use crate::wire::peer::link::SessionLink;
 
 /// Server frames hold up to this many bytes in the short form (RFC 6455 §5.2). Every packet before
 /// admission fits.

@@ -6,12 +6,12 @@
 use gateway_core::subscription::HotViewId;
 
 use super::HotViews;
-use crate::stream::{
-    message::ShardMessage,
-    shard::{
-        hot_view::{HotView, TicketStanding, TicketWatch},
+use crate::{
+    inbox::{
+        ShardMessage,
         ids::{FetchId, SubscriptionId},
     },
+    stream::shard::hot_view::{HotView, TicketStanding, TicketWatch},
 };
 
 /// One question to the authority, on behalf of all listeners of a view that wait for the answer.

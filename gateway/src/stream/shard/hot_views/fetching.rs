@@ -13,14 +13,12 @@ use schemas::{
 use tokio::time::Instant;
 
 use super::HotViews;
-use crate::stream::{
-    message::{FetchedView, ShardMessage},
-    reader::FetchGoal,
-    shard::{
-        hot_view::{FetchState, FetchTask, HotView, HotViewKind, LiveView, TicketStanding},
-        ids::SubscriptionId,
+use crate::{
+    inbox::{FetchedView, ShardMessage, ids::SubscriptionId},
+    stream::shard::hot_view::{
+        FetchState, FetchTask, HotView, HotViewKind, LiveView, TicketStanding,
     },
-    tails::delta_of,
+    views::{reader::FetchGoal, tails::delta_of},
 };
 
 /// Pause between two fetches of a live view because of clients that claim a later position. A claim

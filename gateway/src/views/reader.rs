@@ -25,8 +25,10 @@ use tokio::{
 
 use self::{absences::Absences, server_watch::ServerWatch};
 use crate::{
-    backends::queries::Queries,
-    backends::snapshots::{NotRead, Snapshot, Snapshots},
+    backends::{
+        queries::Queries,
+        snapshots::{NotRead, Snapshot, Snapshots},
+    },
     limits::Limit,
     metrics::{Metrics, ViewFetches},
     readiness::{Condition, Readiness},

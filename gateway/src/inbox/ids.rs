@@ -2,20 +2,18 @@
 
 use std::num::NonZeroU64;
 
-use gateway_core::subscription::{HotViewId, SubscriptionSlot};
-
-use super::typed_slab::SlabKey;
+use gateway_core::subscription::SubscriptionSlot;
 
 /// A connection of a shard. An id is used again once its connection has been removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnId(u32);
 
-impl SlabKey for ConnId {
-    fn from_index(index: usize) -> Self {
+impl ConnId {
+    pub fn from_index(index: usize) -> Self {
         Self(u32::try_from(index).expect("a shard holds fewer than 2^32 connections"))
     }
 
-    fn index(self) -> usize {
+    pub fn index(self) -> usize {
         usize::try_from(self.0).expect("a usize has at least 32 bits")
     }
 }
@@ -23,16 +21,6 @@ impl SlabKey for ConnId {
 impl std::fmt::LowerHex for ConnId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::LowerHex::fmt(&self.0, f)
-    }
-}
-
-impl SlabKey for HotViewId {
-    fn from_index(index: usize) -> Self {
-        Self::from_index(index)
-    }
-
-    fn index(self) -> usize {
-        self.index()
     }
 }
 

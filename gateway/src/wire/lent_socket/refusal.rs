@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use super::LentSocket;
-use crate::http::security_headers;
+use crate::wire::security_headers::header_lines;
 
 /// How far a connection is with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Refusal {
         let is_refusal = bytes.starts_with(b"HTTP/1.") && bytes.get(8..10) == Some(b" 4");
         let line = bytes.windows(2).position(|pair| pair == b"\r\n").filter(|_| is_refusal)? + 2;
         let with_headers =
-            [&bytes[..line], security_headers(is_secure).as_bytes(), &bytes[line..]].concat();
+            [&bytes[..line], header_lines(is_secure).as_bytes(), &bytes[line..]].concat();
         Some(Self { bytes: with_headers, written: 0, taken: bytes.len() })
     }
 

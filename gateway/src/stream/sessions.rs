@@ -23,9 +23,9 @@ use tokio::{
 use crate::{
     backends::short_keys::{self, ShortKeys},
     context::NodeContext,
+    inbox::{OpenConnection, ShardMessage},
     limits::Limit,
     random,
-    stream::message::{OpenConnection, ShardMessage},
 };
 
 /// Most connections of a subject that one node lists: more than a subject may have.

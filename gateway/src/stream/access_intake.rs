@@ -5,9 +5,9 @@ use std::sync::Arc;
 use schemas::access::AccessRecord;
 use tokio::sync::mpsc;
 
+use super::sessions;
 use crate::{
-    access::sessions, backends::log::FeedItem, context::NodeContext, readiness::Condition,
-    stream::message::ShardMessage,
+    backends::log::FeedItem, context::NodeContext, inbox::ShardMessage, readiness::Condition,
 };
 
 /// Adds every revocation of the feed, and answers the questions in it, until it ends.

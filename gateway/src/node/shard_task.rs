@@ -4,10 +4,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    stream::{message::ShardMessage, shard::Shard},
-    transport::socketio::client,
-};
+use crate::{inbox::ShardMessage, stream::shard::Shard, transport::socketio::client};
 
 /// Messages handled before anything is written, so that changes that arrive together leave
 /// together.

@@ -10,7 +10,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::stream::frames::PublicationKind;
+use crate::wire::frames::PublicationKind;
 
 /// The `auth` object with which a client connects.
 #[derive(Deserialize)]

@@ -17,7 +17,7 @@ use self::{
     socketio::SocketIoPeer,
     tcp::TcpPeer,
 };
-use crate::stream::frames::Form;
+use super::frames::Form;
 
 pub enum Peer {
     Tcp(TcpPeer),

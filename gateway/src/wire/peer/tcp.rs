@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::outcome::{Ready, SendOutcome};
-use crate::{
-    stream::frames::{self, Form},
-    transport::socket::Socket,
+use crate::wire::{
+    frames::{self, Form},
+    socket::Socket,
 };
 use bytes::Bytes;
 use gateway_core::{protocol::Reply, send_buffer::SendBuffer};

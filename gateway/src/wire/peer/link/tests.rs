@@ -9,7 +9,7 @@ use schemas::ids::TenantId;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::transport::lent_socket::LentStream;
+use crate::wire::lent_socket::LentStream;
 
 fn polling() -> SessionLink {
     SessionLink::new(None)

@@ -24,7 +24,7 @@ use super::{
     link::{ClientEvent, SessionLink},
     outcome::{Ready, SendOutcome},
 };
-use crate::{access::audit::client::AuditedClient, stream::frames::unsubscribe_code};
+use crate::{client_address::audited_client::AuditedClient, wire::frames::unsubscribe_code};
 
 pub struct SocketIoPeer {
     socket: SocketRef,

@@ -20,11 +20,17 @@ use socketioxide::{
 };
 use tokio::sync::Notify;
 
-use crate::transport::{admission::NewcomerPlaces, lent_socket::LentSocket};
+use crate::{limits::admission::NewcomerPlaces, wire::lent_socket::LentSocket};
 
 /// The sessions of a node that began by polling, by session id, so that their later requests find
 /// them.
 pub type PollingSessions = DashMap<Sid, Weak<SessionLink>>;
+
+/// Whether a client still polls, so that it needs this node to learn why its session ends.
+pub fn has_polling(sessions: &PollingSessions) -> bool {
+    let polls = |link: Arc<SessionLink>| !link.is_cut() && link.lent_socket().is_none();
+    sessions.iter().any(|entry| entry.value().upgrade().is_some_and(polls))
+}
 
 /// How often the client of one session may leave and connect again. Each time costs a timer.
 const MAX_RETURNS: u8 = 100;

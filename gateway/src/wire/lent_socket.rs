@@ -19,7 +19,8 @@ use gateway_core::send_buffer::MIN_DRAIN;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::refusal::{Exchange, ExchangeStage, Refusal};
-use super::{admission::SocketPlaces, socket::Socket};
+use super::socket::Socket;
+use crate::limits::admission::SocketPlaces;
 
 /// Time in which a peer takes [`MIN_DRAIN`] bytes of an answer of HTTP. The system reports room for
 /// more bytes only when a third of its buffer is free, which takes a slow phone 20 s.

@@ -1,5 +1,7 @@
 //! Messages to a shard from other tasks.
 
+pub mod ids;
+
 use std::{sync::Arc, time::Duration};
 
 use gateway_core::subscription::{AuditEntryId, HotViewId};
@@ -12,11 +14,8 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{
-    shard::ids::{FetchId, SubscriptionId},
-    tails::TailRecord,
-};
-use crate::transport::peer::socketio::SocketIoPeer;
+use self::ids::{FetchId, SubscriptionId};
+use crate::{views::tails::TailRecord, wire::peer::socketio::SocketIoPeer};
 
 pub enum ShardMessage {
     /// A record of an aggregate that the shard listens to.
