@@ -41,9 +41,8 @@ impl Location {
     /// The start of the doctor's earliest appointment of the service day whose patient waits here.
     /// Once this moment has passed, the doctor is behind, although nobody was started.
     pub(super) fn waiting_since(&self, doctor: &DoctorId) -> Option<Millis> {
-        let of_day = self.indexes.days.get(doctor).into_iter().flatten();
-        let waiting = of_day.filter_map(|id| self.appointment(id)).filter(|held| held.waits());
-        waiting.filter_map(|held| held.fact.start).min()
+        let (start, _) = self.indexes.waiting.get(doctor)?.first()?;
+        Some(*start)
     }
 
     /// Takes in the doctor that a fact names, and the name, which may be new.

@@ -36,6 +36,8 @@ pub(super) struct Indexes {
     pub(super) stations: BTreeMap<StationId, BTreeSet<TicketId>>,
     /// Appointments of the service day by doctor.
     pub(super) days: BTreeMap<DoctorId, BTreeSet<AppointmentId>>,
+    /// Appointments of the service day whose patient waits, by doctor and start.
+    pub(super) waiting: BTreeMap<DoctorId, BTreeSet<(Millis, AppointmentId)>>,
     /// Counts of the service day's appointments.
     pub(super) day_counts: DayCounts,
     /// The number of live tickets.
@@ -190,10 +192,13 @@ impl Indexes {
         if appointment.moving.is_some() {
             update.element(&mut self.moves, TimerTarget::AppointmentMove(id.clone()));
         }
-        if appointment.fact.start.is_some_and(|start| today.contains(&start)) {
+        if let Some(start) = appointment.fact.start.filter(|start| today.contains(start)) {
             self.day_counts.update(update, appointment);
             if let Some(doctor) = &appointment.fact.doctor {
                 update.element_under(&mut self.days, &doctor.id, id.clone());
+                if appointment.waits() {
+                    update.element_under(&mut self.waiting, &doctor.id, (start, id.clone()));
+                }
             }
         }
         if !appointment.is_near(today) {
@@ -205,6 +210,7 @@ impl Indexes {
     /// again, under the new day.
     pub(super) fn clear_day(&mut self) {
         self.days.clear();
+        self.waiting.clear();
         self.outside.clear();
         self.day_counts = DayCounts::default();
     }
