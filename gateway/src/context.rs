@@ -8,6 +8,8 @@ use std::{
 use claims::tables::Tables;
 use tokio::{runtime::Handle, sync::Semaphore};
 
+#[cfg(feature = "tls")]
+use crate::certificates::{CertificateError, Certificates};
 use crate::{
     access::{
         audit::{Audit, metrics::AuditMetrics},
@@ -22,7 +24,7 @@ use crate::{
     client_address::TrustedProxies,
     commands::Commands,
     files::Files,
-    limits::{Limit, Limits, admission},
+    limits::{Limit, Limits, admission, settings::LimitSettings},
     metrics::{Metrics, log_clients::LogClients},
     readiness::Readiness,
     settings::Settings,
@@ -41,7 +43,7 @@ pub enum ContextError {
     Keys(#[from] KeyError),
     #[cfg(feature = "tls")]
     #[error("the certificate cannot be used")]
-    Certificate(#[from] crate::certificates::CertificateError),
+    Certificate(#[from] CertificateError),
     #[cfg(not(feature = "tls"))]
     #[error("this program was built without TLS: build it with `--features tls`")]
     TlsMissing,
@@ -78,7 +80,7 @@ pub struct NodeContext {
     pub proxies: TrustedProxies,
     /// The certificate, on a node whose clients speak TLS.
     #[cfg(feature = "tls")]
-    pub certificates: Option<Arc<crate::certificates::Certificates>>,
+    pub certificates: Option<Arc<Certificates>>,
     pub limits: Arc<Limits>,
     pub audit: Audit,
     pub files: Arc<Files>,
@@ -109,30 +111,20 @@ impl NodeContext {
         }
         let metrics = Arc::new(Metrics::new());
         let revocations = Arc::new(Revocations::default());
-        let verifier = Verifier::new(settings.issuers.clone())?;
-        let verifier = Arc::new(
-            verifier.with_revocations(revocations.clone()).with_own_tokens(&settings.grant_secret),
-        );
+        let verifier = Verifier::new(settings.issuers.clone())?
+            .with_revocations(revocations.clone())
+            .with_own_tokens(&settings.grant_secret);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export(LogClients::new(log.clone()));
+        #[cfg(feature = "tls")]
+        let certificates = certificates(settings, &metrics)?;
         let audit = Audit::new(log.clone());
         metrics.export(AuditMetrics::new(audit.counts().clone()));
-        let limits = settings.limits.clone();
-        let limits = match rlimit::Resource::NOFILE.get_soft() {
-            Ok(descriptors) => {
-                limits.at_most(Limit::Connections, admission::socket_limit(descriptors))
-            }
-            Err(_) => limits,
-        };
-        let limits = Arc::new(Limits::new(limits, short_keys.clone(), metrics.clone()));
+        let limits = Arc::new(Limits::new(limits(settings), short_keys.clone(), metrics.clone()));
+        let reader = ViewReader::new(snapshots, queries.clone(), metrics.clone(), &readiness);
         Ok(Self {
             commands: Commands::new(log.clone(), queries.clone(), limits.clone()),
-            reader: Arc::new(ViewReader::new(
-                snapshots,
-                queries.clone(),
-                metrics.clone(),
-                &readiness,
-            )),
+            reader: Arc::new(reader),
             queries,
             tails: Tails::default(),
             short_keys,
@@ -149,12 +141,7 @@ impl NodeContext {
             public_demo: settings.public_demo,
             proxies: settings.proxies.clone(),
             #[cfg(feature = "tls")]
-            certificates: settings
-                .tls
-                .clone()
-                .map(|files| crate::certificates::Certificates::read(files, metrics.clone()))
-                .transpose()?
-                .map(Arc::new),
+            certificates,
             limits: limits.clone(),
             audit,
             log,
@@ -165,8 +152,28 @@ impl NodeContext {
             refused_sockets: Mutex::default(),
             trials: Arc::new(Semaphore::new(TRIALS)),
             runtime: Handle::current(),
-            verifier,
+            verifier: Arc::new(verifier),
             metrics,
         })
     }
+}
+
+/// The limits of the settings, with no more connections than the process has descriptors for.
+fn limits(settings: &Settings) -> LimitSettings {
+    let limits = settings.limits.clone();
+    match rlimit::Resource::NOFILE.get_soft() {
+        Ok(descriptors) => limits.at_most(Limit::Connections, admission::socket_limit(descriptors)),
+        Err(_) => limits,
+    }
+}
+
+/// Reads the certificate, if the settings name one.
+#[cfg(feature = "tls")]
+fn certificates(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Certificates>>, CertificateError> {
+    let files = settings.tls.clone();
+    let read = files.map(|files| Certificates::read(files, metrics.clone())).transpose()?;
+    Ok(read.map(Arc::new))
 }

@@ -1,19 +1,18 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject.
 
+mod intake;
 pub(crate) mod log_clients;
+mod results;
 mod tls;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
-use schemas::{
-    channel::Channel,
-    codes::{Close, Code},
-};
+use schemas::channel::Channel;
 
-use self::tls::TlsMetrics;
+use self::{intake::IntakeMetrics, results::ResultCounters, tls::TlsMetrics};
 use crate::readiness::{Condition, Readiness};
 
 /// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
@@ -103,16 +102,8 @@ pub struct Metrics {
     pub frames_encoded: PerKind<IntCounter>,
     /// The time from the append of a record to the write of its frame.
     pub delivery_delay_seconds: Histogram,
-    /// Records read from the topic of views.
-    pub intake_records: IntCounter,
-    /// Records of the topic of views that were skipped.
-    pub intake_refused: IntCounter,
-    /// Records that an aggregate's versions say are missing.
-    pub intake_missed: IntCounter,
-    /// The age of the last record when it was read.
-    pub intake_lag_seconds: Gauge,
-    /// Bytes of the kept tails.
-    pub tail_bytes: IntGauge,
+    /// The intake of the topic of views.
+    pub intake: IntakeMetrics,
     /// Clients whose position was lost, and that got the whole state instead.
     pub positions_reset: IntCounter,
     /// Views fetched for shards.
@@ -121,13 +112,7 @@ pub struct Metrics {
     pub accept_failures: IntCounter,
     /// The certificate and its reloads.
     pub tls: TlsMetrics,
-    closes: IntCounterVec,
-    commands: IntCounterVec,
-    errors: IntCounterVec,
-    uploads: IntCounterVec,
-    upload_bytes: IntCounter,
-    http_requests: IntCounterVec,
-    limited: IntCounterVec,
+    results: ResultCounters,
     ready: IntGauge,
     conditions: IntGaugeVec,
 }
@@ -196,7 +181,7 @@ impl Metrics {
              one shard. One observation per step, view and shard in which a listener was sent a \
              frame; merged steps count from the newest record.",
         );
-        let metrics = Self {
+        Self {
             connections: make.gauges("clinicwire_connections", "Open connections."),
             connections_opened: make
                 .transports("clinicwire_connections_opened_total", "Connections accepted."),
@@ -211,33 +196,10 @@ impl Metrics {
             ),
             delivery_delay_seconds: make
                 .add(Histogram::with_opts(delay.buckets(DELAY_SECONDS.to_vec()))),
-            intake_records: make.add(IntCounter::new(
-                "clinicwire_intake_records_total",
-                "Records read of the topic of views.",
-            )),
-            intake_refused: make.add(IntCounter::new(
-                "clinicwire_intake_refused_total",
-                "Records of the topic of views that this node skipped because their headers or \
-                 their value cannot be read. A value is read only if somebody needs it.",
-            )),
-            intake_missed: make.add(IntCounter::new(
-                "clinicwire_intake_missed_total",
-                "Records missing from the topic of views, by the dense versions of aggregates. The \
-                 hot views of such an aggregate are fetched again from PostgreSQL.",
-            )),
-            intake_lag_seconds: make.add(Gauge::new(
-                "clinicwire_intake_lag_seconds",
-                "Age of the last record when this node read it: this node's clock minus the log's \
-                 append time.",
-            )),
+            intake: make.intake(),
             positions_reset: make.add(IntCounter::new(
                 "clinicwire_positions_reset_total",
                 "Subscribes at a position that the authority has lost, answered by a snapshot.",
-            )),
-            tail_bytes: make.add(IntGauge::new(
-                "clinicwire_tail_bytes",
-                "Bytes of memory that the tails of records take at most. Tails serve clients that \
-                 resume.",
             )),
             view_fetches: make.view_fetches(),
             accept_failures: make.add(IntCounter::new(
@@ -245,41 +207,7 @@ impl Metrics {
                 "Sockets that the system refused, usually because descriptors ran out.",
             )),
             tls: make.tls(),
-            closes: make.counters(
-                "clinicwire_closes_total",
-                "Sockets and subscriptions ended by this node, by reason.",
-                &["reason"],
-            ),
-            commands: make.counters(
-                "clinicwire_commands_total",
-                "Commands by kind and result: applied, pending, or the code of the refusal.",
-                &["kind", "result"],
-            ),
-            errors: make.counters(
-                "clinicwire_errors_total",
-                "Error replies on sockets and streams, by code.",
-                &["code"],
-            ),
-            limited: make.counters(
-                "clinicwire_limited_total",
-                "Requests, frames and connections refused because a client reached a limit: see \
-                 docs/limits.md.",
-                &["limit"],
-            ),
-            http_requests: make.counters(
-                "clinicwire_http_requests_total",
-                "HTTP requests by route and status.",
-                &["route", "status"],
-            ),
-            uploads: make.counters(
-                "clinicwire_uploads_total",
-                "Uploaded files by result: stored, or the code of the refusal.",
-                &["result"],
-            ),
-            upload_bytes: make.add(IntCounter::new(
-                "clinicwire_upload_bytes_total",
-                "Bytes of the files that were stored.",
-            )),
+            results: make.results(),
             ready: make
                 .add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             conditions: make.add(IntGaugeVec::new(
@@ -290,12 +218,7 @@ impl Metrics {
                 &["condition"],
             )),
             registry: make.0,
-        };
-        // An alert on an increase needs the zero before it.
-        for close in Close::ALL {
-            metrics.closes.with_label_values(&[close.reason()]);
         }
-        metrics
     }
 
     /// Exports what another part of the node collects at each scrape.
@@ -305,42 +228,6 @@ impl Metrics {
     pub fn export(&self, made: prometheus::Result<impl Collector + 'static>) {
         let collector = made.expect("the metrics' names and labels are well formed");
         self.registry.register(Box::new(collector)).expect("no two metrics have the same name");
-    }
-
-    /// Counts a closed connection.
-    pub fn close(&self, close: Close) {
-        self.closes.with_label_values(&[close.reason()]).inc();
-    }
-
-    /// Counts a request, a frame or a connection that the limit of this name refused.
-    pub fn limited(&self, limit: &'static str) {
-        self.limited.with_label_values(&[limit]).inc();
-    }
-
-    /// Exports a limit that has refused nothing.
-    pub fn show_limit(&self, limit: &'static str) {
-        self.limited.with_label_values(&[limit]);
-    }
-
-    /// `result` is `applied`, `pending` or a code.
-    pub fn command(&self, kind: &'static str, result: &'static str) {
-        self.commands.with_label_values(&[kind, result]).inc();
-    }
-
-    /// An error reply on a socket or stream.
-    pub fn error(&self, code: Code) {
-        self.errors.with_label_values(&[code.as_str()]).inc();
-    }
-
-    /// An upload: the bytes stored, or why not.
-    pub fn upload(&self, result: Result<u64, Code>) {
-        self.uploads.with_label_values(&[result.map_or_else(Code::as_str, |_| "stored")]).inc();
-        self.upload_bytes.inc_by(result.unwrap_or_default());
-    }
-
-    /// `route` is a pattern of the router, never a path.
-    pub fn http_request(&self, route: &str, status: http::StatusCode) {
-        self.http_requests.with_label_values(&[route, status.as_str()]).inc();
     }
 
     /// All metrics in the text format of Prometheus.
@@ -363,6 +250,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use schemas::codes::{Close, Code};
+
     use super::*;
 
     #[test]

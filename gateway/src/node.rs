@@ -104,34 +104,13 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         .private_listen
         .map(|address| listen_privately(address, context.clone()))
         .transpose()?;
-    let router = http::router(context.clone());
     let (draining, drained) = watch::channel(false);
     let listen = settings.listen;
     let listeners = listeners::bind(listen, settings.shards.clamp(1, MAX_SHARDS))?;
     let address = listeners[0]
         .local_addr()
         .map_err(|source| StartError::Listen { address: listen, source })?;
-    let socketio =
-        SocketIo::new(context.verifier.clone(), context.limits.clone(), context.metrics.clone());
-    let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
-    let shards = listeners.len();
-    for (index, listener) in listeners.into_iter().enumerate() {
-        let (inbox, messages) = mpsc::channel(SHARD_INBOX);
-        let shard = ShardContext {
-            node: context.clone(),
-            index: ShardIndex::from_index(index),
-            shards,
-            inbox: inbox.clone(),
-            polling: socketio.polling().clone(),
-        };
-        let (router, draining, socketio) = (router.clone(), drained.clone(), socketio.clone());
-        let thread = std::thread::Builder::new()
-            .name(format!("shard-{index}"))
-            .spawn(move || run_shard(listener, shard, socketio, router, draining, messages))
-            .map_err(StartError::Thread)?;
-        inboxes.push(inbox);
-        threads.push(thread);
-    }
+    let Shards { inboxes, threads } = start_shards(&context, listeners, &drained)?;
     let intake = Intake::new(context.clone(), inboxes.clone());
     let intake = tokio::spawn(intake.run(feed.follow()));
     let reader = context.reader.clone();
@@ -158,6 +137,43 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         certificates,
         access,
     })
+}
+
+/// The inboxes and the threads of a node's shards.
+struct Shards {
+    inboxes: Vec<mpsc::Sender<ShardMessage>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a shard for each listener.
+fn start_shards(
+    context: &Arc<NodeContext>,
+    listeners: Vec<std::net::TcpListener>,
+    drained: &watch::Receiver<bool>,
+) -> Result<Shards, StartError> {
+    let router = http::router(context.clone());
+    let socketio =
+        SocketIo::new(context.verifier.clone(), context.limits.clone(), context.metrics.clone());
+    let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
+    let shards = listeners.len();
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let (inbox, messages) = mpsc::channel(SHARD_INBOX);
+        let shard = ShardContext {
+            node: context.clone(),
+            index: ShardIndex::from_index(index),
+            shards,
+            inbox: inbox.clone(),
+            polling: socketio.polling().clone(),
+        };
+        let (router, draining, socketio) = (router.clone(), drained.clone(), socketio.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || run_shard(listener, shard, socketio, router, draining, messages))
+            .map_err(StartError::Thread)?;
+        inboxes.push(inbox);
+        threads.push(thread);
+    }
+    Ok(Shards { inboxes, threads })
 }
 
 #[cfg(feature = "tls")]

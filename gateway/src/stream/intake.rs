@@ -62,11 +62,11 @@ impl Intake {
     }
 
     async fn take(&mut self, record: WireRecord) {
-        self.node.metrics.intake_records.inc();
+        self.node.metrics.intake.records.inc();
         let head = match ViewsHead::from_wire(&record) {
             Ok(head) => head,
             Err(code) => {
-                self.node.metrics.intake_refused.inc();
+                self.node.metrics.intake.refused.inc();
                 tracing::error!(%code, "a record of views was skipped");
                 return;
             }
@@ -78,7 +78,7 @@ impl Intake {
         {
             self.node.commands.answer(command, &published.outcome);
         }
-        let refused = self.node.metrics.intake_refused.clone();
+        let refused = self.node.metrics.intake.refused.clone();
         let record = TailRecord::new(head.aggregate, head.position, record.value, refused);
         let record = Arc::new(record);
         let pushed = self.node.tails.push(&record);
@@ -103,7 +103,7 @@ impl Intake {
     }
 
     fn report_missed(&mut self, missed: u64) {
-        self.node.metrics.intake_missed.inc_by(missed);
+        self.node.metrics.intake.missed.inc_by(missed);
         if let Some(records) = self.missed.add(missed) {
             tracing::warn!(
                 records,
@@ -117,12 +117,13 @@ impl Intake {
     /// differ.
     fn report_lag(&self, appended_at: Millis) {
         let lag_ms = (clock::now() - appended_at).max(0);
-        self.node.metrics.intake_lag_seconds.set(lag_ms as f64 / 1000.0);
+        self.node.metrics.intake.lag_seconds.set(lag_ms as f64 / 1000.0);
     }
 
     fn report_tail_bytes(&self) {
         self.node
             .metrics
+            .intake
             .tail_bytes
             .set(i64::try_from(self.node.tails.bytes()).unwrap_or(i64::MAX));
     }

@@ -2,59 +2,43 @@
 //! opens a WebSocket or a stream, the socket is taken back, hyper's buffers are dropped, and the
 //! small task of the connection begins.
 
+mod answer;
 mod handshake;
+mod http1;
 #[cfg(feature = "tls")]
 mod http2;
 pub(crate) mod sse;
 mod waiting_room;
 pub(super) mod websocket;
 
-use std::{
-    cell::{Cell, RefCell},
-    convert::Infallible,
-    rc::Rc,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, sync::PoisonError, time::Duration};
 
-use axum::{Router, body::Body, response::IntoResponse};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::codes::Code;
+use axum::Router;
+use http::{HeaderMap, Response, StatusCode};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{oneshot, watch},
+    sync::watch,
     task::spawn_local,
 };
-use tower::ServiceExt;
 
 use self::{
+    answer::{Takeover, Upgrade},
     sse::OpenStream,
     waiting_room::{Pace, WaitingRoom},
 };
-use super::{
-    connection,
-    guarded_body::GuardedBody,
-    socketio::{self, SocketIo},
-};
+use super::{connection, socketio::SocketIo};
 use crate::{
     client_address::{
         ClientAddress, TrustedProxies, audited_client::AuditedClient, proxy_protocol,
     },
     context::NodeContext,
-    http::{Edge, Problem, hold_back, is_free, is_socketio_path},
     limits::{
-        Limit, LimitRefusal,
+        Limit,
         admission::{self, Admission, SocketPlaces},
     },
     stream::shard::{Opening, Shard, context::ShardContext},
     wire::{
-        frames::Form,
-        lent_socket::{
-            LentSocket, LentStream,
-            refusal::{AnswerEnd, Exchange},
-        },
+        lent_socket::LentSocket,
         peer::link::has_polling,
         socket::{Protocol, Socket},
     },
@@ -65,8 +49,6 @@ use crate::{
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The same time on a node that has few connections left, and for a client that was refused one.
 const CROWDED_HEAD_WITHIN: Duration = Duration::from_secs(2);
-/// The path of SSE streams.
-const STREAM: &str = "/v1/stream";
 /// Largest request head: hyper's smallest bound. A longer head is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a socket, usually because descriptors ran out. Meanwhile further
@@ -86,20 +68,6 @@ pub struct Acceptor {
     pub socketio: SocketIo,
     pub router: Router,
     pub draining: watch::Receiver<bool>,
-}
-
-/// The connection for which a socket is taken back from hyper.
-enum Takeover {
-    WebSocket { form: Form },
-    Stream(OpenStream),
-}
-
-/// A takeover, and the response head and first bytes that announce it.
-struct Upgrade {
-    head: Response<()>,
-    first: String,
-    client: AuditedClient,
-    takeover: Takeover,
 }
 
 impl Acceptor {
@@ -303,7 +271,6 @@ async fn speak_http(
         false => HEAD_WITHIN,
     };
     let (socket, protocol) = handshake::take(node, socket, peer, head_within).await?;
-    let is_tls = handshake::is_required(node);
     let lent_socket = LentSocket::new(socket);
     #[cfg(feature = "tls")]
     if protocol == Protocol::Http2 {
@@ -313,187 +280,7 @@ async fn speak_http(
         return None;
     }
     debug_assert_eq!(protocol, Protocol::Http1, "only TLS agrees on another one");
-    let (take, taken) = oneshot::channel();
-    let take = Rc::new(Cell::new(Some(take)));
-    let polls = Cell::new(false);
-    let admission = Rc::new(RefCell::new(Some(admission)));
-    let has_asked = Cell::new(false);
-    let service = service_fn(|mut request: Request<Incoming>| {
-        let client = node.proxies.client(peer, request.headers()).over(is_tls);
-        request.extensions_mut().insert(client);
-        polls.set(polls.get() || SocketIo::is_of_session(&request));
-        lent_socket.set_exchange(Exchange::Answering);
-        let (acceptor, lent_socket, take) = (acceptor.clone(), lent_socket.clone(), take.clone());
-        let admission = admission.clone();
-        let asks_again = has_asked.replace(true);
-        async move {
-            // hyper would answer up to sixteen pipelined requests in one turn of this connection.
-            if asks_again {
-                tokio::task::yield_now().await;
-            }
-            match answer(&acceptor, &lent_socket, &admission, request).await {
-                Ok(response) => {
-                    // What follows a switch is no HTTP.
-                    let ends = response.status() != StatusCode::SWITCHING_PROTOCOLS;
-                    let end = ends.then(|| AnswerEnd(lent_socket));
-                    Ok::<_, Infallible>(response.map(|body| GuardedBody { body, _guard: end }))
-                }
-                Err(upgrade) => {
-                    // The caller takes the socket away, so hyper never gets an answer here.
-                    if let Some(take) = take.take() {
-                        let _ = take.send(*upgrade);
-                    }
-                    std::future::pending().await
-                }
-            }
-        }
-    });
-    // hyper would close a connection without a request at once if it were shut down.
-    let is_late = *acceptor.draining.borrow();
-    let serving = http1::Builder::new()
-        .keep_alive(!is_late && !is_refused)
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_within)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(LentStream::new(lent_socket.clone())), service)
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    let upgrade = tokio::select! {
-        biased;
-        upgrade = taken => upgrade.ok(),
-        _ = serving.as_mut() => None,
-        () = acceptor.until_drained(|| polls.get()), if !is_late => {
-            serving.as_mut().graceful_shutdown();
-            let _ = serving.await;
-            None
-        }
-        () = lent_socket.until_stalled() => None,
-    }?;
-    // A refused connection is never taken over.
-    match admission.take()? {
-        Admission::Admitted(places) => Some((lent_socket.take()?, upgrade, places)),
-        Admission::Refused { .. } => None,
-    }
-}
-
-/// Counts a request that opens a WebSocket or a stream for the address of its client, behind a
-/// proxy too. A refusal is held back.
-async fn count_opening(
-    node: &NodeContext,
-    admission: &RefCell<Option<Admission>>,
-    request: &Request<Incoming>,
-) -> Result<(), LimitRefusal> {
-    let client = ClientAddress::from_extensions(request.extensions());
-    let count = || {
-        node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
-        match &mut *admission.borrow_mut() {
-            Some(Admission::Admitted(places)) => places.count_for(&node.limits, client),
-            Some(Admission::Refused { refusal, .. }) => Err(*refusal),
-            None => Ok(()),
-        }
-    };
-    let counted = count();
-    if counted.is_err() {
-        hold_back().await;
-    }
-    counted
-}
-
-/// The client of a request, for the audit of its connection.
-fn audited_client(node: &NodeContext, request: &Request<Incoming>) -> AuditedClient {
-    node.audit.client(ClientAddress::from_extensions(request.extensions()), request.headers())
-}
-
-/// Answers a request, or returns the upgrade for which its socket is taken over.
-async fn answer(
-    acceptor: &Acceptor,
-    lent_socket: &Arc<LentSocket>,
-    admission: &RefCell<Option<Admission>>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, Box<Upgrade>> {
-    let node = &acceptor.context.node;
-    let edge = Edge::new(node, &request);
-    if let Some(refusal) = edge.host_refusal() {
-        return Ok(refusal);
-    }
-    if *acceptor.draining.borrow() && !SocketIo::is_of_session(&request) {
-        return Ok(edge.finish(Problem::from(Code::Draining).into_response()));
-    }
-    let refusal = match &*admission.borrow() {
-        Some(Admission::Refused { refusal, .. }) => Some(*refusal),
-        Some(Admission::Admitted(_)) | None => None,
-    };
-    let path = request.uri().path();
-    if let Some(refusal) = refusal.filter(|_| path != STREAM && !is_free(path)) {
-        return Ok(edge.finish(Problem::from(refusal).into_response()));
-    }
-    let upgrade = |takeover, request: &Request<Incoming>, response: Response<()>, first: String| {
-        let client = audited_client(node, request);
-        Err(Box::new(Upgrade { head: edge.finish(response), first, client, takeover }))
-    };
-    match path {
-        "/connection/websocket" => {
-            let counted = count_opening(node, admission, &request)
-                .await
-                .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
-            match counted.and_then(|()| websocket::handshake(&edge, &request)) {
-                Ok((response, form)) => {
-                    upgrade(Takeover::WebSocket { form }, &request, response, String::new())
-                }
-                Err(refusal) => Ok(edge.finish(*refusal)),
-            }
-        }
-        STREAM if request.method() == Method::GET => {
-            if let Err(refusal) = count_opening(node, admission, &request).await {
-                return Ok(edge.finish(sse::refuse(node, refusal.into())));
-            }
-            match sse::open(node, &edge, &request).await {
-                Ok((response, stream)) => {
-                    upgrade(Takeover::Stream(stream), &request, response, sse::preamble())
-                }
-                Err(refusal) => Ok(edge.finish(sse::refuse(node, refusal))),
-            }
-        }
-        "/v1/stream" => Ok(edge.answer().unwrap_or_else(|| {
-            let refusal = Problem::from(Code::UnknownMethod);
-            let refusal = refusal.with_status(StatusCode::METHOD_NOT_ALLOWED).into_response();
-            let allow = [(header::ALLOW, HeaderValue::from_static("GET"))];
-            edge.finish((allow, refusal).into_response())
-        })),
-        path if is_socketio_path(path) => Ok(match edge.answer() {
-            Some(answer) => answer,
-            None => {
-                let opens = !SocketIo::is_of_session(&request)
-                    || request.headers().contains_key(header::UPGRADE);
-                if opens && let Err(refusal) = count_opening(node, admission, &request).await {
-                    return Ok(edge.finish(Problem::from(refusal).into_response()));
-                }
-                if opens {
-                    let client = audited_client(node, &request);
-                    request.extensions_mut().insert(client);
-                }
-                let inbox = &acceptor.context.inbox;
-                let response = acceptor.socketio.answer(request, lent_socket, inbox).await;
-                if response.status() == StatusCode::TOO_MANY_REQUESTS {
-                    hold_back().await;
-                }
-                // The socket of a WebSocket is open for longer than hyper deals with it.
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    && let Some(Admission::Admitted(places)) = admission.take()
-                {
-                    lent_socket.keep_places(places);
-                }
-                node.metrics.http_request(socketio::PATH, response.status());
-                edge.finish(response)
-            }
-        }),
-        _ => Ok(acceptor
-            .router
-            .clone()
-            .oneshot(request.map(Body::new))
-            .await
-            .unwrap_or_else(|never| match never {})),
-    }
+    http1::serve(acceptor, lent_socket, http1::Connection { peer, admission, head_within }).await
 }
 
 /// The text of a response head, for sockets that hyper does not answer any more.

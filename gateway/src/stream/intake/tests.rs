@@ -36,11 +36,11 @@ async fn record_moves_lag_and_tail_bytes() {
     let (metrics, tails) = (&node.metrics, &node.tails);
     let appended_at = clock::now() - 2_500;
     run(intake, [FeedItem::Record { record: record(1), appended_at }]).await;
-    let lag = metrics.intake_lag_seconds.get();
+    let lag = metrics.intake.lag_seconds.get();
     assert!((2.5..60.0).contains(&lag), "{lag}");
-    assert!(metrics.tail_bytes.get() > 0);
-    assert_eq!(metrics.tail_bytes.get(), i64::try_from(tails.bytes()).unwrap());
-    assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 0));
+    assert!(metrics.intake.tail_bytes.get() > 0);
+    assert_eq!(metrics.intake.tail_bytes.get(), i64::try_from(tails.bytes()).unwrap());
+    assert_eq!((metrics.intake.records.get(), metrics.intake.refused.get()), (1, 0));
 }
 
 #[tokio::test]
@@ -48,10 +48,10 @@ async fn record_from_the_future_has_no_lag() {
     let intake = intake();
     let node = intake.node.clone();
     let metrics = &node.metrics;
-    metrics.intake_lag_seconds.set(9.0);
+    metrics.intake.lag_seconds.set(9.0);
     let appended_at = clock::now() + 60_000;
     run(intake, [FeedItem::Record { record: record(1), appended_at }]).await;
-    assert!(metrics.intake_lag_seconds.get().abs() < f64::EPSILON);
+    assert!(metrics.intake.lag_seconds.get().abs() < f64::EPSILON);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn unreadable_headers_are_counted_as_refused() {
     let (metrics, tails) = (&node.metrics, &node.tails);
     let unreadable = WireRecord { headers: Vec::new(), ..record(1) };
     run(intake, [FeedItem::Record { record: unreadable, appended_at: clock::now() }]).await;
-    assert_eq!((metrics.intake_records.get(), metrics.intake_refused.get()), (1, 1));
+    assert_eq!((metrics.intake.records.get(), metrics.intake.refused.get()), (1, 1));
     assert_eq!(tails.bytes(), 0);
 }
 
@@ -75,5 +75,5 @@ async fn loss_of_records_empties_the_tails() {
         [FeedItem::Record { record: record(1), appended_at: clock::now() }, FeedItem::Lost],
     )
     .await;
-    assert_eq!(metrics.tail_bytes.get(), 0);
+    assert_eq!(metrics.intake.tail_bytes.get(), 0);
 }

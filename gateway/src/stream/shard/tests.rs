@@ -77,7 +77,7 @@ impl TestShard {
     async fn publish_record(&self, record: ViewsRecord) {
         let position = record.position;
         let value = raw(&record).get().to_owned().into();
-        let refused = self.node.metrics.intake_refused.clone();
+        let refused = self.node.metrics.intake.refused.clone();
         let record = TailRecord::new(self.aggregate.clone(), position, value, refused);
         let record = Arc::new(record);
         self.node.tails.push(&record);

@@ -26,7 +26,11 @@ use tokio::{
 };
 
 use self::content::ContentCounter;
-use super::{Acceptor, HEAD_BYTES, Takeover, Upgrade, begin_stream, sse};
+use super::{
+    Acceptor, HEAD_BYTES,
+    answer::{Takeover, Upgrade, answer},
+    begin_stream, sse,
+};
 use crate::{
     client_address::ClientAddress,
     http::Problem,
@@ -112,16 +116,7 @@ pub(super) async fn serve(
             let shared = shared.clone();
             async move { Ok::<_, Infallible>(shared.answer(request).await) }
         });
-        http2::Builder::new(LocalTasks)
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(HEAD_BYTES as u32)
-            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_local_error_reset_streams(MAX_ERRORS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .serve_connection(TokioIo::new(stream), service)
+        http().serve_connection(TokioIo::new(stream), service)
     };
     let mut serving = pin!(serving);
     let mut drained = pin!(acceptor.until_drained(|| shared.polls.get()));
@@ -147,6 +142,21 @@ pub(super) async fn serve(
             serving.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// HTTP/2 with the bounds of this file.
+fn http() -> http2::Builder<LocalTasks> {
+    let mut builder = http2::Builder::new(LocalTasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERRORS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
 }
 
 /// How long nothing has happened on a connection: no request came, and no content moved. Pings do
@@ -179,9 +189,8 @@ impl ConnectionState {
         let client = node.proxies.client(self.peer, request.headers()).over(true);
         request.extensions_mut().insert(client);
         self.polls.set(self.polls.get() || SocketIo::is_of_session(&request));
-        let answer =
-            super::answer(&self.acceptor, &self.lent_socket, &self.admission, request).await;
-        let response = answer.unwrap_or_else(|upgrade| self.stream(*upgrade, client.address));
+        let answered = answer(&self.acceptor, &self.lent_socket, &self.admission, request).await;
+        let response = answered.unwrap_or_else(|upgrade| self.stream(*upgrade, client.address));
         response.map(|body| GuardedBody { body, _guard: open })
     }
 

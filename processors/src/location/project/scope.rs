@@ -100,6 +100,7 @@ impl Location {
         scope
     }
 
+    /// Adds what an event of settings, queues, stations, displays or check-in points changes.
     fn widen(&self, scope: &mut ViewScope, event: &Event) {
         match event {
             Event::LocationConfigured { .. } => {
@@ -141,6 +142,33 @@ impl Location {
                 scope.queues.extend(move_to.clone());
                 self.widen_by_removal(scope, queue);
             }
+            Event::DisplayPaired { display, .. }
+            | Event::DisplayRenamed { display, .. }
+            | Event::DisplayUnpaired { display } => {
+                scope.settings.insert(SettingsPart::Display(display.clone()));
+            }
+            Event::CheckInPointConfigured { point, .. }
+            | Event::CheckInPointRotated { point }
+            | Event::CheckInPointRevoked { point }
+            | Event::CheckInPointRemoved { point } => {
+                scope.settings.insert(SettingsPart::CheckInPoint(point.clone()));
+            }
+            Event::StationStateChanged { station, .. } => {
+                scope.stations.insert(station.clone());
+                scope.settings.insert(SettingsPart::Station(station.clone()));
+                scope.queues.extend(self.served_queues(station));
+            }
+            Event::StationConfigured { station, queues, .. } => {
+                scope.queues.extend(queues.iter().flatten().cloned());
+                self.widen_by_station(scope, station);
+            }
+            _ => self.widen_by_line(scope, event),
+        }
+    }
+
+    /// Adds what an event of a line or of one of its tickets changes beside the ticket.
+    fn widen_by_line(&self, scope: &mut ViewScope, event: &Event) {
+        match event {
             Event::QueueReordered { queue, .. }
             | Event::TicketYielded { queue, .. }
             | Event::TicketMoved { queue, .. } => {
@@ -167,26 +195,6 @@ impl Location {
                 scope.stations.insert(station.clone());
                 let station = self.header.stations.get(station);
                 scope.queues.extend(station.and_then(|station| station.served.clone()));
-            }
-            Event::DisplayPaired { display, .. }
-            | Event::DisplayRenamed { display, .. }
-            | Event::DisplayUnpaired { display } => {
-                scope.settings.insert(SettingsPart::Display(display.clone()));
-            }
-            Event::CheckInPointConfigured { point, .. }
-            | Event::CheckInPointRotated { point }
-            | Event::CheckInPointRevoked { point }
-            | Event::CheckInPointRemoved { point } => {
-                scope.settings.insert(SettingsPart::CheckInPoint(point.clone()));
-            }
-            Event::StationStateChanged { station, .. } => {
-                scope.stations.insert(station.clone());
-                scope.settings.insert(SettingsPart::Station(station.clone()));
-                scope.queues.extend(self.served_queues(station));
-            }
-            Event::StationConfigured { station, queues, .. } => {
-                scope.queues.extend(queues.iter().flatten().cloned());
-                self.widen_by_station(scope, station);
             }
             Event::TicketExpired { at, .. } => drop(scope.quarters.insert(quarter_of(*at))),
             _ => {}

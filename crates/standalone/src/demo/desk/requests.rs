@@ -3,20 +3,14 @@
 use hyper::Method;
 use jiff::Timestamp;
 use schemas::{
-    Millis,
-    appointment::AppointmentFact,
-    appointment_report::AppointmentReport,
-    command::Command,
-    ids::{LocationId, QueueId},
+    Millis, appointment::AppointmentFact, appointment_report::AppointmentReport, command::Command,
+    ids::LocationId,
 };
 use serde_json::{Value, json};
 
 /// The request of a command: method, path and body.
 pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, String, Value) {
     use Command as C;
-    let queue_move = |queue: &QueueId, verb: &str, body| {
-        (Method::POST, format!("/v1/queues/{queue}/{verb}"), body)
-    };
     match command {
         C::ConfigureLocation {
             name,
@@ -66,19 +60,6 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             }
             (Method::POST, "/v1/check-ins".to_owned(), body)
         }
-        C::OpenQueue { queue } => queue_move(queue, "open", json!({})),
-        C::PauseQueue { queue, message } => queue_move(queue, "pause", json!({"message": message})),
-        C::ResumeQueue { queue } => queue_move(queue, "resume", json!({})),
-        C::CloseQueue { queue } => queue_move(queue, "close", json!({})),
-        C::ReorderQueue { queue, tickets } => {
-            queue_move(queue, "reorder", json!({"tickets": tickets}))
-        }
-        C::IssueTicket { queue, priority, .. } => {
-            queue_move(queue, "tickets", json!({"priority": priority}))
-        }
-        C::CallNext { queue, station, force } => {
-            queue_move(queue, "call-next", json!({"station": station, "force": force}))
-        }
         C::CallNextAtStation { station, force } => {
             (Method::POST, format!("/v1/stations/{station}/call-next"), json!({"force": force}))
         }
@@ -91,7 +72,7 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             body.as_object_mut().expect("a rule is an object").remove("id"); // the path contains it
             (Method::PUT, format!("/v1/rules/{}", rule.id), body)
         }
-        _ => ticket_move(command),
+        _ => queue_move(command).unwrap_or_else(|| ticket_move(command)),
     }
 }
 
@@ -116,6 +97,25 @@ fn report_of(location: &LocationId, fact: &AppointmentFact) -> AppointmentReport
     }
 }
 
+/// The request of a command that moves a queue.
+fn queue_move(command: &Command) -> Option<(Method, String, Value)> {
+    use Command as C;
+    let (queue, verb, body) = match command {
+        C::OpenQueue { queue } => (queue, "open", json!({})),
+        C::PauseQueue { queue, message } => (queue, "pause", json!({"message": message})),
+        C::ResumeQueue { queue } => (queue, "resume", json!({})),
+        C::CloseQueue { queue } => (queue, "close", json!({})),
+        C::ReorderQueue { queue, tickets } => (queue, "reorder", json!({"tickets": tickets})),
+        C::IssueTicket { queue, priority, .. } => (queue, "tickets", json!({"priority": priority})),
+        C::CallNext { queue, station, force } => {
+            (queue, "call-next", json!({"station": station, "force": force}))
+        }
+        _ => return None,
+    };
+    Some((Method::POST, format!("/v1/queues/{queue}/{verb}"), body))
+}
+
+/// The request of a command that moves a ticket.
 fn ticket_move(command: &Command) -> (Method, String, Value) {
     use Command as C;
     let (verb, body) = match command {

@@ -1,0 +1,80 @@
+//! The stream processors on Kafka, PostgreSQL and Redis.
+
+mod bridge;
+mod process;
+mod run;
+mod verify;
+mod work;
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use processors::servers::{
+    access,
+    config::{AuditCommand, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand},
+    migrations,
+    postgres::set_retention,
+};
+use servers::{config_check, kafka::prepare_topics};
+
+servers::guard_kafka_metadata!();
+
+const POSTGRES_REFUSED: &str = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
+const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let checked = config_check::answer(std::env::args_os(), |cli: &ProcessorsCli, faults| {
+        cli.logging.validate(faults);
+        if let ProcessorsCommand::CheckConfig { command, .. } = &cli.command {
+            command.validate(faults);
+        }
+    });
+    if let Some(are_valid) = checked
+        && !(are_valid && config_check::asks_to_connect(std::env::args_os()))
+    {
+        return Ok(config_check::exit_code(are_valid));
+    }
+    let cli = ProcessorsCli::parse();
+    cli.logging.start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        match cli.command {
+            ProcessorsCommand::Service(command) => serve_command(command).await,
+            ProcessorsCommand::CheckConfig { command, .. } => {
+                let report = access::check_access(&command).await;
+                write!(std::io::stdout(), "{report}")?;
+                Ok(config_check::exit_code(report.is_good()))
+            }
+        }
+    });
+    // A thread of a client library that does not end must not keep the process alive.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
+    let done = match command {
+        ServiceCommand::Prepare(settings) => prepare(&settings).await,
+        ServiceCommand::Run(settings) => run::run(settings).await,
+        ServiceCommand::Work(settings) => work::work(settings).await,
+        ServiceCommand::Bridge(settings) => bridge::run_bridge(settings).await,
+        ServiceCommand::Audit(AuditCommand::Verify(settings)) => {
+            return verify::verify(settings).await;
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {
+    let applied = migrations::apply(&settings.postgres.postgres)
+        .await
+        .context("the database could not be prepared: check --postgres or CLINICWIRE_POSTGRES")?;
+    set_retention(&settings.postgres.postgres, settings.audit_days)
+        .await
+        .context("the retention of the audit could not be set")?;
+    tracing::info!(applied, newest = migrations::newest(), "the database is ready");
+    let created = prepare_topics(&settings.cluster(), &settings.new_topics()).await?;
+    tracing::info!(?created, "the topics are ready");
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! `run`: the runners of both topics, the sink of the audit, and a worker beside them.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::Context;
+use processors::{
+    audit::{self, SinkSettings},
+    runner::{self, RunnerBackends, RunnerSettings},
+    servers::{
+        config::RunArgs,
+        kafka::{self, KafkaProcessorLog},
+        metrics::Health,
+        migrations,
+        postgres::{PostgresAudit, PostgresLedger, check_roles},
+        redis::RedisViews,
+    },
+};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
+use tokio::{sync::Notify, task::JoinHandle};
+
+use crate::{
+    KAFKA_REFUSED, POSTGRES_REFUSED,
+    process::{finish, report_ready, serve, stop, stop_signal},
+    work::{start_worker, worker_result},
+};
+
+/// How long leaving the consumer group may take after the last batch.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often expired views are deleted.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Processes records until the process is asked to stop.
+pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
+    let stopped = stop_signal()?;
+    let (views, care, runs) = connect(&settings).await?;
+    let (audit_log, audit_store) = connect_audit(&settings).await?;
+    let health = Arc::new(Health::default());
+    let logs = [&care.log, &runs.log, &audit_log];
+    health.watch(logs.into_iter().flat_map(|log| log.clients()));
+    let work_signal = Arc::new(Notify::new());
+    let checking = start_worker(
+        &settings.checks,
+        &settings.postgres,
+        &health,
+        runs.log.clone(),
+        &work_signal,
+        &stopped,
+    )
+    .await?;
+    let (address, served) = serve(settings.listen, &health).await?;
+    let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
+
+    let start = |topic_backends: &TopicBackends| {
+        let backends = topic_backends.runner_backends(&views);
+        let topic_settings =
+            runner_settings(&settings, topic_backends.topic, &health, &work_signal);
+        tokio::spawn(runner::run(backends, topic_settings, stop(stopped.clone())))
+    };
+    let (care_running, runs_running) = (start(&care), start(&runs));
+    let sink = SinkSettings { counters: Arc::clone(&health.audit), ..SinkSettings::default() };
+    let (log, store) = (Arc::clone(&audit_log) as _, audit_store as _);
+    let storing = tokio::spawn(audit::run(log, store, sink, stop(stopped.clone())));
+    tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
+    report_ready(&health, address, settings.ready_file.as_deref()).await?;
+    let all = async {
+        let done = tokio::try_join!(
+            runner_result(care_running),
+            runner_result(runs_running),
+            runner_result(storing),
+            worker_result(checking)
+        );
+        done.map(drop)
+    };
+    let done = finish(all, stopped, "the last batch did not end in time and is cut off").await;
+
+    health.ready.store(false, Relaxed);
+    tokio::join!(
+        care.log.wait_until_left(LEAVE_TIMEOUT),
+        runs.log.wait_until_left(LEAVE_TIMEOUT),
+        audit_log.wait_until_left(LEAVE_TIMEOUT)
+    );
+    views.close().await;
+    swept.abort();
+    served.abort();
+    done.context("processing ended; the log above says why")
+}
+
+/// The settings of one topic's runner.
+fn runner_settings(
+    settings: &RunArgs,
+    topic: &'static str,
+    health: &Health,
+    work_signal: &Arc<Notify>,
+) -> RunnerSettings {
+    RunnerSettings {
+        batch: settings.batch as usize,
+        cached_tickets: settings.cached_tickets,
+        key_lifetime: Duration::from_secs(settings.key_hours * 3600),
+        parked_limit: settings.parked_limit,
+        counters: Arc::clone(&health.counters),
+        work_signal: (topic == RUNS_TOPIC).then(|| Arc::clone(work_signal)),
+        ..RunnerSettings::new(topic)
+    }
+}
+
+/// The result of a runner that has ended.
+async fn runner_result(runner: JoinHandle<Result<(), runner::RunnerError>>) -> anyhow::Result<()> {
+    Ok(runner.await??)
+}
+
+/// The backends of one topic's runner, besides the view store that all share.
+struct TopicBackends {
+    topic: &'static str,
+    log: Arc<KafkaProcessorLog>,
+    ledger: Arc<PostgresLedger>,
+}
+
+impl TopicBackends {
+    fn runner_backends(&self, views: &Arc<RedisViews>) -> RunnerBackends {
+        RunnerBackends {
+            log: Arc::clone(&self.log) as _,
+            ledger: Arc::clone(&self.ledger) as _,
+            views: Arc::clone(views) as _,
+        }
+    }
+}
+
+/// Connects to all servers and checks that they can be used.
+async fn connect(
+    settings: &RunArgs,
+) -> anyhow::Result<(Arc<RedisViews>, TopicBackends, TopicBackends)> {
+    let postgres = POSTGRES_REFUSED;
+    migrations::check(&settings.postgres.postgres).await.context(postgres)?;
+    check_roles(&settings.pool().connection, settings.postgres.login_policy())
+        .await
+        .context(postgres)?;
+    let views = RedisViews::connect(&settings.redis.redis)
+        .await
+        .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
+    let topic_backends = async |topic| {
+        let ledger =
+            PostgresLedger::new(&settings.pool(), settings.consumer(topic)).context(postgres)?;
+        ledger.check().await.context(
+            "postgres does not let this login process records: grant it the role \
+             clinicwire_processor (see migrations/README.md)",
+        )?;
+        let cluster = settings.cluster();
+        let partition_count = kafka::check(&cluster, topic).await?;
+        let log = KafkaProcessorLog::new(cluster, settings.reader(topic), partition_count)
+            .context(KAFKA_REFUSED)?;
+        tracing::info!(topic, partition_count, "kafka, postgres and redis can be used");
+        anyhow::Ok(TopicBackends { topic, log: Arc::new(log), ledger: Arc::new(ledger) })
+    };
+    Ok((Arc::new(views), topic_backends(CARE_TOPIC).await?, topic_backends(RUNS_TOPIC).await?))
+}
+
+/// Connects the sink of the audit.
+async fn connect_audit(
+    settings: &RunArgs,
+) -> anyhow::Result<(Arc<KafkaProcessorLog>, Arc<PostgresAudit>)> {
+    let store = PostgresAudit::new(&settings.audit_pool(), settings.consumer(AUDIT_TOPIC))
+        .context(POSTGRES_REFUSED)?;
+    let cluster = settings.cluster();
+    let partition_count = kafka::check(&cluster, AUDIT_TOPIC).await?;
+    let log = KafkaProcessorLog::new(cluster, settings.reader(AUDIT_TOPIC), partition_count)
+        .context(KAFKA_REFUSED)?;
+    Ok((Arc::new(log), Arc::new(store)))
+}
+
+/// Deletes expired views of the whole database: any processor may do it.
+async fn sweep(ledger: Arc<PostgresLedger>) {
+    let mut often = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        often.tick().await;
+        loop {
+            match ledger.sweep().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "expired views were not deleted"
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
