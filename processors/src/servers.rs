@@ -8,5 +8,6 @@ pub mod config;
 pub mod kafka;
 pub mod metrics;
 pub mod migrations;
+pub mod parked;
 pub mod postgres;
 pub mod redis;

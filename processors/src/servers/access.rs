@@ -14,7 +14,8 @@ use servers::{
 
 use super::{
     config::{
-        AuditCommand, BridgeArgs, PrepareArgs, RunArgs, ServiceCommand, VerifyArgs, WorkArgs,
+        AuditCommand, BridgeArgs, ParkedCommand, PrepareArgs, RunArgs, ServiceCommand, VerifyArgs,
+        WorkArgs,
     },
     postgres::{ConnectionSettings, login},
     redis,
@@ -37,6 +38,7 @@ pub async fn check_access(command: &ServiceCommand) -> AccessReport {
         ServiceCommand::Audit(AuditCommand::Verify(verify)) => {
             check_verify(&mut report, verify).await;
         }
+        ServiceCommand::Parked(parked) => check_parked(&mut report, parked).await,
     }
     report
 }
@@ -57,17 +59,46 @@ async fn check_prepare(report: &mut AccessReport, prepare: &PrepareArgs) {
 }
 
 async fn check_verify(report: &mut AccessReport, verify: &VerifyArgs) {
-    let connection = verify.pool().connection;
+    check_rights(report, &verify.pool().connection, &VERIFIED, &[TableRight::Select]).await;
+}
+
+async fn check_parked(report: &mut AccessReport, parked: &ParkedCommand) {
+    if let ParkedCommand::Release(release) = parked {
+        let cluster = release.cluster();
+        let topics = [&cluster.topics.care, &cluster.topics.runs];
+        if check_login(report, &cluster).await {
+            let needs = topics.map(|topic| need(topic, Need::Indifferent, Need::Needed));
+            check_topic_access(report, &cluster, &needs).await;
+        }
+    }
+    let rights = match parked {
+        ParkedCommand::List(_) | ParkedCommand::Show(_) => &[TableRight::Select][..],
+        ParkedCommand::Release(_) | ParkedCommand::Drop(_) => {
+            &[TableRight::Select, TableRight::Delete]
+        }
+    };
+    check_rights(report, &parked.connection(), &["parked"], rights).await;
+}
+
+/// Tries rights that a command needs on some of our tables.
+async fn check_rights(
+    report: &mut AccessReport,
+    connection: &ConnectionSettings,
+    names: &[&str],
+    rights: &[TableRight],
+) {
     postgres::access::check_database(report, async |report| {
-        let client = login(&connection).await?;
+        let client = login(connection).await?;
         let tables = tables(&client).await?;
-        for table in tables.iter().filter(|table| VERIFIED.contains(&table.name.as_str())) {
-            let found = try_table(&client, table, TableRight::Select).await;
-            report.needs(format!("postgres: SELECT on {}", table.name), found);
+        for table in tables.iter().filter(|table| names.contains(&table.name.as_str())) {
+            for &right in rights {
+                let found = try_table(&client, table, right).await;
+                report.needs(format!("postgres: {} on {}", right.name(), table.name), found);
+            }
         }
         if tables.is_empty() {
             let unprepared = "the database has no tables: run `clinicwire-processors prepare`";
-            report.needs("postgres: read the audit", Access::Unknown(unprepared.to_owned()));
+            report.needs("postgres: read tables", Access::Unknown(unprepared.to_owned()));
         }
         Ok(())
     })

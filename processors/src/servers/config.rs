@@ -1,5 +1,7 @@
 //! Settings by flag and environment variable; `--help` documents them.
 
+mod parked;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
@@ -12,6 +14,10 @@ use servers::{
     config_check::Faults,
     kafka::{KafkaCluster, NewTopics},
     logging::LogArgs,
+};
+
+pub use parked::{
+    DropArgs, ListParkedArgs, ParkedCommand, ParkedSelection, ReleaseArgs, ShowParkedArgs,
 };
 
 use super::{
@@ -86,6 +92,14 @@ pub enum ServiceCommand {
     /// Look after the stored audit
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look after records that were set aside, because they could not be read or stored
+    ///
+    /// `list` names each by topic, partition and offset. `release` appends a record again, as a new
+    /// record of the same command: use it when the cause is mended, such as a program of an older
+    /// version. A command past its `valid_until` is then refused as expired, and a report that is
+    /// older than what is known is ignored.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
 }
 
 /// The commands of the stored audit.
@@ -324,6 +338,7 @@ impl ServiceCommand {
             ServiceCommand::Audit(AuditCommand::Verify(verify)) => {
                 verify.postgres.validate(faults);
             }
+            ServiceCommand::Parked(parked) => parked.validate(faults),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod columns;
 mod ledger;
+mod parked;
 mod pool;
 mod rows;
 mod runs;
@@ -22,6 +23,7 @@ pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
 
 pub use audit::{PostgresAudit, set_retention};
+pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
 use rows::json;

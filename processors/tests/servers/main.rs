@@ -9,6 +9,7 @@ mod binary;
 mod bridge;
 mod checks;
 mod kafka;
+mod parked;
 mod postgres;
 mod redis;
 mod setup;

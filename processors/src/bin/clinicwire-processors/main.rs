@@ -13,12 +13,15 @@ use clap::Parser;
 use processors::servers::{
     access,
     config::{AuditCommand, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand},
-    migrations,
+    migrations, parked,
     postgres::set_retention,
 };
 use servers::{config_check, kafka::prepare_topics};
 
 servers::guard_kafka_metadata!();
+
+/// The exit code of `parked` when a named record is not parked.
+const UNKNOWN_RECORD: u8 = 4;
 
 const POSTGRES_REFUSED: &str = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
 const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
@@ -61,6 +64,10 @@ async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
         ServiceCommand::Bridge(settings) => bridge::run_bridge(settings).await,
         ServiceCommand::Audit(AuditCommand::Verify(settings)) => {
             return verify::verify(settings).await;
+        }
+        ServiceCommand::Parked(command) => {
+            let all_found = parked::run(command).await?;
+            return Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN_RECORD) });
         }
     };
     done.map(|()| ExitCode::SUCCESS)
