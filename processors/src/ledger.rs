@@ -4,7 +4,7 @@
 //! One transaction per batch moves all of them forward. The checkpoint of the partition fences that
 //! transaction, so an owner that lost the partition cannot commit.
 
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, sync::Arc};
 
 use schemas::{
     Millis,
@@ -60,6 +60,10 @@ pub enum LedgerError {
     /// happen while each key keeps its partition.
     #[error("an aggregate changed without this owner")]
     Diverged,
+    /// A command of the batch, whose outcomes were not looked up, was decided before. The caller
+    /// looks them up and decides again.
+    #[error("a command of the batch was decided before")]
+    Repeated,
     /// The ledger refuses what the batch holds, or cannot read what it stores, and will do so
     /// again. The source is logged, so its text must not quote a value.
     #[error("the ledger refuses the batch")]
@@ -245,6 +249,9 @@ pub struct Batch {
     /// decision replaces an earlier row only if that one is forgotten at `first_at`: of two
     /// aggregates that decide the same command at once, the first to commit keeps its outcome.
     pub outcomes: Vec<OutcomeRow>,
+    /// The batch was decided as if none of its commands had been decided before. If the outcome of
+    /// one is kept, the batch is not committed.
+    pub all_new: bool,
     /// How long the keys of commands are kept, in milliseconds.
     pub key_lifetime: Millis,
     /// Records to publish.
@@ -357,9 +364,19 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when an
-    /// aggregate is at another version, and [`LedgerError::Unavailable`] when the outcome is
-    /// unknown.
+    /// aggregate is at another version, [`LedgerError::Repeated`] when a batch of new commands has
+    /// one that was decided before, and [`LedgerError::Unavailable`] when the outcome is unknown.
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Commits a batch, perhaps in one transaction with batches of other partitions. The result is
+    /// that of a commit of its own, and no other batch delays it for long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::commit`].
+    fn commit_with_others(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move { self.commit(&batch).await })
+    }
 
     /// Reads the outbox of a partition, oldest row first, at most `limit` rows.
     fn outbox(

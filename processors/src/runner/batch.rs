@@ -66,6 +66,8 @@ pub struct BatchState {
     /// Outcomes of the batch's commands that were decided before, and those that its answers about
     /// moves settle ([`Location::settled_by`](crate::location::Location::settled_by)).
     pub outcomes: HashMap<CommandIdentity, OutcomeRow>,
+    /// Whether the outcomes of the batch's commands were not looked up ([`Batch::all_new`]).
+    pub all_new: bool,
     /// How long the keys of commands are kept, in milliseconds. A later repeat is a new command.
     pub key_lifetime: Millis,
     /// The owner's clock when the batch is decided.
@@ -77,7 +79,7 @@ impl Default for BatchState {
     fn default() -> Self {
         let key_lifetime = KEY_LIFETIME.as_millis() as Millis;
         let (aggregates, outcomes) = (HashMap::new(), HashMap::new());
-        Self { aggregates, outcomes, key_lifetime, decided_at: 0 }
+        Self { aggregates, outcomes, all_new: false, key_lifetime, decided_at: 0 }
     }
 }
 

@@ -1,6 +1,8 @@
 //! One partition that this process owns: its position, the records that wait, how many of them the
 //! next batch takes, and when it is tried next.
 
+use std::time::Duration;
+
 use schemas::codes::Code;
 use tokio::time::Instant;
 
@@ -15,6 +17,10 @@ use crate::{
     ledger::PartitionClaim,
     log::{LogOffset, LogRecord},
 };
+
+/// How long the outcomes of commands are looked up before each batch after a command came again:
+/// where one came again, others follow.
+const EXPECT_REPEATS: Duration = Duration::from_mins(1);
 
 /// The next thing to do for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(super) struct Partition {
     pub(super) outcomes: OutcomeAge,
     pub(super) published: PublishedRows,
     pub(super) parked: ParkedRecords,
+    /// Until when commands are expected that were decided before.
+    repeats_until: Option<Instant>,
     delay: RetryDelay,
     not_before: Option<Instant>,
 }
@@ -66,6 +74,7 @@ impl Partition {
             outcomes: OutcomeAge::default(),
             published: PublishedRows::default(),
             parked: ParkedRecords::default(),
+            repeats_until: None,
             delay: RetryDelay::default(),
             not_before: None,
         }
@@ -111,6 +120,16 @@ impl Partition {
     pub(super) fn committed(&mut self) {
         (self.culprit, self.failed_alone) = (None, None);
         self.limit.grow();
+    }
+
+    /// Notes that a command came that was decided before.
+    pub(super) fn expect_repeats(&mut self) {
+        self.repeats_until = Some(Instant::now() + EXPECT_REPEATS);
+    }
+
+    /// Whether commands are expected that were decided before.
+    pub(super) fn expects_repeats(&self) -> bool {
+        self.repeats_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// When to try again or continue. `None` while there is nothing to do.

@@ -48,6 +48,8 @@ pub(super) enum PartitionError {
     Ledger(LedgerError),
     /// The log did not acknowledge the outbox.
     Log(AppendError),
+    /// A command was decided before, and its outcome must be looked up.
+    Repeated,
     /// One of this many records cannot be committed, whenever it is tried.
     Culprit { records: usize, code: Code },
     /// The partition has another owner, or its checkpoint moved back.
@@ -159,6 +161,11 @@ impl PartitionTask {
         let (id, offset) = (partition.0, next_offset.0);
         match error {
             PartitionError::Lost => return Err(Lost),
+            PartitionError::Repeated => {
+                self.partition.expect_repeats();
+                self.partition.stage = PartitionStage::CheckpointUnknown;
+                return Ok(());
+            }
             PartitionError::Culprit { records, code } => {
                 tracing::warn!(
                     partition = id,
@@ -218,10 +225,13 @@ impl PartitionTask {
     async fn apply(&mut self) -> Result<(), PartitionError> {
         let Some(mut decided) = self.decide().await? else { return Ok(()) };
         decided.batch.published = self.partition.published.keys().to_vec();
-        let begun = Instant::now();
-        let committed = answered(self.shared.backends.ledger.commit(&decided.batch)).await;
-        committed.map_err(|error| self.judge_refusal(error, decided.batch.journal.len()))?;
         let DecidedBatch { batch, tally, aggregates, latest } = decided;
+        let batch = Arc::new(batch);
+        let begun = Instant::now();
+        let ledger = &self.shared.backends.ledger;
+        let committed = answered(ledger.commit_with_others(Arc::clone(&batch))).await;
+        committed.map_err(|error| self.judge_refusal(error, batch.journal.len()))?;
+        let batch = Arc::unwrap_or_clone(batch);
         self.count(&batch.journal, batch.to, &tally, begun.elapsed());
         let claim = self.partition.claim;
         for (aggregate, mut state) in aggregates {
@@ -246,6 +256,9 @@ impl PartitionTask {
     fn count(&mut self, journal: &[JournalRow], to: LogOffset, tally: &BatchTally, took: Duration) {
         let settings = &self.shared.settings;
         self.partition.parked.committed(journal);
+        if tally.repeated > 0 {
+            self.partition.expect_repeats();
+        }
         self.shared
             .keep_parked_in_a_row(self.partition.claim.partition, self.partition.parked.in_a_row());
         settings.counters.committed(
@@ -269,6 +282,7 @@ impl PartitionTask {
                 tracing::warn!(error, "the ledger refuses a batch");
                 PartitionError::Culprit { records, code: Code::RecordNotStored }
             }
+            LedgerError::Repeated => PartitionError::Repeated,
             error => PartitionError::Ledger(error),
         }
     }

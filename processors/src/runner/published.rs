@@ -11,7 +11,7 @@ use crate::ledger::{LedgerError, OutboxKey};
 
 /// How long published rows wait for a batch that deletes them: longer than a busy partition takes
 /// from one batch to the next.
-const WAIT: Duration = Duration::from_millis(50);
+const WAIT: Duration = Duration::from_millis(250);
 
 /// The published rows of a partition that are not yet deleted.
 #[derive(Default)]

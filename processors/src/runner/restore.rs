@@ -37,10 +37,15 @@ impl PartitionTask {
     ) -> Result<BatchState, LedgerError> {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
-        let with_outcome = commands.iter().filter(|command| is_answered(&command.command));
-        let ids: Vec<_> = with_outcome.map(|command| command.identity()).collect();
         let ledger = &*self.shared.backends.ledger;
-        let mut outcomes = read_outcomes(ledger, &ids).await?;
+        // Commands are new but for few, and the commit finds out whether one is not.
+        let all_new = !self.partition.expects_repeats();
+        let mut outcomes = HashMap::new();
+        if !all_new {
+            let with_outcome = commands.iter().filter(|command| is_answered(&command.command));
+            let ids: Vec<_> = with_outcome.map(|command| command.identity()).collect();
+            outcomes = read_outcomes(ledger, &ids).await?;
+        }
 
         let mut needs: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
         for (record, read) in records.iter().zip(read) {
@@ -73,7 +78,7 @@ impl PartitionTask {
         let key_lifetime = self.shared.settings.key_lifetime_ms();
         // Read last, since restoring may take seconds.
         let decided_at = (self.shared.settings.clock)();
-        Ok(BatchState { aggregates, outcomes, key_lifetime, decided_at })
+        Ok(BatchState { aggregates, outcomes, all_new, key_lifetime, decided_at })
     }
 }
 

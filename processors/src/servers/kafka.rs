@@ -99,7 +99,8 @@ impl KafkaProcessorLog {
         partition_count: u32,
     ) -> KafkaResult<Self> {
         let settings = ProducerSettings {
-            linger: Duration::from_millis(1),
+            // The records of a batch are handed over together, in less time than this.
+            linger: Duration::from_micros(200),
             delivery_timeout: DELIVERY_TIMEOUT,
             request_timeout: Duration::from_secs(4),
         };

@@ -1,5 +1,6 @@
-//! The ledger on PostgreSQL. Every batch is one transaction with the same few statements, however
-//! many records it has, sent in one round trip; every read is one round trip.
+//! The ledger on PostgreSQL. Every batch is in one transaction with the same few statements,
+//! however many records it has, sent in one round trip; small batches of different partitions share
+//! a transaction. Every read is one round trip.
 
 mod audit;
 mod columns;
@@ -8,31 +9,29 @@ mod parked;
 mod pool;
 mod rows;
 mod runs;
+mod shared_commits;
 mod statements;
+mod transaction;
 mod work;
 mod writes;
 
-use std::{
-    future::Future,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{join, join_all, join3, try_join_all};
 pub use servers::postgres::{PostgresError, Role};
-use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 
 pub use audit::{PostgresAudit, set_retention};
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
 use rows::json;
+use shared_commits::SharedCommits;
 use statements::{BEGIN_LIGHT, BEGIN_SNAPSHOT, SWEEP_VIEWS};
 pub use work::PostgresWork;
-use writes::{RequiredRows, Write, writes};
 
 use crate::{
-    ledger::{Batch, LedgerError, OwnerEpoch, PartitionClaim},
+    ledger::{LedgerError, OwnerEpoch, PartitionClaim},
     log::{LogOffset, PartitionId},
 };
 
@@ -55,6 +54,7 @@ pub struct Consumer {
 pub struct PostgresLedger {
     pool: LeasePool,
     consumer: Consumer,
+    transactions: Arc<SharedCommits>,
 }
 
 impl PostgresLedger {
@@ -63,7 +63,9 @@ impl PostgresLedger {
     /// # Errors
     /// [`PostgresError`] when the settings are invalid.
     pub fn new(settings: &PoolSettings, consumer: Consumer) -> Result<Self, PostgresError> {
-        Ok(Self { pool: LeasePool::new(settings)?, consumer })
+        let pool = LeasePool::new(settings)?;
+        let transactions = Arc::new(SharedCommits::new(pool.clone(), consumer.clone()));
+        Ok(Self { pool, consumer, transactions })
     }
 
     /// Checks that a connection works with the processors' role.
@@ -91,28 +93,6 @@ impl PostgresLedger {
         .await
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let writes = writes(batch, &self.consumer);
-        let lease = self.pool.lease().await?;
-        let statements = lease.prepare_all(&writes).await?;
-        let failed = AtomicBool::new(false);
-        // After a statement that the server refuses, `COMMIT` rolls back. A statement that could
-        // not be sent is known at once, before the end of the transaction is chosen.
-        let end = async {
-            let end = if failed.load(Relaxed) { "ROLLBACK" } else { "COMMIT" };
-            lease.batch_execute(end).await
-        };
-        // One round trip: `join3` polls its futures in order, and each sends when it is first
-        // polled.
-        let executed = lease.execute_all(&writes, &statements, &failed);
-        let (begun, done, ended) = join3(lease.batch_execute("BEGIN"), executed, end).await;
-        begun.map_err(PostgresError::from)?;
-        let checked = check_counts(&writes, done);
-        ended.map_err(PostgresError::from)?;
-        lease.give_back();
-        checked
-    }
-
     async fn read_checkpoint(
         &self,
         sql: &str,
@@ -132,35 +112,6 @@ impl PostgresLedger {
             next_offset: LogOffset(row.get(1)),
         })
     }
-}
-
-/// Judges a batch by its row counts in the order of the statements: a lost fence explains every
-/// later failure.
-fn check_counts(
-    writes: &[Write<'_>],
-    done: Vec<Result<u64, tokio_postgres::Error>>,
-) -> Result<(), LedgerError> {
-    for (write, done) in writes.iter().zip(done) {
-        match (done, &write.expected) {
-            (Err(error), RequiredRows::Fence) if is_unmet(&error) => {
-                return Err(LedgerError::Fenced);
-            }
-            (Err(error), RequiredRows::Demanded) if is_unmet(&error) => {
-                return Err(LedgerError::Diverged);
-            }
-            (Err(error), _) => return Err(PostgresError::from(error).into()),
-            (Ok(rows), RequiredRows::Count(expected)) if rows != *expected => {
-                return Err(LedgerError::Diverged);
-            }
-            (Ok(_), _) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether a statement did not find the rows that it demands.
-fn is_unmet(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
 }
 
 /// Limits an operation, for connections that died without notice.
@@ -247,28 +198,6 @@ impl LeasePool {
 }
 
 impl Lease {
-    /// Prepares the statements of a batch, in one round trip.
-    async fn prepare_all(&self, writes: &[Write<'_>]) -> Result<Vec<Statement>, PostgresError> {
-        let statements = join_all(writes.iter().map(|write| self.prepare_cached(write.sql))).await;
-        Ok(statements.into_iter().collect::<Result<_, _>>()?)
-    }
-
-    /// Executes the statements of a batch in their order, in one round trip. Sets `failed` as soon
-    /// as one has failed.
-    async fn execute_all(
-        &self,
-        writes: &[Write<'_>],
-        statements: &[Statement],
-        failed: &AtomicBool,
-    ) -> Vec<Result<u64, tokio_postgres::Error>> {
-        let execute = async |(write, statement): (&Write<'_>, &Statement)| {
-            let done = self.execute(statement, &write.parameters()).await;
-            failed.fetch_or(done.is_err(), Relaxed);
-            done
-        };
-        join_all(writes.iter().zip(statements).map(execute)).await
-    }
-
     async fn query_cached(
         &self,
         sql: &str,

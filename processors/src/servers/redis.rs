@@ -15,11 +15,10 @@ use std::{
 
 use fred::{
     clients::Client,
-    error::Error,
+    error::{Error, ErrorKind},
     interfaces::{ClientLike, KeysInterface},
-    types::{Value, scripts::Script},
+    types::{ClusterHash, CustomCommand, Value, scripts::Script},
 };
-use futures_util::future::join_all;
 use schemas::{
     ids::Aggregate,
     line::{LinePlace, QueueEntry},
@@ -41,7 +40,7 @@ const LIMITS: RedisLimits = RedisLimits {
     // The steps of a large batch, and no backlog that would be sent long after its delivery failed.
     queued_commands: 4 * STEPS_AT_ONCE,
 };
-/// Steps sent before their answers are awaited.
+/// Steps sent together, before their answers are awaited.
 const STEPS_AT_ONCE: usize = 1_000;
 
 /// Returns the role, the replication id, and the text of one key.
@@ -110,20 +109,42 @@ impl RedisViews {
         }
     }
 
-    async fn store_one(
+    /// Stores steps by one write to the connection. Sent one by one, most of them would be a write
+    /// of their own.
+    async fn store_together(
         &self,
-        step: &ViewStep,
+        steps: &[ViewStep],
         identity: &StoreIdentity,
-    ) -> Result<StoreOutcome, Error> {
-        let answer: i64 = self
-            .store
-            .evalsha_with_reload(
-                &self.client,
-                keys(&step.aggregate, &step.step.view),
-                arguments(step, identity),
-            )
-            .await?;
-        Ok(if answer == 1 { StoreOutcome::Current } else { StoreOutcome::Behind })
+    ) -> Result<Vec<StoreOutcome>, Error> {
+        let pipeline = self.client.pipeline();
+        for step in steps {
+            let keys = keys(&step.aggregate, &step.step.view);
+            let mut command = vec![Value::from(self.store.sha1().clone()), text(keys.len())];
+            command.extend(keys.into_iter().map(Value::from));
+            command.extend(arguments(step, identity));
+            // Pipelines have no method for scripts.
+            let evalsha = CustomCommand::new_static("EVALSHA", ClusterHash::FirstKey, false);
+            let () = pipeline.custom(evalsha, command).await?;
+        }
+        let answers: Vec<Result<i64, Error>> = pipeline.try_all().await;
+        let count = answers.len();
+        let mut stored = Vec::with_capacity(steps.len());
+        for (step, answer) in steps.iter().zip(answers) {
+            let answer = match answer {
+                // Redis is new and does not know the script yet.
+                Err(error) if error.details().starts_with("NOSCRIPT") => {
+                    let keys = keys(&step.aggregate, &step.step.view);
+                    let arguments = arguments(step, identity);
+                    self.store.evalsha_with_reload(&self.client, keys, arguments).await?
+                }
+                answer => answer?,
+            };
+            stored.push(if answer == 1 { StoreOutcome::Current } else { StoreOutcome::Behind });
+        }
+        if count != steps.len() {
+            return Err(Error::new(ErrorKind::Protocol, "answers of a pipeline are missing"));
+        }
+        Ok(stored)
     }
 }
 
@@ -139,12 +160,8 @@ impl ViewStore for RedisViews {
             }
             let identity = self.identity().await?;
             for steps in steps.chunks(STEPS_AT_ONCE) {
-                // The client pipelines the commands: all are sent before the first answer.
-                for answer in
-                    join_all(steps.iter().map(|step| self.store_one(step, &identity))).await
-                {
-                    stored.push(answer.map_err(not_stored)?);
-                }
+                let outcomes = self.store_together(steps, &identity).await;
+                stored.extend(outcomes.map_err(not_stored)?);
             }
             Ok(stored)
         })

@@ -13,4 +13,5 @@ mod parked;
 mod postgres;
 mod redis;
 mod setup;
+mod shared_commits;
 mod work;

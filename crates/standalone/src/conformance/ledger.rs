@@ -21,9 +21,11 @@ use super::fresh;
 
 mod appointments;
 mod outcomes;
+mod together;
 
 pub use appointments::*;
 pub use outcomes::*;
+pub use together::*;
 
 /// The view after its first step.
 pub(super) fn view_of(step: &ViewStep) -> View {
@@ -465,6 +467,8 @@ macro_rules! ledger_promises {
             fenced_commit_changes_nothing,
             lost_commit_answer_is_in_checkpoint,
             one_of_two_commits_of_a_claim_succeeds,
+            batches_that_share_a_transaction_end_alone,
+            batch_shared_with_itself_has_one_effect,
             foreign_move_of_location_stops_batch,
             ended_ticket_is_read_on_request,
             refused_record_carries_timer_events,
@@ -485,6 +489,7 @@ macro_rules! ledger_promises {
             later_outcome_keeps_first_content_and_time,
             first_of_two_aggregates_keeps_its_outcome,
             forgotten_outcome_is_replaced,
+            batch_of_new_commands_has_no_known_one,
             outcome_of_an_older_move_is_left_out,
             old_outcomes_are_deleted_in_slices,
             key_lifetime_is_counted_by_append_times,

@@ -72,7 +72,9 @@ async fn record_that_panics_each_time_is_parked_alone() {
     let memory = memory();
     let heard = ViewsTopic::listen(&memory);
     let faults = Faults::none();
-    send_all(&memory, opening(&here())).await;
+    let opening = opening(&here());
+    // Outcomes are looked up after a command that comes again.
+    send_all(&memory, [opening.clone(), vec![opening[0].clone()]].concat()).await;
     run(backends(&memory, &faults), settings());
     quiet(&memory).await;
     faults.panic_always(Op::Outcomes);

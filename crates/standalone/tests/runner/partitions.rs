@@ -126,7 +126,7 @@ pub fn issues(at: &SampleLocation, numbers: std::ops::Range<u64>) -> Vec<WireRec
 
 #[tokio::test(start_paused = true)]
 async fn stalled_partition_delays_no_other() {
-    for op in [Op::Commit, Op::Append, Op::Outcomes, Op::Published] {
+    for op in [Op::Commit, Op::Append, Op::Load, Op::Published] {
         // The first call of this kind does not return; it belongs to partition 0.
         let faults = Faults::one(op, 1, Fault::HoldBefore);
         let mut partitions = Partitions::new(&faults);

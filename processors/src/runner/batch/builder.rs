@@ -341,6 +341,7 @@ impl<'a> BatchBuilder<'a> {
             runs: self.listed.iter().filter_map(run).collect(),
             views: self.steps.into_vec(),
             outcomes: self.outcomes.rows,
+            all_new: self.state.all_new,
             key_lifetime: self.state.key_lifetime,
             outbox: self.outbox,
             published: Vec::new(),

@@ -10,10 +10,11 @@ use schemas::{Millis, ids::TenantId};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    Consumer, Lease, LeasePool, PoolSettings, PostgresError, bounded, check_counts,
+    Consumer, Lease, LeasePool, PoolSettings, PostgresError, bounded,
     columns::{Parameter, column, to_json},
     long, number, pool,
     statements::{CHECKPOINT, CLAIM},
+    transaction::check_counts,
     unsigned,
     writes::{BatchWrites, PARKED, RequiredRows, Write, fence},
 };
@@ -159,7 +160,7 @@ impl PostgresAudit {
         lease: &Lease,
         batch: &AuditBatch,
     ) -> Result<Vec<(String, ChainHead)>, LedgerError> {
-        let fence = fence(&batch.claim, &batch.to, &self.consumer);
+        let fence = fence(vec![(&batch.claim, &batch.to)], &self.consumer);
         let fenced = lease.prepare_cached(fence.sql).await.map_err(PostgresError::from)?;
         let heads = lease.prepare_cached(HEADS).await.map_err(PostgresError::from)?;
         let tenants: Vec<&str> = batch.tenants.iter().map(|new| new.tenant.as_str()).collect();

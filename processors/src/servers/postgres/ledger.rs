@@ -1,6 +1,6 @@
 //! The calls of the ledger, each one statement or one transaction.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use futures_util::future::try_join;
 use schemas::{
@@ -184,7 +184,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>> {
-        Box::pin(bounded(self.write(batch)))
+        Box::pin(self.transactions.commit_alone(batch))
+    }
+
+    fn commit_with_others(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(self.transactions.commit(batch))
     }
 
     fn outbox(
@@ -210,7 +214,7 @@ impl Ledger for PostgresLedger {
                 rows.iter().map(|(offset, part)| (offset.0, *part)).unzip();
             self.write_without_sync(
                 PUBLISHED,
-                &[&self.consumer.topic, &number(partition.0), &offsets, &parts],
+                &[&self.consumer.topic, &vec![number(partition.0); rows.len()], &offsets, &parts],
             )
             .await
         }))

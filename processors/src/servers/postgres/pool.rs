@@ -77,6 +77,7 @@ pub async fn check_roles(
     check_session(&login(settings).await?, policy).await
 }
 
+#[derive(Clone)]
 pub(super) struct LeasePool(Pool);
 
 impl LeasePool {

@@ -32,8 +32,7 @@ pub(super) const OVER: &str = "DELETE FROM clinicwire.run_work w \
      USING unnest($1::text[], $2::text[]) AS o (tenant, run) \
      WHERE w.tenant = o.tenant AND w.run = o.run";
 
-pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
-    let rows = &rows.iter().collect::<Vec<_>>();
+pub(super) fn runs<'a>(rows: &[&'a RunRow]) -> Vec<Parameter<'a>> {
     vec![
         column(rows, |row| parts(&row.aggregate).0),
         column(rows, |row| parts(&row.aggregate).1),
@@ -48,13 +47,13 @@ pub(super) fn runs(rows: &[RunRow]) -> Vec<Parameter<'_>> {
 }
 
 /// The number of rows whose work is enqueued, and the parameters of [`DUE`].
-pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
+pub(super) fn due<'a>(rows: &[&'a RunRow]) -> (usize, Vec<Parameter<'a>>) {
     let attempt = |row: &RunRow| match row.work {
         WorkChange::Enqueue(attempt) => Some(attempt),
         WorkChange::Cancel | WorkChange::Unchanged | WorkChange::Remove => None,
     };
     let rows: Vec<_> =
-        rows.iter().filter_map(|row| attempt(row).map(|attempt| (row, attempt))).collect();
+        rows.iter().filter_map(|row| attempt(row).map(|attempt| (*row, attempt))).collect();
     let parameters = vec![
         column(&rows, |(row, _)| parts(&row.aggregate).0),
         column(&rows, |(row, _)| parts(&row.aggregate).1),
@@ -65,8 +64,8 @@ pub(super) fn due(rows: &[RunRow]) -> (usize, Vec<Parameter<'_>>) {
 }
 
 /// The number of rows with this change of work, and the parameters of [`CANCEL`] and [`OVER`].
-pub(super) fn ending(rows: &[RunRow], work: WorkChange) -> (usize, Vec<Parameter<'_>>) {
-    let rows: Vec<_> = rows.iter().filter(|row| row.work == work).collect();
+pub(super) fn ending<'a>(rows: &[&'a RunRow], work: WorkChange) -> (usize, Vec<Parameter<'a>>) {
+    let rows: Vec<_> = rows.iter().copied().filter(|row| row.work == work).collect();
     let parameters = vec![
         column(&rows, |row| parts(&row.aggregate).0),
         column(&rows, |row| parts(&row.aggregate).1),

@@ -74,9 +74,10 @@ pub(super) const NEXT_EPOCH: &str = "UPDATE clinicwire.epoch \
 pub(super) const OUTBOX: &str = "SELECT \"offset\", part, target, key, headers::text, value \
      FROM clinicwire.outbox WHERE topic = $1 AND partition = $2 ORDER BY \"offset\", part LIMIT $3";
 pub(super) const PUBLISHED: &str = "DELETE FROM clinicwire.outbox WHERE ctid = ANY (ARRAY( \
-       SELECT found.ctid FROM unnest($3::bigint[], $4::smallint[]) AS gone (\"offset\", part) \
+       SELECT found.ctid FROM unnest($2::int[], $3::bigint[], $4::smallint[]) \
+         AS gone (partition, \"offset\", part) \
        CROSS JOIN LATERAL (SELECT o.ctid FROM clinicwire.outbox o \
-         WHERE o.topic = $1 AND o.partition = $2 \
+         WHERE o.topic = $1 AND o.partition = gone.partition \
            AND o.\"offset\" = gone.\"offset\" AND o.part = gone.part LIMIT 1) found))";
 pub(super) const MARK_DIRTY: &str = "UPDATE clinicwire.view SET dirty = true \
      WHERE ctid = ANY (ARRAY( \

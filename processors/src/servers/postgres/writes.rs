@@ -1,5 +1,8 @@
-//! One batch as statements. Rows are sent as arrays, one per column, so that the number of
-//! statements does not depend on the number of rows. A statement without rows is left out.
+//! Batches of different partitions as statements. Rows are sent as arrays, one per column, so that
+//! the number of statements depends neither on the number of rows nor on that of batches. A
+//! statement without rows is left out.
+
+use std::iter;
 
 use tokio_postgres::types::ToSql;
 
@@ -10,7 +13,10 @@ use super::{
     statements::PUBLISHED,
 };
 use crate::{
-    ledger::{Batch, JournalEntry, JournalRow, OutcomeRow, PartitionClaim},
+    ledger::{
+        AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxKey, OutboxRow,
+        OutcomeRow, PartitionClaim, TicketRow,
+    },
     log::LogOffset,
     run::{RunRow, WorkChange},
     views::ViewStep,
@@ -18,11 +24,14 @@ use crate::{
 
 /// The required number of affected rows.
 pub(super) enum RequiredRows {
-    /// One, which the statement itself demands; otherwise another owner has the partition.
+    /// One for each partition, which the statement itself demands; otherwise another owner has one
+    /// of the partitions.
     Fence,
     /// As many as the statement itself demands; otherwise the ledger is not at the start of the
     /// batch.
     Demanded,
+    /// As many as the statement itself demands; otherwise a command was decided before.
+    New,
     /// This many.
     Count(u64),
     Any,
@@ -43,19 +52,21 @@ impl Write<'_> {
 // A statement that finds another number of rows than it must fails: it divides by zero. So the end
 // of the transaction can be sent along with the statements, and rolls back after a failure.
 const FENCE: &str = "WITH moved AS ( \
-       UPDATE clinicwire.checkpoint SET next_offset = $5 \
-       WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $4 \
-         AND owner_epoch = $6 RETURNING 1) \
-     SELECT 1 / count(*) FROM moved";
+       UPDATE clinicwire.checkpoint c SET next_offset = s.until \
+       FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) \
+         AS s (partition, next_offset, until, owner_epoch) \
+       WHERE c.consumer = $1 AND c.topic = $2 AND c.partition = s.partition \
+         AND c.next_offset = s.next_offset AND c.owner_epoch = s.owner_epoch RETURNING 1) \
+     SELECT 1 / (count(*) = $7)::int FROM moved";
 
 // A row at another version is not moved. A missing row is created only if the step starts at 0.
 const AGGREGATES: &str = "WITH moved AS ( \
      INSERT INTO clinicwire.aggregate AS a \
        (tenant, aggregate, epoch, step_from, version, header, due, topic, partition) \
-     SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $8, $9 \
+     SELECT tenant, aggregate, epoch, step_from, version, header::json, due, $9, partition \
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
-       $7::bigint[]) \
-       AS s (tenant, aggregate, epoch, step_from, version, header, due) \
+       $7::bigint[], $8::int[]) \
+       AS s (tenant, aggregate, epoch, step_from, version, header, due, partition) \
      WHERE step_from = 0 OR (SELECT true FROM clinicwire.aggregate held \
        WHERE held.tenant = s.tenant AND held.aggregate = s.aggregate) \
      ON CONFLICT (tenant, aggregate) DO UPDATE \
@@ -69,11 +80,11 @@ const AGGREGATES: &str = "WITH moved AS ( \
 const VIEWS: &str = "WITH moved AS ( \
      INSERT INTO clinicwire.view AS v \
        (tenant, aggregate, view, topic, partition, epoch, step_from, version, at, keep_until) \
-     SELECT tenant, aggregate, view, $9, $10, epoch, step_from, version, at, \
+     SELECT tenant, aggregate, view, $10, partition, epoch, step_from, version, at, \
        now() + make_interval(secs => keep_s) \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], \
-       $7::bigint[], $8::int[]) \
-       AS s (tenant, aggregate, view, epoch, step_from, version, at, keep_s) \
+       $7::bigint[], $8::int[], $9::int[]) \
+       AS s (tenant, aggregate, view, epoch, step_from, version, at, keep_s, partition) \
      ON CONFLICT (tenant, aggregate, view) DO UPDATE \
      SET topic = excluded.topic, partition = excluded.partition, step_from = excluded.step_from, \
        version = excluded.version, at = excluded.at, keep_until = excluded.keep_until \
@@ -123,26 +134,39 @@ const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
 const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        (topic, partition, \"offset\", at, decided_at, tenant, aggregate, command, actor, kind, \
          epoch, version, events, code) \
-     SELECT $1, $2, o, at, decided_at, tenant, aggregate, command, actor::json, kind, epoch, \
-       version, events::json, code \
-     FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], \
-       $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[]) \
-       AS j (o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, version, events, \
-         code)";
+     SELECT $1, partition, o, at, decided_at, tenant, aggregate, command, actor::json, kind, \
+       epoch, version, events::json, code \
+     FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], \
+       $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], \
+       $14::text[]) \
+       AS j (partition, o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, \
+         version, events, code)";
 
 // A row replaces only one whose key is no longer kept ($11).
-const OUTCOMES: &str = "INSERT INTO clinicwire.outcome AS o \
+macro_rules! outcomes {
+    () => {
+        "INSERT INTO clinicwire.outcome AS o \
        (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, \
        partition) \
-     SELECT tenant, source, subject, command, aggregate, fingerprint, first_at, body, $9, $10 \
+     SELECT tenant, source, subject, command, aggregate, fingerprint, first_at, body, $10, \
+       partition \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
-       $7::bigint[], $8::text[]) \
-       AS s (tenant, source, subject, command, aggregate, fingerprint, first_at, body) \
+       $7::bigint[], $8::text[], $9::int[]) \
+       AS s (tenant, source, subject, command, aggregate, fingerprint, first_at, body, partition) \
      ON CONFLICT (tenant, source, subject, command) DO UPDATE \
      SET aggregate = excluded.aggregate, body = excluded.body, topic = excluded.topic, \
        partition = excluded.partition, fingerprint = excluded.fingerprint, \
        first_at = excluded.first_at \
-     WHERE excluded.first_at - o.first_at >= $11";
+     WHERE excluded.first_at - o.first_at >= $11"
+    };
+}
+
+const OUTCOMES: &str = outcomes!();
+const NEW_OUTCOMES: &str = concat!(
+    "WITH kept AS (",
+    outcomes!(),
+    " RETURNING 1) SELECT 1 / (count(*) = $12)::int FROM kept"
+);
 
 // A row replaces only the outcome of the same aggregate that is `moving` since that version. The
 // owner of another partition can replace the outcome meanwhile, so the row is judged again.
@@ -160,9 +184,10 @@ const SETTLED: &str = "UPDATE clinicwire.outcome o SET body = found.body FROM ( 
 
 const OUTBOX: &str = "INSERT INTO clinicwire.outbox (topic, partition, \"offset\", part, target, \
        key, headers, value) \
-     SELECT $1, $2, o, part, target, key, headers::json, value \
-     FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::bytea[]) \
-       AS r (o, part, target, key, headers, value)";
+     SELECT $1, partition, o, part, target, key, headers::json, value \
+     FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], \
+       $8::bytea[]) \
+       AS r (partition, o, part, target, key, headers, value)";
 
 pub(super) const PARKED: &str = "INSERT INTO clinicwire.parked \
        (topic, partition, \"offset\", at, code, key, headers, value) \
@@ -170,41 +195,51 @@ pub(super) const PARKED: &str = "INSERT INTO clinicwire.parked \
      FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::bytea[]) \
        AS p (o, at, code, key, headers, value)";
 
-/// The statements of a batch in their order: the fence is the first.
-pub(super) fn writes<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Write<'a>> {
-    let mut writes = BatchWrites(vec![fence(&batch.claim, &batch.to, consumer)]);
-    writes.add_state(batch, consumer);
-    writes.add_runs(&batch.runs);
-    writes.add_records(batch, consumer);
+/// The statements of batches of different partitions, in their order: the fence is the first.
+pub(super) fn writes<'a>(batches: &[&'a Batch], consumer: &'a Consumer) -> Vec<Write<'a>> {
+    let claims = batches.iter().map(|batch| (&batch.claim, &batch.to)).collect();
+    let mut writes = BatchWrites(vec![fence(claims, consumer)]);
+    writes.add_state(batches, consumer);
+    writes.add_runs(batches);
+    writes.add_records(batches, consumer);
     writes.0
 }
 
-/// Moves the checkpoint from the offset of a claim to `to`.
+/// Moves checkpoints, each from the offset of a claim to another.
 pub(super) fn fence<'a>(
-    claim: &'a PartitionClaim,
-    to: &'a LogOffset,
+    mut claims: Vec<(&PartitionClaim, &LogOffset)>,
     consumer: &'a Consumer,
 ) -> Write<'a> {
+    // All transactions lock rows in one order.
+    claims.sort_unstable_by_key(|(claim, _)| claim.partition);
     Write {
         sql: FENCE,
         parameters: vec![
             Box::new(&consumer.name),
             Box::new(&consumer.topic),
-            Box::new(number(claim.partition.0)),
-            Box::new(claim.next_offset.0),
-            Box::new(to.0),
-            Box::new(claim.owner_epoch.0),
+            column(&claims, |(claim, _)| number(claim.partition.0)),
+            column(&claims, |(claim, _)| claim.next_offset.0),
+            column(&claims, |(_, to)| to.0),
+            column(&claims, |(claim, _)| claim.owner_epoch.0),
+            Box::new(claims.len() as i64),
         ],
         expected: RequiredRows::Fence,
     }
 }
 
-/// The topic and partition that the rows of a batch come from.
-fn origin<'a>(batch: &Batch, consumer: &'a Consumer) -> [Parameter<'a>; 2] {
-    [Box::new(&consumer.topic), Box::new(number(batch.claim.partition.0))]
+/// The rows of batches of one kind, each with the partition that it comes from.
+type Rows<'a, R> = Vec<(i32, &'a R)>;
+
+fn rows<'a, R>(batches: &[&'a Batch], of: impl Fn(&'a Batch) -> &'a [R]) -> Rows<'a, R> {
+    let rows = batches.iter().map(|batch| (number(batch.claim.partition.0), of(batch)));
+    rows.flat_map(|(partition, rows)| rows.iter().map(move |row| (partition, row))).collect()
 }
 
-/// The statements of a batch.
+fn partitions<'a, R>(rows: &Rows<'_, R>) -> Parameter<'a> {
+    column(rows, |(partition, _)| *partition)
+}
+
+/// The statements of a transaction.
 pub(super) struct BatchWrites<'a>(pub(super) Vec<Write<'a>>);
 
 impl<'a> BatchWrites<'a> {
@@ -222,72 +257,97 @@ impl<'a> BatchWrites<'a> {
     }
 
     /// Adds the state of aggregates and their views.
-    fn add_state(&mut self, batch: &'a Batch, consumer: &'a Consumer) {
-        let rows = batch.aggregates.len();
-        let mut parameters: Vec<Parameter<'a>> =
-            aggregates(batch).into_iter().chain(origin(batch, consumer)).collect();
-        parameters.push(Box::new(rows as i64));
-        self.add(AGGREGATES, rows, RequiredRows::Demanded, parameters);
-        let rows = batch.views.len();
-        let mut parameters = views(batch, consumer);
-        parameters.push(Box::new(rows as i64));
-        self.add(VIEWS, rows, RequiredRows::Demanded, parameters);
-        let (rows, parameters) = removed_entries(batch);
-        self.add(REMOVED_ENTRIES, rows, RequiredRows::Any, parameters);
-        let (rows, parameters) = set_entries(batch);
-        self.add(SET_ENTRIES, rows, RequiredRows::Any, parameters);
-        self.add(TICKETS, batch.tickets.len(), RequiredRows::Any, tickets(batch));
-        self.add(APPOINTMENTS, batch.appointments.len(), RequiredRows::Any, appointments(batch));
+    fn add_state(&mut self, batches: &[&'a Batch], consumer: &'a Consumer) {
+        let changed = rows(batches, |batch| &batch.aggregates);
+        let mut parameters = aggregates(&changed);
+        let ends: [Parameter<'a>; 2] = [Box::new(&consumer.topic), Box::new(changed.len() as i64)];
+        parameters.extend(ends);
+        self.add(AGGREGATES, changed.len(), RequiredRows::Demanded, parameters);
+        let steps = rows(batches, |batch| &batch.views);
+        let mut parameters = views(&steps);
+        let ends: [Parameter<'a>; 2] = [Box::new(&consumer.topic), Box::new(steps.len() as i64)];
+        parameters.extend(ends);
+        self.add(VIEWS, steps.len(), RequiredRows::Demanded, parameters);
+        let (gone, parameters) = removed_entries(&steps);
+        self.add(REMOVED_ENTRIES, gone, RequiredRows::Any, parameters);
+        let (set, parameters) = set_entries(&steps);
+        self.add(SET_ENTRIES, set, RequiredRows::Any, parameters);
+        let changed = rows(batches, |batch| &batch.tickets);
+        self.add(TICKETS, changed.len(), RequiredRows::Any, tickets(&changed));
+        let changed = rows(batches, |batch| &batch.appointments);
+        self.add(APPOINTMENTS, changed.len(), RequiredRows::Any, appointments(&changed));
     }
 
     /// Adds the lists of runs and the work that they cause.
-    fn add_runs(&mut self, rows: &'a [RunRow]) {
-        self.add(runs::RUNS, rows.len(), RequiredRows::Any, runs::runs(rows));
-        let (due, parameters) = runs::due(rows);
+    fn add_runs(&mut self, batches: &[&'a Batch]) {
+        let rows: Vec<&'a RunRow> = batches.iter().flat_map(|batch| &batch.runs).collect();
+        self.add(runs::RUNS, rows.len(), RequiredRows::Any, runs::runs(&rows));
+        let (due, parameters) = runs::due(&rows);
         self.add(runs::DUE, due, RequiredRows::Any, parameters);
-        let (cancelled, parameters) = runs::ending(rows, WorkChange::Cancel);
+        let (cancelled, parameters) = runs::ending(&rows, WorkChange::Cancel);
         self.add(runs::CANCEL, cancelled, RequiredRows::Any, parameters);
-        let (over, parameters) = runs::ending(rows, WorkChange::Remove);
+        let (over, parameters) = runs::ending(&rows, WorkChange::Remove);
         self.add(runs::OVER, over, RequiredRows::Any, parameters);
     }
 
     /// Adds what each record leaves: journal, outcomes, outbox, and parked records.
-    fn add_records(&mut self, batch: &'a Batch, consumer: &'a Consumer) {
-        let from = || origin(batch, consumer).into_iter();
-        let parameters = from().chain(journal(batch)).collect();
-        self.add(JOURNAL, batch.journal.len(), RequiredRows::Any, parameters);
-        let (settled, decided): (Vec<_>, Vec<_>) =
-            batch.outcomes.iter().partition(|row| row.settles.is_some());
-        let mut parameters: Vec<Parameter<'a>> = outcomes(&decided);
-        parameters.extend(from());
-        parameters.push(Box::new(batch.key_lifetime));
-        self.add(OUTCOMES, decided.len(), RequiredRows::Any, parameters);
+    fn add_records(&mut self, batches: &[&'a Batch], consumer: &'a Consumer) {
+        let topic = || -> Parameter<'a> { Box::new(&consumer.topic) };
+        let entries = rows(batches, |batch| &batch.journal);
+        let parameters = iter::once(topic()).chain(journal(&entries)).collect();
+        self.add(JOURNAL, entries.len(), RequiredRows::Any, parameters);
+        self.add_outcomes(batches, consumer);
+        let sent = rows(batches, |batch| &batch.outbox);
+        let parameters = iter::once(topic()).chain(outbox(&sent)).collect();
+        self.add(OUTBOX, sent.len(), RequiredRows::Any, parameters);
+        let gone = rows(batches, |batch| &batch.published);
+        let parameters = iter::once(topic()).chain(published(&gone)).collect();
+        self.add(PUBLISHED, gone.len(), RequiredRows::Any, parameters);
+        // Parked records are rare, so they may cost a statement for each batch.
+        for batch in batches {
+            let is_parked = |row: &&JournalRow| matches!(row.entry, JournalEntry::Parked { .. });
+            let parked: Vec<&JournalRow> = batch.journal.iter().filter(is_parked).collect();
+            let from: [Parameter<'a>; 2] = [topic(), Box::new(number(batch.claim.partition.0))];
+            let parameters = from.into_iter().chain(parked_records(&parked)).collect();
+            self.add(PARKED, parked.len(), RequiredRows::Any, parameters);
+        }
+    }
+
+    /// Adds the outcomes of commands: those of batches that looked them up, those that must be new,
+    /// and those that replace the outcome of a move.
+    fn add_outcomes(&mut self, batches: &[&'a Batch], consumer: &'a Consumer) {
+        let (new, looked_up): (Vec<&Batch>, Vec<&Batch>) =
+            batches.iter().copied().partition(|batch| batch.all_new);
+        for (batches, sql, required) in
+            [(looked_up, OUTCOMES, RequiredRows::Any), (new, NEW_OUTCOMES, RequiredRows::New)]
+        {
+            let mut decided = rows(&batches, |batch| &batch.outcomes);
+            decided.retain(|(_, row)| row.settles.is_none());
+            let mut parameters = outcomes(&decided);
+            parameters.push(Box::new(&consumer.topic));
+            let lifetime = batches.first().map_or(0, |batch| batch.key_lifetime);
+            parameters.push(Box::new(lifetime));
+            if matches!(required, RequiredRows::New) {
+                parameters.push(Box::new(decided.len() as i64));
+            }
+            self.add(sql, decided.len(), required, parameters);
+        }
+        let mut settled = rows(batches, |batch| &batch.outcomes);
+        settled.retain(|(_, row)| row.settles.is_some());
         self.add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));
-        let parameters = from().chain(outbox(batch)).collect();
-        self.add(OUTBOX, batch.outbox.len(), RequiredRows::Any, parameters);
-        let (offsets, parts): (Vec<i64>, Vec<i16>) =
-            batch.published.iter().map(|(offset, part)| (offset.0, *part)).unzip();
-        let rows = offsets.len();
-        let keys: [Parameter<'a>; 2] = [Box::new(offsets), Box::new(parts)];
-        let parameters = from().chain(keys).collect();
-        self.add(PUBLISHED, rows, RequiredRows::Any, parameters);
-        let is_parked = |row: &&JournalRow| matches!(row.entry, JournalEntry::Parked { .. });
-        let parked: Vec<&JournalRow> = batch.journal.iter().filter(is_parked).collect();
-        let parameters = from().chain(parked_records(&parked)).collect();
-        self.add(PARKED, parked.len(), RequiredRows::Any, parameters);
     }
 }
 
-fn aggregates(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.aggregates.iter().collect();
+fn aggregates<'a>(rows: &Rows<'a, AggregateRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| parts(&row.aggregate).0),
-        column(&rows, |row| parts(&row.aggregate).1),
-        column(&rows, |row| long(row.epoch)),
-        column(&rows, |row| long(row.from)),
-        column(&rows, |row| long(row.to)),
-        column(&rows, |row| to_json(&row.header)),
-        column(&rows, |row| row.due),
+        column(rows, |(_, row)| parts(&row.aggregate).0),
+        column(rows, |(_, row)| parts(&row.aggregate).1),
+        column(rows, |(_, row)| long(row.epoch)),
+        column(rows, |(_, row)| long(row.from)),
+        column(rows, |(_, row)| long(row.to)),
+        column(rows, |(_, row)| to_json(&row.header)),
+        column(rows, |(_, row)| row.due),
+        partitions(rows),
     ]
 }
 
@@ -299,8 +359,8 @@ fn names<'a>(steps: &[&'a ViewStep]) -> Vec<Parameter<'a>> {
     ]
 }
 
-fn views<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Parameter<'a>> {
-    let steps: Vec<&ViewStep> = batch.views.iter().collect();
+fn views<'a>(rows: &Rows<'a, ViewStep>) -> Vec<Parameter<'a>> {
+    let steps: Vec<&ViewStep> = rows.iter().map(|(_, step)| *step).collect();
     let mut parameters = names(&steps);
     parameters.extend([
         column(&steps, |step| long(step.epoch)),
@@ -308,28 +368,25 @@ fn views<'a>(batch: &'a Batch, consumer: &'a Consumer) -> Vec<Parameter<'a>> {
         column(&steps, |step| long(step.step.delta.to)),
         column(&steps, |step| step.step.delta.at),
         column(&steps, |step| step.step.keep_s.map(number)),
-        Box::new(&consumer.topic),
-        Box::new(number(batch.claim.partition.0)),
+        partitions(rows),
     ]);
     parameters
 }
 
-fn removed_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
-    let keys = |step: &'_ ViewStep| step.step.delta.remove.len();
-    let steps: Vec<&ViewStep> =
-        batch.views.iter().flat_map(|step| std::iter::repeat_n(step, keys(step))).collect();
-    let keys: Vec<&str> =
-        batch.views.iter().flat_map(|step| &step.step.delta.remove).map(String::as_str).collect();
+fn removed_entries<'a>(rows: &Rows<'a, ViewStep>) -> (usize, Vec<Parameter<'a>>) {
+    let keys =
+        rows.iter().flat_map(|(_, step)| step.step.delta.remove.iter().map(|key| (*step, key)));
+    let (steps, keys): (Vec<&ViewStep>, Vec<&str>) =
+        keys.map(|(step, key)| (step, key.as_str())).unzip();
     let mut parameters = names(&steps);
     parameters.push(Box::new(keys));
     (steps.len(), parameters)
 }
 
-fn set_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
-    let entries = |step: &'_ ViewStep| step.step.delta.set.len();
-    let steps: Vec<&ViewStep> =
-        batch.views.iter().flat_map(|step| std::iter::repeat_n(step, entries(step))).collect();
-    let entries: Vec<_> = batch.views.iter().flat_map(|step| &step.step.delta.set).collect();
+fn set_entries<'a>(rows: &Rows<'a, ViewStep>) -> (usize, Vec<Parameter<'a>>) {
+    let entries =
+        rows.iter().flat_map(|(_, step)| step.step.delta.set.iter().map(|entry| (*step, entry)));
+    let (steps, entries): (Vec<&ViewStep>, Vec<_>) = entries.unzip();
     let mut parameters = names(&steps);
     parameters.extend([
         column(&entries, |(key, _)| key.as_str()),
@@ -338,61 +395,59 @@ fn set_entries(batch: &Batch) -> (usize, Vec<Parameter<'_>>) {
     (steps.len(), parameters)
 }
 
-fn tickets(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.tickets.iter().collect();
+fn tickets<'a>(rows: &Rows<'a, TicketRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| parts(&row.aggregate).0),
-        column(&rows, |row| parts(&row.aggregate).1),
-        column(&rows, |row| row.ticket.id.as_str()),
-        column(&rows, |row| row.ticket.standing.queue.as_str()),
-        column(&rows, |row| row.ticket.label.as_str()),
-        column(&rows, |row| row.ticket.day.as_str()),
-        column(&rows, |row| row.ticket.standing.state.as_str()),
-        column(&rows, |row| row.ticket.is_unfinished()),
-        column(&rows, |row| row.ticket.issued_at),
-        column(&rows, |row| row.ticket.standing.ended_at),
-        column(&rows, |row| to_json(&row.ticket)),
+        column(rows, |(_, row)| parts(&row.aggregate).0),
+        column(rows, |(_, row)| parts(&row.aggregate).1),
+        column(rows, |(_, row)| row.ticket.id.as_str()),
+        column(rows, |(_, row)| row.ticket.standing.queue.as_str()),
+        column(rows, |(_, row)| row.ticket.label.as_str()),
+        column(rows, |(_, row)| row.ticket.day.as_str()),
+        column(rows, |(_, row)| row.ticket.standing.state.as_str()),
+        column(rows, |(_, row)| row.ticket.is_unfinished()),
+        column(rows, |(_, row)| row.ticket.issued_at),
+        column(rows, |(_, row)| row.ticket.standing.ended_at),
+        column(rows, |(_, row)| to_json(&row.ticket)),
     ]
 }
 
-fn appointments(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.appointments.iter().collect();
+fn appointments<'a>(rows: &Rows<'a, AppointmentRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| parts(&row.aggregate).0),
-        column(&rows, |row| parts(&row.aggregate).1),
-        column(&rows, |row| row.appointment.id.as_str()),
-        column(&rows, |row| row.appointment.source().0.as_str()),
-        column(&rows, |row| row.appointment.source().1.as_str()),
-        column(&rows, |row| row.appointment.wakes_at()),
-        column(&rows, |row| row.appointment.status.as_str()),
-        column(&rows, |row| row.appointment.is_open()),
-        column(&rows, |row| row.appointment.is_kept()),
-        column(&rows, |row| to_json(&row.appointment)),
+        column(rows, |(_, row)| parts(&row.aggregate).0),
+        column(rows, |(_, row)| parts(&row.aggregate).1),
+        column(rows, |(_, row)| row.appointment.id.as_str()),
+        column(rows, |(_, row)| row.appointment.source().0.as_str()),
+        column(rows, |(_, row)| row.appointment.source().1.as_str()),
+        column(rows, |(_, row)| row.appointment.wakes_at()),
+        column(rows, |(_, row)| row.appointment.status.as_str()),
+        column(rows, |(_, row)| row.appointment.is_open()),
+        column(rows, |(_, row)| row.appointment.is_kept()),
+        column(rows, |(_, row)| to_json(&row.appointment)),
     ]
 }
 
-fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<&JournalRow> = batch.journal.iter().collect();
+fn journal<'a>(rows: &Rows<'a, JournalRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| row.offset.0),
-        column(&rows, |row| row.at),
-        column(&rows, |row| row.decided_at),
-        column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
-        column(&rows, |row| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)),
-        column(&rows, |row| row.command.as_ref().map(|(_, id, _)| id.as_str())),
-        column(&rows, |row| {
+        partitions(rows),
+        column(rows, |(_, row)| row.offset.0),
+        column(rows, |(_, row)| row.at),
+        column(rows, |(_, row)| row.decided_at),
+        column(rows, |(_, row)| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).0)),
+        column(rows, |(_, row)| row.command.as_ref().map(|(aggregate, ..)| parts(aggregate).1)),
+        column(rows, |(_, row)| row.command.as_ref().map(|(_, id, _)| id.as_str())),
+        column(rows, |(_, row)| {
             row.command.as_ref().and_then(|(.., actor)| actor.as_ref()).map(to_json)
         }),
-        column(&rows, |row| match row.entry {
+        column(rows, |(_, row)| match row.entry {
             JournalEntry::Applied { .. } => "applied",
             JournalEntry::Refused { .. } => "refused",
             JournalEntry::Repeated => "repeated",
             JournalEntry::Parked { .. } => "parked",
         }),
-        column(&rows, |row| row.entry.moved().map(|(position, _)| long(position.epoch))),
-        column(&rows, |row| row.entry.moved().map(|(position, _)| long(position.version))),
-        column(&rows, |row| row.entry.moved().map(|(_, events)| to_json(&events))),
-        column(&rows, |row| match row.entry {
+        column(rows, |(_, row)| row.entry.moved().map(|(position, _)| long(position.epoch))),
+        column(rows, |(_, row)| row.entry.moved().map(|(position, _)| long(position.version))),
+        column(rows, |(_, row)| row.entry.moved().map(|(_, events)| to_json(&events))),
+        column(rows, |(_, row)| match row.entry {
             JournalEntry::Refused { code, .. } | JournalEntry::Parked { code, .. } => {
                 Some(code.as_str())
             }
@@ -401,45 +456,54 @@ fn journal(batch: &Batch) -> Vec<Parameter<'_>> {
     ]
 }
 
-fn outcomes<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
+fn outcomes<'a>(rows: &Rows<'a, OutcomeRow>) -> Vec<Parameter<'a>> {
     let mut parameters = identities(rows);
     parameters.extend([
-        column(rows, |row| row.aggregate.id()),
-        column(rows, |row| row.fingerprint.map(|fingerprint| fingerprint.to_string())),
-        column(rows, |row| row.first_at),
-        column(rows, |row| to_json(&row.outcome)),
+        column(rows, |(_, row)| row.aggregate.id()),
+        column(rows, |(_, row)| row.fingerprint.map(|fingerprint| fingerprint.to_string())),
+        column(rows, |(_, row)| row.first_at),
+        column(rows, |(_, row)| to_json(&row.outcome)),
+        partitions(rows),
     ]);
     parameters
 }
 
-fn settlements<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
+fn settlements<'a>(rows: &Rows<'a, OutcomeRow>) -> Vec<Parameter<'a>> {
     let mut parameters = identities(rows);
     parameters.extend([
-        column(rows, |row| row.aggregate.id()),
-        column(rows, |row| row.settles.map(long)),
-        column(rows, |row| to_json(&row.outcome)),
+        column(rows, |(_, row)| row.aggregate.id()),
+        column(rows, |(_, row)| row.settles.map(long)),
+        column(rows, |(_, row)| to_json(&row.outcome)),
     ]);
     parameters
 }
 
-fn identities<'a>(rows: &[&'a OutcomeRow]) -> Vec<Parameter<'a>> {
+fn identities<'a>(rows: &Rows<'a, OutcomeRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(rows, |row| row.identity.tenant.as_str()),
-        column(rows, |row| row.identity.source.as_str()),
-        column(rows, |row| row.identity.subject.as_str()),
-        column(rows, |row| row.identity.command.as_str()),
+        column(rows, |(_, row)| row.identity.tenant.as_str()),
+        column(rows, |(_, row)| row.identity.source.as_str()),
+        column(rows, |(_, row)| row.identity.subject.as_str()),
+        column(rows, |(_, row)| row.identity.command.as_str()),
     ]
 }
 
-fn outbox(batch: &Batch) -> Vec<Parameter<'_>> {
-    let rows: Vec<_> = batch.outbox.iter().collect();
+fn outbox<'a>(rows: &Rows<'a, OutboxRow>) -> Vec<Parameter<'a>> {
     vec![
-        column(&rows, |row| row.offset.0),
-        column(&rows, |row| row.part),
-        column(&rows, |row| row.topic),
-        column(&rows, |row| row.record.key.as_str()),
-        column(&rows, |row| to_json(&row.record.headers)),
-        column(&rows, |row| &*row.record.value),
+        partitions(rows),
+        column(rows, |(_, row)| row.offset.0),
+        column(rows, |(_, row)| row.part),
+        column(rows, |(_, row)| row.topic),
+        column(rows, |(_, row)| row.record.key.as_str()),
+        column(rows, |(_, row)| to_json(&row.record.headers)),
+        column(rows, |(_, row)| &*row.record.value),
+    ]
+}
+
+fn published<'a>(rows: &Rows<'a, OutboxKey>) -> Vec<Parameter<'a>> {
+    vec![
+        partitions(rows),
+        column(rows, |(_, (offset, _))| offset.0),
+        column(rows, |(_, (_, part))| *part),
     ]
 }
 

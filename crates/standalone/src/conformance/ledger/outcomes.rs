@@ -2,7 +2,7 @@
 
 use processors::{
     fixtures::{Clinic, issue, leave},
-    ledger::{Batch, JournalEntry, Ledger, OutcomeRow, PartitionClaim},
+    ledger::{Batch, JournalEntry, Ledger, LedgerError, OutcomeRow, PartitionClaim},
     runner::batch::KEY_LIFETIME,
 };
 use schemas::{
@@ -137,6 +137,38 @@ pub async fn forgotten_outcome_is_replaced(ledger: &dyn Ledger) {
         assert!(found.outcome == expected.outcome, "{age}");
         assert_eq!((found.fingerprint, found.first_at), (expected.fingerprint, expected.first_at));
     }
+}
+
+/// A batch that was decided without a look at outcomes is committed if its commands are new.
+pub async fn batch_of_new_commands_has_no_known_one(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let new = Batch { all_new: true, ..clinic.batch(claim, vec![issue(1), issue(2)]) };
+    ledger.commit(&new).await.expect("the ledger commits");
+    let claim = PartitionClaim { next_offset: new.to, ..claim };
+
+    let mut next = Batch { all_new: true, ..clinic.batch(claim, vec![issue(3), leave(1)]) };
+    let fresh = next.outcomes.clone();
+    let known = &new.outcomes[1];
+    let soon = known.first_at + LIFETIME - 1;
+    next.outcomes[0] = OutcomeRow { first_at: soon, ..known.clone() };
+    assert!(matches!(ledger.commit(&next).await, Err(LedgerError::Repeated)));
+    let found = ledger.checkpoint(claim.partition).await.expect("the ledger answers");
+    assert_eq!(found, claim, "nothing is committed");
+    assert!(held(ledger, &fresh[1].identity).await.is_none());
+    assert_eq!(held(ledger, &known.identity).await.expect("it is kept").first_at, known.first_at);
+    let name = (next.views[0].aggregate.clone(), next.views[0].step.view.clone());
+    let view = ledger.view(&name).await.expect("the ledger answers");
+    assert!(view.is_none_or(|(view, _)| view.position.version < next.views[0].step.delta.to));
+
+    // The outcomes of the batch that was decided anew are looked up, and a forgotten key is new.
+    let looked_up = Batch { all_new: false, ..next.clone() };
+    ledger.commit(&looked_up).await.expect("the ledger commits");
+    let claim = PartitionClaim { next_offset: next.to, ..claim };
+    let mut last = Batch { all_new: true, ..clinic.batch(claim, vec![issue(4)]) };
+    last.outcomes[0] = OutcomeRow { first_at: known.first_at + LIFETIME, ..known.clone() };
+    ledger.commit(&last).await.expect("the key is forgotten");
+    let found = held(ledger, &known.identity).await.expect("the newer outcome");
+    assert_eq!(found.first_at, known.first_at + LIFETIME);
 }
 
 pub async fn old_outcomes_are_deleted_in_slices(ledger: &dyn Ledger) {

@@ -71,6 +71,7 @@ impl<'a> Desk<'a> {
             runs,
             views,
             outcomes: Vec::new(),
+            all_new: false,
             key_lifetime: 0,
             outbox: Vec::new(),
             published: Vec::new(),

@@ -1,6 +1,9 @@
 //! The outcomes of commands, shared by the ledgers of both topics.
 
-use processors::{ledger::OutcomeRow, log::PartitionId};
+use processors::{
+    ledger::{Batch, OutcomeRow},
+    log::PartitionId,
+};
 use schemas::{Millis, identity::CommandIdentity};
 
 use super::bounded_map::BoundedMap;
@@ -21,6 +24,15 @@ struct KeptOutcome {
 impl Outcomes {
     pub(super) fn get(&self, command: &CommandIdentity) -> Option<OutcomeRow> {
         self.kept.held.get(command).map(|kept| kept.row.clone())
+    }
+
+    /// Whether no outcome that a batch decided was kept before.
+    pub(super) fn lacks_all_of(&self, batch: &Batch) -> bool {
+        let mut decided = batch.outcomes.iter().filter(|row| row.settles.is_none());
+        decided.all(|row| {
+            let kept = self.kept.held.get(&row.identity);
+            kept.is_none_or(|kept| kept.takes(row, batch.key_lifetime))
+        })
     }
 
     pub(super) fn set(&mut self, partition: LedgerPartition, row: &OutcomeRow, lifetime: Millis) {

@@ -247,6 +247,9 @@ impl State {
         if !batch.aggregates.iter().all(|row| self.follows(row)) {
             return Err(LedgerError::Diverged);
         }
+        if batch.all_new && !lock(&self.outcomes).lacks_all_of(batch) {
+            return Err(LedgerError::Repeated);
+        }
         self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
         for row in &batch.aggregates {
             self.set_aggregate(partition, row);
