@@ -27,7 +27,7 @@ use crate::{
     limits::{Limit, Limits, admission, settings::LimitSettings},
     metrics::{Metrics, log_clients::LogClients},
     readiness::Readiness,
-    settings::Settings,
+    settings::{AlertOffer, Settings},
     throttle::Throttle,
     views::{reader::ViewReader, tails::Tails},
 };
@@ -84,6 +84,8 @@ pub struct NodeContext {
     pub limits: Arc<Limits>,
     pub audit: Audit,
     pub files: Arc<Files>,
+    /// Alerts to phones, where processors send them.
+    pub alerts: Option<AlertOffer>,
     /// How long a run is kept after its end.
     pub run_retention: Duration,
     /// The reference tables that a rule looks into while it is tried.
@@ -147,6 +149,7 @@ impl NodeContext {
             log,
             revocations,
             files: Arc::new(Files::new(files, settings.max_file)),
+            alerts: settings.alerts.clone(),
             run_retention: settings.run_retention,
             tables: settings.tables.clone(),
             refused_sockets: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Everything but sockets: commands, snapshots, stream tickets, pages, health and metrics.
 
+mod alerts;
 mod appointments;
 mod audit;
 mod audited;
@@ -109,6 +110,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
                 .put(check_in_points::configure)
                 .delete(check_in_points::remove),
         )
+        .route("/v1/tickets/{ticket}/alerts", get(alerts::key))
         .route("/v1/check-in-points/{point}/code.svg", get(check_in_points::svg))
         .route("/v1/check-in-points/{point}/code.png", get(check_in_points::png))
         .route("/v1/check-in-points/{point}/{action}", post(check_in_points::action))

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use claims::tables::Tables;
+use schemas::push::PushServices;
 
 use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
@@ -15,6 +17,25 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// What a node must know of alerts. Processors send them.
+#[derive(Debug, Clone)]
+pub struct AlertOffer {
+    /// The public key of the installation (VAPID), in base64url.
+    pub public_key: String,
+    /// The push services whose devices may be subscribed.
+    pub services: PushServices,
+}
+
+/// Checks a public key: an uncompressed point on P-256 in base64url.
+///
+/// # Errors
+/// A message for the person who typed the value.
+pub fn parse_public_key(text: &str) -> Result<String, String> {
+    let point = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    let is_point = point.len() == 65 && point[0] == 4;
+    is_point.then(|| text.to_owned()).ok_or_else(|| "not a public key of P-256".to_owned())
 }
 
 /// The settings of a node.
@@ -45,6 +66,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// Time over which sockets are then closed.
     pub drain: Duration,
+    /// Alerts to phones, where processors send them.
+    pub alerts: Option<AlertOffer>,
     /// Largest uploaded file, in bytes.
     pub max_file: u64,
     /// How long a run is kept after its end.
@@ -74,6 +97,7 @@ pub(crate) fn test_settings() -> Settings {
         public_demo: false,
         drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
+        alerts: None,
         max_file: 8 * 1024 * 1024,
         run_retention: RUN_RETENTION,
         tables: Arc::default(),

@@ -1,5 +1,6 @@
-// Keeps the files of the patient's page for a phone that is offline. Answers of the server and the
-// keys of links are never kept here.
+// Keeps the files of the patient's page for a phone that is offline, and shows its alerts. Answers
+// of the server are never kept here. The page itself keeps the words of its alerts, and the address
+// that a tap opens, while the patient wants alerts.
 //
 // Online, every file comes from the server, as without this script. So a page is never older than
 // its server, and the kept files are one whole version.
@@ -53,4 +54,71 @@ worker.addEventListener("fetch", (/** @type {any} */ event) => {
 async function kept(path) {
   const cache = await caches.open(CACHE);
   return (await cache.match(path)) ?? Response.error();
+}
+
+/** Where the page keeps what alerts say. */
+const ALERTS = "clinicwire-alerts";
+
+/**
+ * An alert, as the server sends it. Only a call has a room.
+ * @typedef {{kind: "near" | "called" | "moved", ticket: string, label: string,
+ *   room?: string}} Alert
+ */
+/**
+ * What the page stored about a ticket.
+ * @typedef {{language: string, address: string, near: string, called: string, goTo: string,
+ *   moved: string}} Words
+ */
+
+worker.addEventListener("push", (/** @type {any} */ event) => {
+  event.waitUntil(show(event.data.json()));
+});
+
+/** @param {Alert} alert */
+async function show(alert) {
+  const cache = await caches.open(ALERTS);
+  const stored = await cache.match(`alerts/${encodeURIComponent(alert.ticket)}`);
+  /** @type {Words | undefined} */
+  const words = await stored?.json();
+  const { title, body } = textOf(alert, words);
+  await worker.registration.showNotification(title, {
+    body,
+    lang: words?.language,
+    // A newer alert of a ticket replaces an older one, and is heard again.
+    tag: alert.ticket,
+    renotify: true,
+    requireInteraction: alert.kind === "called",
+    vibrate: alert.kind === "called" ? [400, 200, 400, 200, 400] : [200],
+    icon: new URL("patient/icon-192.png", BASE).href,
+    data: { address: words?.address ?? "patient" },
+  });
+}
+
+/**
+ * Without the words of the page, label and room are understood in every language.
+ * @param {Alert} alert
+ * @param {Words} [words]
+ */
+function textOf(alert, words) {
+  const { kind, label, room } = alert;
+  if (!words) return { title: label, body: room ?? "" };
+  if (kind !== "called") return { title: label, body: words[kind] };
+  return { title: `${label} · ${words.called}`, body: room ? `${words.goTo} ${room}` : "" };
+}
+
+worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
+  event.notification.close();
+  event.waitUntil(openPage(new URL(event.notification.data.address, BASE).href));
+});
+
+/** Shows the page of a ticket: an open one, or a new one. @param {string} address */
+async function openPage(address) {
+  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  // A page may have a language in its query.
+  const wanted = new URL(address);
+  const page = pages.find((/** @type {any} */ one) => {
+    const { pathname, hash } = new URL(one.url);
+    return pathname === wanted.pathname && hash === wanted.hash;
+  });
+  return page ? page.focus() : worker.clients.openWindow(address);
 }

@@ -11,6 +11,8 @@ use schemas::{
     view::Position,
 };
 
+use crate::alerts::AlertChange;
+
 /// The two times of a record. Only the second one can expire a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordTime {
@@ -47,6 +49,8 @@ pub struct RecordEffect {
     /// Commands for other aggregates. They are appended to the log after this aggregate is
     /// committed.
     pub follow_ups: Vec<CommandRecord>,
+    /// Changes of devices and due alerts.
+    pub alerts: Vec<AlertChange>,
     /// The final verdict on an earlier command, whose outcome was `moving`.
     pub settles: Option<Settlement<Verdict>>,
 }
@@ -75,6 +79,7 @@ impl RecordEffect {
             touched: Vec::new(),
             appointments: Vec::new(),
             follow_ups: Vec::new(),
+            alerts: Vec::new(),
             settles: None,
         }
     }
@@ -91,6 +96,7 @@ impl RecordEffect {
             touched: Vec::new(),
             appointments: Vec::new(),
             follow_ups: Vec::new(),
+            alerts: Vec::new(),
             settles: None,
         }
     }

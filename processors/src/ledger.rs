@@ -21,6 +21,7 @@ use schemas::{
 use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
+    alerts::AlertRow,
     location::{Appointment, RenewalNeed, Ticket},
     log::{LogOffset, PartitionId},
     run::RunRow,
@@ -243,6 +244,8 @@ pub struct Batch {
     pub appointments: Vec<AppointmentRow>,
     /// Runs that changed in lists or as work.
     pub runs: Vec<RunRow>,
+    /// Changes of devices and due alerts, in order.
+    pub alerts: Vec<AlertRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
     /// Outcomes of commands that this batch decided, at most one for each command. The row of a

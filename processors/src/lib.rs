@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod aggregate;
+pub mod alerts;
 pub mod audit;
 pub mod bridge;
 pub mod effect;

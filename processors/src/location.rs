@@ -24,6 +24,7 @@ use schemas::{
 
 use crate::effect::{RecordEffect, RecordTime, Settlement};
 
+mod alerts;
 mod appearance;
 mod apply;
 mod appointments;
@@ -272,6 +273,7 @@ impl Location {
             Ok(decision) => {
                 decision.events.into_iter().for_each(|event| self.happen(&mut step, event));
                 step.follow_ups.extend(decision.follow_ups);
+                step.alerts = decision.alerts;
                 settles = decision.settles.map(|settled| {
                     let Settlement { command, began, outcome } = settled;
                     Settlement { command, began, outcome: self.verdict(version, false, outcome) }

@@ -92,7 +92,8 @@ pub struct RunnerSettings {
     /// which records come from a clock that is far ahead. Timers depend on the clock of the log
     /// alone.
     pub clock: Clock,
-    /// Notified after each commit, so that a worker in this process need not poll for new runs.
+    /// Notified after each commit, so that a worker or a sender of alerts in this process need not
+    /// poll for new work.
     pub work_signal: Option<Arc<Notify>>,
 }
 

@@ -201,6 +201,14 @@ codes! {
     /// The location does not let patients move back, or not any more.
     YieldNotAllowed = "yield_not_allowed", 409, 107,
         "You can't let others go first any more. Ask the staff.";
+    /// The installation sends no alerts.
+    AlertsNotOffered = "alerts_not_offered", 404, 102, "This clinic sends no alerts to phones.";
+    /// The address of a device is at no push service that the installation accepts.
+    PushServiceUnknown = "push_service_unknown", 422, 107,
+        "This browser's alerts can't be used here.";
+    /// The ticket alerts as many devices as it may.
+    TooManyDevices = "too_many_devices", 409, 107,
+        "This ticket already alerts three devices. Turn alerts off on one of them.";
     /// Nobody of the same priority waits behind the ticket.
     NobodyBehind = "nobody_behind", 409, 107, "Nobody is behind you in this line.";
     /// The state of the ticket or queue does not allow the command.

@@ -21,6 +21,7 @@ use crate::{
     },
     load::LoadBands,
     privacy::Privacy,
+    push::PushDevice,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
@@ -339,6 +340,21 @@ commands! {
         /// The ticket.
         ticket: TicketId,
     }
+    /// Alerts a device of the patient when the turn is near and at each call, as long as the ticket
+    /// lives.
+    SubscribeAlerts = "ticket.subscribe_alerts" {
+        /// The ticket.
+        ticket: TicketId,
+        /// The device.
+        device: PushDevice,
+    }
+    /// Ends the alerts of a device.
+    UnsubscribeAlerts = "ticket.unsubscribe_alerts" {
+        /// The ticket.
+        ticket: TicketId,
+        /// The address of the device at its push service.
+        endpoint: String,
+    }
     /// Ends the ticket of a patient who never came.
     MarkNoShow = "ticket.no_show" {
         /// The ticket.
@@ -588,6 +604,8 @@ impl Command {
             | C::CancelTicket { ticket, .. }
             | C::LeaveTicket { ticket }
             | C::YieldTicket { ticket }
+            | C::SubscribeAlerts { ticket, .. }
+            | C::UnsubscribeAlerts { ticket, .. }
             | C::TransferTicket { ticket, .. }
             | C::ReceiveTicket { ticket, .. }
             | C::WithdrawTicket { ticket, .. }

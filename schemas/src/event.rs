@@ -18,6 +18,7 @@ use crate::{
     },
     load::LoadBands,
     privacy::Privacy,
+    push::DeviceId,
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
@@ -210,6 +211,20 @@ pub enum Event {
         ticket: TicketId,
         /// Why.
         reason: String,
+    },
+    /// A device of the patient is alerted from now on.
+    AlertsSubscribed {
+        /// The ticket.
+        ticket: TicketId,
+        /// The device.
+        device: DeviceId,
+    },
+    /// A device is not alerted any more.
+    AlertsUnsubscribed {
+        /// The ticket.
+        ticket: TicketId,
+        /// The device.
+        device: DeviceId,
     },
     /// A ticket was called.
     TicketCalled {

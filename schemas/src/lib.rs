@@ -29,6 +29,7 @@ pub mod line;
 pub mod load;
 pub mod log;
 pub mod privacy;
+pub mod push;
 pub mod record;
 pub mod redis_keys;
 pub mod rule;

@@ -36,11 +36,16 @@ pub struct Timers {
     pub yield_places: u32,
     /// How often one ticket may do so. 2 by default.
     pub yield_times: u32,
+    /// From how many people ahead on a waiting patient who asked for alerts gets the one that the
+    /// turn is near. 2 by default, at most 20.
+    pub alert_places: u32,
 }
 
 /// Most people that one patient may let go first at once: each of their tickets changes in the same
 /// step.
 const MAX_YIELD_PLACES: u32 = 20;
+/// Most people ahead of a patient whose turn is near: each step looks at as many of a line.
+const MAX_ALERT_PLACES: u32 = 20;
 
 impl Default for Timers {
     fn default() -> Self {
@@ -55,6 +60,7 @@ impl Default for Timers {
             day_ends_tickets: true,
             yield_places: 3,
             yield_times: 2,
+            alert_places: 2,
         }
     }
 }
@@ -62,7 +68,7 @@ impl Default for Timers {
 impl Timers {
     /// Whether every value is plausible: seconds from ten to a week (check-in may also begin only
     /// at the start of an appointment), a grace of at most a day, a day that starts before
-    /// noon, and at most 20 people to let go first.
+    /// noon, and at most 20 people to let go first and ahead of an alert.
     pub fn are_plausible(&self) -> bool {
         const SECONDS: std::ops::RangeInclusive<u32> = 10..=7 * 24 * 60 * 60;
         [self.absent_grace_s, self.stale_s, self.no_show_s, self.handover_s]
@@ -72,5 +78,6 @@ impl Timers {
             && self.check_in_early_s <= *SECONDS.end()
             && self.day_start_min < 12 * 60
             && self.yield_places <= MAX_YIELD_PLACES
+            && self.alert_places <= MAX_ALERT_PLACES
     }
 }

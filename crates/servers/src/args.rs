@@ -9,7 +9,10 @@ use std::{
 use anyhow::Context;
 use claims::tables::Tables;
 use clap::Args;
-use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC};
+use schemas::{
+    push::{KNOWN_SERVICES, PushService, PushServices},
+    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC},
+};
 
 use crate::{
     config_check::Faults,
@@ -21,6 +24,29 @@ use crate::{
     redis,
     tls::client_config,
 };
+
+/// The flag of the push services that alerts are sent to, the same on gateways and processors.
+#[derive(Debug, Args)]
+pub struct PushServiceArgs {
+    /// Push service that alerts may be sent to: `host` or `*.domain`, by HTTPS and at public
+    /// addresses alone, or an origin such as `https://push.intern.example:8443`, wherever it is. May
+    /// be repeated
+    #[arg(
+        long = "push-service",
+        env = "CLINICWIRE_PUSH_SERVICE",
+        value_name = "HOST",
+        value_delimiter = ',',
+        default_value = KNOWN_SERVICES
+    )]
+    pub push_services: Vec<PushService>,
+}
+
+impl PushServiceArgs {
+    /// The accepted push services.
+    pub fn services(&self) -> PushServices {
+        PushServices(self.push_services.clone())
+    }
+}
 
 /// The flags of a Kafka cluster and its topics.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use gateway::{
     access::auth::{DevelopmentKey, WELL_KNOWN_WORDS},
     limits::settings::LimitChange,
 };
+use schemas::push::{KNOWN_SERVICES, PushService};
 
 use crate::{demo::driver::SPEEDS, tokens::Tokens};
 
@@ -78,6 +79,13 @@ pub struct Cli {
     /// empty clinic has every limit: load programs turn them off.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',')]
     pub limits: Vec<LimitChange>,
+
+    /// Push service that alerts may be sent to: HOST, *.DOMAIN or an origin; may be repeated
+    ///
+    /// Alerts need a build with `--features push`. Their key is new at each start.
+    #[arg(long = "push-service", value_name = "HOST", value_delimiter = ',')]
+    #[arg(default_value = KNOWN_SERVICES, hide_default_value = true)]
+    pub push_services: Vec<PushService>,
 
     #[command(flatten)]
     pub development: Development,

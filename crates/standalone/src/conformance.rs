@@ -1,6 +1,7 @@
 //! Conformance suites for the backends: memory and servers pass the same ones. Each suite uses
 //! fresh names, so that suites can share one server and run in parallel.
 
+pub mod alerts;
 pub mod audit;
 pub mod keys;
 pub mod ledger;

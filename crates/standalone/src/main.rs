@@ -19,6 +19,7 @@ use clap::Parser;
 use gateway::{
     access::auth::DevelopmentKey, limits::settings::LimitSettings, node, settings::TlsFiles,
 };
+use schemas::push::PushServices;
 use standalone::{
     announcement::Announcement,
     checks,
@@ -116,6 +117,7 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
         drain: DRAIN,
         tables,
         limits: limits(cli),
+        push_services: PushServices(cli.push_services.clone()),
     };
     OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);

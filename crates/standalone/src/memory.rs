@@ -2,6 +2,7 @@
 //! suites. Nothing survives the process. Each part is bounded: the standalone runs for weeks on a
 //! small machine.
 
+mod alerts;
 mod audit;
 mod keys;
 mod ledger;
@@ -16,6 +17,7 @@ use schemas::{
     record::{AUDIT_TOPIC, RUNS_TOPIC},
 };
 
+pub use alerts::MemoryAlerts;
 pub use audit::MemoryAudit;
 pub use keys::MemoryKeys;
 pub use ledger::{JournalCounts, MemoryLedger, MemoryQueries};
@@ -36,6 +38,7 @@ pub fn system_clock() -> Clock {
 pub struct Memory {
     pub log: Arc<MemoryLog>,
     pub ledger: Arc<MemoryLedger>,
+    pub alerts: Arc<MemoryAlerts>,
     /// The log client for runs, and their ledger.
     pub runs_log: Arc<MemoryLog>,
     pub runs_ledger: Arc<MemoryLedger>,
@@ -51,9 +54,12 @@ impl Memory {
     pub fn new(clock: Clock) -> Self {
         let log = Arc::new(MemoryLog::new(clock.clone()));
         // The log keeps a record of `care` until the ledger has committed it.
-        let committed = log.clone();
-        let ledger = MemoryLedger::new(clock.clone())
-            .on_commit(move |batch| committed.forget_below(batch.to));
+        let alerts = Arc::new(MemoryAlerts::new(clock.clone()));
+        let (committed, due) = (log.clone(), alerts.clone());
+        let ledger = MemoryLedger::new(clock.clone()).on_commit(move |batch| {
+            committed.forget_below(batch.to);
+            due.committed(batch);
+        });
         let runs_log = Arc::new(log.reading(RUNS_TOPIC));
         let work = Arc::new(MemoryWork::new(clock.clone()));
         let (committed, due) = (runs_log.clone(), work.clone());
@@ -70,6 +76,7 @@ impl Memory {
             audit_log,
             audit: Arc::new(audit),
             ledger: Arc::new(ledger),
+            alerts,
             runs_log,
             runs_ledger: Arc::new(runs_ledger),
             work,

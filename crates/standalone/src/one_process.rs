@@ -4,16 +4,25 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use claims::tables::Tables;
 use gateway::{
-    access::auth::DevelopmentKey, client_address::TrustedProxies, files::MAX_FILE,
-    limits::settings::LimitSettings, node, readiness::Readiness, settings::TlsFiles,
+    access::auth::DevelopmentKey,
+    client_address::TrustedProxies,
+    files::MAX_FILE,
+    limits::settings::LimitSettings,
+    node,
+    readiness::Readiness,
+    settings::{AlertOffer, TlsFiles},
 };
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
+    alerts::OwnSender,
     audit,
     runner::{self, RunnerError},
     worker,
 };
-use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use schemas::{
+    push::PushServices,
+    record::{CARE_TOPIC, RUNS_TOPIC},
+};
 use tempfile::TempDir;
 use tokio::{
     sync::{Notify, watch},
@@ -35,6 +44,8 @@ pub struct Settings {
     pub tables: Arc<Tables>,
     /// The limits of one client.
     pub limits: LimitSettings,
+    /// The push services that alerts are sent to, in a build that sends them.
+    pub push_services: PushServices,
 }
 
 /// An error at start.
@@ -80,6 +91,7 @@ impl OneProcess {
             files: files.clone(),
             readiness: Readiness::default(),
         };
+        let sender = OwnSender::generate(settings.push_services.clone());
         let node_settings = node::Settings {
             listen: settings.listen,
             tls: settings.tls,
@@ -96,13 +108,18 @@ impl OneProcess {
             drain_delay: Duration::ZERO,
             drain: settings.drain,
             max_file: MAX_FILE,
+            alerts: sender.as_ref().map(|sender| AlertOffer {
+                public_key: sender.public_key(),
+                services: settings.push_services,
+            }),
             run_retention: node::RUN_RETENTION,
             tables: settings.tables.clone(),
         };
         let gateway = node::start(node_settings, backends)?;
         let stop = watch::Sender::new(());
-        let processors = start_processors(&memory, files, settings.tables, stop.subscribe())
-            .map_err(StartError::Processors)?;
+        let processors =
+            start_processors(&memory, files, settings.tables, sender, stop.subscribe())
+                .map_err(StartError::Processors)?;
         Ok(Self { gateway, processors, stop, memory, _files: directory })
     }
 
@@ -154,10 +171,11 @@ fn start_processors(
     memory: &Memory,
     files: Arc<dyn ObjectStore>,
     tables: Arc<Tables>,
+    sender: Option<OwnSender>,
     stopped: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let work_signal = Arc::new(Notify::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (work_signal, alert_signal) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let stop = move || {
         let mut stopped = stopped.clone();
         // An error means that the sender was dropped, which is how the processors stop.
@@ -169,6 +187,11 @@ fn start_processors(
         work_signal: Some(work_signal.clone()),
         ..runner::RunnerSettings::new(RUNS_TOPIC)
     };
+    let care_settings = runner::RunnerSettings {
+        work_signal: Some(alert_signal.clone()),
+        ..runner::RunnerSettings::new(CARE_TOPIC)
+    };
+    let alert_store = memory.alerts.clone();
     let work = worker::WorkerBackends {
         work: memory.work.clone(),
         log: memory.runs_log.clone(),
@@ -177,7 +200,7 @@ fn start_processors(
     };
     std::thread::Builder::new().name("processors".into()).spawn(move || {
         let all = async {
-            let care = runner::run(care, runner::RunnerSettings::new(CARE_TOPIC), stop());
+            let care = runner::run(care, care_settings, stop());
             let runs = runner::run(runs, runs_settings, stop());
             let work = async {
                 worker::run(work, worker::WorkerSettings::new("standalone", tables), stop()).await;
@@ -185,7 +208,13 @@ fn start_processors(
             };
             let sink = audit::SinkSettings::default();
             let audit = audit::run(audit_log, audit_store, sink, stop());
-            tokio::try_join!(care, runs, audit, work)
+            let alerts = async {
+                if let Some(sender) = sender {
+                    sender.run(alert_store, alert_signal, stop()).await;
+                }
+                Ok(())
+            };
+            tokio::try_join!(care, runs, audit, work, alerts)
         };
         if let Err(error) = runtime.block_on(all) {
             tracing::error!(%error, "the processors ended");

@@ -120,3 +120,19 @@ macro_rules! work {
     };
 }
 standalone::work_promises!(work);
+
+macro_rules! alerts {
+    ($($promise:ident,)*) => {
+        mod alerts {
+            use standalone::conformance::alerts::{self, Desk, Sides};
+
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let sides = Sides { store: &*memory.alerts, ledger: &*memory.ledger };
+                alerts::$promise(&mut Desk::open(sides).await).await;
+            })*
+        }
+    };
+}
+standalone::alert_promises!(alerts);

@@ -76,9 +76,9 @@ macro_rules! ledger {
 }
 standalone::ledger_promises!(ledger);
 
-/// Runs `promise` on a database of its own, since a worker takes any waiting run. The database is
-/// copied from a migrated template and dropped afterwards.
-async fn on_own_database(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
+/// Runs `promise` with the URL of a database of its own, since a worker takes any waiting run. The
+/// database is copied from a migrated template and dropped afterwards.
+async fn on_own_database(promise: impl AsyncFnOnce(&str)) {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let server = server("CLINICWIRE_POSTGRES");
     let (address, _) = server.rsplit_once('/').expect("a URL with a database");
@@ -101,13 +101,7 @@ async fn on_own_database(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
     let name = fresh_name();
     create(&name, template).await;
     let url = format!("{address}/{name}");
-    let work = PostgresWork::new(&pool(&url, 3)).expect("the settings make a pool");
-    let consumer = Consumer { name: conformance::fresh(), topic: RUNS_TOPIC.to_owned() };
-    let ledger = PostgresLedger::new(&pool(&url, 2), consumer).expect("the settings make a pool");
-    let queries = queries(&url);
-    let sides = WorkSides { work: &work, ledger: &ledger, queries: &queries };
-    let mut desk = Desk::open(sides).await;
-    let kept = AssertUnwindSafe(promise(&mut desk)).catch_unwind().await;
+    let kept = AssertUnwindSafe(promise(&url)).catch_unwind().await;
     owner
         .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
         .await
@@ -117,12 +111,52 @@ async fn on_own_database(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
     }
 }
 
+fn ledger_of(url: &str, topic: &str) -> PostgresLedger {
+    let consumer = Consumer { name: conformance::fresh(), topic: topic.to_owned() };
+    PostgresLedger::new(&pool(url, 2), consumer).expect("the settings make a pool")
+}
+
+macro_rules! alerts {
+    ($($promise:ident,)*) => {
+        mod alerts {
+            use processors::servers::postgres::PostgresAlerts;
+            use schemas::record::CARE_TOPIC;
+            use standalone::conformance::alerts::{self, Desk, Sides};
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::on_own_database(async |url: &str| {
+                    let pool = super::pool(url, 2);
+                    let store = PostgresAlerts::new(&pool).expect("the settings make a pool");
+                    let ledger = super::ledger_of(url, CARE_TOPIC);
+                    let sides = Sides { store: &store, ledger: &ledger };
+                    alerts::$promise(&mut Desk::open(sides).await).await;
+                })
+                .await;
+            })*
+        }
+    };
+}
+standalone::alert_promises!(alerts);
+
+/// Runs a promise of the work backend on a database of its own.
+async fn with_desk(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
+    on_own_database(async |url: &str| {
+        let work = PostgresWork::new(&pool(url, 3)).expect("the settings make a pool");
+        let ledger = ledger_of(url, RUNS_TOPIC);
+        let queries = queries(url);
+        let sides = WorkSides { work: &work, ledger: &ledger, queries: &queries };
+        promise(&mut Desk::open(sides).await).await;
+    })
+    .await;
+}
+
 macro_rules! work {
     ($($promise:ident,)*) => {
         mod work {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
-                super::on_own_database(standalone::conformance::work::$promise).await;
+                super::with_desk(standalone::conformance::work::$promise).await;
             })*
         }
     };

@@ -44,6 +44,7 @@ impl Clinic {
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
             limits: LimitSettings::default().changed(&changes),
+            push_services: schemas::push::PushServices::default(),
         };
         let clinic = Self {
             server: OneProcess::start(settings).unwrap(),

@@ -235,6 +235,9 @@ const TABLE: &[(&str, [Reach; 10])] = &[
     ("ticket.cancel", [N, N, L, N, N, X, N, N, N, N]),
     ("ticket.leave", [O, N, L, N, N, X, N, N, N, N]),
     ("ticket.yield", [O, N, L, N, N, X, N, N, N, N]),
+    // The devices are the patient's own: staff neither add nor see them.
+    ("ticket.subscribe_alerts", [O, N, N, N, N, N, N, N, N, N]),
+    ("ticket.unsubscribe_alerts", [O, N, N, N, N, N, N, N, N, N]),
     ("ticket.transfer", [N, N, L, L, L, X, N, N, N, N]),
     ("ticket.prioritise", [N, N, L, N, N, X, N, N, N, N]),
     ("ticket.revert", [N, N, L, L, L, X, N, N, N, N]),
@@ -453,6 +456,16 @@ pub fn may_link(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
     let location = ticket.location();
     let at = Target { location: Some(&location), ticket: Some(ticket), ..Target::default() };
     claims.reaches("ticket.link", at)
+}
+
+/// Checks whether the bearer may have a device alerted for a ticket.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the ticket exists.
+pub fn may_subscribe_alerts(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
+    let location = ticket.location();
+    let at = Target { location: Some(&location), ticket: Some(ticket), ..Target::default() };
+    claims.reaches("ticket.subscribe_alerts", at)
 }
 
 /// Checks whether the bearer may have the code of a check-in point at `location`.

@@ -16,7 +16,7 @@ use schemas::{
 use serde::Deserialize;
 
 use super::{
-    NodeState, Problem,
+    NodeState, Problem, alerts,
     audited::NamedInBody,
     caller::{Caller, QueryParams, Segments},
     command_request::{CommandRequest, OutcomeAnswer, SOURCE, own_command, shown},
@@ -142,6 +142,9 @@ pub(super) async fn ticket_action(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let ticket = TicketId::new(ticket).map_err(not_an_id)?;
+    if action == alerts::SUBSCRIBE {
+        return alerts::subscribe(&node, &request, ticket, &action).await;
+    }
     give_action(&node, &request, CommandTarget::Ticket(ticket), &action).await
 }
 

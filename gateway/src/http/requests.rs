@@ -183,6 +183,14 @@ fn of_ticket(ticket: TicketId, action: &str, body: &[u8]) -> Result<Command, Pro
             Ok(C::Prioritise { ticket, priority: urgency(priority)?, reason })
         }
         "revert" => nothing(body, C::RevertTicket { ticket }),
+        "subscribe-alerts" => {
+            let device = read(body, r#"{"endpoint","keys":{"p256dh","auth"}}"#)?;
+            Ok(C::SubscribeAlerts { ticket, device })
+        }
+        "unsubscribe-alerts" => {
+            let EndpointBody { endpoint } = read(body, r#"{"endpoint"}"#)?;
+            Ok(C::UnsubscribeAlerts { ticket, endpoint })
+        }
         _ => Err(Code::NotFound.into()),
     }
 }
@@ -377,6 +385,11 @@ struct BrandingBody {
 #[derive(Deserialize)]
 struct OrderBody {
     queues: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct EndpointBody {
+    endpoint: String,
 }
 
 #[derive(Deserialize)]

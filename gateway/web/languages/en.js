@@ -237,6 +237,26 @@ const actions = {
   failed: "That didn’t work. Please try again, or tell the front desk.",
 };
 
+// Alerts of the browser on a patient's phone.
+const phoneAlerts = {
+  offer: "Alert this phone",
+  hint: "When your turn is near and when you’re called, even if this page is closed.",
+  on: "On. You’ll be alerted when your turn is near and when you’re called.",
+  /** @type {Record<string, string>} */
+  failures: {
+    blocked: "Your browser blocks notifications from this page. Allow them in its settings.",
+    push_service_unknown: "This browser’s notifications can’t be used here. Keep this page open.",
+    too_many_devices: "This ticket already alerts three phones. Turn one of them off first.",
+  },
+  failed: "That didn’t work. Keep this page open, or try again.",
+  messages: {
+    near: "Your turn is near. Please come back to the waiting room.",
+    called: "It’s your turn",
+    goTo: "Go to",
+    moved: "Your place in line has moved. Tap to see where.",
+  },
+};
+
 // The slip of a ticket, to print.
 const slip = {
   title: "Ticket slip",
@@ -1092,6 +1112,7 @@ export const en = {
   states,
   ticket,
   actions,
+  phoneAlerts,
   slip,
   appointment,
   board,

@@ -231,6 +231,28 @@ const actions = {
   failed: "Ça n’a pas fonctionné. Réessayez ou avertissez l’accueil.",
 };
 
+/** @type {Texts["phoneAlerts"]} */
+const phoneAlerts = {
+  offer: "Avertir ce téléphone",
+  hint: "Quand votre tour approche et quand on vous appelle, même si cette page est fermée.",
+  on: "Activé. On vous avertira quand votre tour approche et quand on vous appelle.",
+  failures: {
+    blocked:
+      "Votre navigateur bloque les notifications de cette page. Permettez-les dans ses réglages.",
+    push_service_unknown:
+      "Les notifications de ce navigateur ne sont pas acceptées ici. Gardez cette page ouverte.",
+    too_many_devices:
+      "Ce billet avertit déjà trois téléphones. Désactivez d’abord l’un d’entre eux.",
+  },
+  failed: "Ça n’a pas fonctionné. Gardez cette page ouverte, ou réessayez.",
+  messages: {
+    near: "Votre tour approche. Revenez à la salle d’attente.",
+    called: "C’est votre tour",
+    goTo: "Présentez-vous ici :",
+    moved: "Votre place dans la file a changé d’endroit. Touchez pour voir où.",
+  },
+};
+
 /** @type {Texts["slip"]} */
 const slip = {
   title: "Billet à imprimer",
@@ -1042,6 +1064,7 @@ export const fr = {
   states,
   ticket,
   actions,
+  phoneAlerts,
   slip,
   appointment,
   board,

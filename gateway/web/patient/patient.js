@@ -16,6 +16,7 @@ import {
 } from "../shared/ticket.js";
 import { exchangeLink } from "../shared/ticket-link.js";
 import { TicketActions } from "./actions.js";
+import { PhoneAlerts } from "./phone-alerts.js";
 import { forget, keepKey, keptKey, recall, remember } from "./last-state.js";
 import { ageText, changeText, zonedTimeText } from "../shared/times.js";
 import { textsOf } from "../languages/all.js";
@@ -63,6 +64,10 @@ let announced = "";
 const languages = new LanguageSwitch(render);
 const parts = new TicketParts(render);
 const actions = new TicketActions(render);
+const phoneAlerts = new PhoneAlerts(render, () => {
+  const hash = key ? new URLSearchParams(key) : new URLSearchParams(location.hash.slice(1));
+  return `patient#${hash}`;
+});
 
 const text = () => ticketTexts[languages.current];
 
@@ -111,6 +116,7 @@ function render() {
     .join(" · ");
   parts.render(shown, language, shownNow(), note);
   actions.render(shown, language, state.name === "live");
+  phoneAlerts.render(shown, language);
   if (note) renderNote(note, language, shown);
   languages.render();
   showCrossing(language);
@@ -172,6 +178,7 @@ function announce(shown, note) {
 function follow(token, id) {
   connection?.close();
   actions.use(token, id);
+  void phoneAlerts.use(token, id);
   state = { name: "connecting" };
   const own = new Connection({
     token,

@@ -33,6 +33,7 @@ impl Clinic {
             drain: Duration::ZERO,
             tables: Arc::new(Tables::empty()),
             limits: LimitSettings::off(),
+            push_services: schemas::push::PushServices::default(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let here = json!({"locations": [LOCATION]});

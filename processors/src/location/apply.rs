@@ -71,6 +71,9 @@ impl Location {
             Event::TicketHandoverClosed { ticket, .. }
             | Event::TicketMoveAsked { ticket, .. }
             | Event::WithdrawalAnswered { ticket, .. } => self.change_handover(ticket, event),
+            Event::AlertsSubscribed { .. } | Event::AlertsUnsubscribed { .. } => {
+                self.change_devices(event);
+            }
             Event::HandoverBarred { successor } => self.bar(successor, now),
             other => match moves::moved_ticket(other) {
                 Some(ticket) => self.move_ticket(ticket, other, version, now),
@@ -152,6 +155,7 @@ impl Location {
             back: None,
             moves: 0,
             yields: 0,
+            devices: BTreeSet::new(),
             view: 0,
         });
     }
@@ -365,6 +369,9 @@ impl Location {
             }
         }
         Self::follow_handover(&mut ticket, event, version, at);
+        if !ticket.is_live() {
+            ticket.devices.clear();
+        }
         self.put(ticket);
     }
 

@@ -12,7 +12,7 @@ use schemas::{
 };
 
 use super::{
-    Location,
+    Location, alerts,
     appearance::{self, check_edition},
     appointments,
     calls::{self, call_next, call_next_at_station, call_ticket},
@@ -215,6 +215,9 @@ fn move_ticket(state: &Location, record: &CommandRecord, id: &TicketId) -> Resul
     use Command as C;
     use Event as E;
     let ticket = state.ticket(id).ok_or(Code::TicketUnknown)?;
+    if let C::SubscribeAlerts { .. } | C::UnsubscribeAlerts { .. } = &record.command {
+        return alerts::decide(ticket, &record.command);
+    }
     if !allows(&record.command, ticket.standing.state) {
         return Err(Code::IllegalMove);
     }

@@ -10,7 +10,7 @@ use schemas::{
 };
 
 use super::{Location, state::Queue};
-use crate::effect::Settlement;
+use crate::{alerts::AlertChange, effect::Settlement};
 
 /// A command that is applied. Every command except a tick has at least one event.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub struct Decision {
     pub moving: bool,
     /// The commands that other locations must carry out next.
     pub follow_ups: Vec<CommandRecord>,
+    /// The changes of devices that the command asks for.
+    pub alerts: Vec<AlertChange>,
     /// The outcome that replaces `moving` as the outcome of an earlier command.
     pub settles: Option<Settlement<Result<CommandResult, Code>>>,
 }

@@ -42,6 +42,8 @@ pub(super) struct Indexes {
     pub(super) day_counts: DayCounts,
     /// The number of live tickets.
     pub(super) live: u32,
+    /// The number of live tickets with devices that are alerted.
+    pub(super) subscribed: u32,
     /// The moves of tickets and appointments that are not settled.
     pub(super) moves: BTreeSet<TimerTarget>,
     /// Live tickets by label. A label that is here is not given again.
@@ -149,6 +151,9 @@ impl Indexes {
             return;
         }
         update.count(&mut self.live);
+        if !ticket.devices.is_empty() {
+            update.count(&mut self.subscribed);
+        }
         update.element_under(&mut self.labels, &ticket.label, ticket.id.clone());
         if let Some(station) = &standing.station {
             update.element_under(&mut self.stations, station, ticket.id.clone());

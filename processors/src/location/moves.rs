@@ -72,6 +72,11 @@ pub(super) fn is_question_of_ticket(event: &Event) -> bool {
     )
 }
 
+/// Whether an event changes only the devices of a ticket, which no view shows.
+pub(super) fn is_of_devices(event: &Event) -> bool {
+    matches!(event, Event::AlertsSubscribed { .. } | Event::AlertsUnsubscribed { .. })
+}
+
 /// The appointment that an event changes directly. An event that moves a ticket changes the
 /// appointment of the ticket as well.
 pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
@@ -98,6 +103,8 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
         | Event::TicketYielded { ranks, .. } => ranks.iter().map(|(ticket, _)| ticket).collect(),
         Event::TicketIssued { ticket, .. }
         | Event::CheckInOverridden { ticket, .. }
+        | Event::AlertsSubscribed { ticket, .. }
+        | Event::AlertsUnsubscribed { ticket, .. }
         | Event::TicketHandoverClosed { ticket, .. }
         | Event::TicketMoveAsked { ticket, .. }
         | Event::WithdrawalAnswered { ticket, .. } => vec![ticket],

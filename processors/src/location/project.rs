@@ -33,6 +33,7 @@ use scope::{SettingsPart, ViewScope};
 
 use super::{
     Location,
+    alerts::SubscribedTickets,
     moves::{BoardPlace, shown},
 };
 
@@ -87,6 +88,8 @@ pub(super) struct VersionChange {
     pub(super) events: Vec<Event>,
     scope: ViewScope,
     before: ViewEntries,
+    /// The tickets whose devices may have to be alerted.
+    pub(super) subscribed: SubscribedTickets,
     /// The versions that the views of removed queues and forgotten doctors had.
     removed: BTreeMap<Channel, u64>,
 }
@@ -105,6 +108,7 @@ impl Location {
         let scope = self.scope(&event, now);
         let schedules = self.schedules(location, &scope);
         let new = changing.scope.take_in(scope);
+        self.note_subscribed(&mut changing.subscribed, &new.tickets, &new.queues);
         for (view, entries) in self.render(location, &new, Rendering::Shown) {
             changing.before.entry(view).or_default().extend(entries);
         }
@@ -127,7 +131,7 @@ impl Location {
         changing: VersionChange,
         location: &LocationId,
     ) -> (Vec<Event>, Vec<ViewDelta>) {
-        let VersionChange { events, scope, before, removed } = changing;
+        let VersionChange { events, scope, before, removed, subscribed: _ } = changing;
         let after = self.render(location, &scope, Rendering::Current);
         let deltas = self.step_views(before, after, &events, &removed);
         (events, deltas)

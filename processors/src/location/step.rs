@@ -9,7 +9,10 @@ use schemas::{
 };
 
 use super::{Location, project::VersionChange};
-use crate::effect::{RecordEffect, Settlement};
+use crate::{
+    alerts::AlertChange,
+    effect::{RecordEffect, Settlement},
+};
 
 /// The step that one record makes, while its events are applied.
 pub(super) struct Step {
@@ -19,6 +22,7 @@ pub(super) struct Step {
     at: Millis,
     pub(super) change: VersionChange,
     pub(super) follow_ups: Vec<CommandRecord>,
+    pub(super) alerts: Vec<AlertChange>,
 }
 
 impl Step {
@@ -31,6 +35,7 @@ impl Step {
             at,
             change: VersionChange::default(),
             follow_ups: Vec::new(),
+            alerts: Vec::new(),
         }
     }
 }
@@ -69,8 +74,10 @@ impl Location {
         verdict: Verdict,
         settles: Option<Settlement<Verdict>>,
     ) -> RecordEffect {
-        let Step { location, at, change, follow_ups, .. } = step;
+        let Step { location, at, mut change, follow_ups, mut alerts, .. } = step;
         let (touched, appointments) = self.touched(&change.events);
+        let subscribed = std::mem::take(&mut change.subscribed);
+        alerts.extend(self.alerts(subscribed, &change.events));
         let (events, deltas) = self.finish_change(change, &location);
         RecordEffect {
             position: self.position,
@@ -81,6 +88,7 @@ impl Location {
             touched,
             appointments,
             follow_ups,
+            alerts,
             settles,
         }
     }

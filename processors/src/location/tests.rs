@@ -25,6 +25,7 @@ use super::{
     Ticket, Visit, settings,
 };
 
+mod alerts;
 mod appearance;
 mod appointments;
 mod boards;

@@ -1,11 +1,14 @@
 //! A ticket, and what an undo of its last step needs.
 
+use std::collections::BTreeSet;
+
 use schemas::{
     Millis,
     event::TicketStatus,
     handover::TicketHandover,
     ids::{AppointmentId, DoctorId, QueueId, TicketId},
     line::LinePlace,
+    push::DeviceId,
     ticket::TicketState,
 };
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,9 @@ pub struct Ticket {
     /// How often the patient let others go first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub yields: u32,
+    /// The devices that are alerted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub devices: BTreeSet<DeviceId>,
     /// The version of the view `ticket:<id>`.
     pub view: u64,
 }

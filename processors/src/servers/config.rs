@@ -10,7 +10,10 @@ use schemas::{
     record::{AUDIT_TOPIC, CARE_TOPIC},
 };
 use servers::{
-    args::{FileStoreArgs, KafkaArgs, PostgresArgs, RedisArgs, TableArgs, validate_topic},
+    args::{
+        FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs,
+        validate_topic,
+    },
     config_check::Faults,
     kafka::{KafkaCluster, NewTopics},
     logging::LogArgs,
@@ -24,7 +27,10 @@ use super::{
     kafka::ReaderSettings,
     postgres::{ConnectionSettings, Consumer, PoolSettings, Role},
 };
-use crate::{bridge, worker};
+use crate::{
+    alerts::{AlertCounters, SenderSettings, VapidKey},
+    bridge, worker,
+};
 
 /// Decides commands and applies them: reads `clinicwire.care.v1` from Kafka, keeps journal and read
 /// models in PostgreSQL and live views in Redis, and publishes every change to
@@ -100,6 +106,9 @@ pub enum ServiceCommand {
     /// older than what is known is ignored.
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// Make the keys of alerts to phones: writes the private key to a new file, and prints the
+    /// public one, which gateways get
+    PushKey(PushKeyArgs),
 }
 
 /// The commands of the stored audit.
@@ -221,6 +230,63 @@ pub struct RunArgs {
     /// The worker that checks claims files.
     #[command(flatten)]
     pub checks: CheckArgs,
+    /// Alerts to phones.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
+}
+
+/// Settings of alerts to phones.
+#[derive(Args)]
+pub struct AlertArgs {
+    /// File with the private key of the alerts to phones (VAPID), as `push-key` writes it, the same
+    /// on all processors. Without it, no alerts are sent
+    #[arg(long, env = "CLINICWIRE_PUSH_KEY_FILE", value_name = "FILE", requires = "push_contact")]
+    pub push_key_file: Option<PathBuf>,
+    /// Whom a push service may contact about our alerts: `mailto:…` or `https://…`
+    #[arg(long, env = "CLINICWIRE_PUSH_CONTACT", value_name = "URL", requires = "push_key_file")]
+    #[arg(value_parser = contact)]
+    pub push_contact: Option<String>,
+    /// The push services.
+    #[command(flatten)]
+    pub services: PushServiceArgs,
+}
+
+/// Settings of `push-key`.
+#[derive(Args)]
+pub struct PushKeyArgs {
+    /// File to create for the private key
+    #[arg(long, env = "CLINICWIRE_PUSH_KEY_FILE", value_name = "FILE")]
+    pub push_key_file: PathBuf,
+}
+
+/// A contact of RFC 8292, section 2.1.
+fn contact(text: &str) -> Result<String, String> {
+    let is_contact = text.starts_with("mailto:") || text.starts_with("https://");
+    is_contact.then(|| text.to_owned()).ok_or_else(|| "not mailto:… or https://…".to_owned())
+}
+
+impl AlertArgs {
+    fn key(&self) -> anyhow::Result<Option<VapidKey>> {
+        let read = |path: &PathBuf| anyhow::Ok(std::fs::read_to_string(path)?.parse()?);
+        self.push_key_file.as_ref().map(read).transpose()
+    }
+
+    /// The settings of the sender, if alerts are sent.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn sender(&self, counters: Arc<AlertCounters>) -> anyhow::Result<Option<SenderSettings>> {
+        let Some((key, contact)) = self.key()?.zip(self.push_contact.clone()) else {
+            return Ok(None);
+        };
+        Ok(Some(SenderSettings {
+            key,
+            contact,
+            services: self.services.services(),
+            counters,
+            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+        }))
+    }
 }
 
 /// Settings of `work`.
@@ -319,6 +385,7 @@ impl ServiceCommand {
                 run.kafka.validate(faults);
                 run.postgres.validate(faults);
                 run.redis.validate(faults);
+                faults.check("--push-key-file", run.alerts.key());
                 if run.checks.run_workers > 0 {
                     run.checks.validate(faults);
                 }
@@ -339,6 +406,7 @@ impl ServiceCommand {
                 verify.postgres.validate(faults);
             }
             ServiceCommand::Parked(parked) => parked.validate(faults),
+            ServiceCommand::PushKey(_) => {}
         }
     }
 }
@@ -446,6 +514,11 @@ impl RunArgs {
     /// How to connect to Kafka.
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster(CLIENT_ID)
+    }
+
+    /// The connections of the sender of alerts: each statement finds a few rows by key.
+    pub fn alert_pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 2 }
     }
 
     /// How a topic, given by its standard name, is read.

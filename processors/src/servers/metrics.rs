@@ -1,5 +1,6 @@
 //! `/metrics`, `/health/live` and `/health/ready`.
 
+mod alerts;
 mod audit;
 mod copied;
 mod runner;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use self::copied::{add, add_labelled};
 use crate::{
+    alerts::AlertCounters,
     audit::SinkCounters,
     bridge::BridgeCounters,
     runner::{Failure, FailureKind, RunnerCounters},
@@ -36,6 +38,8 @@ pub struct Health {
     pub bridge: Arc<BridgeCounters>,
     /// Counters of the sink of the audit.
     pub audit: Arc<SinkCounters>,
+    /// Counters of the sender of alerts.
+    pub alerts: Arc<AlertCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
     /// The clients of Kafka in this process.
@@ -52,7 +56,10 @@ impl Default for Health {
         register_clients(&registry, &clients).expect("series have valid, unique names");
         let sink = Arc::default();
         audit::register_audit(&registry, &sink).expect("series have valid, unique names");
-        Self { counters, checks, bridge, audit: sink, ready, clients, registry }
+        let sender = Arc::default();
+        alerts::register_alerts(&registry, &sender).expect("series have valid, unique names");
+        let (audit, alerts) = (sink, sender);
+        Self { counters, checks, bridge, audit, alerts, ready, clients, registry }
     }
 }
 

@@ -2,6 +2,7 @@
 //! however many records it has, sent in one round trip; small batches of different partitions share
 //! a transaction. Every read is one round trip.
 
+mod alerts;
 mod audit;
 mod columns;
 mod ledger;
@@ -21,6 +22,7 @@ use futures_util::future::{join, join_all, join3, try_join_all};
 pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, types::ToSql};
 
+pub use alerts::PostgresAlerts;
 pub use audit::{PostgresAudit, set_retention};
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};

@@ -48,6 +48,11 @@ fn free_port() -> u16 {
 impl Installation {
     /// Prepares topics and database, and starts one processor and two gateway nodes.
     pub async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// The same with further settings.
+    pub async fn start_with(more: Environment) -> Self {
         let run = format!("{:012x}", fastrand::u64(..1 << 48));
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("installation-{run}"));
         let files = directory.join("files");
@@ -81,7 +86,10 @@ impl Installation {
             ("CLINICWIRE_DRAIN", "1".to_owned()),
             // At the end the logs are searched for patient data, so they are verbose.
             ("CLINICWIRE_LOG", "debug".to_owned()),
-        ];
+        ]
+        .into_iter()
+        .chain(more)
+        .collect::<Environment>();
         let prepared = program("clinicwire-processors")
             .arg("prepare")
             .envs(environment.clone())

@@ -2,6 +2,7 @@
 //! program as people start it.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod alerts;
 mod api;
 mod clerk;
 mod headers;

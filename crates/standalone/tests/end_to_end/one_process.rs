@@ -25,6 +25,7 @@ pub async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
         drain: Duration::ZERO,
         // Scenarios poll faster than any client.
         limits: LimitSettings::off(),
+        push_services: schemas::push::PushServices::default(),
         tables: Arc::new(Tables::read(&codes[..], &establishments[..]).unwrap()),
     };
     let clinic = OneProcess::start(settings).unwrap();

@@ -50,6 +50,7 @@ impl Clinic {
             tables: Arc::new(Tables::empty()),
             // These tests are about sockets.
             limits: LimitSettings::off().changed(&limits),
+            push_services: schemas::push::PushServices::default(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let clinic = Self { server: server.unwrap(), issuer };

@@ -169,6 +169,9 @@ envFrom:
       {{- include "clinicwire.secretItem" (dict "secret" . "path" "redis-ca.pem") | nindent 6 }}
       {{- end }}{{ end }}
       {{- end }}
+      {{- if and (eq $program "processors") (ne .component "workers") $v.alerts.key.name }}
+      {{- include "clinicwire.secretItem" (dict "secret" $v.alerts.key "path" "push-key") | nindent 6 }}
+      {{- end }}
       {{- if eq $program "gateway" }}
       {{- include "clinicwire.secretItem" (dict "secret" $v.gateway.grantSecret "path" "grant-secret") | nindent 6 }}
       {{- end }}

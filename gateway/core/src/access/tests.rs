@@ -3,6 +3,7 @@ use schemas::{
     check_in::{CheckInPointKind, CheckInPointSetup},
     handover::HandoverAnswer,
     ids::{CheckInPointId, DisplayId, StationId},
+    push::{PushDevice, PushKeys},
     ticket::Priority,
     timers::Timers,
 };
@@ -74,6 +75,11 @@ fn setup() -> CheckInPointSetup {
     }
 }
 
+fn device() -> PushDevice {
+    let keys = PushKeys { p256dh: String::new(), auth: String::new() };
+    PushDevice { endpoint: String::new(), keys }
+}
+
 /// One command of every kind to location `at`, about its queue, ticket and appointment.
 fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
     use Command as C;
@@ -142,6 +148,8 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::MarkAbsent { ticket: ticket.clone() },
         C::ReturnTicket { ticket: ticket.clone() },
         C::YieldTicket { ticket: ticket.clone() },
+        C::SubscribeAlerts { ticket: ticket.clone(), device: device() },
+        C::UnsubscribeAlerts { ticket: ticket.clone(), endpoint: device().endpoint },
         C::MarkNoShow { ticket: ticket.clone() },
         C::CancelTicket { ticket: ticket.clone(), reason: None },
         C::LeaveTicket { ticket: ticket.clone() },
@@ -238,7 +246,13 @@ fn promised(role: Role) -> Vec<&'static str> {
         "check_in_point.remove",
     ];
     match role {
-        Role::Patient => vec!["ticket.return", "ticket.leave", "ticket.yield"],
+        Role::Patient => vec![
+            "ticket.return",
+            "ticket.leave",
+            "ticket.yield",
+            "ticket.subscribe_alerts",
+            "ticket.unsubscribe_alerts",
+        ],
         Role::Doctor
         | Role::Therapist
         | Role::Counselor

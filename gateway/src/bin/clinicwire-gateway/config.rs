@@ -14,7 +14,7 @@ use gateway::{
     limits::settings::{LimitChange, LimitSettings},
     node,
     servers::issuer_keys,
-    settings::TlsFiles,
+    settings::{AlertOffer, TlsFiles, parse_public_key},
 };
 use gateway_core::access::{Claims, Origin, Role};
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ use schemas::{
     ids::{LocationId, QueueId, TenantId, TicketId},
 };
 use servers::{
-    args::{FileStoreArgs, KafkaArgs, PostgresArgs, RedisArgs, TableArgs},
+    args::{FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs},
     config_check::Faults,
     kafka::KafkaCluster,
     logging::LogArgs,
@@ -153,6 +153,8 @@ pub struct RunArgs {
     #[arg(long, env = "CLINICWIRE_DEMO_FILE", requires = "insecure_development_key")]
     pub demo_file: Option<PathBuf>,
     #[command(flatten)]
+    pub alerts: AlertArgs,
+    #[command(flatten)]
     pub development: DevelopmentArgs,
     /// Serve other machines although the development key is trusted
     ///
@@ -203,6 +205,25 @@ pub struct ProxyArgs {
     /// trusted proxy
     #[arg(long, env = "CLINICWIRE_PROXY_PROTOCOL", requires = "trusted_proxies")]
     pub proxy_protocol: bool,
+}
+
+/// Settings of alerts to phones.
+#[derive(Args)]
+pub struct AlertArgs {
+    /// Public key of the alerts to phones (VAPID), as `clinicwire-processors push-key` prints it.
+    /// Without it, patients are offered no alerts
+    #[arg(long, env = "CLINICWIRE_PUSH_PUBLIC_KEY", value_name = "BASE64URL")]
+    #[arg(value_parser = parse_public_key)]
+    pub push_public_key: Option<String>,
+    #[command(flatten)]
+    pub services: PushServiceArgs,
+}
+
+impl AlertArgs {
+    fn offer(&self) -> Option<AlertOffer> {
+        let public_key = self.push_public_key.clone()?;
+        Some(AlertOffer { public_key, services: self.services.services() })
+    }
 }
 
 /// Settings of claims files and the runs that check them.
@@ -382,6 +403,7 @@ impl RunArgs {
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,
+            alerts: self.alerts.offer(),
             run_retention: Duration::from_secs(self.claims_files.run_retention.into()),
             tables: Arc::new(tables),
         })

@@ -71,6 +71,12 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ("POST", "tickets/T/cancel", "{}", "ticket.cancel"),
     ("POST", "tickets/T/leave", "", "ticket.leave"),
     ("POST", "tickets/T/yield", "", "ticket.yield"),
+    (
+        "POST",
+        "tickets/T/unsubscribe-alerts",
+        r#"{"endpoint":"https://push.example/1"}"#,
+        "ticket.unsubscribe_alerts",
+    ),
     ("POST", "tickets/T/transfer", r#"{"queue":"riverside.blood"}"#, "ticket.transfer"),
     ("POST", "tickets/T/prioritise", r#"{"priority":3,"reason":"pain"}"#, "ticket.prioritise"),
     ("POST", "tickets/T/revert", "", "ticket.revert"),

@@ -1,5 +1,6 @@
 //! The stream processors on Kafka, PostgreSQL and Redis.
 
+mod alerts;
 mod bridge;
 mod process;
 mod run;
@@ -69,6 +70,7 @@ async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
             let all_found = parked::run(command).await?;
             return Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN_RECORD) });
         }
+        ServiceCommand::PushKey(settings) => alerts::make_push_key(&settings),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

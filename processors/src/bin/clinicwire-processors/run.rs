@@ -23,6 +23,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     KAFKA_REFUSED, POSTGRES_REFUSED,
+    alerts::{sender_result, start_sender},
     process::{finish, report_ready, serve, stop, stop_signal},
     work::{start_worker, worker_result},
 };
@@ -50,16 +51,17 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
         &stopped,
     )
     .await?;
+    let alert_signal = Arc::new(Notify::new());
+    let alerting = start_sender(&settings, &health, &alert_signal, &stopped)?;
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
-    let start = |topic_backends: &TopicBackends| {
+    let start = |topic_backends: &TopicBackends, signal: &Arc<Notify>| {
         let backends = topic_backends.runner_backends(&views);
-        let topic_settings =
-            runner_settings(&settings, topic_backends.topic, &health, &work_signal);
+        let topic_settings = runner_settings(&settings, topic_backends.topic, &health, signal);
         tokio::spawn(runner::run(backends, topic_settings, stop(stopped.clone())))
     };
-    let (care_running, runs_running) = (start(&care), start(&runs));
+    let (care_running, runs_running) = (start(&care, &alert_signal), start(&runs, &work_signal));
     let sink = SinkSettings { counters: Arc::clone(&health.audit), ..SinkSettings::default() };
     let (log, store) = (Arc::clone(&audit_log) as _, audit_store as _);
     let storing = tokio::spawn(audit::run(log, store, sink, stop(stopped.clone())));
@@ -70,7 +72,8 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
             runner_result(care_running),
             runner_result(runs_running),
             runner_result(storing),
-            worker_result(checking)
+            worker_result(checking),
+            sender_result(alerting)
         );
         done.map(drop)
     };
@@ -101,7 +104,7 @@ fn runner_settings(
         key_lifetime: Duration::from_secs(settings.key_hours * 3600),
         parked_limit: settings.parked_limit,
         counters: Arc::clone(&health.counters),
-        work_signal: (topic == RUNS_TOPIC).then(|| Arc::clone(work_signal)),
+        work_signal: Some(Arc::clone(work_signal)),
         ..RunnerSettings::new(topic)
     }
 }

@@ -73,7 +73,7 @@ impl Location {
     /// The entries that an event may change, before it is applied at `now`.
     pub(super) fn scope(&self, event: &Event, now: Millis) -> ViewScope {
         let mut scope = ViewScope::default();
-        if moves::is_question_of_ticket(event) {
+        if moves::is_question_of_ticket(event) || moves::is_of_devices(event) {
             return scope;
         }
         for id in moves::tickets_of(event) {

@@ -19,6 +19,7 @@ use schemas::{
 use super::{BatchState, BatchTally, ViewSteps, fit, is_answered};
 use crate::{
     aggregate::AggregateState,
+    alerts::AlertRow,
     effect::{RecordEffect, RecordTime, Settlement},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
@@ -50,6 +51,7 @@ pub(super) struct BatchBuilder<'a> {
     appointments: BTreeSet<(Aggregate, AppointmentId)>,
     /// Runs whose row changed.
     listed: BTreeSet<Aggregate>,
+    alerts: Vec<AlertRow>,
     /// Bytes of the values in the outbox and of parked records.
     bytes: usize,
     tally: BatchTally,
@@ -67,6 +69,7 @@ impl<'a> BatchBuilder<'a> {
             touched: BTreeSet::new(),
             appointments: BTreeSet::new(),
             listed: BTreeSet::new(),
+            alerts: Vec::new(),
             bytes: 0,
             tally: BatchTally::default(),
         }
@@ -188,6 +191,9 @@ impl<'a> BatchBuilder<'a> {
         let entry = self.count(effect.verdict, effect.position, effect.events);
         self.touched.extend(effect.touched.into_iter().map(|ticket| (aggregate.clone(), ticket)));
         self.appointments.extend(effect.appointments.into_iter().map(|id| (aggregate.clone(), id)));
+        let tenant = aggregate.tenant();
+        let row = |change| AlertRow { tenant: tenant.clone(), change };
+        self.alerts.extend(effect.alerts.into_iter().map(row));
         let has_readers = outcome.is_some() || entry.moved().is_some();
         let views = ViewsRecord {
             position: effect.position,
@@ -339,6 +345,7 @@ impl<'a> BatchBuilder<'a> {
             tickets: self.touched.into_iter().map(ticket).collect(),
             appointments: self.appointments.into_iter().map(appointment).collect(),
             runs: self.listed.iter().filter_map(run).collect(),
+            alerts: self.alerts,
             views: self.steps.into_vec(),
             outcomes: self.outcomes.rows,
             all_new: self.state.all_new,

@@ -201,6 +201,7 @@ pub(super) fn writes<'a>(batches: &[&'a Batch], consumer: &'a Consumer) -> Vec<W
     let mut writes = BatchWrites(vec![fence(claims, consumer)]);
     writes.add_state(batches, consumer);
     writes.add_runs(batches);
+    writes.add_alerts(batches);
     writes.add_records(batches, consumer);
     writes.0
 }

@@ -69,6 +69,7 @@ impl<'a> Desk<'a> {
             tickets: Vec::new(),
             appointments: Vec::new(),
             runs,
+            alerts: Vec::new(),
             views,
             outcomes: Vec::new(),
             all_new: false,

@@ -62,6 +62,7 @@ impl Planted {
             tables: Arc::new(Tables::empty()),
             // Limits would refuse the many requests before their rights are looked at.
             limits: LimitSettings::off(),
+            push_services: schemas::push::PushServices::default(),
             tls: None,
         });
         let mut planted = Self {

@@ -202,6 +202,11 @@ fn body(planted: &Planted, route: &str, action: &str) -> Value {
         }
         (_, "reorder") => json!({"tickets": [planted.ticket]}),
         (_, "transfer") => json!({"queue": queue()}),
+        (_, "subscribe-alerts") => json!({
+            "endpoint": "https://fcm.googleapis.com/fcm/send/1",
+            "keys": {"p256dh": "A".repeat(87), "auth": "A".repeat(22)},
+        }),
+        (_, "unsubscribe-alerts") => json!({"endpoint": "https://fcm.googleapis.com/fcm/send/1"}),
         (_, "prioritise") => json!({"priority": 1}),
         ("/v1/check-ins", _) => json!({"appointment": planted.appointment}),
         ("/v1/appointments", _) => json!({

@@ -1,0 +1,68 @@
+//! The sender of a process that is a whole installation: its key is new at each start.
+
+use std::sync::Arc;
+
+use schemas::push::PushServices;
+use tokio::sync::Notify;
+
+use super::AlertStore;
+#[cfg(feature = "push")]
+use super::{SenderSettings, VapidKey};
+
+/// A sender with a new key.
+#[cfg(feature = "push")]
+pub struct OwnSender(SenderSettings);
+
+/// A sender cannot exist in a build without the feature `push`.
+#[cfg(not(feature = "push"))]
+pub enum OwnSender {}
+
+#[cfg(feature = "push")]
+impl OwnSender {
+    /// A sender with a new key. `None` in a build without the feature `push`.
+    pub fn generate(services: PushServices) -> Option<Self> {
+        Some(Self(SenderSettings {
+            key: VapidKey::generate(),
+            contact: "mailto:demo@clinicwire.invalid".to_owned(),
+            services,
+            counters: Arc::default(),
+            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+        }))
+    }
+
+    /// The public key, with which browsers subscribe.
+    pub fn public_key(&self) -> String {
+        self.0.key.public()
+    }
+
+    /// Sends until `stop` resolves.
+    pub async fn run(
+        self,
+        store: Arc<dyn AlertStore>,
+        signal: Arc<Notify>,
+        stop: impl Future<Output = ()>,
+    ) {
+        if let Err(error) = super::run(store, self.0, signal, stop).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "alerts cannot be sent");
+        }
+    }
+}
+
+#[cfg(not(feature = "push"))]
+impl OwnSender {
+    /// A sender with a new key. `None` in a build without the feature `push`.
+    pub fn generate(_: PushServices) -> Option<Self> {
+        None
+    }
+
+    /// The public key, with which browsers subscribe.
+    pub fn public_key(&self) -> String {
+        match *self {}
+    }
+
+    /// Sends until `stop` resolves.
+    #[expect(clippy::unused_async, reason = "with the feature it waits")]
+    pub async fn run(self, _: Arc<dyn AlertStore>, _: Arc<Notify>, _: impl Future<Output = ()>) {
+        match self {}
+    }
+}

@@ -1,0 +1,57 @@
+//! The sender of alerts to phones beside the runners, and `push-key`, which makes its key.
+
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
+
+use anyhow::Context;
+use processors::{
+    alerts::{self, VapidKey},
+    servers::{
+        config::{PushKeyArgs, RunArgs},
+        metrics::Health,
+        postgres::PostgresAlerts,
+    },
+};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+use crate::{POSTGRES_REFUSED, process::stop};
+
+/// Writes a new private key to a file that only its owner can read, and prints the public key.
+pub fn make_push_key(settings: &PushKeyArgs) -> anyhow::Result<()> {
+    let (key, path) = (VapidKey::generate(), &settings.push_key_file);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be created", path.display()))?;
+    writeln!(file, "{}", key.private())?;
+    writeln!(std::io::stdout(), "CLINICWIRE_PUSH_PUBLIC_KEY={}", key.public())?;
+    Ok(())
+}
+
+/// Starts the sender, if the settings have its key.
+pub fn start_sender(
+    settings: &RunArgs,
+    health: &Health,
+    signal: &Arc<Notify>,
+    stopped: &watch::Receiver<()>,
+) -> anyhow::Result<Option<JoinHandle<anyhow::Result<()>>>> {
+    let sender = settings.alerts.sender(Arc::clone(&health.alerts));
+    let Some(sender) = sender.context("the key of the alerts cannot be read")? else {
+        return Ok(None);
+    };
+    let store = PostgresAlerts::new(&settings.alert_pool()).context(POSTGRES_REFUSED)?;
+    let sending = alerts::run(Arc::new(store), sender, Arc::clone(signal), stop(stopped.clone()));
+    Ok(Some(tokio::spawn(async { sending.await.context("alerts cannot be sent") })))
+}
+
+/// The result of a sender that has ended, if there was one.
+pub async fn sender_result(sender: Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
+    match sender {
+        Some(sender) => sender.await?,
+        None => Ok(()),
+    }
+}
