@@ -67,6 +67,7 @@ missing_packages() {
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || echo ca-certificates
   postgres_bin >/dev/null || echo postgresql
   command -v chromium chromium-browser google-chrome >/dev/null || echo chromium
+  fc-list :lang=hi file 2>/dev/null | grep -q . || echo fonts-noto-core # for pages in Hindi
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   { java_bin && javac_is_new; } >/dev/null || echo jdk
 }
