@@ -99,8 +99,8 @@ impl KafkaProcessorLog {
         partition_count: u32,
     ) -> KafkaResult<Self> {
         let settings = ProducerSettings {
-            // The records of a batch are handed over together, in less time than this.
-            linger: Duration::from_micros(200),
+            // With less than a millisecond, librdkafka polls without a pause while it waits.
+            linger: Duration::from_millis(1),
             delivery_timeout: DELIVERY_TIMEOUT,
             request_timeout: Duration::from_secs(4),
         };

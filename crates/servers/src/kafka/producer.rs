@@ -85,7 +85,7 @@ impl IdempotentProducer {
             // The partitioner of Kafka's Java clients and of `schemas::log::PartitionId`;
             // the default of librdkafka differs.
             .set("partitioner", "murmur2")
-            .set("linger.ms", (settings.linger.as_secs_f64() * 1e3).to_string())
+            .set("linger.ms", millis(settings.linger))
             .set("delivery.timeout.ms", millis(settings.delivery_timeout))
             .set("request.timeout.ms", millis(settings.request_timeout))
             .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
