@@ -335,31 +335,42 @@ async fn start_with(installation: &Arc<Installation>, name: &'static str, url: &
     ended.expect("the program refuses to start").unwrap().unwrap()
 }
 
-/// Row-level security binds neither the owner of a table nor who can become the owner, so they must
-/// not serve unless somebody says so.
+/// Row-level security binds no superuser, no role with `BYPASSRLS`, no owner of a table, and nobody
+/// who can become the owner. They must not serve unless somebody says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_above_row_level_security_do_not_serve() {
     let installation = Arc::new(Installation::prepare().await);
-    let (as_owner, member) = (installation.database(), format!("member_{}", installation.run));
+    let (as_owner, run) = (installation.database(), &installation.run);
+    let (member, bypassing) = (format!("member_{run}"), format!("bypassing_{run}"));
     let (account, place) = as_owner.split_once("://").unwrap().1.rsplit_once('@').unwrap();
     let owner = account.split_once(':').unwrap().0;
     let secret = &installation.secret;
+    let url = |login: &str| format!("postgres://{login}:{secret}@{place}");
+    // `deploy/dev/servers` makes the administrator.
+    let as_administrator = url("administrator");
     let create = format!(
         "CREATE ROLE {member} LOGIN PASSWORD '{secret}';
-         GRANT clinicwire_gateway, clinicwire_processor, {owner} TO {member}"
+         CREATE ROLE {bypassing} LOGIN BYPASSRLS PASSWORD '{secret}';
+         GRANT clinicwire_gateway, clinicwire_processor, {owner} TO {member};
+         GRANT clinicwire_gateway, clinicwire_processor TO {bypassing}"
     );
-    installation.sql(&as_owner, &create).await;
-    let as_member = format!("postgres://{member}:{secret}@{place}");
-    for (login, url) in [(owner, &as_owner), (&member, &as_member)] {
+    installation.sql(&as_administrator, &create).await;
+    for (login, power) in [
+        (owner, "owns the tables"),
+        (&member, "owns the tables"),
+        (&bypassing, "has BYPASSRLS"),
+        ("administrator", "is a superuser"),
+    ] {
         for name in ["clinicwire-gateway", "clinicwire-processors"] {
-            let refused = start_with(&installation, name, url).await;
+            let refused = start_with(&installation, name, &url(login)).await;
             let said = text(&refused);
             assert!(!refused.status.success(), "{name} as {login}");
-            assert!(said.contains(&format!("the login {login} owns the tables")), "{name}: {said}");
+            assert!(said.contains(&format!("the login {login} {power}")), "{name}: {said}");
             assert!(said.contains("--insecure-postgres-login"), "{name}: {said}");
         }
     }
-    installation.sql(&setting("CLINICWIRE_POSTGRES"), &format!("DROP ROLE {member}")).await;
+    let drop = format!("DROP ROLE {member}, {bypassing}");
+    installation.sql(&as_administrator, &drop).await;
     let Ok(installation) = Arc::try_unwrap(installation) else { panic!("a program still runs") };
     installation.remove().await;
 }
