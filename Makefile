@@ -64,7 +64,8 @@ test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES
 
 .PHONY: abuse
 abuse: ## Attack a fresh node in each known way, and print what its neighbours feel (ARGS="pongs")
-	cargo build --release -p clinicwire-standalone -p clinicwire-loadtests
+	cargo build --release -p clinicwire-standalone -p clinicwire-loadtests \
+	  --features clinicwire-standalone/tls
 	target/release/abuse $(ARGS)
 
 .PHONY: fuzz

@@ -4,10 +4,12 @@
 mod attackers;
 mod crowds;
 mod guesses;
+mod http2;
 mod neighbour;
 mod node;
 mod requests;
 mod sockets;
+mod tls;
 
 use std::{
     path::PathBuf,
@@ -26,6 +28,7 @@ use crate::{crowd::raise_descriptors, report::say};
 use attackers::Attackers;
 use neighbour::{Delays, Neighbour};
 use node::AbusedNode;
+use tls::NodeTls;
 
 /// Attacks a node, and prints what its neighbours feel: p50 and p99 of a request for health, of a
 /// subscribe and of a frame, and the node's memory and CPU, before, during and after.
@@ -134,6 +137,26 @@ pub enum Attack {
     Attachments,
     /// Lists of sessions, each of which every node answers
     Sessions,
+    /// Requests for metrics, which no rate counts, on many connections
+    Metrics,
+    /// Tokens that nobody signed, on many connections
+    BadTokenCrowd,
+    /// HTTP/2 requests that are reset at once
+    RapidResets,
+    /// HTTP/2 requests with more headers than any may have
+    HeaderBombs,
+    /// Headers of one HTTP/2 request in frames without end
+    Continuations,
+    /// Settings of HTTP/2, each of which the node has to acknowledge
+    SettingsFrames,
+    /// HTTP/2 frames of content that have none
+    EmptyData,
+    /// HTTP/2 requests whose answers nobody takes
+    StalledWindows,
+    /// Handshakes of TLS that are begun and left
+    TlsHandshakes,
+    /// Handshakes of TLS that come a byte in a second, from many addresses
+    SlowHandshakes,
 }
 
 /// The state of an attack that its connections share.
@@ -141,6 +164,8 @@ pub struct Siege {
     pub node: AbusedNode,
     /// Connections, requests or messages that were sent.
     pub attempts: AtomicU64,
+    /// How attackers speak TLS with HTTP/2. `None` when the node has no certificate.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Attack {
@@ -178,7 +203,32 @@ impl Attack {
             Attack::ForgedStreams => guesses::forged_streams(&siege).await,
             Attack::Attachments => sockets::attachments(&siege).await,
             Attack::Sessions => guesses::sessions(&siege).await,
+            Attack::Metrics => crowds::metrics(&siege).await,
+            Attack::BadTokenCrowd => crowds::bad_tokens(&siege).await,
+            Attack::RapidResets => http2::rapid_resets(&siege).await,
+            Attack::HeaderBombs => http2::header_bombs(&siege).await,
+            Attack::Continuations => http2::continuations(&siege).await,
+            Attack::SettingsFrames => http2::settings(&siege).await,
+            Attack::EmptyData => http2::empty_data(&siege).await,
+            Attack::StalledWindows => http2::stalled_windows(&siege).await,
+            Attack::TlsHandshakes => http2::tls_handshakes(&siege).await,
+            Attack::SlowHandshakes => http2::slow_handshakes(&siege).await,
         }
+    }
+
+    /// Whether the node needs a certificate.
+    fn is_over_tls(self) -> bool {
+        matches!(
+            self,
+            Attack::RapidResets
+                | Attack::HeaderBombs
+                | Attack::Continuations
+                | Attack::SettingsFrames
+                | Attack::EmptyData
+                | Attack::StalledWindows
+                | Attack::TlsHandshakes
+                | Attack::SlowHandshakes
+        )
     }
 
     fn name(self) -> String {
@@ -282,8 +332,15 @@ fn print_head() {
 
 /// Runs one attack.
 async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
-    let node = AbusedNode::start(&args.target).await?;
-    let siege = Arc::new(Siege { node, attempts: AtomicU64::new(0) });
+    let (node, tls) = match attack.is_over_tls() {
+        false => (AbusedNode::start(&args.target).await?, None),
+        true => {
+            let tls = NodeTls::new()?;
+            let client = tls.client(b"h2")?;
+            (AbusedNode::start_with_tls(&args.target, tls).await?, Some(client))
+        }
+    };
+    let siege = Arc::new(Siege { node, attempts: AtomicU64::new(0), tls });
     let neighbour = Neighbour::start(&siege.node).await?;
     let phase = Duration::from_secs(args.seconds);
     // The first commands and loads are slower than all later ones.

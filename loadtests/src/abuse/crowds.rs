@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Siege,
     node::HOSTILE_ADDRESSES,
+    requests::{bearer, request},
     sockets::{REFUSED_PAUSE, frame, next_socket, open_from, send_and_read},
 };
 
@@ -27,18 +28,24 @@ const HELD: usize = 4000;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sockets that an attacker holds.
-struct Held(VecDeque<TcpStream>);
+pub struct Held(VecDeque<TcpStream>);
 
 impl Held {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(VecDeque::with_capacity(HELD))
     }
 
-    fn add(&mut self, socket: TcpStream) {
+    /// Holds one more.
+    pub fn add(&mut self, socket: TcpStream) {
         if self.0.len() == HELD {
             self.0.pop_front();
         }
         self.0.push_back(socket);
+    }
+
+    /// Sends a byte on each, and drops those that the node has closed.
+    pub fn send_a_byte(&mut self) {
+        self.0.retain(|socket| socket.try_write(b"a").is_ok());
     }
 }
 
@@ -168,7 +175,39 @@ pub async fn slow_headers(siege: &Siege) {
         }
         if due <= Instant::now() {
             due = Instant::now() + PAUSE;
-            held.0.retain(|socket| socket.try_write(b"a").is_ok());
+            held.send_a_byte();
         }
     }
+}
+
+/// Sends one request on each of many connections again and again, waiting for each answer.
+async fn ask_on_many(siege: &Siege, request: &[u8]) {
+    /// Connections of each attacker: four of them reach the limit of an address.
+    const CONNECTIONS: usize = 450;
+    let ask = async || -> Result<()> {
+        let mut socket = siege.node.dial_hostile().await?;
+        let mut answer = vec![0; 64 * 1024];
+        loop {
+            siege.attempts.fetch_add(1, Relaxed);
+            socket.write_all(request).await?;
+            anyhow::ensure!(socket.read(&mut answer).await? > 0, "the node closed");
+        }
+    };
+    let repeat = async || loop {
+        let _ = ask().await;
+        sleep(REFUSED_PAUSE).await;
+    };
+    futures_util::future::join_all((0..CONNECTIONS).map(|_| repeat())).await;
+}
+
+/// Asks for the metrics of the node.
+pub async fn metrics(siege: &Siege) {
+    ask_on_many(siege, &request(siege, "GET /metrics", &[], "")).await;
+}
+
+/// Sends tokens that nobody signed.
+pub async fn bad_tokens(siege: &Siege) {
+    let token = format!("{}x", bearer(siege, "admin"));
+    let path = format!("GET /v1/boards/{}", siege.node.location);
+    ask_on_many(siege, &request(siege, &path, &[("authorization", &token)], "")).await;
 }

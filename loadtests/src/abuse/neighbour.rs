@@ -86,7 +86,7 @@ impl Neighbour {
     pub async fn start(node: &AbusedNode) -> Result<Self> {
         let delays = Arc::new(Mutex::new(Delays::default()));
         let mut tasks = JoinSet::new();
-        let (address, authority) = (node.address, node.authority.clone());
+        let (address, authority) = (node.neighbours_address(), node.authority.clone());
         let note = delays.clone();
         tasks.spawn(async move {
             loop {
@@ -135,7 +135,7 @@ async fn ask_health(address: std::net::SocketAddr, authority: &str) -> Result<()
 type Socket = WebSocketStream<TcpStream>;
 
 async fn connect(node: &AbusedNode) -> Result<Socket> {
-    let tcp = TcpStream::connect(node.address).await?;
+    let tcp = TcpStream::connect(node.neighbours_address()).await?;
     let mut socket = websocket::open(tcp, &node.authority, PATH, Handshake::default()).await?;
     let token = node.token("reception", &json!({}));
     ask(&mut socket, 1, "connect", &json!({"token": token})).await?;

@@ -4,14 +4,20 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use testing::{http::ApiClient, ready_file::ReadyFile, site, tokens::DevelopmentIssuer};
+use testing::{
+    certificates::TestCertificate, http::ApiClient, ready_file::ReadyFile, site,
+    tokens::DevelopmentIssuer,
+};
 use tokio::{
     net::{TcpSocket, TcpStream},
     process::{Child, Command},
     time::{Instant, sleep},
 };
 
-use super::AbuseTarget;
+use super::{
+    AbuseTarget,
+    tls::{NodeTls, Tunnel},
+};
 use crate::process::Usage;
 
 const WORDS: &str = "words of a node under attack";
@@ -31,6 +37,8 @@ pub struct AbusedNode {
     pub queue: String,
     pub issuer: DevelopmentIssuer,
     pid: u32,
+    /// The neighbour's way to a node with TLS.
+    tunnel: Option<(Tunnel, NodeTls)>,
     /// Killed when it is dropped.
     _program: Option<Child>,
 }
@@ -44,26 +52,59 @@ impl AbusedNode {
         let (url, pid, words, program) = match (&target.url, target.pid) {
             (Some(url), Some(pid)) => (url.clone(), pid, &target.words[..], None),
             _ => {
-                let (url, program) = start_program(target).await?;
+                let (url, program) = start_program(target, None).await?;
                 (url, program.id().context("the node has ended")?, WORDS, Some(program))
             }
         };
-        let authority = url.strip_prefix("http://").context("an address like http://…")?;
+        let address = url.strip_prefix("http://").context("an address like http://…")?;
+        let address = address.parse().context("an address with a port")?;
+        Self::furnish(url, address, pid, words, program).await
+    }
+
+    /// Starts a fresh node with a certificate, and creates the location.
+    ///
+    /// # Errors
+    /// When the program cannot be started, or a command is refused.
+    pub async fn start_with_tls(target: &AbuseTarget, tls: NodeTls) -> Result<Self> {
+        let (url, program) = start_program(target, Some(&tls.certificate)).await?;
+        let address = url.strip_prefix("https://").context("an address like https://…")?;
+        let address = address.parse().context("an address with a port")?;
+        let tunnel = Tunnel::start(address, &tls).await?;
+        let url = format!("http://{}", tunnel.address);
+        let pid = program.id().context("the node has ended")?;
+        let node = Self::furnish(url, address, pid, WORDS, Some(program)).await?;
+        Ok(Self { tunnel: Some((tunnel, tls)), ..node })
+    }
+
+    async fn furnish(
+        url: String,
+        address: SocketAddr,
+        pid: u32,
+        words: &str,
+        program: Option<Child>,
+    ) -> Result<Self> {
         let location = format!("abuse-{:012x}", fastrand::u64(..1 << 48));
         let node = Self {
-            authority: authority.to_owned(),
-            address: authority.parse().context("an address with a port")?,
+            authority: address.to_string(),
+            address,
             queue: format!("{location}.general"),
             location,
             issuer: DevelopmentIssuer::from_words(words, 24 * 60 * 60),
             url,
             pid,
+            tunnel: None,
             _program: program,
         };
         let admin = node.issuer.sign("admin", &json!({}));
         let (api, deadline) = (ApiClient::new(START_TIMEOUT), Instant::now() + START_TIMEOUT);
         site::open(&api, &node.url, &admin, &node.location, deadline).await?;
         Ok(node)
+    }
+
+    /// Where the neighbour connects, in the clear.
+    #[must_use]
+    pub fn neighbours_address(&self) -> SocketAddr {
+        self.tunnel.as_ref().map_or(self.address, |(tunnel, _)| tunnel.address)
     }
 
     /// A token of this location. The object `claims` replaces and adds claims.
@@ -108,13 +149,20 @@ impl AbusedNode {
     }
 }
 
-async fn start_program(target: &AbuseTarget) -> Result<(String, Child)> {
+async fn start_program(
+    target: &AbuseTarget,
+    certificate: Option<&TestCertificate>,
+) -> Result<(String, Child)> {
     let programs = match &target.programs {
         Some(programs) => programs.clone(),
         None => std::env::current_exe()?.parent().context("find the programs")?.to_owned(),
     };
     let ready = std::env::temp_dir().join(format!("abuse-{:016x}.json", fastrand::u64(..)));
-    let program = Command::new(programs.join("clinicwire"))
+    let mut command = Command::new(programs.join("clinicwire"));
+    if let Some(TestCertificate { certificate, key }) = certificate {
+        command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+    }
+    let program = command
         .args(["--empty", "--listen", "127.0.0.1:0", "--log", "error", "--ready-file"])
         .arg(&ready)
         .env("CLINICWIRE_INSECURE_DEVELOPMENT_KEY", WORDS)

@@ -119,7 +119,7 @@ pub async fn newcomers(siege: &Siege) {
 
 /// Sends Socket.IO events with as many attachments as are read, and their attachments.
 pub async fn attachments(siege: &Siege) {
-    const EACH: usize = 1000;
+    const EACH: usize = 100;
     let token = siege.node.token("reception", &json!({"sub": "hostile"}));
     let host = &siege.node.authority;
     let head = format!(
