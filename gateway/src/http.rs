@@ -50,10 +50,7 @@ use schemas::{codes::Code, ids::TenantId};
 #[cfg(test)]
 pub(crate) use self::command_request::SOURCE as COMMAND_SOURCE;
 pub use self::{edge::Edge, problem::Problem};
-pub(crate) use self::{
-    edge::is_socketio_path,
-    limits::{hold_back, is_free},
-};
+pub(crate) use self::{edge::is_socketio_path, limits::is_free};
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,
     limits::Limit,

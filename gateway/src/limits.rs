@@ -39,6 +39,15 @@ use crate::{
 /// keeps programs from asking in a loop.
 const PLACE_RETRY: Duration = Duration::from_secs(1);
 
+/// How long the refusal of a limit is held back. A client that repeats a refused request in a loop
+/// then has ten answers a second on each connection, and not thousands; a person does not notice.
+const REFUSAL_DELAY: Duration = Duration::from_millis(100);
+/// How much longer for each refusal of its address that is held back already: an address has 200
+/// refusals a second, on however many connections, because each costs the check of a token.
+const REFUSAL_STEP: Duration = Duration::from_millis(5);
+/// The longest time: less than clients wait for an answer.
+const LONGEST_REFUSAL_DELAY: Duration = Duration::from_secs(10);
+
 /// The client by which a limit counts: a hash that is different on each node and at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LimitKey(u64);
@@ -203,11 +212,25 @@ impl Limits {
         self.places.held_by(limit, key)
     }
 
+    /// Waits before a refusal is sent to a client of the address.
+    pub async fn hold_back(&self, address: LimitKey) {
+        // A rate holds no places of its own.
+        let holder = Limit::AddressRequests;
+        let delay = refusal_delay(self.held(holder, address));
+        let _held = self.places.take(holder, address, None);
+        tokio::time::sleep(delay).await;
+    }
+
     /// Counts a refusal of a limit that is not a rate.
     pub fn refuse(&self, limit: Limit) -> LimitRefusal {
         self.metrics.limited(limit.name());
         LimitRefusal { limit, retry_after: PLACE_RETRY, rate: None }
     }
+}
+
+/// How long the next refusal is held back while so many of its address are.
+fn refusal_delay(held: u32) -> Duration {
+    (REFUSAL_DELAY + REFUSAL_STEP * held).min(LONGEST_REFUSAL_DELAY)
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ pub const MAX_FRAGMENTS: u8 = 32;
 /// A client that sends more is closed.
 pub const CONTROL_FRAMES: Rate = Rate { burst: 20, per_second: 10 };
 
+/// Messages that one client may send, whatever is in them. A client with more is closed. The bound
+/// of a session's commands is reached earlier; this one is for attachments, of which an event may
+/// have many, and for packets that are no commands.
+pub const MESSAGES: Rate = Rate { burst: 1024, per_second: 100 };
+
 /// Bytes of the longest head without its mask: flags, length, and the 64-bit length.
 const MAX_HEAD: usize = 10;
 const MASK: u64 = 4;
@@ -32,6 +37,7 @@ pub struct FrameMeter {
     /// Bytes of its payload, as far as the heads of its frames say.
     message: u64,
     control: Bucket,
+    messages: Bucket,
 }
 
 /// A client sent more frames than it may.
@@ -41,6 +47,8 @@ pub enum FrameExcess {
     Control,
     /// More than [`MAX_FRAGMENTS`] in one message.
     Fragments,
+    /// More messages than [`MESSAGES`].
+    Messages,
     /// A message longer than [`MAX_MESSAGE`]. It is known from its head, before its bytes arrive.
     Length,
 }
@@ -99,6 +107,9 @@ impl FrameMeter {
         }
         if is_final {
             (self.fragments, self.message) = (0, 0);
+            if !self.messages.take(MESSAGES, now) {
+                return Err(FrameExcess::Messages);
+            }
         }
         Ok(())
     }
@@ -137,6 +148,7 @@ mod tests {
         let (pong, ping) = (frame(true, 10, 0), frame(true, 9, 125));
         let burst = usize::try_from(CONTROL_FRAMES.burst).unwrap();
         let fragments = usize::from(MAX_FRAGMENTS);
+        let messages = usize::try_from(MESSAGES.burst).unwrap();
         let message = |fragments: usize| {
             let mut frames = frame(false, 1, 3);
             frames.extend(frame(false, 0, 0).repeat(fragments - 2));
@@ -148,6 +160,8 @@ mod tests {
             (pong.repeat(burst + 1), Err(FrameExcess::Control)),
             (ping.repeat(burst + 1), Err(FrameExcess::Control)),
             (frame(true, 1, 300).repeat(500), Ok(())),
+            (frame(true, 2, 1).repeat(messages), Ok(())),
+            (frame(true, 2, 1).repeat(messages + 1), Err(FrameExcess::Messages)),
             (message(fragments).repeat(9), Ok(())),
             (message(fragments + 1), Err(FrameExcess::Fragments)),
             (frame(true, 1, MAX_MESSAGE), Ok(())),

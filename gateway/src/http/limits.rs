@@ -23,12 +23,10 @@ use crate::{
     limits::{Limit, LimitKey, LimitRefusal, RateState},
 };
 
-/// Routes that no limit counts: balancers and monitoring ask them from one address, often.
+/// Routes that a full node answers too: balancers and monitoring ask them.
 pub(super) const FREE: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
-
-/// How long the refusal of a limit is held back. A client that repeats a refused request in a loop
-/// then has ten answers a second on each connection, and not thousands; a person does not notice.
-const REFUSAL_DELAY: Duration = Duration::from_millis(100);
+/// The one of them that costs more than a refusal, so that its address has a rate.
+const METRICS: &str = "/metrics";
 
 /// The limits that count a request. The layer adds it to the request; the extractor of the caller
 /// fills it in.
@@ -45,7 +43,7 @@ struct CallerLimits {
     rate: Option<RateState>,
 }
 
-/// Whether no limit counts requests for this path.
+/// Whether a full node answers requests for this path too.
 pub(crate) fn is_free(path: &str) -> bool {
     FREE.contains(&path)
 }
@@ -87,21 +85,18 @@ pub(super) async fn layer(
     request: Request,
     next: Next,
 ) -> Response {
+    let client = ClientAddress::from_extensions(request.extensions());
     let response = limited(&node, request, next).await;
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        hold_back().await;
+        node.limits.hold_back(node.limits.address_key(client.group())).await;
     }
     response
 }
 
-/// Waits before the refusal of a limit is sent.
-pub(crate) async fn hold_back() {
-    tokio::time::sleep(REFUSAL_DELAY).await;
-}
-
 async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    if route.as_ref().is_some_and(|route| is_free(route.as_str())) {
+    let is_counted = |route: &MatchedPath| !is_free(route.as_str()) || route.as_str() == METRICS;
+    if !route.as_ref().is_none_or(is_counted) {
         return next.run(request).await;
     }
     let limits = &node.limits;

@@ -135,7 +135,7 @@ limits! {
         "All screens of a clinic behind one address may lose their tokens at once. Requests with a \
          valid token are never refused for it";
     AddressRequests = "address-requests", Address, rate(3000, 15), AddressLimited,
-        "All requests, except those for health and metrics",
+        "All requests, except those for health",
         "A carrier or a clinic puts thousands of phones behind one address. A page takes about \
          fifteen requests, so 200 pages may open at once, and 13 a second after that. Requests \
          with a valid token are never refused for it";
@@ -170,8 +170,8 @@ limits! {
     Openings = "openings", Node, rate(6000, 1), TooManyConnections,
         "New connections. They begin evenly, each address in turn; 4,096 of each shard wait, and \
          further ones are refused",
-        "20,000 clients of a lost node are back in four seconds, and those who are connected \
-         notice nothing";
+        "20,000 clients of a lost node are back in four seconds. Meanwhile frames of those who are \
+         connected take up to a tenth of a second on two cores";
     Connections = "connections", Node, LimitValue::Places(100_000), TooManyConnections,
         "Open connections, idle ones included. Never more than the process's descriptors less 512",
         "A connection takes 3 to 12 KiB, so these fit 1 GiB";

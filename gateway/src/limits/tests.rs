@@ -198,3 +198,28 @@ proptest! {
         prop_assert_eq!(limits.places.holder_count(), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_an_address_are_held_back_for_longer_the_more_there_are() {
+    let limits = limits(&[], FakeKeys::new(Answers::Allow));
+    let [crowded, other] = [1, 2].map(|last| {
+        limits
+            .address_key(crate::client_address::ClientAddress::new([10, 0, 0, last].into()).group())
+    });
+    let took = async |held: usize, address| {
+        let began = Instant::now();
+        let refusals = (0..held).map(|_| limits.hold_back(crowded));
+        let last = async {
+            let began = Instant::now();
+            limits.hold_back(address).await;
+            began.elapsed()
+        };
+        let (_, last) = tokio::join!(futures_util::future::join_all(refusals), last);
+        (last, began.elapsed())
+    };
+    assert_eq!(took(0, crowded).await.0, Duration::from_millis(100));
+    assert_eq!(took(100, crowded).await.0, Duration::from_millis(600));
+    assert_eq!(took(100, other).await.0, Duration::from_millis(100));
+    assert_eq!(took(5000, crowded).await.1, Duration::from_secs(10));
+    assert_eq!(took(0, crowded).await.0, Duration::from_millis(100), "nothing is left behind");
+}

@@ -165,6 +165,7 @@ impl Shard {
         match excess {
             FrameExcess::Control => self.close_limited(conn, Limit::ControlFrames),
             FrameExcess::Fragments => self.close_limited(conn, Limit::Fragments),
+            FrameExcess::Messages => self.close_limited(conn, Limit::Commands),
             FrameExcess::Length => self.connections.close(conn, Close::TooLarge),
         }
     }

@@ -66,9 +66,9 @@ const READ_BUFFER: usize = 512;
 /// reached earlier; this one closes only a session whose waiting packets are small and many.
 const MAX_PACKETS: usize = MAX_COMMANDS + 2 * MAX_CHANNELS;
 /// Attachments up to which a packet is refused by an acknowledgement, because no event takes any:
-/// more than any app sends. Together they have [`MAX_MESSAGE`] bytes. A packet with more closes the
-/// session.
-const MAX_ATTACHMENTS: usize = 1000;
+/// more than any app sends, and few, because socketioxide adds up their lengths at each one.
+/// Together they have [`MAX_MESSAGE`] bytes. A packet with more closes the session.
+const MAX_ATTACHMENTS: usize = 100;
 /// How long a client may take to send the attachments of a packet or the body of a request, or to
 /// finish its upgrade.
 const SEND_WITHIN: Duration = Duration::from_secs(10);

@@ -1,7 +1,8 @@
 //! Floods of frames and commands on one WebSocket.
 
 use serde_json::json;
-use testing::tokens::unix_seconds;
+use testing::{patience::patiently, tokens::unix_seconds};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::clinic::{Clinic, frame};
 
@@ -41,6 +42,32 @@ async fn flood_of_commands_is_closed() {
     socket.send_bytes(&frame(true, 1, b"{\"id\":9,\"ping\":{}}").repeat(2000)).await;
     clinic.assert_neighbour_is_served().await;
     assert_eq!(socket.closed().await, TOO_MANY_REQUESTS);
+    clinic.stop().await;
+}
+
+/// Packets that are no commands, and attachments, are counted too.
+#[tokio::test]
+async fn flood_of_socketio_packets_is_closed() {
+    const HEAD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: here\r\n\
+        connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let clinic = Clinic::start().await;
+    let token = clinic.token("reception", &json!({}));
+    let connect = frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
+    let places: Vec<_> = (0..100).map(|num| json!({"_placeholder": true, "num": num})).collect();
+    let event = format!("45100-{}", json!(["subscribe", {"channel": places}]));
+    let event = [frame(true, 1, event.as_bytes()), frame(true, 2, b"a").repeat(100)].concat();
+    for flood in [event.repeat(12), frame(true, 1, b"3").repeat(1200)] {
+        let (mut reading, mut writing) = clinic.dial().await.into_split();
+        writing.write_all(&[HEAD.as_bytes(), &connect, &flood].concat()).await.unwrap();
+        clinic.assert_neighbour_is_served().await;
+        let mut heard = Vec::new();
+        // The node may reset what it has not read.
+        let _ = patiently("the end of the session", reading.read_to_end(&mut heard)).await;
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert!(heard.contains("too many requests"), "{heard}");
+    }
+    assert_eq!(clinic.metric("clinicwire_limited_total{limit=\"commands\"}").await, 2);
     clinic.stop().await;
 }
 

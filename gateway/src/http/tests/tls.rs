@@ -1,5 +1,7 @@
 //! Clients of a node over TLS and HTTP/2, with frames that no library would send.
 
+mod past_bounds;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     client_address::{ClientAddress, audited_client::AuditedClient},
     context::NodeContext,
-    http::{Edge, Problem, hold_back, is_free, is_socketio_path},
+    http::{Edge, Problem, is_free, is_socketio_path},
     limits::{Limit, LimitRefusal, admission::Admission},
     transport::socketio::{self, SocketIo},
     wire::{frames::Form, lent_socket::LentSocket},
@@ -150,9 +150,10 @@ async fn answer_socketio(
         request.extensions_mut().insert(client);
     }
     let inbox = &acceptor.context.inbox;
+    let address = ClientAddress::from_extensions(request.extensions()).group();
     let response = acceptor.socketio.answer(request, lent_socket, inbox).await;
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        hold_back().await;
+        node.limits.hold_back(node.limits.address_key(address)).await;
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(Admission::Admitted(places)) = admission.take()
@@ -171,8 +172,9 @@ async fn count_opening(
     request: &Request<Incoming>,
 ) -> Result<(), LimitRefusal> {
     let client = ClientAddress::from_extensions(request.extensions());
+    let address = node.limits.address_key(client.group());
     let count = || {
-        node.limits.spend(Limit::AddressRequests, node.limits.address_key(client.group()))?;
+        node.limits.spend(Limit::AddressRequests, address)?;
         match &mut *admission.borrow_mut() {
             Some(Admission::Admitted(places)) => places.count_for(&node.limits, client),
             Some(Admission::Refused { refusal, .. }) => Err(*refusal),
@@ -181,7 +183,7 @@ async fn count_opening(
     };
     let counted = count();
     if counted.is_err() {
-        hold_back().await;
+        node.limits.hold_back(address).await;
     }
     counted
 }

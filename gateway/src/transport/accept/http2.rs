@@ -121,25 +121,25 @@ pub(super) async fn serve(
     let mut serving = pin!(serving);
     let mut drained = pin!(acceptor.until_drained(|| shared.polls.get()));
     let mut ticks = interval(idle_within / LOOKS);
-    let mut quiet = Quiet { activity: (0, 0), since: Instant::now() };
+    let mut quiet = Quiet::new(idle_within);
     let mut is_ending = false;
     loop {
-        let asks_to_end = tokio::select! {
+        let seen = tokio::select! {
             biased;
             _ = serving.as_mut() => return,
-            () = drained.as_mut(), if !is_ending => true,
+            () = drained.as_mut(), if !is_ending => Silence::Idle,
             _ = ticks.tick() => {
-                let silence = quiet.observe(&shared);
-                let is_idle = shared.open.get() == 0 && silence >= idle_within;
-                if silence >= STALLED || (is_idle && is_ending) {
-                    return; // the client does not take what it asked for, or does not leave
-                }
-                is_idle
+                quiet.observe((shared.begun.get(), shared.content.get()), shared.open.get())
             }
         };
-        if asks_to_end && !is_ending {
-            is_ending = true;
-            serving.as_mut().graceful_shutdown();
+        match seen {
+            Silence::Short => {}
+            Silence::Idle if !is_ending => {
+                is_ending = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            // The client does not leave, or does not take what it asked for.
+            Silence::Idle | Silence::Stalled => return,
         }
     }
 }
@@ -162,17 +162,36 @@ fn http() -> http2::Builder<LocalTasks> {
 /// How long nothing has happened on a connection: no request came, and no content moved. Pings do
 /// not count, nor does what this side says about the end of the connection.
 struct Quiet {
+    idle_within: Duration,
     activity: (u64, u64),
     since: Instant,
 }
 
+/// What a silence means.
+#[derive(Debug, PartialEq, Eq)]
+enum Silence {
+    Short,
+    /// Nothing is asked for.
+    Idle,
+    /// The client does not take what it asked for, or does not send what it announced.
+    Stalled,
+}
+
 impl Quiet {
-    fn observe(&mut self, shared: &ConnectionState) -> Duration {
-        let activity = (shared.begun.get(), shared.content.get());
+    fn new(idle_within: Duration) -> Self {
+        Self { idle_within, activity: (0, 0), since: Instant::now() }
+    }
+
+    /// Looks at the requests and the content so far, and at the requests that are open.
+    fn observe(&mut self, activity: (u64, u64), open: usize) -> Silence {
         if activity != self.activity {
             (self.activity, self.since) = (activity, Instant::now());
         }
-        self.since.elapsed()
+        match self.since.elapsed() {
+            silence if silence >= STALLED => Silence::Stalled,
+            silence if open == 0 && silence >= self.idle_within => Silence::Idle,
+            _ => Silence::Short,
+        }
     }
 }
 
@@ -323,5 +342,24 @@ impl AsyncWrite for PacedStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_idle_connections_soon_and_stalled_ones_after_a_minute() {
+        let (idle, wait) = (Duration::from_secs(10), tokio::time::advance);
+        let mut quiet = Quiet::new(idle);
+        wait(idle / 2).await;
+        assert_eq!(quiet.observe((1, 0), 1), Silence::Short, "a request came");
+        wait(idle).await;
+        assert_eq!(quiet.observe((1, 0), 1), Silence::Short, "its answer is not taken yet");
+        assert_eq!(quiet.observe((1, 0), 0), Silence::Idle, "nothing is asked for");
+        wait(STALLED - idle).await;
+        assert_eq!(quiet.observe((1, 0), 1), Silence::Stalled, "nobody takes the answer");
+        assert_eq!(quiet.observe((1, 1), 1), Silence::Short, "content moves again");
     }
 }
