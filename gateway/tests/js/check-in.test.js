@@ -69,7 +69,7 @@ async function openPoint(path, viewport, answers, credential) {
   });
   if (credential) {
     await page.page.addInitScript((token) => {
-      localStorage.setItem("kiosk-credential", token);
+      localStorage.setItem("kiosk", JSON.stringify({ token, location: "harbour" }));
     }, credential);
   }
   await page.page.goto(`${stage.url}${path}`);
@@ -163,12 +163,15 @@ describe("a kiosk", () => {
     const pairing = { status: 201, code: "HK7Q-T93M", secret: "s", poll_s: 0.05 };
     const { page } = await openPoint("/kiosk", TABLET, {
       "displays/pairings": [pairing],
-      "/credential": [{ status: 202, state: "waiting" }, { token: "t.t.t" }],
+      "/credential": [
+        { status: 202, state: "waiting" },
+        { token: "t.t.t", location: "harbour" },
+      ],
       "scans/open": [kiosk],
     });
     await page.shows("#begin", "Touch to begin");
-    const token = await page.page.evaluate(() => localStorage.getItem("kiosk-credential"));
-    assert.equal(token, "t.t.t");
+    const kept = await page.page.evaluate(() => localStorage.getItem("kiosk"));
+    assert.deepEqual(JSON.parse(kept ?? ""), { token: "t.t.t", location: "harbour" });
   });
 
   it("checks in by touch alone, and is ready for the next person", async () => {

@@ -6,6 +6,7 @@ import { Connection } from "../shared/connection.js";
 import { crossingBanner } from "../shared/crossing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
 import { reloadOnNewVersion } from "../shared/new-version.js";
+import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
 import { isOriginProblem } from "../shared/origin.js";
 import {
   byId,
@@ -21,7 +22,6 @@ import { ageText, datedText, dateText, hourOf, timeText, zonedTimeText } from ".
 import { Voice } from "../shared/voice.js";
 import { isNight, latestFirst, noteCalls, pageOf, splitCalls, spokenLabel } from "./calls.js";
 import { markPage, renderList, showPages } from "./lists.js";
-import { forgetDisplay, keptDisplay, pairDisplay } from "./pairing.js";
 import { renderRows } from "./rows.js";
 import { textsOf } from "../languages/all.js";
 
@@ -81,11 +81,14 @@ const SHIFTS = [
 ];
 const SHIFT_EVERY_MS = 60_000;
 
+// Where the browser keeps the pairing of this screen.
+const PLACE = "display";
+
 const params = fragment();
 const linked = params.get("token");
 /** Whether the page was opened without any link: then this screen is paired. */
 const isPaired = !linked && !params.get("location");
-const kept = isPaired ? keptDisplay() : undefined;
+const kept = isPaired ? keptPairing(PLACE) : undefined;
 /** The token of the link, or of the display that this screen is paired as. */
 let token = linked ?? kept?.token;
 let locationId = params.get("location") ?? kept?.location;
@@ -362,7 +365,7 @@ function follow(token, location) {
     onState: (next) => {
       if (own !== connection) return;
       state = next;
-      if (state.name === "refused" && isPaired && ENDED.has(state.code)) return void pair();
+      if (state.name === "refused" && isPaired && ENDED.has(state.code)) return void pairAgain();
       if (state.name === "refused") setTimeout(() => follow(token, location), ASK_AGAIN_MS);
       render();
     },
@@ -371,14 +374,15 @@ function follow(token, location) {
 }
 
 /** Pairs this screen, and follows the board of its location from then on. */
-async function pair() {
-  forgetDisplay();
+async function pairAgain() {
+  forgetPairing(PLACE);
   connection?.close();
   [token, locationId, entries] = [undefined, undefined, undefined];
-  const display = await pairDisplay((code) => {
+  const display = await pair((code) => {
     pairingCode = code;
     render();
   });
+  keepPairing(PLACE, display);
   pairingCode = "";
   state = { name: "connecting" };
   [token, locationId] = [display.token, display.location];
@@ -393,7 +397,7 @@ function start() {
   if (!isPaired && (!token || !locationId)) return;
   keepScreenOn();
   if (token && locationId) follow(token, locationId);
-  else void pair();
+  else void pairAgain();
   reloadOnNewVersion(() => state.name === "live" && !calls().some(([key]) => isFresh(key)));
   // The clock, ages, pages and the end of a highlight.
   setInterval(render, 1_000);

@@ -1,13 +1,13 @@
 // The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
 
 import { byId, setText } from "../shared/page.js";
+import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
 import { keepRenewed } from "../shared/renewal.js";
 import { hasTicket, newKey, Scan } from "../shared/scan.js";
 import { sayCode, scanTexts } from "../shared/scan-texts.js";
 import { timeText } from "../shared/times.js";
 import { KeptAttempts } from "./kept.js";
-import { keepCredential, keptCredential, pair } from "./pairing.js";
 import { printSlips } from "./slip.js";
 
 /** @typedef {import("../shared/scan.js").Opened} Opened */
@@ -21,7 +21,10 @@ const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"];
 const DIGITS = [..."123456789"];
 const LONGEST_CODE = 16;
 
-const bearer = { token: keptCredential() ?? "" };
+// Where the browser keeps the pairing of this kiosk.
+const PLACE = "kiosk";
+const pairing = keptPairing(PLACE) ?? { token: "", location: "" };
+const bearer = { token: pairing.token };
 const scan = new Scan({ bearer });
 const kept = new KeptAttempts();
 
@@ -350,7 +353,7 @@ async function refresh() {
 }
 
 function unpair() {
-  keepCredential(null);
+  forgetPairing(PLACE);
   location.reload();
 }
 
@@ -358,17 +361,21 @@ async function run() {
   if (!bearer.token) {
     step = "pairing";
     render();
-    bearer.token = await pair((code) => {
-      pairingCode = code;
-      render();
-    });
-    keepCredential(bearer.token);
+    Object.assign(
+      pairing,
+      await pair((code) => {
+        pairingCode = code;
+        render();
+      }),
+    );
+    bearer.token = pairing.token;
+    keepPairing(PLACE, pairing);
     step = "loading";
   }
   keepRenewed(bearer, {
     first: bearer.token,
     now: () => Date.now(),
-    onRenewed: () => keepCredential(bearer.token),
+    onRenewed: () => keepPairing(PLACE, { ...pairing, token: bearer.token }),
     onRefused: refuse,
   });
   await refresh();

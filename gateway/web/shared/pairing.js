@@ -1,37 +1,39 @@
-// Pairs this screen: shows a code until staff approve it, and keeps the credential that follows, so
-// that a screen which restarts its browser is not paired again.
+// Pairs a device of the clinic, a screen or a kiosk: it shows a code until staff have approved it,
+// and keeps the credential that follows, so that a browser which restarts is not paired again.
 
-/** @typedef {{token: string, location: string}} Display */
+/** @typedef {{token: string, location: string}} Pairing */
 
-// Local storage: a screen has no person who signs in, and session storage ends with the browser.
-// The credential opens one board and nothing else, the page runs no script from elsewhere, and
-// staff end it from the list of screens.
-const PLACE = "display";
 const RETRY_MS = 5_000;
 
-/** The display that this browser was paired as. @returns {Display | undefined} */
-export function keptDisplay() {
+/**
+ * The pairing that this browser keeps. Local storage, because a device has no person who signs in,
+ * and session storage ends with the browser. The credential opens what its device shows and nothing
+ * else, the pages run no script from elsewhere, and staff end it from the list of displays.
+ * @param {string} place name in the storage
+ * @returns {Pairing | undefined}
+ */
+export function keptPairing(place) {
   try {
-    const kept = JSON.parse(localStorage.getItem(PLACE) ?? "null");
+    const kept = JSON.parse(localStorage.getItem(place) ?? "null");
     return kept?.token && kept.location ? kept : undefined;
   } catch {
-    return undefined; // The browser was told to keep nothing.
+    return undefined; // The browser was told to keep nothing: the device is paired at each start.
   }
 }
 
-/** @param {Display} display */
-function keepDisplay(display) {
+/** @param {string} place @param {Pairing} pairing */
+export function keepPairing(place, pairing) {
   try {
-    localStorage.setItem(PLACE, JSON.stringify(display));
+    localStorage.setItem(place, JSON.stringify(pairing));
   } catch {
     // The browser was told to keep nothing.
   }
 }
 
-/** Forgets the display, whose credential has ended. */
-export function forgetDisplay() {
+/** Forgets the pairing, whose credential has ended. @param {string} place */
+export function forgetPairing(place) {
   try {
-    localStorage.removeItem(PLACE);
+    localStorage.removeItem(place);
     // Its renewed tokens end with it.
     for (const key of Object.keys(localStorage)) {
       if (key.startsWith("renewed:")) localStorage.removeItem(key);
@@ -59,11 +61,11 @@ async function ask(path, body) {
 }
 
 /**
- * Shows codes until staff approve one.
+ * Shows codes until staff approve one, for as long as it takes.
  * @param {(code: string) => void} onCode
- * @returns {Promise<Display>}
+ * @returns {Promise<Pairing>}
  */
-export async function pairDisplay(onCode) {
+export async function pair(onCode) {
   for (;;) {
     const begun = await ask("pairings", {});
     if (!begun?.ok) {
@@ -72,10 +74,8 @@ export async function pairDisplay(onCode) {
     }
     const { code, secret, poll_s: pollS } = await begun.json();
     onCode(code);
-    const display = await awaitApproval(code, secret, pollS * 1000);
-    if (!display) continue;
-    keepDisplay(display);
-    return display;
+    const pairing = await awaitApproval(code, secret, pollS * 1000);
+    if (pairing) return pairing;
   }
 }
 
@@ -84,7 +84,7 @@ export async function pairDisplay(onCode) {
  * @param {string} code
  * @param {string} secret
  * @param {number} pollMs
- * @returns {Promise<Display | undefined>}
+ * @returns {Promise<Pairing | undefined>}
  */
 async function awaitApproval(code, secret, pollMs) {
   for (;;) {
