@@ -79,7 +79,10 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         )
         .route("/v1/queues/{queue}/settings", get(settings::queue))
         .route("/v1/queues/{queue}/{action}", post(commands::queue_action))
-        .route("/v1/stations/{station}", get(settings::station).put(commands::station))
+        .route(
+            "/v1/stations/{station}",
+            get(settings::station).put(commands::station).delete(commands::remove_station),
+        )
         .route("/v1/stations/{station}/{action}", post(commands::station_action))
         .route("/v1/tickets/{ticket}", get(channels::ticket))
         .route("/v1/tickets/{ticket}/link", get(ticket_links::of_ticket))

@@ -170,6 +170,12 @@ commands! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         edition: Option<u64>,
     }
+    /// Removes a station. Refused while a patient is called to it, in service there, or absent
+    /// after its call.
+    RemoveStation = "station.remove" {
+        /// The station.
+        station: StationId,
+    }
     /// Pairs a display with the location. The caller chooses the random part of the id.
     PairDisplay = "display.pair" {
         /// The id of the new display.

@@ -105,6 +105,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         queues: Option<BTreeSet<QueueId>>,
     },
+    /// A station was removed.
+    StationRemoved {
+        /// The station.
+        station: StationId,
+    },
     /// A display was paired.
     DisplayPaired {
         /// The display.

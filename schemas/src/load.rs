@@ -2,9 +2,10 @@
 //! dashboard derives from them as time passes.
 //!
 //! The view has the entries `load` ([`LoadHead`]), one `queue:<id>` ([`LoadQueue`]) per queue, one
-//! `station:<id>` ([`LoadStation`]) per station, and one `quarter:<start>` ([`LoadQuarter`]) per
-//! quarter hour of the service day in which something happened or is due. Entries have moments in
-//! place of durations, so waits grow and hours pass without a message.
+//! `station:<id>` ([`LoadStation`]) per station, one `doctor:<id>` ([`LoadDoctor`]) per doctor with
+//! a schedule, and one `quarter:<start>` ([`LoadQuarter`]) per quarter hour of the service day in
+//! which something happened or is due. Entries have moments in place of durations, so waits grow and
+//! hours pass without a message.
 
 use std::collections::BTreeMap;
 
@@ -178,6 +179,18 @@ pub struct LoadStation {
     /// The queue that the station last called from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueId>,
+}
+
+/// A doctor with a schedule: an entry `doctor:<id>`. `GET /v1/schedules/{location}/{doctor}` lists
+/// the appointments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct LoadDoctor {
+    /// The name of the doctor.
+    pub name: String,
+    /// Minutes that the doctor is late, in steps of five.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_min: u32,
 }
 
 /// A quarter hour of the service day: an entry `quarter:<start>`.

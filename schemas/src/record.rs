@@ -284,6 +284,7 @@ fn own_station(command: &Command) -> Option<&StationId> {
     use Command as C;
     match command {
         C::ConfigureStation { station, .. }
+        | C::RemoveStation { station }
         | C::OpenStation { station }
         | C::CloseStation { station }
         | C::CallNextAtStation { station, .. }

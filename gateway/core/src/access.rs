@@ -203,6 +203,7 @@ const TABLE: &[(&str, [Reach; 10])] = &[
     ("location.order_queues", [N, N, N, N, N, X, N, N, N, N]),
     ("queue.configure", [N, N, N, N, N, X, N, N, N, N]),
     ("station.configure", [N, N, N, N, N, X, N, N, N, N]),
+    ("station.remove", [N, N, N, N, N, X, N, N, N, N]),
     ("display.pair", [N, N, L, N, N, X, N, N, N, N]),
     ("display.rename", [N, N, L, N, N, X, N, N, N, N]),
     ("display.unpair", [N, N, L, N, N, X, N, N, N, N]),

@@ -118,6 +118,17 @@ pub(super) async fn station(
     give(&node, &request, CommandTarget::Station(station), CONFIGURE).await
 }
 
+pub(super) async fn remove_station(
+    State(node): NodeState,
+    Segments([station]): Segments<1>,
+    request: CommandRequest,
+) -> Result<Response, Problem> {
+    let station = StationId::new(station).map_err(not_an_id)?;
+    let location = station.location();
+    let command = nothing(&request.body, Command::RemoveStation { station })?;
+    request.give(&node, &location, command).await
+}
+
 pub(super) async fn station_action(
     State(node): NodeState,
     Segments([station, action]): Segments<2>,

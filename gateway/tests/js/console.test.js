@@ -206,6 +206,72 @@ describe("the console", () => {
     assert.deepEqual(page.complaints, []);
   });
 
+  it("checks in by appointment, outside the usual time with a reason", async () => {
+    const site = await clinic.furnish();
+    const source = site.token("source", { subject: "his" });
+    const start = Date.now() + 3 * 3_600_000;
+    await clinic.order(
+      "appointments",
+      {
+        location: site.location,
+        key: "later",
+        version: 1,
+        status: "booked",
+        start: new Date(start).toISOString(),
+        end: new Date(start + 1_200_000).toISOString(),
+        queue: site.general,
+        label: "A. B.",
+        doctor: { id: "dr-roy", name: "Dr. Roy" },
+      },
+      source,
+    );
+    const page = await openConsole(site, "Room 1");
+    await page.shows("#check-in-text", "Check in by appointment");
+    await page.page.keyboard.press("e");
+    await page.shows("#ask-label", "With which doctor?");
+    await page.page.locator("#ask-ok").click();
+    await page.shows("#ask-label", "Which appointment?");
+    await page.page.locator("#ask-ok").click();
+    await page.shows("#ask-label", /^Check-in for this appointment has not begun/);
+    await assertAccessible(page.page, "console that asks for a reason");
+    await page.shoot("console-override");
+    await page.page.locator("#ask-ok").click();
+    assert.equal(await page.page.locator("#ask").isVisible(), true, "the reason is required");
+    await page.page.locator("#ask-text").fill("Came from far");
+    await page.page.locator("#ask-ok").click();
+    await page.shows("#toast", "Checked in: A-001.");
+    await shows(page, "A-001", /checked in outside the usual time: Came from far/);
+    const audit = async () =>
+      (await clinic.get("audit?action=appointment.override_check_in")).entries.length;
+    await until("the override is in the audit", async () => (await audit()) >= 1);
+    await page.shoot("console-overridden");
+  });
+
+  it("shows suspicious scans until they were seen", async () => {
+    const site = await clinic.furnish();
+    const point = `${site.location}.entrance`;
+    await clinic.ask("PUT", `check-in-points/${point}`, { name: "Main entrance", kind: "poster" });
+    const { path } = await clinic.get(`check-in-points/${point}`);
+    const code = path.slice("/c/".length);
+    for (let number = 0; number < 7; number++) {
+      const bookings = [{ code: `HK7QT93${number}`, told: "1980" }];
+      await fetch(`${clinic.url}/v1/scans/find`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ point: code, bookings }),
+      });
+    }
+    const page = await openConsole(site, "Room 1");
+    await page.shows("#flag-list", /Main entrance\s+many wrong codes from one device/);
+    await assertAccessible(page.page, "console with suspicious scans");
+    await page.shoot("console-flags");
+    await page.page.locator("#flags-seen").click();
+    await until("they are gone", async () => !(await page.page.locator("#flags").isVisible()));
+    await page.page.reload();
+    await page.shows("#link", "Live");
+    assert.equal(await page.page.locator("#flags").isVisible(), false);
+  });
+
   it("undoes, transfers, prioritises and reorders", async () => {
     const site = await clinic.furnish();
     await site.issue(3);

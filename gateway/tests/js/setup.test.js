@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { differences } from "../../web/setup/entry-form.js";
-import { locationBody, locationValues, messagesBody, newId } from "../../web/setup/values.js";
+import {
+  locationBody,
+  locationValues,
+  messagesBody,
+  newId,
+  pointBody,
+  pointValues,
+} from "../../web/setup/values.js";
 import { contrast, paletteOf } from "../../web/shared/colours.js";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { launch, Page, PHONE } from "./helpers/browser.js";
@@ -90,6 +97,21 @@ describe("the values of a form", () => {
     assert.deepEqual(messagesBody(values), { messages: [{ fr: "Bonjour" }] });
   });
 
+  it("leave out the place of a check-in point unless somebody fills it in", () => {
+    const settings = {
+      name: "Hall",
+      kind: /** @type {const} */ ("poster"),
+      queues: ["north.general"],
+      factor: /** @type {const} */ ("phone_end"),
+      place: { latitude: 45.5, longitude: -73.6, radius_m: 200 },
+    };
+    const entry = { ...settings, rotation: 4, rotated_at: 9 };
+    assert.deepEqual(pointBody(pointValues(entry)), settings);
+    const anywhere = pointValues({ ...entry, place: undefined });
+    assert.equal(pointBody(anywhere).place, undefined);
+    assert.deepEqual(pointBody({ ...anywhere, radius_m: "100" }).place, { radius_m: 100 });
+  });
+
   it("give a new line an id of its own", () => {
     const taken = new Set(["north.blood-tests"]);
     assert.equal(newId("north", "Blood tests", taken), "north.blood-tests-2");
@@ -140,6 +162,103 @@ describe("the set-up page", () => {
       return made?.queues.join() === `${site.location}.x-ray`;
     });
     assert.equal(entries.length >= 2, true);
+  });
+
+  it("removes a line, whose people go to another one, and a room that nobody is in", async () => {
+    const site = await clinic.furnish();
+    const [{ ticket }] = await site.issue(1);
+    await site.callNext();
+    const setup = await openSetup(site);
+    const { page } = setup;
+    await page.getByRole("button", { name: "Remove, Room 1" }).click();
+    await page.getByRole("button", { name: "Really remove, Room 1" }).click();
+    const room = `[data-key="${site.room1}"]`;
+    await setup.shows(`${room} .problem`, /^Somebody is called to this room or is in it/);
+    await page.getByRole("button", { name: "Remove, General medicine" }).click();
+    const row = `[data-key="${site.general}"]`;
+    await page.getByRole("button", { name: "Really remove, General medicine" }).click();
+    await setup.shows(`${row} .problem`, "People are in this line. Choose where they go.");
+    await setup.shoot("setup-remove-line");
+    await page.locator(`${row} .removal select`).selectOption({ label: "Blood tests" });
+    await page.getByRole("button", { name: "Really remove, General medicine" }).click();
+    await until("the line is gone", async () => !(await page.locator(row).count()));
+    const { entries } = await clinic.get(`queues/${site.blood}`);
+    assert.ok(ticket in entries, "the person is in the other line");
+    await clinic.order(`tickets/${ticket}/start`);
+    await clinic.order(`tickets/${ticket}/complete`);
+    await page.getByRole("button", { name: "Remove, Room 1" }).click();
+    await page.getByRole("button", { name: "Really remove, Room 1" }).click();
+    await until("the room is gone", async () => !(await page.locator(room).count()));
+    assert.deepEqual(
+      setup.complaints.filter((text) => !text.includes("409")),
+      [],
+    );
+  });
+
+  it("makes a check-in point, prints its sheet, and ends its code", async () => {
+    const site = await clinic.furnish();
+    const setup = await openSetup(site);
+    const { page } = setup;
+    await page.locator("#point-form [name=name]").fill("Main entrance");
+    await page.locator("#point-form").getByLabel("Blood tests").check();
+    await page.locator("#point-form [name=latitude]").fill("45.5017");
+    await page.locator("#point-form .save").click();
+    await setup.shows("#point-form .said", /^One of the values is not possible|^This was not/);
+    await page.locator("#point-form [name=longitude]").fill("-73.5673");
+    await page.locator("#point-form [name=radius_m]").fill("200");
+    await page.locator("#point-form .save").click();
+    await setup.shows("#point-list b", "Main entrance · Poster with a code");
+    const path = `check-in-points/${site.location}.main-entrance`;
+    const made = await clinic.get(path);
+    assert.deepEqual(made.place, { latitude: 45.5017, longitude: -73.5673, radius_m: 200 });
+    assert.deepEqual([made.queues, made.factor], [[site.blood], "birth_year"]);
+    await page.locator("#point-list [name=name]").fill("North entrance");
+    await save(setup, "#point-list form");
+    await setup.shows("#point-list b", /^North entrance/);
+    const [sheet] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.getByRole("link", { name: "Print the sheet, North entrance" }).click(),
+    ]);
+    await sheet.locator("#code svg").waitFor();
+    assert.equal(await sheet.locator("#point").innerText(), "North entrance");
+    await sheet.close();
+    await page.getByRole("button", { name: "New code, North entrance" }).click();
+    await page.locator("#point-list .rotate").click();
+    await until("the code is new", async () => (await clinic.get(path)).path !== made.path);
+    await page.locator("#point-list .revoke").click();
+    await page.locator("#point-list .revoke").click();
+    await setup.shows("#point-list .hint", "Out of use: nobody can check in here");
+    assert.equal(await page.locator("#point-list .sheet").isVisible(), false);
+    await page.locator("#points").scrollIntoViewIfNeeded();
+    await setup.shoot("setup-points", { fullPage: true });
+    await assertAccessible(page, "setup with a check-in point");
+    await page.getByRole("button", { name: "Use again, with a new code" }).click();
+    await setup.shows("#point-list .hint", /^Its code is from/);
+    await page.locator("#point-list .remove").click();
+    await page.locator("#point-list .remove").click();
+    await until("the point is gone", async () => !(await page.locator("#point-list li").count()));
+  });
+
+  it("pairs a kiosk with its check-in point", async () => {
+    const site = await clinic.furnish();
+    const setup = await openSetup(site);
+    const { page } = setup;
+    await page.locator("#point-form [name=name]").fill("Hall");
+    await page.locator("#point-form [name=kind]").selectOption("kiosk");
+    await page.locator("#point-form .save").click();
+    await setup.shows("#point-list b", "Hall · Kiosk");
+    const kiosk = await Page.open(browser, `${clinic.url}/kiosk`, DESK);
+    opened.push(kiosk);
+    await kiosk.shows("#pairing-code", /^[\w-]{6,}$/);
+    await page.locator("#pair-form [name=code]").fill(await kiosk.text("#pairing-code"));
+    await page.locator("#pair-form [name=name]").fill("Tablet in the hall");
+    await page.locator("#pair-point").selectOption({ label: "Kiosk “Hall”" });
+    await save(setup, "#pair-form");
+    await setup.shows("#display-list .hint", /Kiosk “Hall”$/);
+    await kiosk.shows("#begin", "Touchez pour commencer");
+    // The browser of a kiosk that restarts is not paired again.
+    await kiosk.page.reload();
+    await kiosk.shows("#begin", "Touchez pour commencer");
   });
 
   it("tells the slower of two admins what the other one changed", async () => {

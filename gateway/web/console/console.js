@@ -4,8 +4,11 @@ import { readLoad } from "../dashboard/load.js";
 import { byId, setText } from "../shared/page.js";
 import { Shell } from "../shared/shell.js";
 import { localeOf, timeText, zonedTimeText } from "../shared/times.js";
+import { newest } from "../shared/renewal.js";
+import { checkIn } from "./check-in.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
+import { Flags } from "./flags.js";
 import { isStep, meaningOf } from "./keys.js";
 import { actionsOf, findTicket, queuesOfToken, reordered, ticketsAt, waitingOf } from "./lines.js";
 import { renderLines, renderSide } from "./render.js";
@@ -25,6 +28,8 @@ const shell = new Shell(consoleTexts, render);
 const token = shell.link.get("token") ?? "";
 const location = shell.link.get("location");
 const desk = new Desk(token, render);
+/** @type {Flags | undefined} */
+let flags;
 
 /** @type {ReturnType<typeof readLoad>} */
 let load;
@@ -134,7 +139,8 @@ function render() {
   const now = shell.shownNow;
   const readOnly = offlineSince !== undefined;
   const place = { shell, now, readOnly, room: room(), rooms: load.stations, selected };
-  renderSide({ ...place, lines: read, ticket: selectedTicket() });
+  flags?.render(text, language, zone);
+  renderSide({ ...place, lines: read, ticket: selectedTicket(), doctors: load.doctors });
   renderLines({ ...place, lines: read });
 }
 
@@ -279,6 +285,25 @@ async function issue(queue) {
   tell(answer, ({ label = "" }) => shell.text.issued(label));
 }
 
+/** Checks a patient with an appointment in. */
+async function checkInByAppointment() {
+  if (!load || !location || !load.doctors.length) return;
+  const { text, language } = shell;
+  const answer = await checkIn({
+    location,
+    token: newest(token),
+    text,
+    language,
+    zone: load.head.time_zone,
+    doctors: load.doctors,
+    send: (path, body) => desk.send(path, body),
+    readOnly: () => offlineSince !== undefined,
+  });
+  if (!answer) return;
+  if ("applied" in answer) select(answer.applied.result?.ticket ?? "");
+  tell(answer, ({ label = "" }) => text.checkedIn(label));
+}
+
 /** @param {string} queue @param {"open" | "close" | "pause" | "resume"} verb */
 async function turn(queue, verb) {
   const name = queues().find(({ id }) => id === queue)?.name ?? "";
@@ -340,6 +365,7 @@ const functions = {
   callNext: () => callNext(),
   find: () => field("find-label").focus(),
   issue: () => lastOrFirst() && issue(lastOrFirst()),
+  checkIn: checkInByAppointment,
   queue: () => toggleQueue(lastOrFirst()),
   pause: () => pauseQueue(lastOrFirst()),
   room: toggleRoom,
@@ -427,6 +453,7 @@ function start() {
   listenToDrags();
   byId("call-next").addEventListener("click", () => void callNext());
   byId("room-toggle").addEventListener("click", () => void toggleRoom());
+  byId("check-in").addEventListener("click", () => void checkInByAppointment());
   byId("sheet-open").addEventListener("click", () => showSheet(shell.text));
   byId("room").addEventListener("change", () => {
     roomId = field("room").value;
@@ -445,6 +472,7 @@ function start() {
     field("find-label").value = "";
     return select(found.id);
   });
+  if (token && location) flags = new Flags(location, () => newest(token), render);
   follow();
   // The clock, the waits and the age of a loss.
   setInterval(render, 1_000);

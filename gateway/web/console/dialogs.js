@@ -18,16 +18,20 @@ export const isAsking = () => dialog("ask").open || dialog("sheet").open;
  * Asks for a text, or for one of the choices, or for both when `more` asks for a text beside the
  * choices. A question that wants neither is a yes or no.
  * @param {{title: string, question: string, choices?: Choice[], chosen?: string, more?: string,
- *   confirm?: boolean}} what
+ *   confirm?: boolean, required?: boolean}} what
  * @param {Texts} texts
  * @returns {Promise<{choice: string, text: string} | undefined>} nothing when the clerk gave up
  */
-export function ask({ title, question, choices, chosen = "", more = "", confirm }, texts) {
+export function ask(
+  { title, question, choices, chosen = "", more = "", confirm, required },
+  texts,
+) {
   setText(byId("ask-title"), title);
   setText(byId("ask-label"), question);
   setText(byId("ask-ok"), texts.ok);
   setText(byId("ask-cancel"), texts.cancel);
   const choice = /** @type {HTMLSelectElement} */ (byId("ask-choice"));
+  field("ask-text").required = Boolean(required);
   field("ask-text").hidden = confirm || (Boolean(choices) && !more);
   byId("ask-text-label").hidden = !more;
   setText(byId("ask-text-label"), more);

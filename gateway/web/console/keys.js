@@ -24,6 +24,7 @@ export const PAGE_KEYS = {
   callNext: "n",
   find: "/",
   issue: "i",
+  checkIn: "e",
   queue: "o",
   pause: "z",
   room: "m",

@@ -26,8 +26,8 @@ function disable(element, disabled) {
   /** @type {HTMLButtonElement} */ (element).disabled = disabled;
 }
 
-/** @param {Place & {ticket: Ticket | undefined}} place */
-export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket }) {
+/** @param {Place & {ticket: Ticket | undefined, doctors: readonly unknown[]}} place */
+export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket, doctors }) {
   const { text } = shell;
   setText(byId("room-text"), text.room);
   fillRooms(rooms, room?.id ?? "", text.chooseRoom);
@@ -36,6 +36,9 @@ export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket })
   byId("room-toggle").hidden = !room;
   disable(byId("call-next"), readOnly);
   disable(byId("room-toggle"), readOnly);
+  byId("check-in-row").hidden = !doctors.length;
+  setText(byId("check-in-text"), text.checkIn);
+  disable(byId("check-in"), readOnly);
   const here = ticketsAt(lines, room?.name);
   setText(byId("here-hint"), here.length || !room ? "" : text.roomEmpty);
   keepRows(
@@ -77,7 +80,7 @@ export function renderSide({ shell, readOnly, room, rooms, lines, now, ticket })
 function describe(ticket, lines, { text, language }, now) {
   const { queue, state, station, priority, priority_reason, reason, issued_at } = ticket;
   const { head } = lines.find(({ id }) => id === queue) ?? {};
-  const booked = appointmentText(ticket, language, head?.clinic.time_zone);
+  const booked = appointmentText(ticket, { text, language }, head?.clinic.time_zone);
   const parts = [
     head?.name,
     text.states[state],
@@ -92,14 +95,14 @@ function describe(ticket, lines, { text, language }, now) {
 /**
  * The appointment of a ticket, as far as the clinic shows it to staff.
  * @param {Ticket} ticket
- * @param {import("../shared/language.js").Language} language
+ * @param {Place["shell"]} shell
  * @param {string} [zone]
  */
-function appointmentText({ appointment }, language, zone) {
+function appointmentText({ appointment }, { text, language }, zone) {
   if (!appointment) return "";
-  const { start, doctor, name } = appointment;
+  const { start, doctor, name, override_reason: why } = appointment;
   const time = start === undefined ? "" : timeText(start, language, zone);
-  return [time, name, doctor].filter(Boolean).join(" · ");
+  return [time, name, doctor, why && text.overridden(why)].filter(Boolean).join(" · ");
 }
 
 /** @param {readonly Room[]} rooms @param {string} chosen @param {string} none */
@@ -181,7 +184,7 @@ function fillTicket(row, ticket, { shell, now, selected, readOnly }, zone) {
   button.draggable = ticket.state === "waiting" && !readOnly;
   setText(within(row, "b"), ticket.label);
   const state = ticket.unsure ? `${text.states[ticket.state]}, ${text.unsure}` : stateOf(ticket);
-  const booked = appointmentText(ticket, shell.language, zone);
+  const booked = appointmentText(ticket, shell, zone);
   setText(within(row, ".what"), [state, booked].filter(Boolean).join(" · "));
   const { priority, priority_reason: why } = ticket;
   setText(

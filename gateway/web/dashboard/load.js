@@ -17,7 +17,11 @@ const LEAST_HOURS = 4;
 /** @typedef {import("../shared/schemas.js").LoadQueue & {id: string}} Queue */
 /** @typedef {import("../shared/schemas.js").LoadStation & {id: string}} Station */
 /** @typedef {Required<import("../shared/schemas.js").LoadQuarter> & {start: number}} Quarter */
-/** @typedef {{head: Head, queues: Queue[], stations: Station[], quarters: Quarter[]}} Load */
+/** @typedef {import("../shared/schemas.js").LoadDoctor & {id: string}} Doctor */
+/**
+ * @typedef {{head: Head, queues: Queue[], stations: Station[], doctors: Doctor[],
+ *   quarters: Quarter[]}} Load
+ */
 
 /**
  * Reads the view of a load. Answers nothing while the head is missing.
@@ -44,6 +48,9 @@ export function readLoad(entries) {
       .sort(byPlace),
     stations: entriesOf("station")
       .map(([id, station]) => ({ id, ...station }))
+      .sort(byName),
+    doctors: entriesOf("doctor")
+      .map(([id, doctor]) => ({ id, ...doctor }))
       .sort(byName),
     quarters: entriesOf("quarter")
       .map(([start, counts]) => quarter(Number(start), counts))

@@ -429,6 +429,7 @@ const start = {
     appointment: "Appointment",
     "check-in": "Check in",
     "desk-console": "Open the front desk’s console",
+    "setup-link": "Set the clinic up",
     reception: "Open the front desk’s dashboard",
     patients: "Patients",
     "ticket-title": "A ticket",
@@ -562,6 +563,22 @@ const console = {
   selected: "Selected",
   noneSelected: "Select a person in a line, or find a label.",
   printSlip: "Print the slip",
+  checkIn: "Check in by appointment",
+  /** @param {string} label */
+  checkedIn: (label) => `Checked in: ${label}.`,
+  missed: "missed",
+  /** @param {string} why */
+  override: (why) => `${why} To check in anyway, say why: it stays in the line and in the audit.`,
+  /** @param {string} why */
+  overridden: (why) => `checked in outside the usual time: ${why}`,
+  flags: "Suspicious scans",
+  flagsHint: "Somebody may be using codes of others. Look who stands at the check-in point.",
+  flagsSeen: "Seen",
+  /** @type {Record<"two_places" | "many_codes", (times: number) => string>} */
+  flagKinds: {
+    two_places: (times) => `one code was tried at two places${times > 1 ? `, ${times} times` : ""}`,
+    many_codes: (times) => `many wrong codes from one device${times > 1 ? `, ${times} times` : ""}`,
+  },
   issue: "New ticket",
   /** @param {string} label */
   issued: (label) => `Ticket ${label} was issued.`,
@@ -617,6 +634,8 @@ const console = {
     ended: "no longer in line",
   },
   asks: {
+    doctor: "With which doctor?",
+    appointment: "Which appointment?",
     hold: "Why? (staff and the patient see it)",
     transfer: "To which line?",
     prioritise: "Which priority? 9 is called first, 0 is routine.",
@@ -625,6 +644,7 @@ const console = {
     cancel: "Why? (staff and the patient see it)",
   },
   keys: {
+    checkIn: "Check in by appointment",
     move: "Up and down",
     reorder: "Move up or down in line",
     find: "Find a label",
@@ -781,6 +801,27 @@ const setup = {
     queues: "Lines",
     rooms: "Rooms",
     displays: "Screens",
+    points: "Check-in points",
+    moveTo: "People in it go to",
+    shows: "It is",
+    pointsHint:
+      "Patients check themselves in here: by scanning a printed code with their phone, or at a " +
+      "kiosk. A phone can lie about where it is, so a distance only keeps honest people from " +
+      "checking in at home.",
+    newPoint: "New check-in point",
+    pointKind: "Kind",
+    poster: "Poster with a code",
+    kiosk: "Kiosk",
+    factor: "Beside the booking code, patients tell",
+    birthYear: "Year of birth",
+    birthDate: "Date of birth",
+    phoneEnd: "Last four digits of the phone number",
+    noFactor: "Nothing: the code is enough",
+    walkIns: "Without an appointment, patients may take a ticket in",
+    place: "Only near this place (empty: anywhere)",
+    latitude: "Latitude (such as 45.5017)",
+    longitude: "Longitude (such as -73.5673)",
+    radius: "Within how many metres (50 to 10,000)",
     messages: "Messages",
     branding: "Colour and logo",
     name: "Name",
@@ -853,6 +894,20 @@ const setup = {
   pairedOn: (day) => `Paired on ${day}`,
   unpair: "Remove",
   unpairSure: "Really remove",
+  keep: "Keep it",
+  nobody: "nowhere: the line is empty",
+  showsBoard: "A screen with the calls",
+  /** @param {string} point */
+  isKiosk: (point) => `Kiosk “${point}”`,
+  /** @param {string} day */
+  codeSince: (day) => `Its code is from ${day}`,
+  outOfUse: "Out of use: nobody can check in here",
+  printSheet: "Print the sheet",
+  newCode: "New code",
+  newCodeSure: "Really: sheets that hang now stop working",
+  revoke: "Take out of use",
+  revokeSure: "Really: nobody checks in here any more",
+  useAgain: "Use again, with a new code",
   /** @param {number} number @param {string} language */
   message: (number, language) => `Message ${number}, ${language}`,
   samples: { light: "Light", dark: "Dark" },
@@ -871,6 +926,10 @@ const setup = {
     prefix_taken: "Another line uses these letters.",
     invalid_value: "One of the values is not possible. Check the numbers and the time zone.",
     forbidden: "Your role may not change this.",
+    queue_not_empty: "People are in this line. Choose where they go.",
+    queue_too_long: "More than 500 people are in this line. Remove it when it is shorter.",
+    queue_not_open: "That line is closed. Open it first, or choose another one.",
+    station_busy: "Somebody is called to this room or is in it. Finish there first.",
     pairing_unknown: "No screen shows this code. Codes change every ten minutes.",
     pairing_taken: "This screen is paired already.",
     too_large: "The file is larger than 64 KB.",

@@ -290,10 +290,11 @@ const appointment = {
   noTime: "L’heure n’est pas encore fixée",
   late: "C’est l’heure. Inscrivez-vous à l’accueil. Si vous ne pouvez venir, appelez la clinique.",
   delay: (doctor, minutes) => `${doctor ?? "La clinique"} a environ ${minutes}\u00a0min de retard.`,
-  moved: [
-    "Ce rendez-vous a changé d’endroit",
-    "Il aura lieu à un autre établissement. Si ce lien ne l’ouvre pas, la clinique peut vous en " +
-      "donner un nouveau.",
+  moved: (place, opens) => [
+    `Ce rendez-vous a maintenant lieu à ${place}`,
+    opens
+      ? "Il n’est plus ici. Présentez-vous là-bas."
+      : "Il n’est plus ici. Présentez-vous là-bas, et demandez votre nouveau lien à la clinique.",
   ],
   openMoved: "Ouvrir le nouveau rendez-vous",
   moving: (place) => [
@@ -420,6 +421,7 @@ const start = {
     appointment: "Rendez-vous",
     "check-in": "Inscrire",
     "desk-console": "Ouvrir la console de l’accueil",
+    "setup-link": "Configurer la clinique",
     reception: "Ouvrir le tableau de bord de l’accueil",
     patients: "Patients",
     "ticket-title": "Un billet",
@@ -542,6 +544,24 @@ const console = {
   selected: "Sélection",
   noneSelected: "Choisissez une personne dans une file, ou trouvez un numéro.",
   printSlip: "Imprimer le billet",
+  checkIn: "Enregistrer un rendez-vous",
+  checkedIn: (label) => `Enregistré : ${label}.`,
+  missed: "manqué",
+  override: (why) =>
+    `${why} Pour enregistrer quand même, dites pourquoi : la raison reste dans la file et dans ` +
+    "le journal d’accès.",
+  overridden: (why) => `enregistré hors des heures habituelles : ${why}`,
+  flags: "Numérisations suspectes",
+  flagsHint:
+    "Quelqu’un utilise peut-être les codes d’autres personnes. Allez voir au point " +
+    "d’enregistrement.",
+  flagsSeen: "Vu",
+  flagKinds: {
+    two_places: (times) =>
+      `un même code essayé à deux endroits${times > 1 ? `, ${times} fois` : ""}`,
+    many_codes: (times) =>
+      `beaucoup de mauvais codes depuis un appareil${times > 1 ? `, ${times} fois` : ""}`,
+  },
   issue: "Billet",
   issued: (label) => `Le billet ${label} est émis.`,
   calledTo: (label, room) => `${label} est appelé : ${room}.`,
@@ -587,6 +607,8 @@ const console = {
     ended: "n’est plus en file",
   },
   asks: {
+    doctor: "Avec quel médecin?",
+    appointment: "Quel rendez-vous?",
     hold: "Pourquoi? (visible au personnel et au patient)",
     transfer: "Vers quelle file?",
     prioritise: "Quelle priorité? 9 passe en premier, 0 est la routine.",
@@ -595,6 +617,7 @@ const console = {
     cancel: "Pourquoi? (visible au personnel et au patient)",
   },
   keys: {
+    checkIn: "Enregistrer un rendez-vous",
     move: "Monter et descendre",
     reorder: "Avancer ou reculer dans la file",
     find: "Trouver un numéro",
@@ -605,6 +628,12 @@ const console = {
     sheet: "Cette liste",
   },
   refusals: {
+    too_early: "L’enregistrement de ce rendez-vous n’a pas commencé.",
+    appointment_expired: "Le moment d’enregistrer ce rendez-vous est passé.",
+    appointment_over: "Ce rendez-vous est manqué ou terminé.",
+    already_checked_in: "Ce patient est déjà enregistré.",
+    no_appointment: "Ce médecin n’a aucun rendez-vous ouvert aujourd’hui.",
+    wrong_location: "Ce rendez-vous est maintenant à un autre endroit.",
     illegal_move: "Quelqu’un d’autre a été plus rapide : ce n’est plus possible. Voyez la file.",
     station_busy: "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez « Absent ».",
     station_closed: "Votre salle est fermée. Ouvrez-la d’abord.",
@@ -742,6 +771,27 @@ const setup = {
     queues: "Files",
     rooms: "Salles",
     displays: "Écrans",
+    points: "Points d’enregistrement",
+    moveTo: "Les personnes qui y attendent vont à",
+    shows: "C’est",
+    pointsHint:
+      "Les patients s’y enregistrent eux-mêmes : ils scannent un code imprimé avec leur téléphone, " +
+      "ou utilisent une borne. Un téléphone peut mentir sur sa position; une distance retient " +
+      "seulement les gens honnêtes de s’enregistrer depuis la maison.",
+    newPoint: "Nouveau point d’enregistrement",
+    pointKind: "Genre",
+    poster: "Affiche avec un code",
+    kiosk: "Borne",
+    factor: "Avec le code de réservation, le patient indique",
+    birthYear: "Son année de naissance",
+    birthDate: "Sa date de naissance",
+    phoneEnd: "Les quatre derniers chiffres de son téléphone",
+    noFactor: "Rien : le code suffit",
+    walkIns: "Sans rendez-vous, on peut prendre un billet pour",
+    place: "Seulement près de cet endroit (vide : partout)",
+    latitude: "Latitude (par exemple 45,5017)",
+    longitude: "Longitude (par exemple -73,5673)",
+    radius: "À combien de mètres au plus (50 à 10 000)",
     messages: "Messages",
     branding: "Couleur et logo",
     name: "Nom",
@@ -812,6 +862,18 @@ const setup = {
   pairedOn: (day) => `Jumelé le ${day}`,
   unpair: "Retirer",
   unpairSure: "Retirer pour de bon",
+  keep: "La garder",
+  nobody: "nulle part : la file est vide",
+  showsBoard: "Un écran avec les appels",
+  isKiosk: (point) => `La borne « ${point} »`,
+  codeSince: (day) => `Son code date du ${day}`,
+  outOfUse: "Hors service : personne ne peut s’enregistrer ici",
+  printSheet: "Imprimer l’affiche",
+  newCode: "Nouveau code",
+  newCodeSure: "Pour de bon : les affiches posées ne marcheront plus",
+  revoke: "Mettre hors service",
+  revokeSure: "Pour de bon : plus personne ne s’enregistre ici",
+  useAgain: "Remettre en service, avec un nouveau code",
   message: (number, language) => `Message ${number}, ${language}`,
   samples: { light: "Clair", dark: "Sombre" },
   contrast: (scheme, own, same, ratio) =>
@@ -829,6 +891,11 @@ const setup = {
     prefix_taken: "Une autre file utilise ces lettres.",
     invalid_value: "Une des valeurs est impossible. Vérifiez les nombres et le fuseau horaire.",
     forbidden: "Votre rôle ne permet pas ce changement.",
+    queue_not_empty: "Des personnes sont dans cette file. Choisissez où elles vont.",
+    queue_too_long:
+      "Plus de 500 personnes sont dans cette file. Retirez-la quand elle sera plus courte.",
+    queue_not_open: "Cette autre file est fermée. Ouvrez-la d’abord, ou choisissez-en une autre.",
+    station_busy: "Quelqu’un est appelé dans cette salle ou s’y trouve. Terminez là d’abord.",
     pairing_unknown: "Aucun écran n’affiche ce code. Les codes changent toutes les dix minutes.",
     pairing_taken: "Cet écran est déjà jumelé.",
     too_large: "Le fichier dépasse 64 Ko.",

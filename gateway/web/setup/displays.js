@@ -4,9 +4,11 @@ import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { dateText } from "../shared/times.js";
 import { EntryForm } from "./entry-form.js";
-import { addFields } from "./queues.js";
+import { pointsOf } from "./points.js";
+import { addFields, setOptions } from "./queues.js";
 
-/** @typedef {{name: string, paired_at: number, edition?: number}} Display */
+/** @typedef {{name: string, paired_at: number, check_in_point?: string,
+ *   edition?: number}} Display */
 /** @typedef {import("./setup.js").Site} Site */
 
 export class DisplaysPart {
@@ -21,11 +23,12 @@ export class DisplaysPart {
   constructor(site) {
     this.#site = site;
     this.#pair = new EntryForm(/** @type {HTMLFormElement} */ (byId("pair-form")), {
-      read: () => ({ code: "", name: "" }),
-      save: ({ code, name }) =>
+      read: () => ({ code: "", name: "", check_in_point: "" }),
+      save: ({ code, name, check_in_point: point }) =>
         site.send("POST", `displays/pairings/${encodeURIComponent(String(code))}/approve`, {
           location: site.location,
           name,
+          check_in_point: point || undefined,
         }),
       texts: () => ({ ...site.texts(), save: site.texts().pair }),
     });
@@ -57,16 +60,26 @@ export class DisplaysPart {
       .map(([key, display]) => [key.slice("display:".length), display]);
     displays.sort(([, a], [, b]) => a.name.localeCompare(b.name, undefined, { numeric: true }));
     keepRows(byId("display-list"), "display-row", displays, (row, display, id) => {
+      const point = display.check_in_point;
+      const kiosk =
+        point && text.isKiosk(site.entries().get(`check-in-point:${point}`)?.name ?? "");
       setText(within(row, "b"), display.name);
       setText(
         within(row, ".hint"),
-        text.pairedOn(dateText(display.paired_at, site.language(), zone)),
+        [text.pairedOn(dateText(display.paired_at, site.language(), zone)), kiosk]
+          .filter(Boolean)
+          .join(" · "),
       );
       const name = this.#sure === id ? text.unpairSure : text.unpair;
       setText(within(row, ".unpair"), name);
       within(row, ".unpair").setAttribute("aria-label", `${name}, ${display.name}`);
       this.#formOf(row, id).update(display);
     });
+    const kiosks = pointsOf(site.entries()).filter(([, { kind }]) => kind === "kiosk");
+    setOptions(/** @type {HTMLSelectElement} */ (byId("pair-point")), [
+      ["", text.showsBoard],
+      ...kiosks.map(([id, { name }]) => /** @type {[string, string]} */ ([id, text.isKiosk(name)])),
+    ]);
     this.#pair.update(undefined);
   }
 

@@ -1,4 +1,4 @@
-// The queues of a clinic: making, changing, opening and closing them, and their order.
+// The queues of a clinic: making, changing, opening, closing and removing them, and their order.
 
 import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
@@ -30,11 +30,23 @@ export function addFields(form, template) {
   form.append(fields.content.cloneNode(true));
 }
 
+/** One box for each queue. @param {Element} form @param {ReadonlyMap<string, any>} entries */
+export function renderServed(form, entries) {
+  keepRows(within(form, ".served"), "served-queue", queuesOf(entries), (label, queue, id) => {
+    within(label, "input").setAttribute("name", `queue:${id}`);
+    setText(within(label, "span"), queue.name);
+  });
+}
+
 export class QueuesPart {
   #site;
   #create;
   /** @type {WeakMap<Element, EntryForm<Settings>>} */
   #forms = new WeakMap();
+  /** The queue that the next click removes. */
+  #sure = "";
+  /** Why the last queue was not removed. */
+  #problem = "";
 
   /** @param {Site} site */
   constructor(site) {
@@ -58,6 +70,9 @@ export class QueuesPart {
       if (button.matches(".up")) void this.#move(id, -1);
       if (button.matches(".down")) void this.#move(id, 1);
       if (button.matches(".toggle")) void this.#toggle(id);
+      if (button.matches(".remove")) this.#ask(id);
+      if (button.matches(".keep")) this.#ask("");
+      if (button.matches(".really")) void this.#remove(id);
     });
   }
 
@@ -79,6 +94,28 @@ export class QueuesPart {
     await this.#site.send("POST", `queues/${encodeURIComponent(id)}/${verb}`);
   }
 
+  /** Asks whether a queue is to be removed, and where its people go. @param {string} id */
+  #ask(id) {
+    const before = this.#sure;
+    [this.#sure, this.#problem] = [id, ""];
+    this.render();
+    // The button that was pressed is hidden now. Whoever uses a keyboard goes on from here.
+    const row = rowOf(id || before);
+    if (row) within(row, id ? "select" : ".remove").focus();
+  }
+
+  /** @param {string} id */
+  async #remove(id) {
+    const row = rowOf(id);
+    const there = row ? /** @type {HTMLSelectElement} */ (within(row, "select")).value : "";
+    const query = there ? `?${new URLSearchParams({ move_to: there })}` : "";
+    const answer = await this.#site.send("DELETE", `queues/${encodeURIComponent(id)}${query}`);
+    const { refusals, refused } = this.#site.texts();
+    if ("applied" in answer) this.#sure = "";
+    else this.#problem = refusals[answer.code] ?? refused(answer.code);
+    this.render();
+  }
+
   render() {
     const site = this.#site;
     const text = site.texts();
@@ -91,6 +128,9 @@ export class QueuesPart {
         [".up", text.up, at === 0],
         [".down", text.down, at === queues.length - 1],
         [".toggle", queue.state === "closed" ? text.open : text.close, false],
+        [".remove", text.unpair, false],
+        [".really", text.unpairSure, false],
+        [".keep", text.keep, false],
       ];
       for (const [selector, name, disabled] of buttons) {
         const button = /** @type {HTMLButtonElement} */ (within(row, selector));
@@ -98,9 +138,25 @@ export class QueuesPart {
         button.setAttribute("aria-label", `${name}, ${queue.name}`);
         button.disabled = disabled;
       }
+      this.#renderRemoval(row, id, queues);
       this.#formOf(row, id).update(queue);
     });
     this.#create.update(undefined);
+  }
+
+  /** @param {HTMLElement} row @param {string} id @param {[string, Settings][]} queues */
+  #renderRemoval(row, id, queues) {
+    const asked = this.#sure === id;
+    within(row, ".removal").hidden = !asked;
+    within(row, ".remove").hidden = asked;
+    if (!asked) return;
+    setText(within(row, ".problem"), this.#problem);
+    const select = /** @type {HTMLSelectElement} */ (within(row, "select"));
+    const others = queues.filter(([other, { state }]) => other !== id && state !== "closed");
+    setOptions(select, [
+      ["", this.#site.texts().nobody],
+      ...others.map(([other, { name }]) => /** @type {[string, string]} */ ([other, name])),
+    ]);
   }
 
   /** @param {HTMLElement} row @param {string} id */
@@ -118,4 +174,23 @@ export class QueuesPart {
     this.#forms.set(row, made);
     return made;
   }
+}
+
+/** The row of a queue. @param {string} id */
+function rowOf(id) {
+  const rows = /** @type {HTMLElement[]} */ ([...byId("queue-list").children]);
+  return rows.find(({ dataset }) => dataset.key === id);
+}
+
+/**
+ * Sets the options of a select, unless they are the same. The choice stays.
+ * @param {HTMLSelectElement} select
+ * @param {[value: string, name: string][]} options
+ */
+export function setOptions(select, options) {
+  const before = [...select.options].map(({ value, text }) => `${value} ${text}`).join("\n");
+  if (before === options.map(([value, name]) => `${value} ${name}`).join("\n")) return;
+  const { value } = select;
+  select.replaceChildren(...options.map(([value, name]) => new Option(name, value)));
+  if (options.some(([known]) => known === value)) select.value = value;
 }

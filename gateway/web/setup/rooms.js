@@ -3,7 +3,7 @@
 import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";
 import { EntryForm } from "./entry-form.js";
-import { addFields, queuesOf } from "./queues.js";
+import { addFields, renderServed } from "./queues.js";
 import { newId, roomBody, roomValues } from "./values.js";
 
 /** @typedef {import("../shared/schemas.js").StationSettings} Settings */
@@ -22,6 +22,10 @@ export class RoomsPart {
   #create;
   /** @type {WeakMap<Element, EntryForm<Settings>>} */
   #forms = new WeakMap();
+  /** The room that the next click removes. */
+  #sure = "";
+  /** Why a room was not removed. @type {Map<string, string>} */
+  #problems = new Map();
 
   /** @param {Site} site */
   constructor(site) {
@@ -32,6 +36,25 @@ export class RoomsPart {
       const taken = new Set(roomsOf(site.entries()).map(([id]) => id));
       return newId(site.location, name, taken);
     });
+    byId("room-list").addEventListener("click", ({ target }) => {
+      const button = target instanceof Element ? target.closest(".remove") : null;
+      const id = button?.closest("li")?.dataset.key;
+      if (id) void this.#remove(id);
+    });
+  }
+
+  /** The first click asks, the second removes. @param {string} id */
+  async #remove(id) {
+    if (this.#sure !== id) {
+      this.#sure = id;
+      return this.render();
+    }
+    this.#sure = "";
+    const answer = await this.#site.send("DELETE", `stations/${encodeURIComponent(id)}`);
+    const { refusals, refused } = this.#site.texts();
+    if ("applied" in answer) this.#problems.delete(id);
+    else this.#problems.set(id, refusals[answer.code] ?? refused(answer.code));
+    return this.render();
   }
 
   /** @param {HTMLFormElement} form @param {(name: string) => string} idOf */
@@ -56,6 +79,12 @@ export class RoomsPart {
         known = this.#form(form, () => id);
         this.#forms.set(row, known);
       }
+      const { unpair, unpairSure } = this.#site.texts();
+      const name = this.#sure === id ? unpairSure : unpair;
+      setText(within(row, "b"), room.name);
+      setText(within(row, ".remove"), name);
+      within(row, ".remove").setAttribute("aria-label", `${name}, ${room.name}`);
+      setText(within(row, ".problem"), this.#problems.get(id) ?? "");
       this.#renderQueues(form);
       known.update(room);
       this.#lock(form);
@@ -68,11 +97,7 @@ export class RoomsPart {
 
   /** One box for each queue. @param {HTMLFormElement} form */
   #renderQueues(form) {
-    const place = within(form, ".served");
-    keepRows(place, "served-queue", queuesOf(this.#site.entries()), (label, queue, id) => {
-      within(label, "input").setAttribute("name", `queue:${id}`);
-      setText(within(label, "span"), queue.name);
-    });
+    renderServed(form, this.#site.entries());
     form.oninput = () => this.#lock(form);
   }
 

@@ -1,4 +1,5 @@
-// The set-up of a clinic: its settings, queues, rooms, screens, messages and branding.
+// The set-up of a clinic: its settings, queues, rooms, screens, check-in points, messages and
+// branding.
 
 import { textsOf } from "../languages/all.js";
 import { sendCommand } from "../shared/commands.js";
@@ -10,6 +11,7 @@ import { BrandingPart } from "./branding.js";
 import { DisplaysPart } from "./displays.js";
 import { EntryForm } from "./entry-form.js";
 import { MessagesPart } from "./messages.js";
+import { PointsPart } from "./points.js";
 import { QueuesPart } from "./queues.js";
 import { RoomsPart } from "./rooms.js";
 import { locationBody, locationValues, privacyBody, privacyValues } from "./values.js";
@@ -60,6 +62,7 @@ const parts = [
   new QueuesPart(site),
   new RoomsPart(site),
   new DisplaysPart(site),
+  new PointsPart(site),
   new MessagesPart(site),
   new BrandingPart(site),
 ];

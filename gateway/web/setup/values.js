@@ -6,6 +6,7 @@
 /** @typedef {import("../shared/schemas.js").PrivacySettings} PrivacySettings */
 /** @typedef {import("../shared/schemas.js").QueueSettings} QueueSettings */
 /** @typedef {import("../shared/schemas.js").StationSettings} StationSettings */
+/** @typedef {import("../shared/schemas.js").CheckInPointSettings} CheckInPointSettings */
 /** @typedef {import("../shared/schemas.js").MessageSettings} MessageSettings */
 /** @typedef {import("../shared/schemas.js").BrandingSettings} BrandingSettings */
 
@@ -144,6 +145,41 @@ export function roomBody(values) {
   return {
     name: values.name,
     queues: values.every ? undefined : queues.map((name) => name.slice("queue:".length)),
+  };
+}
+
+/** @param {(CheckInPointSettings & {edition?: number}) | undefined} entry @returns {Values} */
+export function pointValues(entry) {
+  const { latitude, longitude, radius_m } = entry?.place ?? {};
+  const text = (/** @type {number | undefined} */ number) => String(number ?? "");
+  /** @type {Values} */
+  const values = {
+    name: entry?.name ?? "",
+    kind: entry?.kind ?? "poster",
+    factor: entry?.factor ?? "birth_year",
+    latitude: text(latitude),
+    longitude: text(longitude),
+    radius_m: text(radius_m),
+  };
+  for (const queue of entry?.queues ?? []) values[`queue:${queue}`] = true;
+  return values;
+}
+
+/** A place counts once one of its fields is filled. The server refuses half of one. */
+const PLACE = /** @type {const} */ (["latitude", "longitude", "radius_m"]);
+
+/** @param {Values} values */
+export function pointBody(values) {
+  const queues = Object.keys(values).filter((name) => name.startsWith("queue:") && values[name]);
+  const place = PLACE.some((name) => values[name])
+    ? Object.fromEntries(PLACE.filter((name) => values[name]).map((n) => [n, Number(values[n])]))
+    : undefined;
+  return {
+    name: values.name,
+    kind: values.kind,
+    factor: values.factor,
+    queues: queues.map((name) => name.slice("queue:".length)),
+    place,
   };
 }
 

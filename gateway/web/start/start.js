@@ -31,7 +31,16 @@ const startTexts = textsOf("start");
 const MAX_TICKETS = 6;
 const MAX_ROWS = 3;
 
-const ROLES = ["patient", "display", "reception", "doctor", "appointment", "editor", "viewer"];
+const ROLES = [
+  "patient",
+  "display",
+  "reception",
+  "doctor",
+  "admin",
+  "appointment",
+  "editor",
+  "viewer",
+];
 
 const languages = new LanguageSwitch(render);
 const text = () => startTexts[languages.current];
@@ -287,6 +296,12 @@ function showDesk({ tokens: { reception }, location, queues, stations }) {
   return desk;
 }
 
+/** @param {string} id @param {Record<string, string>} keys */
+function showSetup(id, keys) {
+  byId(id).hidden = false;
+  setLink(id, "setup", keys);
+}
+
 /** Without a demo each page opens without keys, and says what it needs. */
 function showBareLinks() {
   byId("no-demo").hidden = false;
@@ -295,6 +310,7 @@ function showBareLinks() {
     setLink(`${page}-link`, page, {});
   }
   setLink("console-link", "console", {});
+  showSetup("bare-setup-link", {});
   byId("claims-links").hidden = false;
   byId("watch-link").hidden = true;
   setLink("claims-link", "runs", {});
@@ -315,10 +331,14 @@ async function start() {
     showPatient(tokens.patient, keys.tickets, (queue) => desk?.suggestQueue(queue));
   }
   if (tokens.display && location) showBoard(tokens.display, location);
-  const clinician = tokens.doctor ?? tokens.reception;
+  const clinician = tokens.doctor ?? tokens.reception ?? tokens.admin;
   if (clinician && location) {
     showDashboard(clinician, location);
     setLink("console-link", "console", { token: clinician, location });
+  }
+  if (tokens.admin && location) {
+    // Beside the desk's other pages where there is a desk.
+    showSetup(desk ? "setup-link" : "bare-setup-link", { token: tokens.admin, location });
   }
   if (clinician && schedule) {
     showSchedule(clinician, schedule, ({ entries = new Map() }) =>

@@ -50,6 +50,7 @@ impl Location {
             Event::StationConfigured { station, name, queues } => {
                 self.configure_station(station, name, queues.as_ref(), version);
             }
+            Event::StationRemoved { station } => self.remove_station(station),
             Event::QueueRemoved { queue, move_to, ranks } => {
                 self.remove_queue(queue, move_to.as_ref(), ranks);
             }
@@ -276,6 +277,15 @@ impl Location {
         indexes.station(Update::Remove, station);
         change(station);
         indexes.station(Update::Add, station);
+    }
+
+    /// Removes a station, and its calls from the board, which could not name it any more.
+    fn remove_station(&mut self, id: &StationId) {
+        let Self { header, indexes, .. } = self;
+        header.recents.retain(|call| call.station != *id);
+        if let Some(station) = header.stations.remove(id) {
+            indexes.station(Update::Remove, &station);
+        }
     }
 
     fn remove_queue(&mut self, id: &QueueId, move_to: Option<&QueueId>, ranks: &[(TicketId, u64)]) {

@@ -138,6 +138,12 @@ impl Location {
         waiting.iter().find(|place| !self.is_overdue(place.ticket()))
     }
 
+    /// Whether a patient is called to the station, in service there, or absent after its call.
+    pub(super) fn serves_somebody(&self, station: &StationId) -> bool {
+        let there = self.indexes.stations.get(station).into_iter().flatten();
+        there.filter_map(|id| self.ticket(id)).any(Ticket::is_live)
+    }
+
     /// The patients who are called to the station and have not come yet: mostly none or one.
     pub(super) fn called_to<'a>(
         &'a self,

@@ -61,6 +61,7 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::RotateCheckInPoint { point } => check_in_points::rotate(state, point),
         C::RevokeCheckInPoint { point } => check_in_points::revoke(state, point),
         C::RemoveCheckInPoint { point } => check_in_points::remove(state, point),
+        C::RemoveStation { station } => remove_station(state, station),
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
         C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
@@ -181,6 +182,15 @@ fn configure_station(state: &Location, command: &Command) -> Result<Decision, Co
     Ok(Event::StationConfigured { station, name, queues }.into())
 }
 
+/// Removes a station, unless a live ticket names it.
+fn remove_station(state: &Location, id: &StationId) -> Result<Decision, Code> {
+    state.header.stations.get(id).ok_or(Code::StationUnknown)?;
+    if state.serves_somebody(id) {
+        return Err(Code::StationBusy);
+    }
+    Ok(Event::StationRemoved { station: id.clone() }.into())
+}
+
 fn pause(state: &Location, id: &QueueId, message: &Option<String>) -> Result<Decision, Code> {
     let message = checked(message)?;
     if queue_of(state, id)?.state != QueueState::Open {
@@ -296,7 +306,12 @@ fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     }
     let undo = ticket.undo.as_ref().ok_or(Code::NothingToRevert)?;
     let (now, then) = (&ticket.standing, &undo.standing);
-    if !state.header.queues.contains_key(&then.queue) || !visits::may_return(state, ticket) {
+    let station_gone =
+        then.station.as_ref().is_some_and(|id| !state.header.stations.contains_key(id));
+    if station_gone
+        || !state.header.queues.contains_key(&then.queue)
+        || !visits::may_return(state, ticket)
+    {
         return Err(Code::NothingToRevert);
     }
     let label_taken = !ticket.is_live() && state.label_is_held(&ticket.label);

@@ -16,7 +16,7 @@ use schemas::{
         BOARD_KEY, BoardCall, BoardHead, BoardMove, BoardQueue, QUEUE_KEY, QueueEntry, QueueHead,
         TICKET_KEY,
     },
-    load::{LOAD_KEY, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
+    load::{LOAD_KEY, LoadDoctor, LoadHead, LoadQuarter, LoadQueue, LoadStation, quarter_key},
     record::ViewDelta,
     settings::{
         BRANDING_KEY, BrandingSettings, DisplaySettings, LOCATION_KEY, LocationSettings,
@@ -35,6 +35,7 @@ use super::{
     Location,
     alerts::SubscribedTickets,
     moves::{BoardPlace, shown},
+    state::DoctorDay,
 };
 
 /// Seconds for which the last state of an ended ticket can be read: the patient's phone may be
@@ -58,6 +59,7 @@ pub(super) enum ViewEntry {
     Load(Box<LoadHead>),
     LoadQueue(LoadQueue),
     LoadStation(LoadStation),
+    LoadDoctor(LoadDoctor),
     LoadQuarter(LoadQuarter),
     Settings(LocationSettings),
     Privacy(PrivacySettings),
@@ -259,6 +261,13 @@ impl Location {
                 format!("station:{id}"),
                 ViewEntry::LoadStation(self.load_station(id, station)),
             );
+        }
+        for (id, doctor) in
+            scope.doctors.iter().filter_map(|id| Some((id, self.header.doctors.get(id)?)))
+        {
+            let DoctorDay { name, delay_min, .. } = doctor;
+            let entry = LoadDoctor { name: name.clone(), delay_min: *delay_min };
+            load.insert(format!("doctor:{id}"), ViewEntry::LoadDoctor(entry));
         }
         for quarter in &scope.quarters {
             if let Some(entry) = self.load_quarter(*quarter) {

@@ -21,8 +21,8 @@ use testing::records::{
 };
 
 use super::{
-    Appointment, AppointmentMove, Location, LocationHeader, RecordEffect, RecordTime, Settlement,
-    Ticket, Visit, settings,
+    Appointment, AppointmentMove, DoctorDay, Location, LocationHeader, RecordEffect, RecordTime,
+    Settlement, Ticket, Visit, settings,
 };
 
 mod alerts;

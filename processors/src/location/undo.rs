@@ -183,10 +183,12 @@ impl Location {
     fn recent_call_of(&self, ticket: &Ticket) -> Option<RecentCall> {
         let standing = &ticket.standing;
         let at = standing.called_at.filter(|at| self.header.day_starts <= *at)?;
+        let station = standing.station.clone();
+        let station = station.filter(|id| self.header.stations.contains_key(id))?;
         Some(RecentCall {
             day: ticket.day.clone(),
             label: ticket.label.clone(),
-            station: standing.station.clone()?,
+            station,
             at,
             recalls: standing.recalls,
         })
@@ -217,7 +219,8 @@ impl Location {
             shown(&ticket.standing) == BoardPlace::RecentCall
                 && ticket.standing.called_at == Some(call.at)
         });
-        stands && self.header.day_starts <= call.at && !self.header.recents.contains(call)
+        let named = self.header.stations.contains_key(&call.station);
+        stands && named && self.header.day_starts <= call.at && !self.header.recents.contains(call)
     }
 }
 

@@ -118,6 +118,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
             queues: None,
             edition: None,
         },
+        C::RemoveStation { station: station.clone() },
         C::PairDisplay { display: display.clone(), name: String::new(), check_in_point: None },
         C::RenameDisplay { display: display.clone(), name: String::new() },
         C::UnpairDisplay { display },
@@ -242,6 +243,7 @@ fn promised(role: Role) -> Vec<&'static str> {
         "queue.configure",
         "queue.remove",
         "station.configure",
+        "station.remove",
         "check_in_point.configure",
         "check_in_point.remove",
     ];

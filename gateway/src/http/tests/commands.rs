@@ -44,6 +44,7 @@ const ROUTES: &[(&str, &str, &str, &str)] = &[
     ),
     ("DELETE", "queues/riverside.general", "", "queue.remove"),
     ("PUT", "stations/riverside.room-1", r#"{"name":"Room 1"}"#, "station.configure"),
+    ("DELETE", "stations/riverside.room-1", "", "station.remove"),
     ("POST", "stations/riverside.room-1/call-next", r#"{"force":true}"#, "station.call_next"),
     ("POST", "stations/riverside.room-1/open", "", "station.open"),
     ("POST", "stations/riverside.room-1/close", "{}", "station.close"),

@@ -162,6 +162,7 @@ impl Location {
                 scope.queues.extend(queues.iter().flatten().cloned());
                 self.widen_by_station(scope, station);
             }
+            Event::StationRemoved { station } => self.widen_by_station(scope, station),
             _ => self.widen_by_line(scope, event),
         }
     }

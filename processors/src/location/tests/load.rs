@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use schemas::{
     appointment::{AppointmentView, AppointmentVisit, ScheduleEntry, ScheduleHead, ScheduleTicket},
     load::{
-        AppointmentCounts, FactCounts, LoadHead, LoadMinute, LoadQuarter, LoadQueue, LoadStation,
-        QUARTER_MS, StationState, last_hour,
+        AppointmentCounts, FactCounts, LoadDoctor, LoadHead, LoadMinute, LoadQuarter, LoadQueue,
+        LoadStation, QUARTER_MS, StationState, last_hour,
     },
 };
 use serde_json::{Value, json};
@@ -201,6 +201,10 @@ fn load(
     }
     for (start, quarter) in quarters(header, today, happened) {
         load.insert(format!("quarter:{start}"), json!(quarter));
+    }
+    for (id, DoctorDay { name, delay_min, .. }) in &header.doctors {
+        let entry = LoadDoctor { name: name.clone(), delay_min: *delay_min };
+        load.insert(format!("doctor:{id}"), json!(entry));
     }
     json!(load)
 }

@@ -187,7 +187,9 @@ pub(super) fn board(ticket: &Ticket) -> Option<bool> {
 }
 
 fn name_of(header: &LocationHeader, ticket: &Ticket) -> Option<String> {
-    ticket.standing.station.as_ref().map(|station| header.stations[station].name.clone())
+    // The station of a ticket that ended may be gone.
+    let name = |id| header.stations.get(id).map(|station| station.name.clone());
+    ticket.standing.station.as_ref().map(|id| name(id).unwrap_or_default())
 }
 
 fn fact_of<'a>(ticket: &Ticket, appointments: &[&'a Appointment]) -> Option<&'a AppointmentFact> {

@@ -35,7 +35,7 @@ pub(super) struct Pick {
 }
 
 /// The weight of each kind: enough tickets and calls that the moves find a ticket.
-const KINDS: [(u32, &str); 45] = [
+const KINDS: [(u32, &str); 46] = [
     (12, "appointment.report"),
     (8, "appointment.check_in"),
     (3, "appointment.undo_check_in"),
@@ -73,7 +73,8 @@ const KINDS: [(u32, &str); 45] = [
     (1, "location.change_messages"),
     (1, "location.change_branding"),
     (1, "location.order_queues"),
-    (1, "station.configure"),
+    (2, "station.configure"),
+    (1, "station.remove"),
     (1, "location.configure"),
     (1, "queue.open"),
     (1, "queue.open"),
@@ -163,6 +164,7 @@ pub(super) fn command(pick: &Pick) -> Command {
             max_tickets: (!flag).then_some(1 + u32::from(pick.number) / 2),
             edition: None,
         },
+        "station.remove" => C::RemoveStation { station },
         "station.configure" => C::ConfigureStation {
             station,
             name: format!("Room {}", pick.number % 4),

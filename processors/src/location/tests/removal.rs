@@ -1,4 +1,4 @@
-//! The removal of a queue.
+//! The removal of a queue, and of a station.
 
 use schemas::{
     command::MAX_REORDER,
@@ -114,4 +114,21 @@ fn removed_queue_leaves_views_and_starts_anew() {
     clinic.apply(Command::OpenQueue { queue: queue("general") });
     clinic.apply(issue("general", 10, 0));
     assert_eq!(clinic.label(10), "A-003", "labels of the day are not given twice");
+}
+
+#[test]
+fn station_with_a_live_ticket_stays() {
+    let remove = || Command::RemoveStation { station: station("room-1") };
+    let mut clinic = Clinic::waiting(2);
+    clinic.apply(call(1, "room-1"));
+    assert_eq!(clinic.refusal(remove()), Some(Code::StationBusy), "called");
+    clinic.apply(Command::MarkAbsent { ticket: ticket(1) });
+    assert_eq!(clinic.refusal(remove()), Some(Code::StationBusy), "absent after its call");
+    clinic.apply(Command::MarkNoShow { ticket: ticket(1) });
+    clinic.apply(remove());
+    assert_eq!(clinic.refusal(remove()), Some(Code::StationUnknown));
+    assert_eq!(clinic.refusal(call(2, "room-1")), Some(Code::StationUnknown));
+    assert!(clinic.location.header().recents.is_empty(), "a board cannot name the room any more");
+    let revert = Command::RevertTicket { ticket: ticket(1) };
+    assert_eq!(clinic.refusal(revert), Some(Code::NothingToRevert), "its room is gone");
 }

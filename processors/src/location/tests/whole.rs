@@ -262,12 +262,16 @@ impl Watch {
             assert_eq!(board(ticket), Some(false), "{} is not over", call.label);
             assert_eq!(ticket.standing.called_at, Some(call.at));
         }
-        // An undo takes a call back, and a new day, or other bounds of the day, other calls.
+        // An undo takes a call back. A new day, other bounds of the day, or the removal of a station
+        // take other calls.
         let undone = effect.events.iter().any(|event| {
             use Event as E;
             matches!(
                 event,
-                E::TicketReverted { .. } | E::DayEnded { .. } | E::LocationConfigured { .. }
+                E::TicketReverted { .. }
+                    | E::DayEnded { .. }
+                    | E::LocationConfigured { .. }
+                    | E::StationRemoved { .. }
             )
         });
         for id in effect.touched.iter().filter(|_| !undone) {
