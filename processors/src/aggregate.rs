@@ -1,5 +1,5 @@
-//! The aggregates that records change: a location, a run, or the rules of a tenant. The runner
-//! treats all of them alike.
+//! The aggregates that records change: a location, a run, the rules of a tenant, or the key of an
+//! appointment. The runner treats all of them alike.
 
 use schemas::{
     Millis,
@@ -10,6 +10,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    appointment_key::{AppointmentKey, AppointmentKeyHeader},
     effect::{RecordEffect, RecordTime},
     location::{self, Appointment, Location, Ticket},
     rule_book::{self, RuleBook},
@@ -36,6 +37,8 @@ pub enum AggregateState {
     Run(Box<Run>),
     /// The rules of a tenant.
     Rules(RuleBook),
+    /// The key of an appointment.
+    AppointmentKey(AppointmentKey),
 }
 
 /// The state that the ledger stores of an aggregate, except its position and its parts. The kind
@@ -49,6 +52,8 @@ pub enum AggregateHeader {
     Run(Box<run::RunHeader>),
     /// The rules of a tenant.
     Rules(rule_book::RuleBookHeader),
+    /// The key of an appointment.
+    AppointmentKey(AppointmentKeyHeader),
 }
 
 impl AggregateHeader {
@@ -61,6 +66,9 @@ impl AggregateHeader {
             AggregateKind::Location => AggregateHeader::Location(serde_json::from_str(text)?),
             AggregateKind::Run => AggregateHeader::Run(serde_json::from_str(text)?),
             AggregateKind::Rules => AggregateHeader::Rules(serde_json::from_str(text)?),
+            AggregateKind::AppointmentKey => {
+                AggregateHeader::AppointmentKey(serde_json::from_str(text)?)
+            }
         })
     }
 }
@@ -72,6 +80,9 @@ impl AggregateState {
             AggregateKind::Location => AggregateState::Location(Box::new(Location::new(epoch))),
             AggregateKind::Run => AggregateState::Run(Box::new(Run::new(epoch))),
             AggregateKind::Rules => AggregateState::Rules(RuleBook::new(epoch)),
+            AggregateKind::AppointmentKey => {
+                AggregateState::AppointmentKey(AppointmentKey::new(epoch))
+            }
         }
     }
 
@@ -88,6 +99,9 @@ impl AggregateState {
             AggregateHeader::Rules(header) => {
                 AggregateState::Rules(RuleBook::restore(position, header))
             }
+            AggregateHeader::AppointmentKey(header) => {
+                AggregateState::AppointmentKey(AppointmentKey::restore(position, header))
+            }
         }
     }
 
@@ -97,6 +111,7 @@ impl AggregateState {
             AggregateState::Location(location) => location.position(),
             AggregateState::Run(run) => run.position(),
             AggregateState::Rules(rules) => rules.position(),
+            AggregateState::AppointmentKey(key) => key.position(),
         }
     }
 
@@ -108,6 +123,9 @@ impl AggregateState {
             }
             AggregateState::Run(run) => AggregateHeader::Run(Box::new(run.header().clone())),
             AggregateState::Rules(rules) => AggregateHeader::Rules(rules.header().clone()),
+            AggregateState::AppointmentKey(key) => {
+                AggregateHeader::AppointmentKey(key.header().clone())
+            }
         }
     }
 
@@ -115,7 +133,7 @@ impl AggregateState {
     pub fn location(&self) -> Option<&Location> {
         match self {
             AggregateState::Location(location) => Some(location),
-            AggregateState::Run(_) | AggregateState::Rules(_) => None,
+            _ => None,
         }
     }
 
@@ -123,7 +141,7 @@ impl AggregateState {
     pub fn location_mut(&mut self) -> Option<&mut Location> {
         match self {
             AggregateState::Location(location) => Some(location),
-            AggregateState::Run(_) | AggregateState::Rules(_) => None,
+            _ => None,
         }
     }
 
@@ -144,6 +162,7 @@ impl AggregateState {
             AggregateState::Location(location) => location.handle(record, time),
             AggregateState::Run(run) => run.handle(record, time),
             AggregateState::Rules(rules) => rules.handle(record, time),
+            AggregateState::AppointmentKey(key) => key.handle(record, time),
         }
     }
 
@@ -151,7 +170,7 @@ impl AggregateState {
     pub fn run(&self, aggregate: &Aggregate) -> Option<RunRow> {
         match self {
             AggregateState::Run(run) => run.row(aggregate),
-            AggregateState::Location(_) | AggregateState::Rules(_) => None,
+            _ => None,
         }
     }
 }

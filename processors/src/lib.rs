@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod alerts;
+pub mod appointment_key;
 pub mod audit;
 pub mod bridge;
 pub mod effect;

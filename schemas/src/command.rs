@@ -582,6 +582,15 @@ commands! {
         /// The rule.
         rule: RuleId,
     };
+    AppointmentKey:
+    /// Says that a location holds the appointment with this key of a source. Written by a
+    /// processor, when a location books what it did not hold before.
+    ClaimAppointment = "appointment_key.claim" {
+        /// The appointment at the location.
+        appointment: AppointmentId,
+        /// All that the location knows of it, without a location to move to.
+        fact: AppointmentFact,
+    };
 }
 
 /// Longest free text in a command in characters, such as a name or a reason. Screens show these

@@ -535,6 +535,13 @@ pub enum Event {
     },
     /// The run was cancelled.
     RunCancelled,
+    /// A location holds the appointment with a key of a source. No other location has newer news.
+    AppointmentClaimed {
+        /// The appointment at the location.
+        appointment: AppointmentId,
+        /// All that the location knew of it.
+        fact: AppointmentFact,
+    },
     /// A rule was stored, new or changed.
     RulePut {
         /// The rule.

@@ -4,8 +4,8 @@
 //! The view has the entries `load` ([`LoadHead`]), one `queue:<id>` ([`LoadQueue`]) per queue, one
 //! `station:<id>` ([`LoadStation`]) per station, one `doctor:<id>` ([`LoadDoctor`]) per doctor with
 //! a schedule, and one `quarter:<start>` ([`LoadQuarter`]) per quarter hour of the service day in
-//! which something happened or is due. Entries have moments in place of durations, so waits grow and
-//! hours pass without a message.
+//! which something happened or is due. Entries have moments in place of durations, so waits grow
+//! and hours pass without a message.
 
 use std::collections::BTreeMap;
 

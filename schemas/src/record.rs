@@ -53,7 +53,7 @@ pub struct Actor {
 /// The topic of commands to aggregates of this kind.
 pub fn topic_for(kind: AggregateKind) -> &'static str {
     match kind {
-        AggregateKind::Location => CARE_TOPIC,
+        AggregateKind::Location | AggregateKind::AppointmentKey => CARE_TOPIC,
         AggregateKind::Run | AggregateKind::Rules => RUNS_TOPIC,
     }
 }
@@ -232,6 +232,10 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
     use Command as C;
     if command.aggregate_kind() != aggregate.kind() {
         return false;
+    }
+    if let C::ClaimAppointment { fact, .. } = command {
+        let key = Aggregate::appointment_key(&aggregate.tenant(), &fact.source, &fact.key);
+        return *aggregate == key;
     }
     let Some(location) = aggregate.location_id() else { return true };
     let other_ids = match command {

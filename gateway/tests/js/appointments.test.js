@@ -284,19 +284,20 @@ describe("a patient's appointment", () => {
   });
 
   it("links to the appointment that replaces it", async () => {
+    const NEXT = ID.replace(/^\w+/, "hillside");
     stage.show(CHANNEL, {
       appointment: {
         ...booked,
         status: "cancelled",
         reason: "The clinic moves",
-        successor: "riverside.9",
+        successor: NEXT,
       },
     });
     const page = await openPage(PATH, SMALL);
     await page.shows("#appointment-status", /^This appointment has moved/);
     await page.shows("#appointment-reason", "Reason: The clinic moves");
-    stage.show("appointment:riverside.9", {
-      appointment: { ...booked, appointment: "riverside.9", start: NINE + 60 * MINUTE_MS },
+    stage.show(`appointment:${NEXT}`, {
+      appointment: { ...booked, appointment: NEXT, start: NINE + 60 * MINUTE_MS },
     });
     await page.page.getByRole("link", { name: "Open the new appointment" }).click();
     await page.shows("#time", "10:00 a.m.");
@@ -374,6 +375,68 @@ describe("an appointment at a real location", () => {
       await list.shows("#rows", /S\.G\.\s+Completed/);
       await dashboard.shows("#appointments", /Completed\s+1\s/);
       assert.deepEqual([...own.complaints, ...list.complaints, ...dashboard.complaints], []);
+    } finally {
+      await clinic.stop();
+    }
+  });
+});
+
+describe("an appointment that is reported at another location", () => {
+  it("moves there, in any order of its facts, and the old link says so", async () => {
+    const clinic = await Clinic.start("--empty");
+    try {
+      const old = await clinic.furnish("river-side");
+      const now = await clinic.furnish("hill-side");
+      const source = token("source", { subject: "his" });
+      const start = Date.now() + 10 * MINUTE_MS;
+      /** @param {import("./helpers/clinic.js").Site} site @param {number} version */
+      const tell = (site, version) => {
+        const fact = {
+          location: site.location,
+          key: "4711",
+          version,
+          status: "booked",
+          start: new Date(start).toISOString(),
+          end: new Date(start + 20 * MINUTE_MS).toISOString(),
+          queue: site.general,
+        };
+        return clinic.order("appointments", fact, source);
+      };
+      const { appointment } = await tell(old, 1);
+      const { ticket } = await clinic.order("check-ins", { appointment });
+      const keys = new URLSearchParams({
+        token: token("patient", { appointments: [appointment] }),
+        appointment,
+      });
+      const page = await Page.open(browser, `${clinic.url}/appointment#${keys}`, SMALL);
+      opened.push(page);
+      await page.shows("#label", "A-001");
+      const there = await tell(now, 2);
+      await page.shows("#status-title", "This appointment has moved to Hill side");
+      await page.shows("#status-text", /ask the clinic for your new link/);
+      assert.equal(await page.page.locator("#moved").isVisible(), false);
+      await page.shoot("appointment-moved");
+      const ended = await clinic.get(`tickets/${ticket}`);
+      assert.deepEqual([ended.state, ended.reason], ["cancelled", "moved"]);
+      // A late fact of the old location, and a repeated one of the new location, change nothing.
+      await tell(old, 1);
+      await tell(now, 2);
+      const read = (/** @type {string} */ id) => clinic.get(`appointments/${id}`);
+      assert.equal((await read(there.appointment)).entries.appointment.status, "booked");
+      assert.equal(
+        (await read(appointment)).entries.appointment.successor,
+        there.appointment,
+        "the old location knows where it went",
+      );
+      await clinic.order("check-ins", { appointment: there.appointment });
+      // The source brings it back.
+      await tell(old, 3);
+      await until("it is at the old location again", async () => {
+        const { entries } = await read(there.appointment);
+        return entries.appointment.successor === appointment;
+      });
+      assert.equal((await read(appointment)).entries.appointment.status, "booked");
+      await page.shows("#status-title", "Booked");
     } finally {
       await clinic.stop();
     }

@@ -89,9 +89,8 @@ function renderAppointment(shown) {
   setText(byId("delay-text"), text.delay(doctor, delay));
   byId("appointment-reason").hidden = !reason;
   setText(byId("appointment-reason"), reason ? text.reason(reason) : "");
-  byId("moved").hidden = !successor;
+  byId("moved").hidden = !opens(successor);
   setText(byId("moved-link"), text.openMoved);
-  // The same token may be good for the new appointment. If it is not, that page says so.
   const token = shell.link.get("token") ?? "";
   const query = new URLSearchParams({ token, appointment: successor ?? "" });
   /** @type {HTMLAnchorElement} */ (byId("moved-link")).href = `appointment#${query}`;
@@ -111,10 +110,19 @@ function renderStatus(shown) {
   setText(byId("status-text"), sentence);
 }
 
+/**
+ * Whether the token of this page opens the appointment at the other location. It does when that one
+ * continues this one under the same digits, and not when the source booked it there by itself.
+ * @param {string} [successor]
+ */
+function opens(successor) {
+  return Boolean(successor) && successor?.split(".")[1] === appointmentId?.split(".")[1];
+}
+
 /** A title, and what it means for the patient. @param {Appointment} shown */
 function statusTexts({ status, successor, moving_to: movingTo }) {
   const { text } = shell;
-  if (successor) return text.moved;
+  if (successor) return text.moved(placeName(successor), opens(successor));
   return movingTo ? text.moving(placeName(movingTo)) : text.statuses[status];
 }
 

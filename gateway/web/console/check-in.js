@@ -1,5 +1,5 @@
-// Checks a patient with an appointment in: the clerk chooses the doctor and the appointment. Outside
-// the window of check-in, the clerk gives a reason, which stays in the line and in the audit.
+// Checks a patient with an appointment in: the clerk chooses the doctor and the appointment.
+// Outside the window of check-in, the clerk gives a reason, which stays in the line and the audit.
 
 import { timeoutSignal } from "../shared/timeout.js";
 import { timeText } from "../shared/times.js";

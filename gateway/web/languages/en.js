@@ -295,10 +295,12 @@ const appointment = {
   late: "It’s time. Please check in at the front desk. If you can’t come, please call the clinic.",
   /** @param {string | undefined} doctor @param {number} minutes */
   delay: (doctor, minutes) => `${doctor ?? "The clinic"} is about ${minutes}\u00a0min behind.`,
-  moved: [
-    "This appointment has moved",
-    "It is now at another location. If this link doesn’t open it, the clinic can give you a new " +
-      "one.",
+  /** @param {string} place @param {boolean} opens @returns {[string, string]} */
+  moved: (place, opens) => [
+    `This appointment has moved to ${place}`,
+    opens
+      ? "It is not here any more. Please go there."
+      : "It is not here any more. Please go there, and ask the clinic for your new link.",
   ],
   openMoved: "Open the new appointment",
   /** @param {string} place @returns {[string, string]} */
@@ -656,6 +658,12 @@ const console = {
   },
   /** Refusals. @type {Record<string, string>} */
   refusals: {
+    too_early: "Check-in for this appointment has not begun.",
+    appointment_expired: "The time to check in for this appointment has passed.",
+    appointment_over: "This appointment was missed or is over.",
+    already_checked_in: "This patient is checked in already.",
+    no_appointment: "This doctor has no open appointment today.",
+    wrong_location: "This appointment has moved to another location.",
     illegal_move: "Somebody else was faster: that is not possible any more. See the line.",
     station_busy: "Somebody is still called to your room. Start, or mark as absent first.",
     station_closed: "Your room is closed. Open it first.",

@@ -775,9 +775,9 @@ const setup = {
     moveTo: "Les personnes qui y attendent vont à",
     shows: "C’est",
     pointsHint:
-      "Les patients s’y enregistrent eux-mêmes : ils scannent un code imprimé avec leur téléphone, " +
-      "ou utilisent une borne. Un téléphone peut mentir sur sa position; une distance retient " +
-      "seulement les gens honnêtes de s’enregistrer depuis la maison.",
+      "Les patients s’y enregistrent eux-mêmes : ils scannent un code imprimé avec leur " +
+      "téléphone, ou utilisent une borne. Un téléphone peut mentir sur sa position; une distance " +
+      "empêche seulement les gens honnêtes de s’enregistrer depuis la maison.",
     newPoint: "Nouveau point d’enregistrement",
     pointKind: "Genre",
     poster: "Affiche avec un code",

@@ -57,7 +57,9 @@ pub(super) fn report(
     let answered = answered.map(|_| AppointmentChange::Repeated);
     if let Some(known) = answered.or_else(|| ignored(record, held?, fact)) {
         let event = Event::FactIgnored { appointment: id.clone(), change: known };
-        return Ok(Decision { result: result_of(&id, known), ..event.into() });
+        let claim = held.and_then(|held| rebooking::claim_again(record, held, fact, known));
+        let (result, follow_ups) = (result_of(&id, known), Vec::from_iter(claim));
+        return Ok(Decision { result, follow_ups, ..event.into() });
     }
     // A fact that waits is accepted now, so it must be one that can be applied.
     if held.is_some_and(|held| held.moving.is_some()) {
@@ -108,6 +110,7 @@ fn accept(
         decision.events.push(Event::TicketCancelled { ticket, reason });
     }
     decision.follow_ups.extend(rebooking::reclaim(record, held, fact));
+    decision.follow_ups.extend(rebooking::claim(record, held, id, fact));
     Ok(decision)
 }
 

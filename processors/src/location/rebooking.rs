@@ -33,7 +33,8 @@ pub(super) fn divert(
     let (appointment, change) = (held.id.clone(), AppointmentChange::Deferred);
     let result = result_of(&appointment, change);
     if let Some(moving) = &held.moving {
-        let newer = fact.revision >= moving.fact.revision;
+        // An older fact about a further move counts if this one is refused.
+        let newer = fact.revision >= moving.fact.revision || fact.moved_to.is_some();
         let (fact, here) = (fact.clone(), says_here(record));
         let event = Event::FactDeferred { appointment, fact, here };
         return newer.then(|| Decision { result, ..event.into() });
@@ -62,7 +63,7 @@ pub(super) fn ignored(
         return Some(AppointmentChange::Repeated);
     }
     let known_here = moving.known && fact.revision <= held.fact.revision;
-    let older = fact.revision < moving.fact.revision && (known_here || fact.moved_to.is_some());
+    let older = fact.revision < moving.fact.revision && known_here;
     older.then_some(AppointmentChange::Stale)
 }
 
@@ -128,6 +129,40 @@ pub(super) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
     };
     let is_here = held.successor.is_none() && !held.reported().is_end();
     question.attempt > AttemptNumber(0) && is_here && fact.revision <= held.fact.revision
+}
+
+/// The claim of an appointment that is booked here and was not before, or that has come back. So
+/// the key of the appointment learns of each location that holds it.
+pub(super) fn claim(
+    record: &CommandRecord,
+    held: Option<&Appointment>,
+    id: &AppointmentId,
+    fact: &AppointmentFact,
+) -> Option<CommandRecord> {
+    let is_new = held.is_none_or(|held| held.successor.is_some());
+    is_new.then(|| claim_of(record, id, fact))
+}
+
+/// The claim of an appointment whose source has reported it here since the revision of `fact`,
+/// which says that it moved. The location with the older news hears of it by its key.
+pub(super) fn claim_again(
+    record: &CommandRecord,
+    held: &Appointment,
+    fact: &AppointmentFact,
+    change: AppointmentChange,
+) -> Option<CommandRecord> {
+    // Also while it is to move on, since that can be refused.
+    let stays = |moving: &AppointmentMove| moving.known && fact.revision <= held.fact.revision;
+    let is_here = held.successor.is_none() && held.moving.as_ref().is_none_or(stays);
+    let contradicts = change == AppointmentChange::Stale && fact.moved_to.is_some();
+    (is_here && contradicts).then(|| claim_of(record, &held.id, &held.fact))
+}
+
+fn claim_of(record: &CommandRecord, id: &AppointmentId, fact: &AppointmentFact) -> CommandRecord {
+    let tenant = record.aggregate.tenant();
+    let key = Aggregate::appointment_key(&tenant, &fact.source, &fact.key);
+    let (appointment, fact) = (id.clone(), there_fact(fact, None));
+    record.follow_up("claim", key, Command::ClaimAppointment { appointment, fact })
 }
 
 /// The command that takes the booking back from the other location, when the source says that an

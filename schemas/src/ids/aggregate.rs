@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    InvalidId, LocationId, RunId, TenantId,
-    form::{is_run, is_slug},
+    InvalidId, LocationId, RunId, SourceId, TenantId,
+    form::{is_appointment_key, is_run, is_slug},
 };
+use crate::{appointment::SourceKey, identity::Fingerprint};
 
-/// An aggregate, which owns one order of versions: a location, a run, or the rules of a tenant. Its
-/// text `<tenant>/<id>` is the key of a record in every topic.
+/// An aggregate, which owns one order of versions: a location, a run, the rules of a tenant, or the
+/// key of an appointment. Its text `<tenant>/<id>` is the key of a record in every topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
 
@@ -21,6 +22,8 @@ pub enum AggregateKind {
     Run,
     /// The rules of a tenant.
     Rules,
+    /// The key of an appointment at its source.
+    AppointmentKey,
 }
 
 /// The id of the rules aggregate of every tenant. It is no slug, so no location can have it.
@@ -42,15 +45,21 @@ impl Aggregate {
         Self(format!("{tenant}/{RULES}").into())
     }
 
+    /// The aggregate of the key that a source gave an appointment. Its id is a digest, since a key
+    /// may have any characters.
+    pub fn appointment_key(tenant: &TenantId, source: &SourceId, key: &SourceKey) -> Self {
+        let parts = [source.as_str().as_bytes(), key.as_str().as_bytes()];
+        let digest = Fingerprint::from_parts(parts);
+        Self(format!("{tenant}/k_{digest}").into())
+    }
+
     /// Reads a record's key.
     ///
     /// # Errors
     /// [`InvalidId`] when the key is not `<tenant>/<id>` of a known kind.
     pub fn parse(key: &str) -> Result<Self, InvalidId> {
         match key.split_once('/') {
-            Some((tenant, id)) if is_slug(tenant) && (is_slug(id) || is_run(id) || id == RULES) => {
-                Ok(Self(key.into()))
-            }
+            Some((tenant, id)) if is_slug(tenant) && is_known(id) => Ok(Self(key.into())),
             _ => Err(InvalidId("aggregate")),
         }
     }
@@ -69,6 +78,7 @@ impl Aggregate {
         match self.id() {
             RULES => AggregateKind::Rules,
             id if id.starts_with("r_") => AggregateKind::Run,
+            id if id.starts_with("k_") => AggregateKind::AppointmentKey,
             _ => AggregateKind::Location,
         }
     }
@@ -94,14 +104,23 @@ impl Aggregate {
     }
 }
 
+/// Whether a text is the id of an aggregate of a known kind.
+fn is_known(id: &str) -> bool {
+    is_slug(id) || is_run(id) || is_appointment_key(id) || id == RULES
+}
+
 impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
+/// Leaves out the digest of an appointment's key, which may be the number of a patient.
 impl fmt::Debug for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Aggregate({})", self.0)
+        match self.kind() {
+            AggregateKind::AppointmentKey => write!(f, "Aggregate({}/k_…)", self.split().0),
+            _ => write!(f, "Aggregate({})", self.0),
+        }
     }
 }

@@ -32,6 +32,10 @@ pub(super) fn is_run(text: &str) -> bool {
         .is_some_and(|(owner, random)| is_hex(owner, OWNER_HEX) && is_hex(random, TICKET_HEX))
 }
 
+pub(super) fn is_appointment_key(text: &str) -> bool {
+    text.strip_prefix("k_").is_some_and(|digest| is_hex(digest, TICKET_HEX))
+}
+
 pub(super) fn is_file(text: &str) -> bool {
     text.strip_prefix("f_").is_some_and(|random| is_hex(random, TICKET_HEX))
 }

@@ -272,8 +272,9 @@ fn promised(role: Role) -> Vec<&'static str> {
 
 /// The kinds of commands to locations.
 fn location_kinds() -> Vec<&'static str> {
-    let kinds = Command::KINDS.iter().copied();
-    kinds.filter(|kind| !kind.starts_with("run.") && !kind.starts_with("rule.")).collect()
+    let others = ["run.", "rule.", "appointment_key."];
+    let of_location = |kind: &&str| !others.iter().any(|other| kind.starts_with(other));
+    Command::KINDS.iter().copied().filter(of_location).collect()
 }
 
 /// The kinds that gateways accept. Only workers write the others.
@@ -287,8 +288,9 @@ const RUN_AND_RULE_KINDS: [&str; 7] = [
     "rule.delete",
 ];
 
-/// Commands to a location that only a processor writes.
-const OF_PROCESSORS: [&str; 6] = [
+/// Commands that only a processor writes.
+const OF_PROCESSORS: [&str; 7] = [
+    "appointment_key.claim",
     "ticket.receive",
     "ticket.withdraw",
     "ticket.settle",

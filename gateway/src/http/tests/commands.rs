@@ -137,8 +137,8 @@ async fn every_kind_of_command_has_its_route() {
     let mut kinds: Vec<_> = ROUTES.iter().map(|(.., kind)| *kind).collect();
     let mut all: Vec<_> = Command::KINDS.to_vec();
     all.retain(|kind| {
-        // Processors write the steps of moves and timers.
-        let steps = ["receive", "withdraw", "settle", "tick"];
+        // Processors write the steps of moves and timers, and claims.
+        let steps = ["receive", "withdraw", "settle", "tick", "claim"];
         let written = kind.split('.').next_back().is_some_and(|step| steps.contains(&step));
         // A pairing needs a code, which `displays` tests.
         let other = ["run.", "rule.", "display.pair"].iter().any(|of| kind.starts_with(of));

@@ -9,10 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use fastrand::Rng;
-use schemas::{identity::CommandIdentity, ids::CommandId};
+use schemas::{
+    identity::CommandIdentity,
+    ids::{Aggregate, AggregateKind, CommandId},
+};
 
 use super::*;
-use crate::location::timers::SLICE;
+use crate::{appointment_key::AppointmentKey, location::timers::SLICE};
 
 /// Histories of one run.
 const HISTORIES: u64 = 10_000;
@@ -132,6 +135,28 @@ impl Site {
     }
 }
 
+/// The keys of the appointments, with their log and their outbox.
+#[derive(Default)]
+struct Keys {
+    keys: BTreeMap<Aggregate, AppointmentKey>,
+    log: VecDeque<CommandRecord>,
+    outbox: VecDeque<CommandRecord>,
+    decided: BTreeSet<CommandIdentity>,
+}
+
+impl Keys {
+    /// Decides the next claim, as a runner does.
+    fn decide_next(&mut self, now: Millis) {
+        let Some(record) = self.log.pop_front() else { return };
+        assert!(CommandRecord::from_wire(&record.to_wire()).unwrap() == record);
+        if self.decided.insert(record.identity()) {
+            let key = self.keys.entry(record.aggregate.clone());
+            let key = key.or_insert_with(|| AppointmentKey::new(EPOCH));
+            self.outbox.extend(key.handle(&record, RecordTime::at_once(now)).follow_ups);
+        }
+    }
+}
+
 /// Whether the command asks about a move, or answers. Facts are not among them: a source repeats
 /// those that are lost.
 fn is_about_move(command: &Command) -> bool {
@@ -171,6 +196,7 @@ const BOOKINGS: usize = 3;
 struct World {
     bookings: [Booking; BOOKINGS],
     sites: Vec<Site>,
+    keys: Keys,
     now: Millis,
     random: Rng,
     sent: Vec<(usize, CommandRecord)>,
@@ -190,6 +216,7 @@ impl World {
         let mut world = Self {
             bookings: Default::default(),
             sites: (0..SLUGS.len()).map(|_| Site::new(slice)).collect(),
+            keys: Keys::default(),
             now: MORNING,
             random,
             sent: Vec::new(),
@@ -290,13 +317,16 @@ impl World {
         let kind = self.random.u8(..10);
         let booking = &mut self.bookings[number];
         booking.revision += 1;
-        let here = booking.site.unwrap_or(there);
+        let was = booking.site;
+        // Many sources do not say where a booking was before.
+        let silent = kind >= 6;
+        let here = if silent { there } else { was.unwrap_or(there) };
         let mut fact =
             place(here).fact(number as u128, booking.revision, AppointmentStatus::Booked);
         (fact.start, fact.end) = (Some(MORNING + 60 * MINUTE), Some(MORNING + 80 * MINUTE));
         booking.site = Some(here);
         match kind {
-            0 => {
+            0 | 6 => {
                 fact.status = AppointmentStatus::Cancelled;
                 booking.site = None;
             }
@@ -305,6 +335,10 @@ impl World {
                 fact.queue = Some(place(there).queue(if sure { "general" } else { "nowhere" }));
                 fact.moved_to = Some(place(there).id);
                 booking.site = Some(if sure { there } else { here });
+            }
+            7 if !sure => {
+                fact.queue = Some(place(here).queue("nowhere"));
+                booking.site = was;
             }
             _ => {}
         }
@@ -372,9 +406,23 @@ impl World {
         }
     }
 
+    /// Decides a claim, and appends what follows from it in any order.
+    fn decide_claim(&mut self) {
+        self.keys.decide_next(self.now);
+        if !self.keys.outbox.is_empty() && self.random.bool() {
+            let next = self.random.usize(..self.keys.outbox.len());
+            let record = self.keys.outbox.remove(next).unwrap();
+            self.append(record);
+        }
+    }
+
     fn append(&mut self, record: CommandRecord) {
         if self.loses && is_about_move(&record.command) && self.random.u8(..8) == 0 {
             self.history.push(format!("lost: {}", words(&record.command)));
+            return;
+        }
+        if record.aggregate.kind() == AggregateKind::AppointmentKey {
+            self.keys.log.push_back(record);
             return;
         }
         let there = record.aggregate.location_id().unwrap();
@@ -398,7 +446,8 @@ impl World {
                     self.send(index, command);
                 }
             }
-            8..=13 => self.decide(index),
+            8..=12 => self.decide(index),
+            13 => self.decide_claim(),
             14..=16 => self.publish(index),
             17 => {
                 let (index, record) = self.sent[self.random.usize(..self.sent.len())].clone();
@@ -440,10 +489,16 @@ impl World {
     /// Lets every record and every answer arrive.
     fn let_records_arrive(&mut self) {
         let mut rounds = 0;
-        while self.sites.iter().any(|site| !site.log.is_empty() || !site.outbox.is_empty()) {
+        let at_work = |world: &Self| {
+            let Keys { log, outbox, .. } = &world.keys;
+            let waits = |site: &Site| !site.log.is_empty() || !site.outbox.is_empty();
+            world.sites.iter().any(waits) || !log.is_empty() || !outbox.is_empty()
+        };
+        while at_work(self) {
             // Each record causes a few others at most.
             rounds += 1;
             assert!(rounds < 1_000, "the locations never stop writing to each other");
+            self.decide_claim();
             for index in 0..SLUGS.len() {
                 let rows: Vec<_> = self.sites[index].outbox.drain(..).collect();
                 rows.into_iter().for_each(|record| self.append(record));

@@ -55,10 +55,31 @@ fn change(effect: &RecordEffect) -> Option<AppointmentChange> {
     }
 }
 
+/// The follow-ups for locations, and those for the key of the appointment.
+fn parted(effect: &RecordEffect) -> (Vec<&CommandRecord>, Vec<&CommandRecord>) {
+    let is_claim = |next: &&CommandRecord| matches!(next.command, Command::ClaimAppointment { .. });
+    effect.follow_ups.iter().partition(|next| !is_claim(next))
+}
+
+/// The revision that an effect claims, if any.
+fn claimed(effect: &RecordEffect) -> Option<u64> {
+    let (_, claims) = parted(effect);
+    let claims = claims.iter().map(|next| match &next.command {
+        Command::ClaimAppointment { appointment, fact } => {
+            assert!(fact.moved_to.is_none() && appointment.belongs_to(&location_id()));
+            fact.revision
+        }
+        _ => panic!("another command"),
+    });
+    let claims: Vec<u64> = claims.collect();
+    assert!(claims.len() <= 1);
+    claims.first().copied()
+}
+
 /// The fact that an effect reports to a location, and the location.
 fn reported(effect: &RecordEffect) -> (LocationId, AppointmentFact) {
-    let [next] = &effect.follow_ups[..] else { panic!("one follow-up is expected") };
-    assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == *next);
+    let [next] = &parted(effect).0[..] else { panic!("one follow-up is expected") };
+    assert!(CommandRecord::from_wire(&next.to_wire()).unwrap() == **next);
     match &next.command {
         Command::ReportAppointment { fact, .. } | Command::ReceiveAppointment { fact, .. } => {
             (next.aggregate.location_id().unwrap(), fact.clone())
@@ -204,6 +225,53 @@ fn booking_that_comes_back_ends_the_other_one() {
     assert!(held(&clinic).successor.is_none() && held(&clinic).status == S::Booked);
     let (there, told) = reported(&effect);
     assert!(there == hillside() && told.moved_to == Some(location_id()) && told.revision == 3);
+    assert_eq!(claimed(&effect), Some(3), "its key hears of it too");
+}
+
+#[test]
+fn new_booking_claims_its_key_and_an_update_does_not() {
+    let mut clinic = Clinic::open();
+    assert_eq!(claimed(&clinic.apply(report(100, fact(100, 1, S::Booked)))), Some(1));
+    assert_eq!(claimed(&clinic.apply(report(100, fact(100, 2, S::Booked)))), None);
+    assert_eq!(claimed(&clinic.apply(report(100, fact(100, 1, S::Booked)))), None);
+    let unknown = AppointmentFact { queue: Some(queue("lost")), ..fact(7, 1, S::Booked) };
+    assert_eq!(claimed(&clinic.send(report(7, unknown))), None, "it was not booked");
+}
+
+#[test]
+fn move_that_is_older_than_the_booking_here_is_contradicted() {
+    let mut clinic = booked();
+    clinic.apply(report(100, fact(100, 5, S::Booked)));
+    assert_eq!(claimed(&clinic.apply(report(100, moving(3)))), Some(5));
+    assert_eq!(held(&clinic).status, S::Booked);
+    // Also while it is to move on, which can be refused.
+    clinic.apply(report(100, moving(6)));
+    assert_eq!(claimed(&clinic.apply(report(100, moving(3)))), Some(5));
+    clinic.apply(Command::SettleAppointment {
+        appointment: appointment(100),
+        successor: successor(),
+        held: Some(successor()),
+        answer: HandoverAnswer::Accepted,
+        question: Some(question(6, 0)),
+    });
+    assert_eq!(claimed(&clinic.apply(report(100, moving(3)))), None, "it is not here any more");
+}
+
+/// I10: the patient keeps the place until the other location has answered.
+#[test]
+fn checked_in_patient_keeps_the_place_while_the_booking_moves() {
+    for answer in [HandoverAnswer::Accepted, HandoverAnswer::Refused(Code::QueueUnknown)] {
+        let mut clinic = booked();
+        clinic.apply(check_in(100));
+        clinic.apply(report(100, moving(2)));
+        assert_eq!(clinic.state(100), TicketState::Waiting);
+        clinic.apply(settle(answer));
+        let expected = match answer {
+            HandoverAnswer::Accepted => TicketState::Cancelled,
+            _ => TicketState::Waiting,
+        };
+        assert_eq!(clinic.state(100), expected);
+    }
 }
 
 #[test]
@@ -229,7 +297,7 @@ fn destination_answers_every_booking() {
         let mut clinic = Clinic::open();
         known.into_iter().for_each(|known| drop(clinic.apply(report(7_000, known))));
         let effect = clinic.send(receive(arriving));
-        let [next] = &effect.follow_ups[..] else { panic!("one answer is expected") };
+        let [next] = &parted(&effect).0[..] else { panic!("one answer is expected") };
         let Command::SettleAppointment { appointment, held, answer, .. } = &next.command else {
             panic!("another command")
         };

@@ -262,8 +262,8 @@ impl Watch {
             assert_eq!(board(ticket), Some(false), "{} is not over", call.label);
             assert_eq!(ticket.standing.called_at, Some(call.at));
         }
-        // An undo takes a call back. A new day, other bounds of the day, or the removal of a station
-        // take other calls.
+        // An undo takes a call back. A new day, other bounds of the day, or the removal of a
+        // station take other calls.
         let undone = effect.events.iter().any(|event| {
             use Event as E;
             matches!(

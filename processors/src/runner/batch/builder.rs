@@ -8,7 +8,7 @@ use schemas::{
     command::{CommandOutcome, Verdict},
     event::Event,
     identity::CommandIdentity,
-    ids::{Aggregate, AppointmentId, TicketId},
+    ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
     record::{
         CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewsRecord, WireRecord,
         topic_for,
@@ -194,7 +194,10 @@ impl<'a> BatchBuilder<'a> {
         let tenant = aggregate.tenant();
         let row = |change| AlertRow { tenant: tenant.clone(), change };
         self.alerts.extend(effect.alerts.into_iter().map(row));
-        let has_readers = outcome.is_some() || entry.moved().is_some();
+        // Nobody follows the key of an appointment or asks for the outcome of a claim, and gateways
+        // keep a tail for each aggregate.
+        let has_readers = aggregate.kind() != AggregateKind::AppointmentKey
+            && (outcome.is_some() || entry.moved().is_some());
         let views = ViewsRecord {
             position: effect.position,
             at: effect.at,

@@ -105,7 +105,9 @@ impl State {
         let kept = self.aggregates.get(aggregate)?;
         let today = match &kept.header {
             AggregateHeader::Location(header) => header.today(),
-            AggregateHeader::Run(_) | AggregateHeader::Rules(_) => 0..0,
+            AggregateHeader::Run(_)
+            | AggregateHeader::Rules(_)
+            | AggregateHeader::AppointmentKey(_) => 0..0,
         };
         Some(StoredAggregate {
             position: kept.position,
