@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident = $text:literal, $status:literal, $reply:literal, $title:literal;
     )*) => {
         /// An error code. Codes are stable; their titles are written for people and may change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
         pub enum Code {
-            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+            $($(#[doc = $doc])* #[serde(rename = $text)] $name,)*
         }
 
         impl Code {
@@ -31,6 +31,11 @@ macro_rules! codes {
             /// The number of an error reply with this code in the Centrifugal protocol.
             pub fn reply(self) -> u32 {
                 match self { $(Code::$name => $reply,)* }
+            }
+
+            /// When the code is used, for programmers.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// One sentence for people.
@@ -496,6 +501,37 @@ mod tests {
             assert_eq!(serde_json::from_str::<Code>(&json).unwrap(), *code);
             assert!((400..600).contains(&code.status()), "{code}");
         }
+    }
+
+    /// The table of `docs/errors.md` between its two marks.
+    fn table() -> String {
+        let mut table = String::from("| code | status | again | when | what people read |\n");
+        table.push_str("|---|---|---|---|---|\n");
+        for code in Code::ALL {
+            let again = if code.is_temporary() { "yes" } else { "" };
+            let (status, when, title) = (code.status(), code.meaning(), code.title());
+            table.push_str(&format!("| `{code}` | {status} | {again} | {when} | {title} |\n"));
+        }
+        table
+    }
+
+    #[test]
+    fn documented_codes_are_fresh() {
+        const START: &str = "<!-- the codes of schemas/src/codes.rs -->\n\n";
+        const END: &str = "\n<!-- end of the codes -->";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(START).expect("the page has the first mark");
+        let (stored, after) = rest.split_once(END).expect("the page has the second mark");
+        if std::env::var_os("CLINICWIRE_WRITE_DOCUMENTS").is_some() {
+            std::fs::write(path, format!("{before}{START}{}{END}{after}", table())).unwrap();
+            return;
+        }
+        assert!(
+            stored == table(),
+            "docs/errors.md is stale; run: CLINICWIRE_WRITE_DOCUMENTS=1 cargo test -p \
+             clinicwire-schemas documented_codes"
+        );
     }
 
     #[test]

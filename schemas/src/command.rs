@@ -2,6 +2,7 @@
 //! `clinicwire.runs.v1` carry them. Each is one record with an id of its own.
 
 mod content;
+mod faults;
 mod outcome;
 
 use std::collections::BTreeSet;

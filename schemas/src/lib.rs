@@ -10,6 +10,7 @@ pub mod appointment;
 pub mod appointment_report;
 pub mod attempt;
 pub mod audit;
+pub mod bounds;
 pub mod branding;
 pub mod channel;
 pub mod check_in;

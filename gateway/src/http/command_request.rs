@@ -191,6 +191,12 @@ impl CommandRequest {
         command: Command,
     ) -> Result<Option<CommandOutcome>, Problem> {
         let kind = command.kind();
+        if let Some(location) = aggregate.location_id()
+            && let Some(field) = command.foreign_field(&location)
+        {
+            return Err(foreign(field).of_command(id));
+        }
+        let given = command.clone();
         let record = CommandRecord {
             aggregate,
             id: id.clone(),
@@ -236,7 +242,7 @@ impl CommandRequest {
             Err(code) => code.as_str(),
         };
         node.metrics.command(kind, result);
-        sent.map_err(|code| Problem::from(code).of_command(id))
+        sent.map_err(|code| explained(code, &given).of_command(id))
     }
 
     /// The end of the command's validity. A fact expires only if its caller says so: its revision
@@ -246,6 +252,27 @@ impl CommandRequest {
         let default = (!forever).then(|| now() + VALID_FOR.as_millis() as Millis);
         self.valid_until.or(default)
     }
+}
+
+/// The problem of a refused command. A value outside of its bounds is named with its field.
+fn explained(code: Code, command: &Command) -> Problem {
+    let problem = Problem::from(code);
+    let fault = (code == Code::InvalidValue).then(|| command.fault()).flatten();
+    match fault {
+        Some(fault) => problem.explained(fault),
+        None => problem,
+    }
+}
+
+/// The problem of a command whose `field` names a thing of another location.
+fn foreign(field: &'static str) -> Problem {
+    let code = match field {
+        "station" => Code::StationUnknown,
+        "tickets" => Code::TicketUnknown,
+        "check_in_point" => Code::CheckInPointUnknown,
+        _ => Code::QueueUnknown,
+    };
+    Problem::from(code).explained(format!("{field}: the id belongs to another location"))
 }
 
 /// The ids that a command names before it is decided, and in words what a change of the privacy

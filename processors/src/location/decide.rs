@@ -64,12 +64,14 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::RemoveStation { station } => remove_station(state, station),
         C::OpenStation { station } => switch_station(state, station, true),
         C::CloseStation { station } => switch_station(state, station, false),
-        C::OpenQueue { queue } => switch(state, queue, &[QueueState::Closed], QueueState::Open),
-        C::PauseQueue { queue, message } => pause(state, queue, message),
-        C::ResumeQueue { queue } => switch(state, queue, &[QueueState::Paused], QueueState::Open),
-        C::CloseQueue { queue } => {
-            switch(state, queue, &[QueueState::Open, QueueState::Paused], QueueState::Closed)
+        C::OpenQueue { queue } => {
+            switch(state, queue, &[QueueState::Closed, QueueState::Open], QueueState::Open)
         }
+        C::PauseQueue { queue, message } => pause(state, queue, message),
+        C::ResumeQueue { queue } => {
+            switch(state, queue, &[QueueState::Paused, QueueState::Open], QueueState::Open)
+        }
+        C::CloseQueue { queue } => switch(state, queue, &ANY_STATE, QueueState::Closed),
         C::ReorderQueue { queue, tickets } => {
             queues::reorder(state, queue, tickets).map(Decision::from)
         }
@@ -193,13 +195,17 @@ fn remove_station(state: &Location, id: &StationId) -> Result<Decision, Code> {
 
 fn pause(state: &Location, id: &QueueId, message: &Option<String>) -> Result<Decision, Code> {
     let message = checked(message)?;
-    if queue_of(state, id)?.state != QueueState::Open {
+    if queue_of(state, id)?.state == QueueState::Closed {
         return Err(Code::IllegalMove);
     }
     let (queue, state) = (id.clone(), QueueState::Paused);
     Ok(Event::QueueStateChanged { queue, state, message }.into())
 }
 
+const ANY_STATE: [QueueState; 3] = [QueueState::Open, QueueState::Paused, QueueState::Closed];
+
+/// Changes the state of a queue. What is open already is opened again: two people may press the
+/// same button, and both have what they wanted.
 fn switch(
     state: &Location,
     id: &QueueId,
@@ -213,9 +219,8 @@ fn switch(
 }
 
 fn switch_station(state: &Location, id: &StationId, open: bool) -> Result<Decision, Code> {
-    let station = state.header.stations.get(id).ok_or(Code::StationUnknown)?;
-    if station.open == open {
-        return Err(Code::IllegalMove);
+    if !state.header.stations.contains_key(id) {
+        return Err(Code::StationUnknown);
     }
     Ok(Event::StationStateChanged { station: id.clone(), open }.into())
 }

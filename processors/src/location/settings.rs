@@ -1,87 +1,25 @@
 //! The limits of a location's settings, and the calculation of its service days.
 
-use std::{ops::RangeInclusive, sync::LazyLock};
+use std::sync::LazyLock;
 
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, Time},
     tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
-use schemas::{Millis, codes::Code, command::MAX_TEXT};
+use schemas::{Millis, codes::Code};
 
-/// Most queues of one location: far more than a hospital site runs, and few enough to keep the
-/// header row small. One more queue is refused as `invalid_value`.
-pub const MAX_QUEUES: usize = 500;
-/// Most stations of one location, for the same reasons and with the same refusal.
-pub const MAX_STATIONS: usize = 500;
-/// Most displays paired with one location: every screen of a hospital site. One more is refused as
-/// `invalid_value`.
-pub const MAX_DISPLAYS: usize = 200;
-/// Most check-in points of one location: every door and every kiosk of a hospital site. One more is
-/// refused as `invalid_value`.
-pub const MAX_CHECK_IN_POINTS: usize = 100;
-/// Most doctors with a schedule at one location, for the same reasons. A doctor without
-/// appointments on the service day makes room for another. When all have some, an appointment of
-/// the day with one more doctor is refused as `too_many_doctors`.
-pub const MAX_DOCTORS: usize = 1_000;
-/// Most live tickets of one location: the largest line that steps, restores and views are measured
-/// for, and more people than any site has in its waiting rooms. One more ticket is refused as
-/// `location_full`.
-pub const MAX_TICKETS: u32 = 10_000;
-/// Live tickets to which one queue may be bounded. One more, by a new ticket, a check-in or a move
-/// into the queue, is refused as `queue_full`. An undo and the removal of another queue may pass
-/// the bound, because nobody who is in a line may lose it.
-pub const QUEUE_TICKETS: RangeInclusive<u32> = 1..=MAX_TICKETS;
-/// Most languages of one location, between which a board alternates. More are refused as
-/// `invalid_value`.
-pub const MAX_LANGUAGES: usize = 10;
-/// Most messages of the boards of one location: at ten seconds each, more than a waiting person
-/// reads. More are refused as `invalid_value`. They also keep the header row small.
-pub const MAX_MESSAGES: usize = 8;
-/// Seconds that one service may be configured to take: half a minute at a counter to four hours in
-/// a theatre.
-pub const SERVICE_S: RangeInclusive<u32> = 30..=14_400;
-
-/// The longest language tag that every implementation must accept (RFC 5646 §4.4.1).
-const MAX_LANGUAGE_TAG: usize = 35;
+pub use schemas::bounds::{
+    MAX_CHECK_IN_POINTS, MAX_DISPLAYS, MAX_DOCTORS, MAX_LANGUAGES, MAX_MESSAGES, MAX_QUEUES,
+    MAX_STATIONS, MAX_TICKETS, QUEUE_TICKETS, SERVICE_S,
+};
+pub(super) use schemas::bounds::{check_languages, check_prefix, check_text};
 
 /// The bundled database instead of the machine's own: every processor must compute the same days.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Checks a name or a reason that screens show.
-pub(super) fn check_text(text: &str) -> Result<(), Code> {
-    let length = text.chars().count();
-    let good = length <= MAX_TEXT && !text.trim().is_empty() && !text.chars().any(char::is_control);
-    good.then_some(()).ok_or(Code::InvalidValue)
-}
-
-pub(super) fn check_prefix(prefix: &str) -> Result<(), Code> {
-    let good = (1..=4).contains(&prefix.len())
-        && prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    good.then_some(()).ok_or(Code::InvalidValue)
-}
-
-pub(super) fn check_languages(languages: &[String]) -> Result<(), Code> {
-    let good = (1..=MAX_LANGUAGES).contains(&languages.len())
-        && languages.iter().all(|tag| is_language(tag));
-    good.then_some(()).ok_or(Code::InvalidValue)
-}
-
 pub(super) fn check_zone(name: &str) -> Result<(), Code> {
     ZONES.get(name).map(drop).map_err(|_| Code::InvalidValue)
-}
-
-/// Whether the text has the form of a BCP 47 tag: a language of 2 to 8 letters, then subtags of up
-/// to 8 letters or digits.
-fn is_language(tag: &str) -> bool {
-    let mut subtags = tag.split('-');
-    let language = subtags.next().unwrap_or_default();
-    tag.len() <= MAX_LANGUAGE_TAG
-        && (2..=8).contains(&language.len())
-        && language.bytes().all(|b| b.is_ascii_alphabetic())
-        && subtags.all(|tag| {
-            (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
 }
 
 /// The time zone with this name. Names are checked before they are stored, and the database only

@@ -100,7 +100,7 @@ async fn invalid_fact_answers_code_without_append() {
         (json!({"location": null}), 400, "malformed"),
         (json!({"moved_from": "a.b"}), 400, "invalid_id"),
         (json!({"queue": "riverside"}), 400, "invalid_id"),
-        (json!({"queue": "north.general"}), 422, "record_foreign_id"),
+        (json!({"queue": "north.general"}), 422, "queue_unknown"),
         (json!({"doctor": {"id": "Dr Roy", "name": "Dr Roy"}}), 400, "invalid_id"),
         (json!({"doctor": {"id": "dr-roy"}}), 400, "malformed"),
         (json!({"doctor": {"id": "dr-roy", "name": "Dr Roy", "pager": "7"}}), 400, "malformed"),
@@ -138,7 +138,6 @@ async fn refused_fact_or_check_in_is_a_problem() {
         (Code::TimesReversed, 422),
         (Code::TimesMissing, 422),
         (Code::StatusCannotFollow, 409),
-        (Code::AppointmentOver, 409),
     ] {
         node.decide(Decision::Refused(code));
         let answer = tell(&node, &told()).await;

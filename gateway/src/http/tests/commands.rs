@@ -165,7 +165,7 @@ async fn queue_is_removed_with_or_without_a_move() {
     }
     for (query, code) in [
         ("?move_to=blood", "invalid_id"),
-        ("?move_to=north.blood", "record_foreign_id"),
+        ("?move_to=north.blood", "queue_unknown"),
         ("?moveto=riverside.blood", "malformed"),
     ] {
         let answer = node.ask(Role::Admin, "DELETE", &format!("{path}{query}"), "").await;
@@ -403,7 +403,7 @@ async fn invalid_command_answers_code_without_append() {
         ("POST", call_next, r#"{"station":7}"#, 400, "malformed"),
         ("POST", call_next, r#"{"station":"riverside.room-1","why":"x"}"#, 400, "malformed"),
         ("POST", call_next, r#"{"station":"Room 1"}"#, 400, "invalid_id"),
-        ("POST", call_next, r#"{"station":"north.room-1"}"#, 422, "record_foreign_id"),
+        ("POST", call_next, r#"{"station":"north.room-1"}"#, 422, "station_unknown"),
         ("POST", tickets, r#"{"priority":10}"#, 422, "invalid_value"),
         ("POST", tickets, r#"{"priority":-1}"#, 422, "invalid_value"),
         ("POST", tickets, r#"{"priority":"high"}"#, 400, "malformed"),

@@ -49,10 +49,10 @@ fn queue_state_changes_only_as_in_table() {
     type Way = (fn(QueueId) -> Command, [Option<QueueState>; 3]);
     let ways: [Way; 4] = [
         // from                                 open          paused        closed
-        (|queue| Command::OpenQueue { queue }, [None, None, Some(Open)]),
-        (|queue| Command::PauseQueue { queue, message: None }, [Some(Paused), None, None]),
-        (|queue| Command::ResumeQueue { queue }, [None, Some(Open), None]),
-        (|queue| Command::CloseQueue { queue }, [Some(Closed), Some(Closed), None]),
+        (|queue| Command::OpenQueue { queue }, [Some(Open), None, Some(Open)]),
+        (|queue| Command::PauseQueue { queue, message: None }, [Some(Paused), Some(Paused), None]),
+        (|queue| Command::ResumeQueue { queue }, [Some(Open), Some(Open), None]),
+        (|queue| Command::CloseQueue { queue }, [Some(Closed), Some(Closed), Some(Closed)]),
     ];
     for (command, row) in ways {
         for (from, to) in [Open, Paused, Closed].into_iter().zip(row) {

@@ -362,7 +362,7 @@ pub async fn invalid_appointment_answers_its_code(world: &World) {
         (json!({"version": 2, "end": moment(0), "start": moment(20)}), 422, "times_reversed"),
         (json!({"version": 2, "end": null, "start": null}), 422, "times_missing"),
         (json!({"version": 2, "queue": no_queue}), 422, "queue_unknown"),
-        (json!({"version": 2, "queue": "elsewhere.general"}), 422, "record_foreign_id"),
+        (json!({"version": 2, "queue": "elsewhere.general"}), 422, "queue_unknown"),
         (json!({"version": 2, "key": "4712"}), 409, "status_cannot_follow"),
         (json!({"version": 2, "status": "vanished"}), 422, "invalid_value"),
         (json!({"version": 2, "label": "x".repeat(500)}), 422, "invalid_value"),

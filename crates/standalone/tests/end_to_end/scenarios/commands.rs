@@ -80,7 +80,6 @@ pub async fn refused_command_answers_its_code(world: &World) {
         (of(&waiting.ticket, "start"), json!({}), 409, "illegal_move"),
         (of(&waiting.ticket, "revert"), json!({}), 409, "nothing_to_revert"),
         (call_next(&site.lab), json!({"station": site.room_1}), 409, "queue_empty"),
-        (format!("/v1/queues/{}/open", site.general), json!({}), 409, "illegal_move"),
         (of(&waiting.ticket, "prioritise"), json!({"priority": 10}), 422, "invalid_value"),
     ];
     for (path, body, status, code) in table {

@@ -1,0 +1,224 @@
+//! Which field of a command is outside its bounds, in words for whoever sent it. The words name the
+//! field and its bounds, never its value.
+
+use super::{Command, MAX_REORDER, MAX_TEXT};
+use crate::{
+    bounds::{
+        MAX_CHECK_IN_POINTS, MAX_DISPLAYS, MAX_LANGUAGES, MAX_MESSAGES, MAX_QUEUES, MAX_STATIONS,
+        QUEUE_TICKETS, SERVICE_S, check_languages, check_prefix, check_text,
+    },
+    ids::LocationId,
+    load::LoadBands,
+};
+
+/// A field, whether its value is within its bounds, and these bounds.
+type Check<'a> = (&'a str, bool, String);
+
+impl Command {
+    /// Says which field a location refused as `invalid_value`, and what it may be.
+    pub fn fault(&self) -> Option<String> {
+        let wrong = self.checks().into_iter().find(|(_, is_good, _)| !is_good);
+        let wrong = wrong.map(|(field, _, bounds)| format!("{field}: {bounds}"));
+        wrong.or_else(|| self.crowd())
+    }
+
+    fn checks(&self) -> Vec<Check<'_>> {
+        use Command as C;
+        match self {
+            C::ConfigureLocation { name, time_zone, languages, timers, bands, address, .. } => {
+                vec![
+                    text("name", Some(name)),
+                    text("address", address.as_ref()),
+                    (
+                        "time_zone",
+                        jiff::tz::db().get(time_zone).is_ok(),
+                        "an IANA name such as America/Toronto".to_owned(),
+                    ),
+                    (
+                        "languages",
+                        check_languages(languages).is_ok(),
+                        format!("1 to {MAX_LANGUAGES} tags of BCP 47 such as fr-CA"),
+                    ),
+                    (
+                        "timers",
+                        timers.are_plausible(),
+                        "absent_grace_s, stale_s, no_show_s and handover_s are 10 to 604800, \
+                     check_in_early_s is up to 604800, call_grace_s up to 86400, day_start_min up \
+                     to 719, yield_places up to 20"
+                            .to_owned(),
+                    ),
+                    (
+                        "bands",
+                        bands.as_ref().is_none_or(LoadBands::are_plausible),
+                        "waiting and wait_s are two numbers each, above 0 and rising".to_owned(),
+                    ),
+                ]
+            }
+            C::ConfigureQueue { name, prefix, service_s, max_tickets, .. } => vec![
+                text("name", Some(name)),
+                (
+                    "prefix",
+                    check_prefix(prefix).is_ok(),
+                    "1 to 4 of the characters A to Z and 0 to 9".to_owned(),
+                ),
+                number("service_s", *service_s, &SERVICE_S),
+                number("max_tickets", *max_tickets, &QUEUE_TICKETS),
+            ],
+            C::ConfigureStation { name, .. }
+            | C::PairDisplay { name, .. }
+            | C::RenameDisplay { name, .. } => vec![text("name", Some(name))],
+            C::ConfigureCheckInPoint { setup, .. } => vec![
+                text("name", Some(&setup.name)),
+                (
+                    "place",
+                    setup.place.is_none_or(|place| place.is_plausible()),
+                    "a latitude of -90 to 90, a longitude of -180 to 180, and a radius_m of 50 to \
+                     10000"
+                        .to_owned(),
+                ),
+            ],
+            C::ChangeMessages { messages, .. } => vec![
+                ("messages", messages.len() <= MAX_MESSAGES, format!("at most {MAX_MESSAGES}")),
+                (
+                    "messages",
+                    messages.iter().all(|message| {
+                        let tags: Vec<_> = message.keys().cloned().collect();
+                        check_languages(&tags).is_ok()
+                            && message.values().all(|text| check_text(text).is_ok())
+                    }),
+                    format!(
+                        "each has a text of 1 to {MAX_TEXT} characters for at least one language \
+                         tag such as fr-CA"
+                    ),
+                ),
+            ],
+            C::ChangeBranding { branding, .. } => vec![text("name", branding.name.as_ref())],
+            C::OrderQueues { .. } => {
+                vec![("queues", false, "each queue is named once".to_owned())]
+            }
+            C::ReorderQueue { .. } => {
+                vec![("tickets", false, format!("1 to {MAX_REORDER} tickets, each named once"))]
+            }
+            C::PauseQueue { message, .. } => vec![text("message", message.as_ref())],
+            C::HoldTicket { reason, .. }
+            | C::CancelTicket { reason, .. }
+            | C::Prioritise { reason, .. } => vec![text("reason", reason.as_ref())],
+            C::OverrideCheckIn { reason, .. } => vec![text("override_reason", Some(reason))],
+            C::ReportAppointment { fact, .. } => vec![
+                text("label", fact.label.as_ref()),
+                text("reason", fact.reason.as_ref()),
+                ("start", false, "start and end lie between 1970 and 9999".to_owned()),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The bound on the number of things of a location, for a command that adds one.
+    fn crowd(&self) -> Option<String> {
+        let (things, most) = match self {
+            Command::ConfigureQueue { .. } => ("queues", MAX_QUEUES),
+            Command::ConfigureStation { .. } => ("stations", MAX_STATIONS),
+            Command::PairDisplay { .. } => ("screens", MAX_DISPLAYS),
+            Command::ConfigureCheckInPoint { .. } => ("check-in points", MAX_CHECK_IN_POINTS),
+            _ => return None,
+        };
+        Some(format!("a location has at most {most} {things}: remove one first"))
+    }
+
+    /// The field that names a thing of another location than `location`, which decides the command.
+    pub fn foreign_field(&self, location: &LocationId) -> Option<&'static str> {
+        use Command as C;
+        let is_foreign = match self {
+            C::CallNext { station, .. } | C::CallTicket { station, .. } => {
+                ("station", !station.belongs_to(location))
+            }
+            C::ConfigureStation { queues: Some(queues), .. } => {
+                ("queues", queues.iter().any(|queue| !queue.belongs_to(location)))
+            }
+            C::OrderQueues { queues } => {
+                ("queues", queues.iter().any(|queue| !queue.belongs_to(location)))
+            }
+            C::ConfigureCheckInPoint { setup, .. } => {
+                ("queues", setup.queues.iter().any(|queue| !queue.belongs_to(location)))
+            }
+            C::RemoveQueue { move_to: Some(queue), .. } => ("move_to", !queue.belongs_to(location)),
+            C::ReorderQueue { tickets, .. } => {
+                ("tickets", tickets.iter().any(|ticket| !ticket.belongs_to(location)))
+            }
+            C::PairDisplay { check_in_point: Some(point), .. } => {
+                ("check_in_point", !point.belongs_to(location))
+            }
+            C::ReportAppointment { fact, .. } => ("queue", !fact.refers_only_to(location)),
+            _ => return None,
+        };
+        is_foreign.1.then_some(is_foreign.0)
+    }
+}
+
+fn text<'a>(field: &'a str, value: Option<&String>) -> Check<'a> {
+    let is_good = value.is_none_or(|text| check_text(text).is_ok());
+    let bounds = format!("1 to {MAX_TEXT} characters, not only spaces, and no control characters");
+    (field, is_good, bounds)
+}
+
+fn number<'a>(
+    field: &'a str,
+    value: Option<u32>,
+    bounds: &std::ops::RangeInclusive<u32>,
+) -> Check<'a> {
+    let is_good = value.is_none_or(|value| bounds.contains(&value));
+    (field, is_good, format!("{} to {}", bounds.start(), bounds.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{QueueId, StationId};
+
+    fn queue(name: &str, prefix: &str, service_s: Option<u32>) -> Command {
+        Command::ConfigureQueue {
+            queue: QueueId::new("north.lab").unwrap(),
+            name: name.into(),
+            prefix: prefix.into(),
+            service_s,
+            max_tickets: None,
+            edition: None,
+        }
+    }
+
+    #[test]
+    fn fault_names_the_field_and_its_bounds() {
+        let location = Command::ConfigureLocation {
+            name: "North".into(),
+            time_zone: "Mars/Olympus".into(),
+            languages: vec!["fr-CA".into()],
+            timers: Default::default(),
+            bands: None,
+            call_order: Default::default(),
+            address: None,
+            edition: None,
+        };
+        for (command, field, bound) in [
+            (queue(" ", "A", None), "name", "120"),
+            (queue("Lab", "lab", None), "prefix", "A to Z"),
+            (queue("Lab", "L", Some(5)), "service_s", "30 to 14400"),
+            (queue("Lab", "L", Some(30)), "a location", "500 queues"),
+            (location, "time_zone", "IANA"),
+        ] {
+            let fault = command.fault().unwrap();
+            assert!(fault.starts_with(field) && fault.contains(bound), "{fault}");
+        }
+    }
+
+    #[test]
+    fn foreign_field_is_named() {
+        let call = |station: &str| Command::CallNext {
+            queue: QueueId::new("north.lab").unwrap(),
+            station: StationId::new(station).unwrap(),
+            force: false,
+        };
+        let north = LocationId::new("north").unwrap();
+        assert_eq!(call("north.room-1").foreign_field(&north), None);
+        assert_eq!(call("south.room-1").foreign_field(&north), Some("station"));
+    }
+}
