@@ -2,6 +2,7 @@
 
 mod alerts;
 mod appointments;
+mod asyncapi;
 mod audit;
 mod audited;
 mod bearer;
@@ -18,6 +19,7 @@ pub(crate) mod files;
 mod findings;
 mod limits;
 mod logos;
+mod openapi;
 mod pages;
 mod problem;
 mod renewal;
@@ -31,6 +33,7 @@ mod settings;
 mod ticket_links;
 mod ticket_qr;
 mod tokens;
+mod trace;
 
 use std::{
     sync::{Arc, PoisonError},
@@ -139,6 +142,8 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .route("/v1/sessions/{session}", delete(sessions::end))
         .route("/v1/messages", get(findings::messages))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
+        .route("/v1/openapi.json", get(openapi::serve))
+        .route("/v1/asyncapi.json", get(openapi::serve_channels))
         .route("/v1/demo", get(demo))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))

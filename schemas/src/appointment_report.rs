@@ -45,17 +45,26 @@ pub struct AppointmentReport {
     pub version: Option<u64>,
     /// When the source last changed the appointment. Used when there is no version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "json-schema"),
+        schemars(with = "Option<String>", extend("format" = "date-time"))
+    )]
     pub updated_at: Option<jiff::Timestamp>,
     /// The status.
     pub status: AppointmentStatus,
     /// The start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "json-schema"),
+        schemars(with = "Option<String>", extend("format" = "date-time"))
+    )]
     pub start: Option<jiff::Timestamp>,
     /// The end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(any(test, feature = "json-schema"), schemars(with = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "json-schema"),
+        schemars(with = "Option<String>", extend("format" = "date-time"))
+    )]
     pub end: Option<jiff::Timestamp>,
     /// The doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]

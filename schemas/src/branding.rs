@@ -30,14 +30,22 @@ impl Branding {
 
 /// A colour as `#rrggbb`, in small hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    any(test, feature = "json-schema"),
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^#[0-9a-f]{6}$"))
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Colour(String);
 
 /// The file name of a logo: 32 hex digits of the digest of its tenant and its bytes, and `.svg` or
 /// `.png`. The digest makes the name unguessable without the logo.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    any(test, feature = "json-schema"),
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = r"^[0-9a-f]{32}\.(svg|png)$"))
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct LogoName(String);
 

@@ -34,10 +34,14 @@ pub const MAX_COMMAND_ID: usize = 64;
 pub struct InvalidId(pub &'static str);
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $valid:path, $debug:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $valid:path, $pattern:expr, $debug:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+        #[cfg_attr(
+            any(test, feature = "json-schema"),
+            derive(schemars::JsonSchema),
+            schemars(extend("pattern" = $pattern))
+        )]
         #[serde(try_from = "Arc<str>", into = "Arc<str>")]
         pub struct $name(Arc<str>);
 
@@ -50,6 +54,9 @@ macro_rules! id {
                 let text = text.into();
                 if $valid(&text) { Ok(Self(text)) } else { Err(InvalidId($kind)) }
             }
+
+            /// The form of the id as a regular expression, for descriptions of the API.
+            pub const PATTERN: &'static str = $pattern;
 
             /// The text of the id.
             pub fn as_str(&self) -> &str {
@@ -100,72 +107,72 @@ macro_rules! id {
 id!(
     /// A customer: a clinic or a group of clinics. The id is always taken from a token or from the
     /// key of a record, never from a request's body.
-    TenantId, "tenant", is_slug, "TenantId({})"
+    TenantId, "tenant", is_slug, form::SLUG, "TenantId({})"
 );
 id!(
     /// A site with its own time zone. A location is one aggregate: one writer, one order of
     /// versions.
-    LocationId, "location", is_slug, "LocationId({})"
+    LocationId, "location", is_slug, form::SLUG, "LocationId({})"
 );
 id!(
     /// A queue of a location: `<location>.<slug>`.
-    QueueId, "queue", is_scoped_slug, "QueueId({})"
+    QueueId, "queue", is_scoped_slug, form::SCOPED_SLUG, "QueueId({})"
 );
 id!(
     /// A station, which is a room or a counter: `<location>.<slug>`.
-    StationId, "station", is_scoped_slug, "StationId({})"
+    StationId, "station", is_scoped_slug, form::SCOPED_SLUG, "StationId({})"
 );
 id!(
     /// A display that staff paired with a location: `<location>.<16 hex digits>`. The id is no
     /// secret.
-    DisplayId, "display", is_scoped_slug, "DisplayId({})"
+    DisplayId, "display", is_scoped_slug, form::SCOPED_SLUG, "DisplayId({})"
 );
 id!(
     /// A check-in point, a poster's code or a kiosk: `<location>.<slug>`.
-    CheckInPointId, "check-in point", is_scoped_slug, "CheckInPointId({})"
+    CheckInPointId, "check-in point", is_scoped_slug, form::SCOPED_SLUG, "CheckInPointId({})"
 );
 id!(
     /// A ticket, one person's place in a queue: `<location>.<32 hex digits>`. Holding the id gives
     /// access to the ticket, so `Debug` hides it.
-    TicketId, "ticket", is_ticket, "TicketId(…{0:.0})"
+    TicketId, "ticket", is_ticket, form::TICKET, "TicketId(…{0:.0})"
 );
 id!(
     /// An appointment: `<location>.<32 hex digits>`. The tickets of its visits follow from these
     /// digits, so access to the appointment is access to its tickets. `Debug` hides the id.
-    AppointmentId, "appointment", is_ticket, "AppointmentId(…{0:.0})"
+    AppointmentId, "appointment", is_ticket, form::TICKET, "AppointmentId(…{0:.0})"
 );
 id!(
     /// A doctor, or another person who sees patients by appointment, as the clinic's own systems
     /// name them.
-    DoctorId, "doctor", is_slug, "DoctorId({})"
+    DoctorId, "doctor", is_slug, form::SLUG, "DoctorId({})"
 );
 id!(
     /// A doctor's schedule at a location: `<location>/<doctor>`.
-    ScheduleId, "schedule", is_schedule, "ScheduleId({})"
+    ScheduleId, "schedule", is_schedule, form::SCHEDULE, "ScheduleId({})"
 );
 id!(
     /// A system of record that sends appointments, unique within its tenant. Names that begin with
     /// `clinicwire` are reserved for the programs of this project.
-    SourceId, "source", is_source, "SourceId({})"
+    SourceId, "source", is_source, form::SLUG, "SourceId({})"
 );
 id!(
     /// The id of a command, which its caller chooses. See
     /// [`CommandIdentity`](crate::identity::CommandIdentity).
-    CommandId, "command", is_command, "CommandId({})"
+    CommandId, "command", is_command, form::COMMAND, "CommandId({})"
 );
 id!(
     /// A run, one check of a claims file: `r_<16 hex digits>_<32 hex digits>`. The first part is a
     /// tag of the subject who started the run, so access to "own" runs needs no lookup. The
     /// underscore keeps a run's id distinct from every location's.
-    RunId, "run", is_run, "RunId({})"
+    RunId, "run", is_run, form::RUN, "RunId({})"
 );
 id!(
     /// An uploaded file: `f_<32 hex digits>`.
-    FileId, "file", is_file, "FileId({})"
+    FileId, "file", is_file, form::FILE, "FileId({})"
 );
 id!(
     /// A rule that claims files are checked against, unique within its tenant.
-    RuleId, "rule", is_slug, "RuleId({})"
+    RuleId, "rule", is_slug, form::SLUG, "RuleId({})"
 );
 
 macro_rules! scoped {

@@ -1,6 +1,7 @@
 //! The rights of each role on channels and commands, in one table. Everything that has no row is
 //! denied.
 
+mod description;
 mod origin;
 
 use std::{fmt, sync::Arc};
@@ -18,6 +19,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use description::roles_of;
 pub use origin::{Credential, ORIGIN_TAGS, Origin};
 
 macro_rules! roles {

@@ -46,17 +46,21 @@ const SHORT_DAY_DIGITS: usize = 8;
 const MAX_TEXT: usize = 256;
 
 /// Selects entries.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
+    #[schemars(with = "Option<TicketId>")]
     ticket: Option<String>,
+    #[schemars(with = "Option<AppointmentId>")]
     appointment: Option<String>,
     subject: Option<String>,
     action: Option<String>,
     from: Option<String>,
     until: Option<String>,
     cursor: Option<String>,
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    #[schemars(regex(pattern = "^(json|csv)$"))]
     format: Option<String>,
 }
 

@@ -20,6 +20,7 @@ use axum::{
 use http::Method;
 use schemas::codes::Code;
 use tokio::task::JoinError;
+use tracing::Instrument;
 
 use self::request::AuditedRequest;
 use super::Problem;
@@ -80,7 +81,7 @@ pub(super) async fn layer(
     }
     // A client that hangs up must not take the entry of what it has changed with it. Rates and
     // waiting places bound these tasks.
-    match tokio::spawn(answer).await.map_err(JoinError::try_into_panic) {
+    match tokio::spawn(answer.in_current_span()).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         Err(Err(_)) => Problem::from(Code::TryAgain).into_response(), // the runtime stops

@@ -132,8 +132,8 @@ pub(super) fn unreadable<E>(_: E) -> Code {
     Code::Internal
 }
 
-#[derive(Deserialize)]
-struct StreamBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct StreamBody {
     channels: Vec<String>,
 }
 

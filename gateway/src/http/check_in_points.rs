@@ -36,9 +36,10 @@ const WIDTHS_MM: std::ops::RangeInclusive<u16> = 30..=180;
 const DEFAULT_MM: u16 = 120;
 
 /// The query of a list of check-in points.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "LocationId")]
     location: String,
 }
 
@@ -191,10 +192,11 @@ pub(super) async fn remove(
 }
 
 /// The query of an image.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageParams {
     /// Width of the image with its quiet zone.
+    #[schemars(range(min = 30, max = 180))]
     mm: Option<u16>,
 }
 

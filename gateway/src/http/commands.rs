@@ -89,9 +89,10 @@ pub(super) async fn queue(
 }
 
 /// Where the people of a removed queue go.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveParams {
+    #[schemars(with = "Option<QueueId>")]
     move_to: Option<String>,
 }
 
@@ -160,10 +161,11 @@ pub(super) async fn ticket_action(
 }
 
 /// The query of an outcome.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OutcomeParams {
     /// The content that the caller sent.
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-f]{32}$"))]
     fingerprint: Option<Fingerprint>,
     /// The source of somebody else's command. Absent: a gateway.
     source: Option<String>,

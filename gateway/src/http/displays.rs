@@ -46,20 +46,22 @@ const POLL_S: u64 = 2;
 #[derive(Deserialize)]
 struct Nothing {}
 
-#[derive(Deserialize)]
-struct ApproveBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct ApproveBody {
+    #[schemars(with = "LocationId")]
     location: String,
     name: String,
+    #[schemars(with = "Option<CheckInPointId>")]
     check_in_point: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct SecretBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct SecretBody {
     secret: String,
 }
 
-#[derive(Deserialize)]
-struct NameBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct NameBody {
     name: String,
 }
 
@@ -263,9 +265,10 @@ fn device(display: &DisplayId) -> RevocationTarget {
 }
 
 /// The query of a list of displays.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "LocationId")]
     location: String,
 }
 

@@ -11,8 +11,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use schemas::codes::Code;
+use tracing::Instrument;
 
-use super::{Problem, limits::FREE};
+use super::{Problem, limits::FREE, trace::RequestTrace};
 use crate::{
     client_address::ReportedClient,
     context::NodeContext,
@@ -40,6 +41,7 @@ pub struct Edge {
     wrong_host: bool,
     /// Whether a trusted proxy says that the client uses TLS.
     secure: bool,
+    trace: RequestTrace,
 }
 
 impl Edge {
@@ -57,7 +59,8 @@ impl Edge {
         let guarded =
             path.starts_with("/v1/") || path.starts_with("/connection/") || socketio.is_some();
         let secure = is_secure == Some(true);
-        Self { guarded, origin, foreign, preflight, socketio, wrong_host, secure }
+        let trace = RequestTrace::from_headers(headers);
+        Self { guarded, origin, foreign, preflight, socketio, wrong_host, secure, trace }
     }
 
     /// The code of the refusal, if the page behind the request may not use this node. Clients that
@@ -91,6 +94,7 @@ impl Edge {
     /// Sets the headers that every answer has.
     pub fn finish<B>(&self, mut response: Response<B>) -> Response<B> {
         add_security_headers(response.headers_mut());
+        self.trace.set(response.headers_mut());
         if self.secure {
             let name = header::STRICT_TRANSPORT_SECURITY;
             response.headers_mut().insert(name, HeaderValue::from_static(HSTS));
@@ -110,13 +114,15 @@ impl Edge {
             set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
             set(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-digest, content-type, idempotency-key, valid-until",
+                "authorization, content-digest, content-type, idempotency-key, traceparent, \
+                 valid-until, x-request-id",
             );
             set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
         } else {
             set(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                "content-disposition, date, location, ratelimit, ratelimit-policy, retry-after",
+                "content-disposition, date, location, ratelimit, ratelimit-policy, retry-after, \
+                 traceparent, x-request-id",
             );
         }
         if let Some(asked) = &self.socketio {
@@ -188,6 +194,9 @@ pub(super) async fn layer(
     let edge = Edge::new(&node, &request);
     match edge.answer() {
         Some(answer) => answer,
-        None => edge.finish(next.run(request).await),
+        None => {
+            let response = next.run(request).instrument(edge.trace.span()).await;
+            edge.finish(response)
+        }
     }
 }

@@ -42,7 +42,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// The name of the form's part with the file.
 const PART: &str = "file";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UploadParams {
     name: Option<String>,

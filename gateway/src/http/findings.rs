@@ -34,14 +34,17 @@ use crate::{
 };
 
 /// Selects findings and the language of their messages.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// Severities, separated by commas.
     severity: Option<String>,
+    #[schemars(with = "Option<RuleId>")]
     rule: Option<String>,
+    #[schemars(regex(pattern = "^(fr|en)$"))]
     language: Option<String>,
     cursor: Option<String>,
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
 }
 
@@ -77,7 +80,7 @@ pub(super) fn language(asked: Option<&str>) -> Result<Language, Problem> {
 }
 
 /// A finding with its message.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct FindingMessage {
     #[serde(flatten)]
     finding: Finding,
@@ -210,9 +213,10 @@ fn row(finding: &Finding, language: Language) -> [Cow<'static, str>; 6] {
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LanguageParams {
+    #[schemars(regex(pattern = "^(fr|en)$"))]
     pub(super) language: Option<String>,
 }
 

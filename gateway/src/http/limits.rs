@@ -49,7 +49,7 @@ pub(crate) fn is_free(path: &str) -> bool {
 }
 
 /// The rate that a request of this role spends, by the kind of its route.
-fn tier(method: &Method, route: &str, role: Role) -> Limit {
+pub(super) fn tier(method: &Method, route: &str, role: Role) -> Limit {
     let is_read = *method == Method::GET || *method == Method::HEAD;
     match route {
         "/v1/files" => Limit::Upload,

@@ -1,5 +1,6 @@
 //! Converts the path and body of each command route to a command.
 
+use schemars::JsonSchema;
 use schemas::{
     appointment::{AppointmentStatus, MAX_SOURCE_KEY},
     appointment_report::AppointmentReport,
@@ -345,8 +346,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     }
 }
 
-#[derive(Deserialize)]
-struct LocationBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct LocationBody {
+    #[schemars(length(min = 1, max = 120))]
     name: String,
     time_zone: String,
     languages: Vec<String>,
@@ -355,12 +357,13 @@ struct LocationBody {
     bands: Option<LoadBands>,
     #[serde(default)]
     call_order: CallOrder,
+    #[schemars(length(min = 1, max = 120))]
     address: Option<String>,
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct PrivacyBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct PrivacyBody {
     #[serde(default)]
     lines: LinePrivacy,
     #[serde(default)]
@@ -368,97 +371,116 @@ struct PrivacyBody {
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct MessagesBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct MessagesBody {
     messages: Vec<BoardMessage>,
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct BrandingBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct BrandingBody {
     name: Option<String>,
     colour: Option<Colour>,
     logo: Option<LogoName>,
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct OrderBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct OrderBody {
+    #[schemars(with = "Vec<QueueId>")]
     queues: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct EndpointBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct EndpointBody {
     endpoint: String,
 }
 
-#[derive(Deserialize)]
-struct PauseBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct PauseBody {
+    #[schemars(length(min = 1, max = 120))]
     message: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct QueueBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct QueueBody {
+    #[schemars(length(min = 1, max = 120))]
     name: String,
+    #[schemars(regex(pattern = "^[A-Z0-9]{1,4}$"))]
     prefix: String,
+    #[schemars(range(min = 30, max = 14_400))]
     service_s: Option<u32>,
+    #[schemars(range(min = 1, max = 10_000))]
     max_tickets: Option<u32>,
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct StationBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct StationBody {
+    #[schemars(length(min = 1, max = 120))]
     name: String,
+    #[schemars(with = "Option<Vec<QueueId>>")]
     queues: Option<Vec<String>>,
     edition: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct IssueBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct IssueBody {
+    #[schemars(with = "Option<Priority>")]
     priority: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct CheckInBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct CheckInBody {
+    #[schemars(with = "Option<AppointmentId>")]
     appointment: Option<String>,
+    #[schemars(with = "Option<QueueId>")]
     queue: Option<String>,
+    #[schemars(with = "Option<Priority>")]
     priority: Option<i64>,
+    #[schemars(length(min = 1, max = 120))]
     override_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct PriorityBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct PriorityBody {
+    #[schemars(with = "Priority")]
     priority: i64,
+    #[schemars(length(min = 1, max = 120))]
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct CallBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct CallBody {
+    #[schemars(with = "StationId")]
     station: String,
     #[serde(default)]
     force: bool,
 }
 
-#[derive(Deserialize)]
-struct ForceBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ForceBody {
     #[serde(default)]
     force: bool,
 }
 
-#[derive(Deserialize)]
-struct ReasonBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ReasonBody {
+    #[schemars(length(min = 1, max = 120))]
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct TransferBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct TransferBody {
+    #[schemars(with = "QueueId")]
     queue: String,
 }
 
-#[derive(Deserialize)]
-struct ReorderBody {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ReorderBody {
+    #[schemars(with = "Vec<TicketId>")]
     tickets: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Nothing {}
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Nothing {}

@@ -31,8 +31,8 @@ use crate::{context::NodeContext, random, stream::sessions};
 /// or may not count, and repeating it does no harm.
 const WITHIN: Duration = Duration::from_secs(3);
 
-#[derive(Deserialize)]
-struct RevocationBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct RevocationBody {
     kind: TargetKind,
     id: String,
     permission_version: Option<u32>,

@@ -147,10 +147,12 @@ fn wrong(RuleError { field, wrong, .. }: &RuleError) -> Problem {
     Problem::from(Code::RuleInvalid).explained(format!("{field} {wrong}"))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct TryBody {
+pub(super) struct TryBody {
+    #[schemars(with = "FileId")]
     file: String,
+    #[schemars(with = "Option<Rule>")]
     rule: Option<Value>,
 }
 

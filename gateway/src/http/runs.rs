@@ -39,9 +39,10 @@ use crate::{
 /// seconds behind has trouble that its operators see.
 const LOOKS: usize = 4;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RunBody {
+pub(super) struct RunBody {
+    #[schemars(with = "FileId")]
     file: String,
     #[serde(default)]
     list_passes: bool,
@@ -137,13 +138,15 @@ fn requested(run: &RunId) -> Response {
     (StatusCode::ACCEPTED, location, Json(body)).into_response()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
+    #[schemars(with = "Option<RunState>")]
     state: Option<String>,
     #[serde(default)]
     mine: bool,
     cursor: Option<String>,
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
 }
 

@@ -18,8 +18,8 @@ use serde_json::json;
 
 use self::scanner::{ScanRequest, Scanner};
 pub(super) use self::{
-    check_in::{check_in, find, walk_in},
-    suspicion::flags,
+    check_in::{ScanBody, WalkInBody, check_in, find, walk_in},
+    suspicion::{FlagsParams, flags},
 };
 use super::{NodeState, Problem, channels::unreadable, pages, requests::read};
 
@@ -34,8 +34,8 @@ struct WalkIn {
     name: String,
 }
 
-#[derive(Deserialize)]
-struct OpenBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(in crate::http) struct OpenBody {
     point: Option<String>,
 }
 

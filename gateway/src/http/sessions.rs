@@ -23,7 +23,7 @@ use super::{
 use crate::{limits::Limit, stream::sessions};
 
 /// The query of a list of sessions.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListParams {
     /// Absent: the caller.

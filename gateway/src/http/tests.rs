@@ -552,10 +552,12 @@ impl Node {
     }
 
     async fn answer(&self, request: Request) -> Answer {
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await;
         let (parts, body) = response.unwrap().into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        openapi::check_answer(&method, &path, parts.status.as_u16(), &text);
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 

@@ -31,8 +31,8 @@ const MAX_MOVES: usize = 16;
 /// Most characters of a typed code. A code has 10 and a hyphen; longer ones are no codes.
 const MAX_TYPED: usize = 24;
 
-#[derive(Deserialize)]
-struct ExchangeBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(super) struct ExchangeBody {
     link: Option<String>,
     code: Option<String>,
 }

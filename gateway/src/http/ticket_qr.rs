@@ -26,10 +26,11 @@ const DEFAULT_MM: u16 = 40;
 /// phone reads from thermal paper. The largest is what a printer for paper of 80 mm prints.
 const WIDTHS_MM: std::ops::RangeInclusive<u16> = 24..=72;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageParams {
     /// Width of the image with its quiet zone.
+    #[schemars(range(min = 24, max = 72))]
     mm: Option<u16>,
 }
 

@@ -42,6 +42,7 @@ use crate::{
         audited::{NamedInBody, RefusedCode},
         command_request::SOURCE,
         now,
+        openapi::answers::PhonePlace,
         requests::{not_an_id, read},
         ticket_links,
     },
@@ -56,25 +57,28 @@ const VALID_FOR_MS: Millis = 30_000;
 const SAME_DAY_MS: Millis = 12 * 60 * 60 * 1000;
 
 /// What a patient shows and tells of one booking.
-#[derive(Deserialize)]
-struct ToldBooking {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(in crate::http) struct ToldBooking {
     code: String,
     /// The second factor that the point asks for.
     #[serde(default)]
     told: String,
 }
 
-#[derive(Deserialize)]
-struct ScanBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(in crate::http) struct ScanBody {
     point: Option<String>,
     bookings: Vec<ToldBooking>,
+    #[schemars(with = "Option<PhonePlace>")]
     position: Option<PhonePosition>,
 }
 
-#[derive(Deserialize)]
-struct WalkInBody {
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(in crate::http) struct WalkInBody {
     point: Option<String>,
+    #[schemars(with = "QueueId")]
     queue: String,
+    #[schemars(with = "Option<PhonePlace>")]
     position: Option<PhonePosition>,
 }
 

@@ -156,9 +156,10 @@ fn key_of(tenant: &TenantId, location: &LocationId) -> String {
 }
 
 /// The query of a list of flags.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct FlagsParams {
+    #[schemars(with = "LocationId")]
     location: String,
 }
 

@@ -14,15 +14,17 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 19] = [
+const OWN: [&str; 21] = [
     "/health/live",
     "/health/ready",
     "/metrics",
+    "/v1/asyncapi.json",
     "/v1/audit",
     "/v1/demo",
     "/v1/displays/pairings",
     "/v1/files",
     "/v1/messages",
+    "/v1/openapi.json",
     "/v1/revocations",
     "/v1/rules",
     "/v1/runs",

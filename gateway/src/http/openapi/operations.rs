@@ -1,0 +1,20 @@
+//! Every operation of `/v1`. A test compares the list with the routes of the router.
+
+mod access;
+mod check_in;
+mod claims;
+mod location;
+mod visits;
+
+use super::operation::Operation;
+
+/// Every operation, by path.
+pub(super) fn all() -> Vec<Operation> {
+    let mut all = location::operations();
+    all.extend(visits::operations());
+    all.extend(check_in::operations());
+    all.extend(access::operations());
+    all.extend(claims::operations());
+    all.sort_by(|one, other| (one.path, one.method).cmp(&(other.path, other.method)));
+    all
+}
