@@ -22,6 +22,7 @@ mod logos;
 mod openapi;
 mod pages;
 mod problem;
+mod qr_image;
 mod renewal;
 mod requests;
 mod revocations;

@@ -1,5 +1,5 @@
-//! What a node knows of views beside its shards: the latest records of each aggregate, and the
-//! fetches from Redis and PostgreSQL.
+//! Views outside the shards: the latest records of each aggregate, and the reader that fetches
+//! views from Redis and PostgreSQL.
 
 pub mod reader;
 pub(crate) mod shard_set;

@@ -1,4 +1,4 @@
-//! One client's end of the wire: its socket, the frames as bytes, and the peer that sends them.
+//! The bytes of a connection: its socket, the frames, and the peer that sends them.
 
 pub mod frames;
 pub mod lent_socket;

@@ -410,7 +410,7 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<ViewName>, LedgerError>>;
 
     /// Lists dirty and suspect views of the aggregates of a partition, at most `limit`. Dirty views
-    /// come first: somebody changed them a moment ago, so somebody reads them.
+    /// come first: they changed a moment ago, so clients are likely to follow them.
     fn dirty(
         &self,
         partition: PartitionId,

@@ -242,7 +242,7 @@ impl Location {
             self.take_appointment(&id);
         }
         self.complete_until = self.complete_until.min(self.header.day_ends);
-        // What was to be renewed may just have left memory.
+        // The appointments to be renewed may just have left memory.
         self.renewing = None;
         for id in std::mem::take(&mut self.indexes.ended) {
             self.tickets.remove(&id);

@@ -9,7 +9,8 @@ use crate::{
     ids::{AppointmentId, LocationId, QueueId, SourceId},
 };
 
-/// What a patient shows or tells to check in alone. Gateways keep keyed digests of it.
+/// The code and the personal facts by which a patient checks in without staff. Gateways keep keyed
+/// digests of them.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CheckInKeys {

@@ -97,8 +97,9 @@ pub fn agent(header: &str) -> Arc<str> {
     header[..header.floor_char_boundary(MAX_AGENT)].into()
 }
 
-/// What the ids of one person's tickets and appointments share: their 128 bits without the last
-/// eight, which count visits and moves (see [`crate::ids`]). `Debug` hides it like the ids.
+/// The part that the ids of one person's tickets and appointments have in common: their 128 bits
+/// without the last eight, which count visits and moves (see [`crate::ids`]). `Debug` hides the key
+/// like the ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey(u128);
 

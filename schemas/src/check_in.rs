@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Millis, ids::QueueId};
 
-/// What a check-in point is.
+/// The kind of a check-in point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -17,7 +17,8 @@ pub enum CheckInPointKind {
     Kiosk,
 }
 
-/// What a patient tells beside the code of the booking, so that a found letter checks nobody in.
+/// The second factor that a patient types beside the code of the booking. A person who found the
+/// letter does not know it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -103,12 +104,12 @@ impl CheckInPlace {
 pub struct CheckInPointSetup {
     /// The name by which staff and patients know the point.
     pub name: String,
-    /// What the point is.
+    /// The kind of the point.
     pub kind: CheckInPointKind,
     /// The queues in which patients without an appointment may take a ticket. Empty: none.
     #[serde(default)]
     pub queues: BTreeSet<QueueId>,
-    /// What patients tell beside the code of the booking.
+    /// The second factor that patients type beside the code of the booking.
     #[serde(default)]
     pub factor: CheckInFactor,
     /// Where patients must be. Absent: anywhere.

@@ -102,7 +102,7 @@ commands! {
     }
     /// Changes what lines and boards show of people.
     ChangePrivacy = "location.change_privacy" {
-        /// What they show.
+        /// The privacy settings of lines and boards.
         privacy: Privacy,
         /// The edition of the settings that the change was made from. Absent: any.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -52,7 +52,7 @@ pub enum Event {
     },
     /// Lines and boards show something else of people.
     PrivacyChanged {
-        /// What they show now.
+        /// The new privacy settings of lines and boards.
         privacy: Privacy,
     },
     /// The messages of the boards changed.
@@ -472,8 +472,8 @@ pub enum Event {
         /// When the timer was due.
         at: Millis,
     },
-    /// What patients see of the location changed, and these appointments now show it. Each event
-    /// has a slice of them, in the order of their ids.
+    /// These appointments show the new name, zone or branding of the location. Each event has a
+    /// slice of the appointments, in the order of their ids.
     AppointmentsRenewed {
         /// The appointments that showed something else.
         appointments: Vec<AppointmentId>,

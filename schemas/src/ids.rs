@@ -20,7 +20,7 @@ pub const MAX_SLUG: usize = 40;
 /// Hex digits of a ticket's 128 random bits, which make its link unguessable.
 pub const TICKET_HEX: usize = 32;
 /// Most visits of one appointment. A patient who checks in more often than this is no patient, and
-/// whoever holds the link of the appointment may open this many tickets. One more check-in is
+/// a person with the link of the appointment may open this many tickets. One more check-in is
 /// refused as `too_many_visits`.
 pub const MAX_VISITS: u8 = 16;
 /// Hex digits of a run's owner tag: 64 bits of a digest of the subject who started the run.

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Privacy {
-    /// What staff see in the lines.
+    /// The details that staff see in the lines.
     pub lines: LinePrivacy,
-    /// What everybody in the waiting room sees on the boards.
+    /// The details that everybody in the waiting room sees on the boards.
     pub boards: BoardPrivacy,
 }
 
-/// What staff see of an appointment in a line.
+/// The details of an appointment that staff see in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -32,7 +32,7 @@ impl Default for LinePrivacy {
     }
 }
 
-/// What a board shows.
+/// The details that a board shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 #[serde(default)]

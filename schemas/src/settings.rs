@@ -77,11 +77,11 @@ pub struct LocationSettings {
     pub edition: u64,
 }
 
-/// What lines and boards show: the entry `privacy`.
+/// The privacy settings of lines and boards: the entry `privacy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct PrivacySettings {
-    /// What they show.
+    /// The privacy settings.
     #[serde(flatten)]
     pub privacy: Privacy,
     /// The edition of these settings.
@@ -165,7 +165,7 @@ pub fn display_key(display: &DisplayId) -> String {
     format!("{DISPLAY_PREFIX}{display}")
 }
 
-/// What the keys of displays begin with.
+/// The prefix of the keys of displays.
 pub const DISPLAY_PREFIX: &str = "display:";
 
 /// The key of a check-in point's entry in the settings of its location.
@@ -173,5 +173,5 @@ pub fn check_in_point_key(point: &CheckInPointId) -> String {
     format!("{CHECK_IN_POINT_PREFIX}{point}")
 }
 
-/// What the keys of check-in points begin with.
+/// The prefix of the keys of check-in points.
 pub const CHECK_IN_POINT_PREFIX: &str = "check-in-point:";

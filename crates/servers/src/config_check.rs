@@ -61,9 +61,8 @@ impl Display for Faults {
     }
 }
 
-/// Does what `check-config` asks for, and returns whether the settings are valid. Returns nothing
-/// when the arguments ask for something else, or cannot be taken apart: the caller's own parser
-/// then reports why.
+/// Runs `check-config` and returns whether the settings are valid. Returns `None` for another
+/// subcommand, and for arguments that cannot be parsed: the caller's own parser then reports why.
 ///
 /// `validate` checks the parsed settings. It also runs after faulty values, which are then replaced
 /// by their defaults, unless a required setting is among them.

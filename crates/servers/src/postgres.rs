@@ -173,7 +173,7 @@ fn parse(url: &str) -> Result<(Config, PostgresTls), PostgresError> {
     if let Some(password) = options.password()? {
         config.password(password);
     }
-    // `prefer` and `allow` of other programs would give in to whoever answers without TLS.
+    // `prefer` and `allow` of other programs would accept a server without TLS.
     let tls = match options.ssl_mode.as_deref() {
         None | Some("disable") => {
             config.ssl_mode(SslMode::Disable);

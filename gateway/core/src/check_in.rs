@@ -1,4 +1,5 @@
-//! The rules of a scan that need nothing but its values: where somebody is, and what is suspicious.
+//! The pure rules of a scan: whether the phone is near the clinic, and which attempts are
+//! suspicious.
 
 use schemas::check_in::CheckInPlace;
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,8 @@ const MOST_INACCURACY_M: f64 = 100.0;
 /// The mean radius of the earth (IUGG).
 const EARTH_M: f64 = 6_371_009.0;
 
-/// Whether the phone may be within the radius of the place. A phone can say what it wants: the
-/// check keeps honest people from checking in at home, and nobody else.
+/// Whether the phone may be within the radius of the place. A phone can report a false
+/// position, so this check stops only honest people from checking in at home.
 pub fn is_within(place: &CheckInPlace, phone: &PhonePosition) -> bool {
     let inaccuracy = phone.accuracy_m.clamp(0.0, MOST_INACCURACY_M);
     distance_m(place, phone) - inaccuracy <= f64::from(place.radius_m)

@@ -1,5 +1,5 @@
 //! The audit: every channel that a client opens, and every request with a valid token, is written
-//! before the client is shown anything of it.
+//! before the client sees any of its content.
 //!
 //! Entries that come while an append is under way go into the next record of their tenant, so the
 //! log sees a few records however many clients come at once. Notes, for which nobody waits, go with

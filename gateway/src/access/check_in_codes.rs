@@ -1,8 +1,8 @@
 //! The signed code of a check-in point, which its poster shows.
 //!
 //! The code is derived from the point and its rotation with a secret of all nodes, so that no log
-//! and no store contains it. Whoever sees the poster has the code: it proves where somebody scans,
-//! and not who.
+//! and no store contains it. Anyone who sees the poster has the code: it proves the place of a
+//! scan, not the person.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -47,7 +47,7 @@ impl CheckInCodeKey {
     /// Opens the text of a code.
     ///
     /// # Errors
-    /// `qr_expired` for any other text: whoever scans an old or a damaged poster does the same.
+    /// `qr_expired` for any other text: a patient treats an old and a damaged poster alike.
     pub fn open(&self, text: &str) -> Result<CheckInCode, Code> {
         let (code, mac) = read(text).ok_or(Code::QrExpired)?;
         let checked = self.mac(&code).verify_truncated_left(&mac);

@@ -22,8 +22,8 @@ use crate::{
     random,
 };
 
-/// Characters of a pairing code: 7.8 × 10^10 codes. Whoever guesses one can only make somebody
-/// else's screen show another board.
+/// Characters of a pairing code: 7.8 × 10^10 codes. A person who guesses a code can only make
+/// another clinic's screen show the wrong board.
 const CODE_LENGTH: usize = 8;
 /// How long a screen shows a code. Staff walk to the desk and type it.
 pub const PAIRING_TTL: Duration = Duration::from_mins(10);
@@ -35,8 +35,8 @@ const CODE_ATTEMPTS: u8 = 3;
 /// For how long a display may be switched off and still return by itself. A revocation is kept for
 /// as long, so that it is never forgotten before the credentials that it ends.
 const RENEWABLE_MS: Millis = MAX_TOKEN_LIFE_MS;
-/// How long a used generation may be used again: an answer was lost, and the screen asks again.
-/// Later, somebody has a copy.
+/// How long a used generation may be used again: the answer was lost, and the screen repeats its
+/// request. A later use means that the credential was copied.
 const REPEAT_WITHIN_MS: Millis = 10 * 60_000;
 /// How long a used generation is remembered: longer than any credential of it can be renewed.
 const GENERATION_TTL: Duration = Duration::from_hours(31 * 24);
@@ -58,7 +58,7 @@ pub struct Pairing {
     pub approval: Option<Approval>,
 }
 
-/// Who approved a pairing, and for what.
+/// The approval of a pairing: the staff member, the tenant and the display.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
     pub tenant: TenantId,

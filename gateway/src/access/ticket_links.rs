@@ -2,8 +2,8 @@
 //!
 //! Both are derived from the ticket's id with a secret of all nodes, so that the same link is found
 //! again at any time and nothing is stored. The link contains its own proof. A code cannot: the
-//! short-lived keys know the ticket of each code. They can lose it, and whoever asks for the link
-//! again stores it again.
+//! short-lived keys know the ticket of each code. They can lose it; the
+//! next request for the link stores it again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -38,8 +38,8 @@ const CODE_TTL: Duration = Duration::from_hours(24);
 /// Codes that are tried for one ticket when another ticket has the first: two tickets of a million
 /// share a code with a chance of 1 %, so a second try is rare, and a third one never needed.
 const CODE_ATTEMPTS: u8 = 3;
-/// How long storing a code may take: whoever issues a ticket waits for it. A healthy Redis answers
-/// in a millisecond.
+/// How long storing a code may take: the person who issues a ticket waits for it. A healthy Redis
+/// answers in a millisecond.
 const STORE_WITHIN: Duration = Duration::from_millis(100);
 /// How long no code is stored after the short-lived keys failed to answer.
 const PAUSE: Duration = Duration::from_secs(2);

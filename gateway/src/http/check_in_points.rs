@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims};
-use http::header;
 use schemas::{
     channel::Channel,
     check_in::{CheckInPointKind, CheckInPointSettings},
@@ -24,8 +23,8 @@ use super::{
     caller::{Caller, QueryParams, Segments},
     channels::{load, unreadable},
     command_request::CommandRequest,
+    qr_image::{ImageParams, NodeAddress, QrImage},
     requests::{self, CONFIGURE, CommandTarget, not_an_id, nothing},
-    ticket_qr::{Asked, QrImage},
 };
 use crate::{access::check_in_codes::CheckInCode, context::NodeContext};
 
@@ -82,7 +81,7 @@ pub(super) async fn one(
     Ok(Json(body).into_response())
 }
 
-/// The settings of a location, for whoever may see them.
+/// Loads the settings of a location for a caller who may read them.
 async fn settings(
     node: &NodeContext,
     claims: &Claims,
@@ -191,34 +190,16 @@ pub(super) async fn remove(
     request.give(&node, &location, command).await
 }
 
-/// The query of an image.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ImageParams {
-    /// Width of the image with its quiet zone.
-    #[schemars(range(min = 30, max = 180))]
-    mm: Option<u16>,
-}
-
-impl ImageParams {
-    fn width(&self) -> Result<u16, Problem> {
-        let mm = self.mm.unwrap_or(DEFAULT_MM);
-        let fits = WIDTHS_MM.contains(&mm).then_some(mm);
-        fits.ok_or_else(|| Problem::malformed("mm is a width in millimetres, from 30 to 180"))
-    }
-}
-
 /// The QR code of a poster, as SVG.
 pub(super) async fn svg(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([point]): Segments<1>,
     QueryParams(params): QueryParams<ImageParams>,
-    request: Asked,
+    address: NodeAddress,
 ) -> Result<Response, Problem> {
-    let mm = params.width()?;
-    let image = image(&node, &claims, point, &request).await?.svg(mm);
-    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], image).into_response())
+    let mm = params.width(DEFAULT_MM, WIDTHS_MM)?;
+    Ok(image(&node, &claims, point, &address).await?.svg_response(mm))
 }
 
 /// The QR code of a poster, as PNG.
@@ -227,22 +208,21 @@ pub(super) async fn png(
     Caller(claims): Caller,
     Segments([point]): Segments<1>,
     QueryParams(params): QueryParams<ImageParams>,
-    request: Asked,
+    address: NodeAddress,
 ) -> Result<Response, Problem> {
-    let mm = params.width()?;
-    let image = image(&node, &claims, point, &request).await?.png(mm)?;
-    Ok(([(header::CONTENT_TYPE, "image/png")], image).into_response())
+    let mm = params.width(DEFAULT_MM, WIDTHS_MM)?;
+    image(&node, &claims, point, &address).await?.png_response(mm)
 }
 
 async fn image(
     node: &NodeContext,
     claims: &Claims,
     point: String,
-    request: &Asked,
+    address: &NodeAddress,
 ) -> Result<QrImage, Problem> {
     let point = CheckInPointId::new(point).map_err(not_an_id)?;
     access::may_print_code(claims, &point.location())?;
     let view = settings(node, claims, &point.location()).await?;
     let settings = point_in(&view, &point)?.ok_or(Code::NotFound)?;
-    QrImage::new(&request.address(node, &path_of(node, claims, &point, &settings)?)?)
+    QrImage::new(&address.url(node, &path_of(node, claims, &point, &settings)?)?)
 }

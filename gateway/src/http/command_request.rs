@@ -34,8 +34,8 @@ use crate::{commands::Submission, context::NodeContext, random};
 /// The CloudEvents source of the records that gateways append. With the id of a command it names
 /// the record.
 pub const SOURCE: &str = "clinicwire-gateway";
-/// How long a command is valid when its caller does not say: after that, whoever pressed a button
-/// has looked away or pressed again.
+/// How long a command is valid unless its caller says otherwise. After that, the person who pressed
+/// a button has looked away or pressed it again.
 const VALID_FOR: Duration = Duration::from_secs(30);
 
 /// The request of a command: its caller, its key, the end of its validity, and its body.
@@ -314,7 +314,7 @@ pub(super) struct OutcomeAnswer {
     booking_code: Option<String>,
 }
 
-/// What a report tells about checking in, beside the fact.
+/// The part of a report that concerns check-in, beside the fact.
 pub(super) struct NewBooking {
     pub(super) source: SourceId,
     pub(super) keys: CheckInKeys,

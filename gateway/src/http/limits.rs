@@ -102,8 +102,8 @@ async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Respon
     let limits = &node.limits;
     let client = ClientAddress::from_extensions(request.extensions());
     let address = limits.address_key(client.group());
-    // Staff share an address with everybody on their network. Whoever has a token has rates of its
-    // own, so a neighbour cannot spend theirs.
+    // Staff share an address with everybody on their network. A client with a token has rates of
+    // its own, so that a neighbour cannot use them up.
     if let Err(refusal) = limits.spend(Limit::AddressRequests, address)
         && bearer::verified(node, request.headers()).is_err()
     {

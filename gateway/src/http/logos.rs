@@ -36,7 +36,7 @@ use crate::context::NodeContext;
 const MAX_LOGO: usize = 64 * 1024;
 /// How long the bytes of a logo may take.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// What a browser that opens a logo by its address may do: draw it.
+/// The content policy of a logo: a browser that opens it by its address may only draw it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 /// The name follows from the bytes, so a browser may keep them for a year.
 const CACHING: &str = "public, max-age=31536000, immutable";

@@ -39,8 +39,8 @@ pub(in crate::http) struct OpenBody {
     point: Option<String>,
 }
 
-/// Leads from `/c/<code>`, the address in the code of a poster, to the page. Opening this address
-/// tells nobody whether the code is good.
+/// Leads from `/c/<code>`, the address in the code of a poster, to the page. The
+/// redirect does not reveal whether the code is valid.
 pub(super) async fn open_page(headers: HeaderMap, Path(code): Path<String>) -> Response {
     let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     if code.len() > MAX_CODE || !code.bytes().all(is_code) {
@@ -51,7 +51,8 @@ pub(super) async fn open_page(headers: HeaderMap, Path(code): Path<String>) -> R
     (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
 }
 
-/// What the page of a check-in point asks and offers. Tells nothing about anybody's booking.
+/// Returns what the page of a check-in point asks and offers. The answer contains nothing about any
+/// booking.
 pub(super) async fn open(
     State(node): NodeState,
     request: ScanRequest,

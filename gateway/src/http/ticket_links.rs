@@ -90,7 +90,7 @@ async fn open_code(
     let limits =
         [(Limit::LinkFailures, visitor.address), (Limit::WrongCodes, node.limits.node_key())];
     let check = || limits.into_iter().try_for_each(|(limit, key)| node.limits.check(limit, key));
-    // A guesser past the limits waits for nobody.
+    // A client past the limits is refused before it waits for another lookup.
     check()?;
     let refused = |code| match code {
         Code::TicketLinkUnknown | Code::TicketLinkEnded | Code::NotFound | Code::TokenRevoked => {
@@ -199,7 +199,7 @@ fn page_path(key: &str) -> String {
 }
 
 /// Leads from `/t/<code>`, the address that a patient types, to the page. The page exchanges the
-/// code: opening this address tells nobody whether the code exists.
+/// code: opening this address does not reveal whether the code exists.
 pub(super) async fn open_page(headers: HeaderMap, Path(typed): Path<String>) -> Response {
     let is_code = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if typed.len() > MAX_TYPED || !typed.bytes().all(is_code) {

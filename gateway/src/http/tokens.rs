@@ -30,7 +30,7 @@ use crate::{
 pub(super) const REASON: &str = "clinicwire-reason";
 /// The header of every answer to the token of a crossing: when it ends, in Unix milliseconds.
 pub(super) const CROSSING: &str = "clinicwire-crossing";
-/// The bounds of a reason, in characters: a word explains nothing, and an essay is not read.
+/// The bounds of a reason, in characters: one word explains nothing, and nobody reads an essay.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=500;
 
 /// Lets a super admin into another tenant for a stated reason. The other tenant's audit has it

@@ -32,7 +32,8 @@ pub type NewcomerPlaces = Box<[Place; 2]>;
 /// The answer to a new socket.
 pub enum Admission {
     Admitted(SocketPlaces),
-    /// The client is told so, and may ask for health. Few connections may be in this state.
+    /// The client gets the refusal, and may still ask for health. Few connections may be in this
+    /// state.
     Refused {
         refusal: LimitRefusal,
         _places: Box<[Place; 2]>,
@@ -41,7 +42,7 @@ pub enum Admission {
 
 /// The most sockets that a process with so many descriptors can serve.
 pub fn socket_limit(descriptors: u64) -> u32 {
-    // A process with very few descriptors still serves somebody.
+    // A process with very few descriptors still serves some clients.
     let reserved = RESERVED.min(descriptors / 2);
     u32::try_from(descriptors - reserved).unwrap_or(u32::MAX)
 }

@@ -67,7 +67,7 @@ impl Clients {
         }
         self.buckets.retain(|_, bucket| !bucket.is_full(now));
         if self.buckets.len() > MAX_CLIENTS - MAX_CLIENTS / 8 {
-            // The order of the map is random, so nobody can choose whom to push out.
+            // The order of the map is random, so a client cannot choose which others it evicts.
             let mut index = 0;
             self.buckets.retain(|_, _| {
                 index += 1;

@@ -1,9 +1,9 @@
 //! The sessions of a subject on all nodes.
 //!
-//! Nothing is written when a client connects. Whoever asks appends a question to the topic of
-//! revocations, which every node reads; each node looks through its connections and puts what it
-//! finds into the short-lived keys. So a list costs one pass over the connections of each node, and
-//! the limits of lists bound how many there are.
+//! Nothing is written when a client connects. The node that needs a list appends a question to the
+//! topic of revocations, which every node reads. Each node searches its connections and stores its
+//! answer in the short-lived keys. So a list costs one pass over the connections of each node, and
+//! the limits of lists bound how often that happens.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -45,7 +45,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the asking node waits after the last answer. All nodes read the question within
 /// milliseconds of one another.
 const QUIET_FOR: Duration = Duration::from_millis(500);
-/// How long it waits in all. Past it without an answer: `try_again`.
+/// How long the asking node waits in all. Without an answer by then, the caller gets `try_again`.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 
 /// One session of a subject, with its open connections.

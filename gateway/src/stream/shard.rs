@@ -222,17 +222,17 @@ impl Shard {
         None
     }
 
-    /// Serves all who listen to what the handled messages changed.
+    /// Sends the changes of the handled messages to all listeners.
     pub fn serve_changes(&mut self) {
         self.sweep();
     }
 
-    /// When [`Shard::send_delayed`] has something to send.
+    /// The moment at which [`Shard::send_delayed`] has something to send.
     pub fn next_due(&self) -> Option<Instant> {
         self.views.next_due()
     }
 
-    /// Sends the steps whose pace lets them go out now.
+    /// Sends the steps of paced views that are due.
     pub fn send_delayed(&mut self) {
         self.views.mark_due(Instant::now());
         self.sweep();

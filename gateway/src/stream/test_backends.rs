@@ -34,7 +34,7 @@ pub const EPOCH: u64 = 7;
 /// The version of every view in the store.
 pub const STORED: u64 = 5;
 
-/// Backends in which every view exists, and that offer nothing else.
+/// Backends in which every view exists. Every other read panics.
 struct TestBackends {
     /// The version of every view in the authority. It does not answer without one.
     authority: Option<u64>,

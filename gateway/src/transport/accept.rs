@@ -235,8 +235,7 @@ async fn write_head(socket: &Socket, head: &[u8]) -> bool {
 }
 
 /// The peer of the connection, or the client that a trusted proxy names in the PROXY protocol.
-/// `None` when the proxy does not send its header: whoever that connection is for would count as
-/// the proxy.
+/// `None` when the proxy does not send its header: the client behind it would count as the proxy.
 async fn proxied_peer(
     proxies: &TrustedProxies,
     socket: &mut TcpStream,

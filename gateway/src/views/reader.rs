@@ -66,8 +66,8 @@ const MAX_WAITING_LOADS: usize = 20_000;
 pub struct FetchGoal {
     /// The answer is never older than this.
     pub floor: Option<Position>,
-    /// A position that a client holds, as it says. An older view from the store is compared with
-    /// the authority, whose answer then stands: a false claim costs one read and delays nobody.
+    /// The position that a client says it holds. If the store returns an older view, the authority
+    /// is asked, and its answer is final. A false claim costs one read and delays no other client.
     pub claim: Option<Position>,
     /// The store is known to lack steps, or may lack them: only the authority is asked.
     pub from_authority: bool,
@@ -241,7 +241,7 @@ impl ViewReader {
                 self.count(|fetches| &fetches.absent);
                 FetchAttempt::Absent
             }
-            // Only a claim speaks against the store, and nobody can confirm it now.
+            // Only a client's claim contradicts the store, and the authority cannot confirm it now.
             (None, Some(held)) => {
                 self.count(|fetches| &fetches.store);
                 FetchAttempt::Found(held)

@@ -105,7 +105,7 @@ impl Socket {
     }
 
     /// # Errors
-    /// Those of [`Layer::try_read`].
+    /// The errors of [`Layer::try_read`].
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(tcp) => tcp.try_read(buffer),
@@ -114,7 +114,7 @@ impl Socket {
     }
 
     /// # Errors
-    /// Those of [`Layer::try_write`].
+    /// The errors of [`Layer::try_write`].
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(tcp) => tcp.try_write(bytes),
@@ -123,7 +123,7 @@ impl Socket {
     }
 
     /// # Errors
-    /// Those of [`Layer::try_flush`].
+    /// The errors of [`Layer::try_flush`].
     pub fn try_flush(&self) -> io::Result<()> {
         match self {
             Socket::Tcp(_) => Ok(()),

@@ -28,9 +28,9 @@ const HELD: usize = 4000;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sockets that an attacker holds.
-pub struct Held(VecDeque<TcpStream>);
+pub struct OpenSockets(VecDeque<TcpStream>);
 
-impl Held {
+impl OpenSockets {
     pub fn new() -> Self {
         Self(VecDeque::with_capacity(HELD))
     }
@@ -51,7 +51,7 @@ impl Held {
 
 /// Opens connections from all hostile addresses, and says nothing on them.
 pub async fn idle_connections(siege: &Siege) {
-    let mut held = Held::new();
+    let mut held = OpenSockets::new();
     for address in (0..HOSTILE_ADDRESSES).cycle() {
         siege.attempts.fetch_add(1, Relaxed);
         let dialed = siege.node.dial_hostile_from(address);
@@ -76,7 +76,7 @@ pub async fn display_sockets(siege: &Siege) {
     let token = siege.node.token("display", &json!({"sub": "hostile-display"}));
     let board = subscribe(2, &format!("board:{}", siege.node.location));
     let first = [connect(&token), frame(true, 1, board.to_string().as_bytes())].concat();
-    let mut held = Held::new();
+    let mut held = OpenSockets::new();
     loop {
         let mut socket = next_socket(siege).await;
         if socket.write_all(&first).await.is_ok() {
@@ -141,7 +141,7 @@ pub async fn slow_readers(siege: &Siege) {
 pub async fn reconnects(siege: &Siege) {
     let board = subscribe(2, &format!("board:{}", siege.node.location));
     let board = frame(true, 1, board.to_string().as_bytes());
-    let mut held = Held::new();
+    let mut held = OpenSockets::new();
     for address in (0..HOSTILE_ADDRESSES).cycle() {
         let subject = format!("phone-{}", fastrand::u16(..));
         let token = siege.node.token("reception", &json!({"sub": subject}));
@@ -161,7 +161,7 @@ pub async fn reconnects(siege: &Siege) {
 /// Sends the headers of requests a byte in a second, from all hostile addresses.
 pub async fn slow_headers(siege: &Siege) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let mut held = Held::new();
+    let mut held = OpenSockets::new();
     let mut due = Instant::now() + PAUSE;
     for address in (0..HOSTILE_ADDRESSES).cycle() {
         siege.attempts.fetch_add(1, Relaxed);

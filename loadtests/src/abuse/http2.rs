@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::{Siege, crowds::Held, node::HOSTILE_ADDRESSES, sockets::REFUSED_PAUSE, tls};
+use super::{Siege, crowds::OpenSockets, node::HOSTILE_ADDRESSES, sockets::REFUSED_PAUSE, tls};
 
 /// First bytes of a client of HTTP/2: the preface and empty settings.
 const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
@@ -205,7 +205,7 @@ pub async fn tls_handshakes(siege: &Siege) {
 /// Sends the first bytes of a handshake a byte in a second, from all hostile addresses.
 pub async fn slow_handshakes(siege: &Siege) {
     const PAUSE: Duration = Duration::from_secs(1);
-    let mut held = Held::new();
+    let mut held = OpenSockets::new();
     let mut due = Instant::now() + PAUSE;
     for address in (0..HOSTILE_ADDRESSES).cycle() {
         siege.attempts.fetch_add(1, Relaxed);

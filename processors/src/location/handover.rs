@@ -2,7 +2,7 @@
 //! origin is `leaving` and keeps its place until the destination has accepted.
 //!
 //! A move that the origin takes back is withdrawn at the destination, which alone decides: a
-//! successor whom nobody has called yet ends there, and one who is called, served or has moved on
+//! successor that has not been called yet ends there; one that is called, served or has moved on
 //! stays. The origin then ends its ticket. So at every moment at least one ticket of the person is
 //! live, and exactly one when the answers have arrived.
 //!

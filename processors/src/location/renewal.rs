@@ -33,7 +33,7 @@ pub(super) fn renewed(event: &Event) -> &[AppointmentId] {
 }
 
 impl Location {
-    /// What its patients see of the location.
+    /// The part of the location that its patients see.
     pub(super) fn clinic(&self) -> ClinicInfo {
         let header = &self.header;
         ClinicInfo {

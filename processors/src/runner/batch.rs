@@ -31,8 +31,8 @@ pub const KEY_LIFETIME: Duration = Duration::from_hours(48);
 
 /// How far the append time of a record may be ahead of the owner's clock: five minutes, as Kerberos
 /// tolerates. Synchronised machines differ by less than a second, so more means a wrong clock. Five
-/// minutes are also a third of the shortest default timer, so that a tolerated difference ends
-/// nobody's absence at once. Past it, the record is parked.
+/// minutes are also a third of the shortest default timer, so that a tolerated difference cannot
+/// end an absence at once. Past it, the record is parked.
 pub const MAX_AHEAD: Millis = 5 * 60 * 1000;
 
 /// The number of records of a batch by result.
@@ -52,8 +52,8 @@ pub struct BatchTally {
     pub facts: HashMap<AppointmentChange, u64>,
 }
 
-/// Whether a command is decided once and its caller gets the outcome. No caller waits for a tick,
-/// and a tick that came too early must not stand for the next one.
+/// Whether the outcome of a command is stored, so that it is decided once and its caller gets the
+/// outcome. Ticks have no caller, and the outcome of an early tick must not answer the next one.
 pub fn is_answered(command: &Command) -> bool {
     !matches!(command, Command::Tick {})
 }

@@ -1,5 +1,5 @@
-//! What tasks of partitions share: the records that wait, how many of them a batch takes, and the
-//! pause after a failure.
+//! The waiting records of a partition, how many of them a batch takes, and the pause after a
+//! failure.
 
 use std::{collections::VecDeque, ops::Deref, time::Duration};
 

@@ -141,7 +141,7 @@ pub async fn quota_comes_back(keys: Arc<dyn ShortKeys>) {
     let (key, quota) = (fresh(), Quota::new(10, 1).expect("a valid quota"));
     while matches!(spend(&*keys, &key, quota).await, Spent::Allowed { .. }) {}
     let Spent::Refused { retry_after } = spend(&*keys, &key, quota).await else { return };
-    // The promise is about real time: whoever waits as told is served.
+    // The promise is about real time: a client that waits for `retry_after` is served.
     tokio::time::sleep(retry_after).await;
     assert!(matches!(spend(&*keys, &key, quota).await, Spent::Allowed { .. }));
 }

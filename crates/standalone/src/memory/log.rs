@@ -1,37 +1,27 @@
 //! The log in memory: every topic with one partition.
 
+mod topics;
+
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use gateway::backends::log::{FeedItem, NotAppended};
 use processors::log::{AppendError, LogEvent, LogOffset, LogRecord, PartitionId};
-use schemas::{
-    Millis,
-    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
-};
+use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, VIEWS_TOPIC, WireRecord};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 
+use self::topics::Topics;
 use super::{Clock, lock};
 
 /// How far back a follower of `views` begins, and the most records kept for it. A follower that
 /// falls behind the oldest one learns that records were lost.
 const TAIL: Duration = Duration::from_secs(60);
 const TAIL_RECORDS: usize = 50_000;
-/// Most records of the audit that wait while no sink reads them, as in tests of something else.
-/// Past it the oldest goes.
-const AUDIT_RECORDS: usize = 1_000;
-/// Kept revocations, of which each key has one. Past it the oldest goes: a process that holds so
-/// many has dropped it too (`gateway::access::revocations`).
-const ACCESS_RECORDS: usize = 500_000;
-/// Replaced records of access that stay for followers who are behind, as Kafka does not compact its
-/// active segment. Two questions about sessions of one tenant have the same key.
-const UNCOMPACTED: usize = 1_000;
 /// Bounds of the channels: inputs of a runner, records in one input, items of a follower.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
@@ -59,110 +49,6 @@ struct Broker {
     read: watch::Sender<()>,
     /// Notified when `views` or the topic of revocations grows.
     views: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct Topics {
-    at: Millis,
-    care: GroupTopic,
-    runs: GroupTopic,
-    views: Topic<(Instant, Millis, WireRecord)>,
-    audit: GroupTopic,
-    access: AccessTopic,
-}
-
-/// The compacted topic of revocations, by offset: the newest records, and of older ones the last
-/// of each key.
-#[derive(Default)]
-struct AccessTopic {
-    records: BTreeMap<LogOffset, (Millis, WireRecord)>,
-    offsets: HashMap<String, LogOffset>,
-    /// Records that a newer one of their key replaces, oldest first.
-    replaced: VecDeque<LogOffset>,
-    end: LogOffset,
-}
-
-impl AccessTopic {
-    fn push(&mut self, at: Millis, record: WireRecord) {
-        self.replaced.extend(self.offsets.insert(record.key.clone(), self.end));
-        if self.replaced.len() > UNCOMPACTED
-            && let Some(oldest) = self.replaced.pop_front()
-        {
-            self.records.remove(&oldest);
-        }
-        self.records.insert(self.end, (at, record));
-        self.end = self.end.next();
-        if self.records.len() > ACCESS_RECORDS
-            && let Some((offset, (_, oldest))) = self.records.pop_first()
-            && self.offsets.get(&oldest.key) == Some(&offset)
-        {
-            self.offsets.remove(&oldest.key);
-        }
-    }
-
-    /// The first records from `offset` on, at most `RECORDS`, with their offsets.
-    fn from(&self, offset: LogOffset) -> Vec<(LogOffset, Millis, WireRecord)> {
-        let after = self.records.range(offset..).take(RECORDS);
-        after.map(|(offset, (at, record))| (*offset, *at, record.clone())).collect()
-    }
-}
-
-/// A topic that processors share as a group.
-#[derive(Default)]
-struct GroupTopic {
-    records: Topic<LogRecord>,
-    /// The owner, and how often the topic was released.
-    owner: u64,
-    releases: u64,
-}
-
-impl Topics {
-    /// Makes room for a record that nobody reads.
-    fn drop_unread_audit(&mut self) {
-        if self.audit.owner == 0 && self.audit.records.records.len() >= AUDIT_RECORDS {
-            self.audit.records.drop_first();
-        }
-    }
-
-    fn read(&mut self, topic: &str) -> &mut GroupTopic {
-        match topic {
-            CARE_TOPIC => &mut self.care,
-            RUNS_TOPIC => &mut self.runs,
-            AUDIT_TOPIC => &mut self.audit,
-            other => unreachable!("nobody reads {other} as a group"),
-        }
-    }
-}
-
-/// Records from offset `first` on.
-struct Topic<T> {
-    first: LogOffset,
-    records: VecDeque<T>,
-}
-
-impl<T> Default for Topic<T> {
-    fn default() -> Self {
-        Self { first: LogOffset::START, records: VecDeque::new() }
-    }
-}
-
-impl<T: Clone> Topic<T> {
-    fn end(&self) -> LogOffset {
-        let count =
-            i64::try_from(self.records.len()).expect("memory holds fewer records than that");
-        LogOffset(self.first.0 + count)
-    }
-
-    /// At most `limit` records from `offset` on; `None` when the first of them was dropped.
-    fn from(&self, offset: LogOffset, limit: usize) -> Option<Vec<T>> {
-        let skip = usize::try_from(offset.0 - self.first.0).ok()?;
-        Some(self.records.iter().skip(skip).take(limit).cloned().collect())
-    }
-
-    fn drop_first(&mut self) {
-        self.records.pop_front();
-        self.first = self.first.next();
-    }
 }
 
 impl MemoryLog {

@@ -175,7 +175,8 @@ impl SampleLocation {
         Command::CallNext { queue, station, force: false }
     }
 
-    /// Calls the next of the queue, and marks whoever is still called to the station as absent.
+    /// Calls the next ticket of the queue, and marks as absent the ticket that is still called to
+    /// the station.
     #[must_use]
     pub fn force_call_next(&self, queue: &str, station: &str) -> Command {
         let (queue, station) = (self.queue(queue), self.station(station));

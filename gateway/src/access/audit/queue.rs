@@ -108,16 +108,16 @@ pub(super) struct Queue {
 }
 
 /// The receivers of entries.
-pub(super) struct Queued {
+pub(super) struct EntryReceivers {
     pub(super) entries: mpsc::Receiver<WaitingEntry>,
     pub(super) notes: mpsc::UnboundedReceiver<WaitingEntry>,
 }
 
-pub(super) fn new() -> (Queue, Queued) {
+pub(super) fn new() -> (Queue, EntryReceivers) {
     let (entries, entry_receiver) = mpsc::channel(MAX_WAITING);
     let (notes, note_receiver) = mpsc::unbounded_channel();
     let queue = Queue { entries, notes, counts: Arc::default(), runtime: Handle::current() };
-    (queue, Queued { entries: entry_receiver, notes: note_receiver })
+    (queue, EntryReceivers { entries: entry_receiver, notes: note_receiver })
 }
 
 impl Queue {

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     BATCH, PACE, WITHIN,
-    queue::{AuditCounts, Queued, Waiter, WaitingEntry, answer},
+    queue::{AuditCounts, EntryReceivers, Waiter, WaitingEntry, answer},
 };
 use crate::{backends::log::Log, random};
 
@@ -28,7 +28,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Writes entries until no sender is left: those that somebody waits for first, then notes, each
 /// in the order in which they come.
-pub(super) async fn write_all(log: Arc<dyn Log>, mut queued: Queued, counts: Arc<AuditCounts>) {
+pub(super) async fn write_all(
+    log: Arc<dyn Log>,
+    mut queued: EntryReceivers,
+    counts: Arc<AuditCounts>,
+) {
     let mut batch = Vec::new();
     // Notes that were not acknowledged, in the order of their first attempts.
     let mut unwritten: VecDeque<WaitingEntry> = VecDeque::new();

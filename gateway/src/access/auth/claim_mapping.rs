@@ -95,7 +95,7 @@ pub(super) struct ClaimMapping {
     pub(super) paths: ClaimPaths,
     /// Role words of the issuer beside the built-in ones, in the form of [`normal_word`].
     pub(super) roles: HashMap<String, Role>,
-    /// Whether the issuer may name somebody `super_admin`. Otherwise the word is unknown.
+    /// Whether the issuer may give the role `super_admin`. Otherwise the word is unknown.
     pub(super) super_admins: bool,
     /// Put before each subject, so that two issuers of one tenant never name the same person.
     pub(super) subject_prefix: String,

@@ -1,13 +1,14 @@
 //! Settings by flag and environment variable; `--help` documents them.
 
-use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+mod jwt_key;
+mod token;
+
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use gateway::{
-    access::auth::{
-        DEFAULT_AUDIENCE, DevelopmentKey, Issuers, KeyAlgorithm, Keys, WELL_KNOWN_WORDS,
-    },
+    access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, Issuers, Keys, WELL_KNOWN_WORDS},
     certificates::Certificates,
     client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
@@ -16,12 +17,7 @@ use gateway::{
     servers::issuer_keys,
     settings::{AlertOffer, TlsFiles, parse_public_key},
 };
-use gateway_core::access::{Claims, Origin, Role};
 use ipnet::IpNet;
-use schemas::{
-    Millis,
-    ids::{LocationId, QueueId, TenantId, TicketId},
-};
 use servers::{
     args::{FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs},
     config_check::Faults,
@@ -29,6 +25,8 @@ use servers::{
     logging::LogArgs,
 };
 use sha2::{Digest, Sha256};
+
+pub use self::{jwt_key::JwtKey, token::TokenArgs};
 
 /// Serves live views of clinics to phones, boards and staff, over WebSocket, SSE and Socket.IO,
 /// with commands and snapshots over HTTP.
@@ -265,86 +263,6 @@ impl DevelopmentArgs {
     }
 }
 
-#[derive(Args)]
-pub struct TokenArgs {
-    #[command(flatten)]
-    pub development: DevelopmentArgs,
-    /// Role of the bearer
-    #[arg(long)]
-    pub role: RoleName,
-    /// Tenant of the bearer
-    #[arg(long, default_value = "demo")]
-    pub tenant: TenantId,
-    /// Name of the bearer in the journal
-    #[arg(long, default_value = "development")]
-    pub subject: String,
-    /// Location of the bearer; may be repeated
-    #[arg(long = "location")]
-    pub locations: Vec<LocationId>,
-    /// Queue that the bearer is assigned to; may be repeated
-    #[arg(long = "queue")]
-    pub queues: Vec<QueueId>,
-    /// Ticket that the bearer holds; may be repeated
-    #[arg(long = "ticket")]
-    pub tickets: Vec<TicketId>,
-    /// Seconds until the token expires
-    #[arg(long, default_value_t = 8 * 60 * 60)]
-    pub ttl: u32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum RoleName {
-    Patient,
-    Display,
-    Reception,
-    Doctor,
-    Admin,
-    Viewer,
-    Editor,
-}
-
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Role {
-        match name {
-            RoleName::Patient => Role::Patient,
-            RoleName::Display => Role::Display,
-            RoleName::Reception => Role::Reception,
-            RoleName::Doctor => Role::Doctor,
-            RoleName::Admin => Role::Admin,
-            RoleName::Viewer => Role::Viewer,
-            RoleName::Editor => Role::Editor,
-        }
-    }
-}
-
-/// A value of `--jwt-key`.
-#[derive(Debug, Clone)]
-pub struct JwtKey {
-    file: PathBuf,
-    kid: String,
-    algorithm: KeyAlgorithm,
-}
-
-impl FromStr for JwtKey {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.rsplitn(3, ':');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(algorithm), Some(kid), Some(file)) if !kid.is_empty() && !file.is_empty() => {
-                Ok(Self {
-                    file: file.into(),
-                    kid: kid.to_owned(),
-                    algorithm: algorithm
-                        .parse()
-                        .map_err(|error: gateway::access::auth::KeyError| error.to_string())?,
-                })
-            }
-            _ => Err("expected FILE:KID:ALG".to_owned()),
-        }
-    }
-}
-
 impl RunArgs {
     pub fn cluster(&self) -> KafkaCluster {
         self.kafka.cluster("clinicwire-gateway")
@@ -499,42 +417,6 @@ impl RunArgs {
             file.display()
         );
         Ok(Sha256::digest(secret).into())
-    }
-}
-
-impl JwtKey {
-    fn add_to(&self, keys: &mut Keys) -> anyhow::Result<()> {
-        let Self { file, kid, algorithm } = self;
-        let pem =
-            fs::read(file).with_context(|| format!("cannot read the key {}", file.display()))?;
-        keys.add_pem(kid, *algorithm, &pem)
-            .with_context(|| format!("cannot use the key {}", file.display()))
-    }
-}
-
-impl TokenArgs {
-    /// # Errors
-    /// When no development key is given.
-    pub fn key(&self) -> anyhow::Result<DevelopmentKey> {
-        self.development.key().context(
-            "tokens are only signed with a development key: give the node's \
-             --insecure-development-key. For patients, tokens come from your own issuer",
-        )
-    }
-
-    pub fn claims(self, now: Millis) -> Claims {
-        Claims {
-            tenant: self.tenant,
-            subject: self.subject.into(),
-            role: self.role.into(),
-            locations: self.locations,
-            queues: self.queues,
-            tickets: self.tickets,
-            appointments: Vec::new(),
-            doctor: None,
-            expires: now + Millis::from(self.ttl) * 1000,
-            origin: Origin::default(),
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{access::audit::AuditedAction, context::NodeContext};
 #[derive(Clone)]
 pub(in crate::http) struct AuditedRequest(Arc<RequestAudit>);
 
-/// What the audit knows of a request.
+/// The facts about a request from which its audit entry is made.
 #[derive(Default)]
 struct RequestAudit {
     action: Mutex<AuditedAction>,

@@ -56,9 +56,9 @@ const VALID_FOR_MS: Millis = 30_000;
 /// How far around now the appointments of a person lie that are shown together: a day of a clinic.
 const SAME_DAY_MS: Millis = 12 * 60 * 60 * 1000;
 
-/// What a patient shows and tells of one booking.
+/// The code of one booking, and the proof that it is the patient's.
 #[derive(Deserialize, schemars::JsonSchema)]
-pub(in crate::http) struct ToldBooking {
+pub(in crate::http) struct BookingProof {
     code: String,
     /// The second factor that the point asks for.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(in crate::http) struct ToldBooking {
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(in crate::http) struct ScanBody {
     point: Option<String>,
-    bookings: Vec<ToldBooking>,
+    bookings: Vec<BookingProof>,
     #[schemars(with = "Option<PhonePlace>")]
     position: Option<PhonePosition>,
 }
@@ -84,8 +84,8 @@ pub(in crate::http) struct WalkInBody {
 
 const SCAN: &str = r#"{"point"?,"bookings":[{"code","told"?}],"position"?}"#;
 
-/// One booking of a scan, by what the patient typed.
-struct Told {
+/// One booking of a scan: the code as the patient typed it, and the booking if it was proved.
+struct ScannedBooking {
     typed: String,
     booking: Result<NamedBooking, Code>,
 }
@@ -99,11 +99,11 @@ pub(in crate::http) async fn find(
     let scanner = request.scanner(&node, point.as_deref()).await?;
     let mut answer = Answer::default();
     let mut seen = BTreeMap::new();
-    for told in prove_all(&node, &request, &scanner, bookings).await? {
-        let named = match told.booking {
+    for scanned in prove_all(&node, &request, &scanner, bookings).await? {
+        let named = match scanned.booking {
             Ok(named) => named,
             Err(code) => {
-                answer.refuse(&told.typed, code);
+                answer.refuse(&scanned.typed, code);
                 continue;
             }
         };
@@ -120,7 +120,9 @@ pub(in crate::http) async fn find(
                     answer.add(&code, &booking, shown(&found));
                 }
                 Ok(_) => {}
-                Err(code_of_refusal) if code == own => answer.refuse(&told.typed, code_of_refusal),
+                Err(code_of_refusal) if code == own => {
+                    answer.refuse(&scanned.typed, code_of_refusal)
+                }
                 Err(_) => {}
             }
         }
@@ -143,13 +145,13 @@ pub(in crate::http) async fn check_in(
     let scanner = request.scanner(&node, point.as_deref()).await?;
     check_position(&scanner, position)?;
     let mut answer = Answer::default();
-    for told in prove_all(&node, &request, &scanner, bookings).await? {
-        match told.booking {
+    for scanned in prove_all(&node, &request, &scanner, bookings).await? {
+        match scanned.booking {
             Ok(NamedBooking { code, booking }) => {
                 let result = check_in_one(&node, &request, &scanner, &booking).await?;
                 answer.add(&code, &booking, result);
             }
-            Err(code) => answer.refuse(&told.typed, code),
+            Err(code) => answer.refuse(&scanned.typed, code),
         }
     }
     Ok(answer.into_response("results"))
@@ -225,14 +227,14 @@ async fn prove_all(
     node: &NodeContext,
     request: &ScanRequest,
     scanner: &Scanner,
-    bookings: Vec<ToldBooking>,
-) -> Result<Vec<Told>, Problem> {
+    bookings: Vec<BookingProof>,
+) -> Result<Vec<ScannedBooking>, Problem> {
     if !(1..=MAX_BOOKINGS).contains(&bookings.len()) {
         let explained = format!("a scan has 1 to {MAX_BOOKINGS} bookings");
         return Err(Problem::from(Code::InvalidValue).explained(explained));
     }
     let mut proved = Vec::new();
-    for ToldBooking { code: typed, told } in bookings {
+    for BookingProof { code: typed, told } in bookings {
         request.check_guesses(node, scanner)?;
         let booking = prove(node, scanner, &typed, &told).await;
         if matches!(booking, Err(Code::NoAppointmentFound)) {
@@ -243,7 +245,7 @@ async fn prove_all(
             Err(code) => return Err(code.into()),
         }
         let typed = typed.chars().take(MAX_TYPED).collect();
-        proved.push(Told { typed, booking });
+        proved.push(ScannedBooking { typed, booking });
     }
     Ok(proved)
 }
@@ -356,7 +358,7 @@ fn refusal(code: Code) -> Value {
     json!({ "outcome": "refused", "code": code.as_str() })
 }
 
-/// What a patient who has proved a booking sees of its appointment.
+/// The part of an appointment that its patient sees after proving the booking.
 fn shown(found: &FoundAppointment) -> Value {
     json!({
         "start": found.start,

@@ -1,5 +1,5 @@
-//! Who scans: the code of a poster names its check-in point, and the credential of a kiosk its
-//! display, which the location binds to a point.
+//! The identity behind a scan: the code of a poster names its check-in point. The credential of a
+//! kiosk names its display, which the location binds to a check-in point.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -81,7 +81,7 @@ pub(super) struct Scanner {
     pub(super) id: CheckInPointId,
     /// The digest of the client's address.
     pub(super) address: String,
-    /// What the point itself may do: check in at its location, and issue tickets in its queues.
+    /// The rights of the point: check in at its location, and issue tickets in its queues.
     pub(super) claims: Claims,
     pub(super) point: CheckInPointSettings,
     /// The settings of its location.

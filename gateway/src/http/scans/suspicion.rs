@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// How long an attempt is remembered: as long as somebody needs from one clinic to the next.
+/// How long an attempt is remembered: the time that a person needs from one clinic to the next.
 const PLACE_TTL: Duration = Duration::from_mins(10);
 /// Wrong codes of one address in five minutes that are no mistakes of typing. A sixth is flagged.
 const WRONG_CODES: (u32, u32) = (5, 300);
@@ -45,7 +45,7 @@ const MAX_FLAGS: usize = 20;
 /// Flags of one kind at one point within this time are one.
 const SAME_MS: Millis = 10 * 60_000;
 
-/// What is suspicious.
+/// The kind of a suspicious attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Suspicion {
@@ -66,8 +66,8 @@ struct Flag {
     times: u32,
 }
 
-/// Notes an attempt with a code, and flags what is suspicious about it. What cannot be noted is not
-/// noticed: nobody is refused for it.
+/// Notes an attempt with a code, and flags it if it is suspicious. When the store does not answer,
+/// the attempt is neither noted nor refused.
 pub(super) async fn note(node: &NodeContext, scanner: &Scanner, code: &str, proved: bool) {
     let attempt = BookingAttempt {
         location: scanner.id.location().to_string(),

@@ -4,7 +4,7 @@ use schemas::{Millis, ids::TenantId};
 use servers::postgres::PostgresError;
 use tokio_postgres::Row;
 
-use super::{NAME_TENANT_AND_PLAN, Parameters, PostgresQueries};
+use super::{Parameters, PostgresQueries, statements::NAME_TENANT_AND_PLAN};
 use crate::backends::{
     queries::{AuditPlace, AuditQuery, AuditRow},
     snapshots::NotRead,

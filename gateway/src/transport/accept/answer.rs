@@ -39,7 +39,7 @@ pub(super) struct Upgrade {
     pub takeover: Takeover,
 }
 
-/// What answers a request: a response, or the upgrade for which its socket is taken over.
+/// The answer to a request: a response, or the upgrade for which its socket is taken over.
 type Answer = Result<Response<Body>, Box<Upgrade>>;
 
 /// Answers a request.

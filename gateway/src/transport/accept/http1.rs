@@ -130,7 +130,7 @@ impl ConnectionState {
         }
         match answer(&self.acceptor, &self.lent_socket, &self.admission, request).await {
             Ok(response) => {
-                // What follows a switch is no HTTP.
+                // After a switch of protocols, the bytes are not HTTP.
                 let ends = response.status() != StatusCode::SWITCHING_PROTOCOLS;
                 let end = ends.then(|| AnswerEnd(self.lent_socket.clone()));
                 Ok(response.map(|body| GuardedBody { body, _guard: end }))

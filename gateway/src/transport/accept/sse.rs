@@ -73,8 +73,9 @@ pub(super) async fn open<B>(
     let channels = requested_channels(&query)?;
     let (positions, sealed) = last.split_once(':').unwrap_or_default();
     let now = clock::now();
-    // A browser that reconnects by itself repeats the URL with its spent ticket; the id of its last
-    // event then stands for the ticket. A page whose id no longer opens has brought a new ticket.
+    // A browser that reconnects by itself repeats the URL with its spent ticket. Then the grant in
+    // the id of its last event replaces the ticket. A page whose grant has expired brings a new
+    // ticket.
     let grant = match (value("ticket"), sealed.is_empty()) {
         (Some(ticket), true) => spend_ticket(&*node.short_keys, ticket, channels, now).await?,
         (Some(ticket), false) => match node.grant_key.open(sealed, &channels, now) {

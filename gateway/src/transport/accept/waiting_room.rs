@@ -21,9 +21,9 @@ const BURST: u32 = 8;
 const STEP: Duration = Duration::from_millis(1);
 
 /// The sockets that wait, in turns by the address of their peers: a balancer that asks for health
-/// does not wait behind a thousand phones. Every other turn is that of an address which had nothing
-/// here before, so that somebody who opens one connection waits for few, however many addresses
-/// open without end.
+/// does not wait behind a thousand phones. Every other turn goes to an address that had no socket
+/// waiting before. So a client that opens one connection waits for few others, however many
+/// addresses open connections without end.
 pub(super) struct WaitingRoom<T> {
     waiting: HashMap<AddressGroup, VecDeque<T>>,
     /// Addresses whose first socket waits. Each address that waits is here or in `turns`, once.

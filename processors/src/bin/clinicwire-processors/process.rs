@@ -1,4 +1,5 @@
-//! What every command that serves needs: the signal to stop, health and metrics, the ready file.
+//! The parts that all long-running commands share: the signal to stop, health and metrics, and the
+//! ready file.
 
 use std::{
     net::SocketAddr,

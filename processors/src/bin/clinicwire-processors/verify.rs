@@ -30,7 +30,7 @@ pub async fn verify(settings: VerifyArgs) -> anyhow::Result<ExitCode> {
     let mut report = |report: ChainReport| {
         is_broken |= report.broken.is_some();
         is_unknown |= !report.is_known;
-        // Whoever read the output may be gone, as behind `| head`. The exit code still counts.
+        // The reader of the output may be gone, as behind `| head`. The exit code still counts.
         let _ = writeln!(std::io::stdout(), "{}", report_line(&report));
     };
     match settings.tenant {

@@ -90,7 +90,7 @@ impl Location {
         }
     }
 
-    /// What lines and boards show. `None` before an admin has changed it.
+    /// The privacy settings of lines and boards. `None` before an admin has changed them.
     pub(super) fn privacy_settings(&self) -> Option<PrivacySettings> {
         let edition = self.header.editions.privacy;
         (edition > 0).then_some(PrivacySettings { privacy: self.header.privacy, edition })

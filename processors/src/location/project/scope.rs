@@ -180,7 +180,7 @@ impl Location {
                 scope.appointments.extend(appointment.clone());
                 if let Some(held) = appointment.as_ref().and_then(|id| self.appointment(id)) {
                     self.widen_by_wait(scope, &held.fact);
-                    // Whoever comes late has not missed the appointment any more.
+                    // A patient who comes late has not missed the appointment any more.
                     scope.quarters.extend(held.missed_at.map(quarter_of));
                 }
             }

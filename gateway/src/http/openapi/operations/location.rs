@@ -226,7 +226,7 @@ fn views() -> Vec<Operation> {
 }
 
 fn check_in_points() -> Vec<Operation> {
-    use crate::http::check_in_points::{ImageParams, ListParams};
+    use crate::http::{check_in_points::ListParams, qr_image::ImageParams};
     const POINT: &[Code] = &[Code::CheckInPointUnknown, Code::IllegalMove];
     let read = |path, id, summary, row| Operation::read(path, id, summary, row);
     let post = |path, id, summary, row| Operation::location_command("post", path, id, summary, row);

@@ -20,7 +20,7 @@ const LINK: &[Code] = &[Code::TicketLinkUnknown, Code::TicketLinkEnded];
 fn tickets() -> Vec<Operation> {
     let image = |path, id, kind| {
         Operation::read(path, id, "Draw the QR code of a ticket's link", "ticket.link")
-            .query::<ticket_qr::ImageParams>()
+            .query::<qr_image::ImageParams>()
             .answers_bytes("The image.", kind)
             .refuses(LINK)
     };
