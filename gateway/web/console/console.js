@@ -246,7 +246,7 @@ async function act(action, ticket) {
 }
 
 /**
- * What the clerk is asked before the step. Nothing when the clerk gave up.
+ * The answers of the clerk to the questions before the step. Nothing when the clerk cancelled.
  * @param {Action} action
  * @param {Ticket} ticket
  */

@@ -40,7 +40,7 @@ export function isStep({ key }) {
 const nameOf = (key) => (key.length === 1 ? key.toLowerCase() : key);
 
 /**
- * What a key means here: an action that the selected ticket allows, a function of the page, or a
+ * The meaning of a key: an action that the selected ticket allows, a function of the page, or a
  * move of the selection or of the ticket.
  * @param {{key: string, altKey: boolean, ctrlKey: boolean, metaKey: boolean}} event
  * @param {readonly Action[]} allowed

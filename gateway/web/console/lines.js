@@ -97,7 +97,7 @@ export const waitingOf = (tickets) => tickets.filter(({ state }) => state === "w
 /**
  * The tickets with this room.
  * @param {readonly Line[]} lines
- * @param {string | undefined} room its name, which is all that a ticket tells of it
+ * @param {string | undefined} room its name; a ticket contains nothing else about it
  */
 export function ticketsAt(lines, room) {
   const busy = (/** @type {Ticket} */ { state, station }) =>

@@ -213,7 +213,7 @@ const ticket = {
   },
 };
 
-// What a patient can do with a ticket.
+// The actions of a patient on a ticket.
 const actions = {
   leave: "I’m leaving",
   question: "Give up your place in line? Only the front desk can give you a new ticket.",

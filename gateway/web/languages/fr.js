@@ -205,7 +205,7 @@ const ticket = {
   },
 };
 
-// What a patient can do with a ticket.
+// The actions of a patient on a ticket.
 /** @type {Texts["actions"]} */
 const actions = {
   leave: "Je m’en vais",

@@ -1,4 +1,4 @@
-// What a patient can do with the own ticket: let others go first, leave the line, and come back
+// The actions of a patient on the own ticket: let others go first, leave the line, and come back
 // after a missed call.
 
 import { textsOf } from "../languages/all.js";

@@ -1,5 +1,5 @@
-// What a phone keeps of its ticket: the last state, to show it offline with its age, and in an
-// installed page the key of the link. Both go when the ticket ends.
+// The data of its ticket that a phone keeps: the last state, to show it offline with its age, and
+// in an installed page the key of the link. Both are deleted when the ticket ends.
 
 /** @typedef {import("../shared/ticket.js").Ticket} Ticket */
 /** @typedef {{link: string} | {code: string}} Key */

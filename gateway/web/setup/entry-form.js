@@ -1,5 +1,5 @@
-// A form for one entry of the settings. What somebody types stays while the entry changes; when
-// somebody else has changed it meanwhile, the form says what, and asks whose values count.
+// A form for one entry of the settings. Input stays while the entry changes. When another person
+// has changed the entry meanwhile, the form shows the changes and asks whose values count.
 
 import { setText } from "../shared/page.js";
 import { within } from "../shared/rows.js";
@@ -25,7 +25,7 @@ import { within } from "../shared/rows.js";
  */
 
 /**
- * What somebody else changed, by the names of the fields.
+ * The values that another person changed, by the names of the fields.
  * @param {Values} before
  * @param {Values} after
  * @returns {[name: string, from: string | boolean, to: string | boolean][]}
@@ -79,12 +79,12 @@ export class EntryForm {
     });
   }
 
-  /** Whether somebody has typed something that is not saved. */
+  /** Whether the form has input that is not saved. */
   get dirty() {
     return this.#dirty;
   }
 
-  /** Shows the entry as the server has it, unless somebody is typing. @param {T | undefined} entry */
+  /** Shows the entry as the server has it, unless a person is typing. @param {T | undefined} entry */
   update(entry) {
     this.#entry = entry;
     if (!this.#dirty) this.#fill();
@@ -120,7 +120,7 @@ export class EntryForm {
     setValues(this.#form, this.#read(this.#entry));
   }
 
-  /** What somebody else has changed since the fields were filled. */
+  /** The values that another person has changed since the fields were filled. */
   #conflicts() {
     const same = (this.#base?.edition ?? 0) === (this.#entry?.edition ?? 0);
     if (!this.#dirty || this.#busy || same) return [];

@@ -50,7 +50,7 @@ export class MessagesPart {
     const tags = [...new Set([...languages, ...used])];
     const count = Math.min(MOST, (entry?.messages.length ?? 0) + 1);
     const wanted = JSON.stringify([tags, count, text.message(0, "")]);
-    // What somebody is typing is not drawn anew.
+    // A field is not drawn again while a person types in it.
     if (wanted === this.#drawn || this.#form.dirty) return;
     this.#drawn = wanted;
     const names = new Intl.DisplayNames([this.#site.language()], { type: "language" });

@@ -19,7 +19,7 @@ import { locationBody, locationValues, privacyBody, privacyValues } from "./valu
 /** @typedef {import("../shared/commands.js").Answer} Answer */
 /** @typedef {import("../shared/fold.js").View} View */
 /**
- * What the parts of the page share.
+ * The values that all parts of the page share.
  * @typedef {object} Site
  * @property {string} location
  * @property {() => import("../languages/all.js").Texts["setup"]} texts

@@ -1,4 +1,4 @@
-// The banner of somebody who has crossed with a token of some minutes: a super admin into another
+// The banner of a person who has crossed with a token of some minutes: a super admin into another
 // organisation, or staff to another location in an emergency.
 
 import { textsOf } from "../languages/all.js";
@@ -13,7 +13,7 @@ import { timeText } from "./times.js";
 const crossingTexts = textsOf("crossing");
 
 /**
- * What a token says about a crossing. The server has checked it before it
+ * The crossing that a token names. The server has checked it before it
  * answers anything; here it only decides what is shown.
  * @param {string | null} token
  * @returns {Crossing | undefined}

@@ -1,5 +1,5 @@
-// What a page says when its server takes it for a foreign one: a proxy in front changes the address
-// under which the page was asked for.
+// The message of a page that its server takes for a foreign one, because a proxy in front changes
+// the address under which the page was requested.
 
 const CODES = new Set(["origin_mismatch", "origin_not_allowed", "host_not_allowed"]);
 

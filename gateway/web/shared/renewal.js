@@ -15,7 +15,7 @@ const RETRY_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 
 /**
- * What a token says. The server has checked it.
+ * The content of a token. The server has checked it.
  * @param {string} token
  * @returns {{exp?: number, credential?: unknown, renewable_until?: number}}
  */

@@ -1,4 +1,4 @@
-// What the pages of check-in points say, in each language.
+// The texts of the pages of check-in points, in each language.
 
 import { textsOf } from "../languages/all.js";
 import { firstKnown } from "./language.js";

@@ -101,7 +101,7 @@ function start() {
     try {
       localStorage.setItem(PAPER_KEY, paper.value);
     } catch {
-      // It is chosen again next time.
+      // The clerk chooses it again next time.
     }
     render();
   });
