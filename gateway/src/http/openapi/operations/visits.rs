@@ -8,7 +8,7 @@ use crate::http::{
         answers as a,
         operation::{Access, Operation},
     },
-    requests as r, ticket_links, ticket_qr,
+    qr_image, requests as r, ticket_links,
 };
 
 pub(super) fn operations() -> Vec<Operation> {

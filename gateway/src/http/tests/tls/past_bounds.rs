@@ -3,11 +3,12 @@
 
 use std::io;
 
+use bytes::Bytes;
 use h2::{
     Reason,
     client::{self, SendRequest},
 };
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, split},
     net::{TcpSocket, TcpStream},
