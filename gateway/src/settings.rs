@@ -97,7 +97,15 @@ pub(crate) fn test_settings() -> Settings {
         public_demo: false,
         drain_delay: Duration::ZERO,
         drain: Duration::ZERO,
-        alerts: None,
+        // The public key is the base point of P-256 (SEC 2, 2.4.2).
+        alerts: Some(AlertOffer {
+            public_key: concat!(
+                "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMK",
+                "WT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"
+            )
+            .into(),
+            services: PushServices::default(),
+        }),
         max_file: 8 * 1024 * 1024,
         run_retention: RUN_RETENTION,
         tables: Arc::default(),

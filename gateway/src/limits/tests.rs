@@ -127,7 +127,7 @@ async fn checks_refuse_what_notes_have_spent() {
     assert!(limits.check(Limit::Failures, key).is_ok());
 }
 
-/// The page of all limits, as this table says it. It is written with `CLINICWIRE_WRITE_DOCS=1`.
+/// The page of all limits, as this table says it. It is written with `CLINICWIRE_WRITE_DOCUMENTS=1`.
 #[test]
 fn page_of_limits_is_generated_from_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
@@ -135,10 +135,10 @@ fn page_of_limits_is_generated_from_the_table() {
     let (before, rest) = page.split_once(START).expect("the page has the start of the table");
     let (_, after) = rest.split_once(END).expect("the page has the end of the table");
     let expected = format!("{before}{START}{}{END}{after}", rows());
-    if std::env::var_os("CLINICWIRE_WRITE_DOCS").is_some() {
+    if std::env::var_os("CLINICWIRE_WRITE_DOCUMENTS").is_some() {
         std::fs::write(path, expected).unwrap();
     } else {
-        assert_eq!(page, expected, "write it with CLINICWIRE_WRITE_DOCS=1");
+        assert_eq!(page, expected, "write it with CLINICWIRE_WRITE_DOCUMENTS=1");
     }
 }
 

@@ -155,7 +155,7 @@ async fn alert_is_sent_once_over_a_restart() {
     let called = json!({
         "kind": "called", "ticket": mine.ticket, "label": mine.label, "room": "Room 1",
     });
-    assert_eq!(device.until_messages(1).await, [called.clone()]);
+    assert_eq!(device.until_messages(1).await, std::slice::from_ref(&called));
 
     // Nothing of the first call follows the second one.
     world.ticket(&site, &mine, "recall").await;

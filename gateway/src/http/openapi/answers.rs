@@ -115,6 +115,7 @@ macro_rules! snapshots {
 
         #[derive(JsonSchema)]
         #[serde(untagged)]
+        #[allow(clippy::enum_variant_names, reason = "variants are named as their types")]
         pub(in crate::http) enum $entry { $($part($part)),* }
     )*};
 }

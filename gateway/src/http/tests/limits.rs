@@ -169,9 +169,8 @@ async fn address_has_a_rate_of_requests() {
     let staff = token(Role::Reception);
     assert_eq!(node.get_from("2001:db8::3", &staff, BOARD).await.status, 200);
     assert_eq!(node.get_from("2001:db8::3", "nonsense", BOARD).await.code(), "address_limited");
-    for path in ["/health/live", "/metrics"] {
-        assert_eq!(node.get_from("2001:db8::1", "", path).await.status, 200, "{path}");
-    }
+    assert_eq!(node.get_from("2001:db8::1", "", "/health/live").await.status, 200);
+    assert_eq!(node.get_from("2001:db8::1", "", "/metrics").await.code(), "address_limited");
 }
 
 /// Asks a node over a socket, whose first bytes are `before`.

@@ -198,6 +198,14 @@ fn stations() -> Vec<Operation> {
         .takes::<r::StationBody>()
         .refuses(EDITED)
         .refuses(&[Code::QueueUnknown, Code::IllegalMove]),
+        Operation::location_command(
+            "delete",
+            "/v1/stations/{station}",
+            "removeStation",
+            "Remove a station that nobody is at",
+            "station.remove",
+        )
+        .refuses(&[Code::StationUnknown, Code::StationBusy]),
         post(
             "/v1/stations/{station}/call-next",
             "callNextAtStation",
