@@ -20,6 +20,7 @@ SOURCES = [
     "gateway/src/metrics",
     "gateway/src/access/audit/metrics.rs",
     "processors/src/servers/metrics.rs",
+    "processors/src/servers/metrics",
 ]
 # Labels that Prometheus adds, and series of its own.
 ADDED = {"job", "instance", "le"}

@@ -16,10 +16,14 @@ PROGRAMS = {
         "gateway/src/metrics",
         "gateway/src/access/audit/metrics.rs",
     ],
-    "Processors, workers and bridges": ["processors/src/servers/metrics.rs"],
+    "Processors, workers and bridges": [
+        "processors/src/servers/metrics.rs",
+        "processors/src/servers/metrics",
+    ],
 }
 # Labels that more than one metric has, by the beginning of the name.
 LABELS = {
+    "clinicwire_alerts_total": "result",
     "clinicwire_audit_(next|lag|failing)": "partition",
     "clinicwire_bridge_records": "became",
     "clinicwire_(bytes_written|connections|deliveries)": "transport",

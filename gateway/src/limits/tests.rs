@@ -127,7 +127,7 @@ async fn checks_refuse_what_notes_have_spent() {
     assert!(limits.check(Limit::Failures, key).is_ok());
 }
 
-/// The page of all limits, as this table says it. It is written with `CLINICWIRE_WRITE_DOCUMENTS=1`.
+/// The page of all limits, as this table says it. `CLINICWIRE_WRITE_DOCUMENTS=1` writes it.
 #[test]
 fn page_of_limits_is_generated_from_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");

@@ -22,7 +22,7 @@ impl Builder {
     pub(super) fn intake(&self) -> IntakeMetrics {
         IntakeMetrics {
             records: self.add(IntCounter::new(
-                "clinicwire_records_total",
+                "clinicwire_intake_records_total",
                 "Records read of the topic of views.",
             )),
             refused: self.add(IntCounter::new(
