@@ -315,6 +315,20 @@ CLINIC = [
         [("{{change}}", rate("clinicwire_processor_facts_total", "change"))],
         "`stale` and `repeated` changed nothing; `overruled` by the front desk.",
     ),
+    ("Alerts to phones", "ops", [("{{result}}", rate("clinicwire_alerts_total", "result"))]),
+    (
+        "Age of sent alerts",
+        "s",
+        [
+            (
+                "mean",
+                rate("clinicwire_alerts_age_seconds_total")
+                + " / "
+                + rate("clinicwire_alerts_total", where='result="sent"'),
+            )
+        ],
+        "From the decision to the answer of the push service.",
+    ),
     (
         "Records of bridges",
         "ops",
