@@ -16,10 +16,11 @@ fn moment(minutes: i64) -> String {
     (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes)).to_string()
 }
 
-/// A booking with Dr. Roy that begins now.
-fn booking(site: &Site, key: &str) -> Value {
+/// A booking with Dr. Roy that begins now. A source has one key for it, wherever it takes place, so
+/// that scenarios of one world need keys of their own.
+fn booking(site: &Site) -> Value {
     json!({
-        "location": site.location, "key": key, "version": 1, "status": "booked",
+        "location": site.location, "key": site.location, "version": 1, "status": "booked",
         "start": moment(0), "end": moment(20), "doctor": {"id": "dr-roy", "name": "Dr Roy"},
         "queue": site.general, "label": "J. T.",
     })
@@ -72,7 +73,7 @@ async fn agrees_with_its_snapshot(
 
 pub async fn appointment_and_ticket_agree_until_end(world: &World) {
     let site = world.site().await;
-    let (id, change) = tell(world, &booking(&site, "4711")).await;
+    let (id, change) = tell(world, &booking(&site)).await;
     assert_eq!(change, "booked");
     let patient = patient_of(world, &id);
     let doctor = world.token("doctor", json!({"locations": [site.location], "doctor": "dr-roy"}));
@@ -141,7 +142,7 @@ pub async fn appointment_and_ticket_agree_until_end(world: &World) {
 
 pub async fn fact_order_and_repetition_do_not_matter(world: &World) {
     let site = world.site().await;
-    let first = booking(&site, "any");
+    let first = booking(&site);
     let second = with(&first, json!({"version": 2, "end": moment(40), "label": "R. S."}));
     let third = with(&second, json!({"version": 3, "status": "cancelled", "reason": "ill"}));
     let facts = [first, second, third];
@@ -180,7 +181,7 @@ pub async fn fact_order_and_repetition_do_not_matter(world: &World) {
 
 pub async fn after_check_in_source_can_only_cancel(world: &World) {
     let site = world.site().await;
-    let booked = booking(&site, "4711");
+    let booked = booking(&site);
     let (id, _) = tell(world, &booked).await;
     check_in(world, &site, json!({"appointment": id})).await;
     let patient = patient_of(world, &id);
@@ -217,7 +218,7 @@ pub async fn after_check_in_source_can_only_cancel(world: &World) {
 
 pub async fn early_end_of_a_visit_opens_the_appointment(world: &World) {
     let site = world.site().await;
-    let booked = booking(&site, "4711");
+    let booked = booking(&site);
     let (id, _) = tell(world, &booked).await;
     let patient = patient_of(world, &id);
     let mut appointment =
@@ -270,7 +271,7 @@ pub async fn early_end_of_a_visit_opens_the_appointment(world: &World) {
 
 pub async fn check_in_outside_its_window_answers_its_code(world: &World) {
     let (site, other) = (world.site().await, world.site().await);
-    let booked = booking(&site, "4711");
+    let booked = booking(&site);
     let at = |key: &str, start: i64| {
         let times = json!({"key": key, "start": moment(start), "end": moment(start + 20)});
         with(&booked, times)
@@ -305,7 +306,7 @@ pub async fn check_in_outside_its_window_answers_its_code(world: &World) {
 
 pub async fn moved_appointment_continues_at_other_location(world: &World) {
     let (from, to) = (world.site().await, world.site().await);
-    let booked = booking(&from, "4711");
+    let booked = booking(&from);
     let (id, _) = tell(world, &booked).await;
     let mut appointment =
         ChannelFollower::start(world.here(), &patient_of(world, &id), &format!("appointment:{id}"))
@@ -347,7 +348,7 @@ pub async fn moved_appointment_continues_at_other_location(world: &World) {
 
 pub async fn invalid_appointment_answers_its_code(world: &World) {
     let site = world.site().await;
-    let booked = booking(&site, "4711");
+    let booked = booking(&site);
     let (id, _) = tell(world, &booked).await;
     let (fulfilled, _) =
         tell(world, &with(&booked, json!({"key": "4712", "status": "fulfilled"}))).await;
@@ -421,7 +422,7 @@ pub async fn walk_in_checks_in_into_queue(world: &World) {
 
 pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
     let site = world.site().await;
-    let (id, _) = tell(world, &booking(&site, "4711")).await;
+    let (id, _) = tell(world, &booking(&site)).await;
     let here = json!({
         "tenant": "another", "locations": [site.location], "appointments": [id], "doctor": "dr-roy",
     });
@@ -453,7 +454,7 @@ pub async fn foreign_tenant_sees_no_appointments_or_load(world: &World) {
     }
     // A source of the other tenant with the same name changes nothing here.
     let source = world.token("source", json!({"tenant": "another"}));
-    let cancelled = with(&booking(&site, "4711"), json!({"version": 9, "status": "cancelled"}));
+    let cancelled = with(&booking(&site), json!({"version": 9, "status": "cancelled"}));
     let call = ApiRequest::post("/v1/appointments").token(&source).json(cancelled);
     let answer = world.api.settle(world.there(), call).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (422, Some("location_unknown")));
