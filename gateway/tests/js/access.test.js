@@ -202,7 +202,7 @@ class Matrix {
 async function tell(site, key, doctor) {
   const { appointment } = await clinic.order(
     "appointments",
-    booking(site, key, doctor),
+    booking(site, `${key} at ${site.location}`, doctor),
     token("source", { subject: "his" }),
   );
   return appointment;

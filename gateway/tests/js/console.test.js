@@ -242,8 +242,12 @@ describe("the console", () => {
     await page.shows("#toast", "Checked in: A-001.");
     await shows(page, "A-001", /checked in outside the usual time: Came from far/);
     const audit = async () =>
-      (await clinic.get("audit?action=appointment.override_check_in")).entries.length;
-    await until("the override is in the audit", async () => (await audit()) >= 1);
+      (await clinic.get("audit?action=check-in.create")).entries.map(
+        (/** @type {{reason?: string}} */ { reason }) => reason,
+      );
+    await until("the reason is in the audit", async () =>
+      (await audit()).includes("Came from far"),
+    );
     await page.shoot("console-overridden");
   });
 

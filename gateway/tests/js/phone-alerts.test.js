@@ -98,17 +98,21 @@ async function turnOn(page) {
  * @param {unknown} message
  */
 async function deliver({ page }, message) {
+  // A message to a worker that is not active yet is dropped.
+  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
   const devtools = await page.context().newCDPSession(page);
+  const origin = new URL(page.url()).origin;
   /** @type {string | undefined} */
   let registrationId;
   devtools.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
-    registrationId = registrations[0]?.registrationId ?? registrationId;
+    const ours = registrations.find(({ scopeURL }) => scopeURL.startsWith(origin));
+    registrationId = ours?.registrationId ?? registrationId;
   });
   await devtools.send("ServiceWorker.enable");
   const id = await until("the service worker is known", () => registrationId);
   const data = JSON.stringify(message);
   await devtools.send("ServiceWorker.deliverPushMessage", {
-    origin: new URL(page.url()).origin,
+    origin,
     registrationId: id,
     data,
   });

@@ -54,6 +54,7 @@ async function openTicket(state, hash, query = "") {
   const answers = [503, 200];
   await page.page.route("**/v1/tickets/**", (route) => {
     const request = route.request();
+    if (request.method() === "GET") return route.fulfill({ json: { public_key: null } });
     const action = new URL(request.url()).pathname.split("/").pop() ?? "";
     given.push({ action, key: request.headers()["idempotency-key"] });
     return route.fulfill({ status: answers.shift() ?? 200, json: {} });

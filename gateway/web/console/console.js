@@ -472,7 +472,9 @@ function start() {
     field("find-label").value = "";
     return select(found.id);
   });
-  if (token && location) flags = new Flags(location, () => newest(token), render);
+  // The desk sees flags; who is bound to some lines does not.
+  if (token && location && !queuesOfToken(token))
+    flags = new Flags(location, () => newest(token), render);
   follow();
   // The clock, the waits and the age of a loss.
   setInterval(render, 1_000);

@@ -432,6 +432,7 @@ const start = {
     "check-in": "Check in",
     "desk-console": "Open the front desk’s console",
     "setup-link": "Set the clinic up",
+    "bare-setup-link": "Set the clinic up",
     reception: "Open the front desk’s dashboard",
     patients: "Patients",
     "ticket-title": "A ticket",

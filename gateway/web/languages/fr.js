@@ -422,6 +422,7 @@ const start = {
     "check-in": "Inscrire",
     "desk-console": "Ouvrir la console de l’accueil",
     "setup-link": "Configurer la clinique",
+    "bare-setup-link": "Configurer la clinique",
     reception: "Ouvrir le tableau de bord de l’accueil",
     patients: "Patients",
     "ticket-title": "Un billet",

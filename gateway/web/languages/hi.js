@@ -370,6 +370,7 @@ const start = {
     "check-in": "चेक-इन करें",
     "desk-console": "रिसेप्शन का कंसोल खोलें",
     "setup-link": "क्लिनिक की सेटिंग करें",
+    "bare-setup-link": "क्लिनिक की सेटिंग करें",
     reception: "रिसेप्शन का डैशबोर्ड खोलें",
     patients: "मरीज़",
     "ticket-title": "एक टिकट",

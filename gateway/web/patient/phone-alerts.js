@@ -158,7 +158,7 @@ async function keyOf(token, ticket) {
       headers: { authorization: `Bearer ${token}` },
       signal: timeoutSignal(TIMEOUT_MS),
     });
-    return response.ok ? String((await response.json()).public_key) : "";
+    return response.ok ? ((await response.json()).public_key ?? "") : "";
   } catch {
     return "";
   }

@@ -222,7 +222,8 @@ pub(in crate::http) struct LogoAnswer {
 /// The key with which a browser subscribes to alerts.
 #[derive(JsonSchema)]
 pub(in crate::http) struct AlertKey {
-    public_key: String,
+    /// `null` when the installation sends no alerts.
+    public_key: Option<String>,
 }
 
 /// A one-time ticket that opens a stream.

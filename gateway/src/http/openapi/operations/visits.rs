@@ -46,8 +46,7 @@ fn tickets() -> Vec<Operation> {
             "Read the key with which a browser subscribes to alerts",
             "ticket.subscribe_alerts",
         )
-        .answers::<a::AlertKey>(200, "The key.")
-        .refuses(&[Code::AlertsNotOffered]),
+        .answers::<a::AlertKey>(200, "The key."),
         image("/v1/tickets/{ticket}/link.svg", "drawTicketLinkSvg", "image/svg+xml"),
         image("/v1/tickets/{ticket}/link.png", "drawTicketLinkPng", "image/png"),
         Operation::request(
