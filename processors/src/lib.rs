@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod appointment_key;
 pub mod audit;
 pub mod bridge;
+pub mod clock;
 pub mod effect;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;

@@ -46,6 +46,7 @@ pub(crate) use pending::{BatchLimit, PendingRecords, RetryDelay};
 pub use status::{Failure, FailureKind, PartitionStatus};
 
 use crate::{
+    clock::{Clock, wall_clock},
     ledger::{Ledger, LedgerError, OwnerEpoch},
     log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
     views::ViewStore,
@@ -64,9 +65,6 @@ pub struct RunnerBackends {
     /// The store of live views.
     pub views: Arc<dyn ViewStore>,
 }
-
-/// A wall clock: milliseconds since the Unix epoch.
-pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
 /// The settings of a runner.
 pub struct RunnerSettings {
@@ -108,7 +106,7 @@ impl RunnerSettings {
             key_lifetime: batch::KEY_LIFETIME,
             parked_limit: 1_000,
             counters: Arc::default(),
-            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            clock: wall_clock(),
             work_signal: None,
         }
     }

@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 use super::AlertStore;
 #[cfg(feature = "push")]
 use super::{SenderSettings, VapidKey};
+#[cfg(feature = "push")]
+use crate::clock::wall_clock;
 
 /// A sender with a new key.
 #[cfg(feature = "push")]
@@ -26,7 +28,7 @@ impl OwnSender {
             contact: "mailto:demo@clinicwire.invalid".to_owned(),
             services,
             counters: Arc::default(),
-            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            clock: wall_clock(),
         }))
     }
 

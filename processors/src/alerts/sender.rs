@@ -15,7 +15,7 @@ use super::{
     AlertCounters, AlertResult, AlertStore, AlertStoreError, DueAlert, VapidKey,
     client::{PushAnswer, PushClient},
 };
-use crate::runner::Clock;
+use crate::clock::Clock;
 
 /// Alerts under way at once, over all push services, and most of them at one. A healthy service
 /// answers within 100 ms, so that this is about 80 alerts a second for each.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counters::SinkCounters;
-use crate::runner::Clock;
+use crate::clock::{Clock, wall_clock};
 
 /// Most records in one transaction: with 75 entries each, they are 7,500 rows and a tenth of a
 /// second.
@@ -20,7 +20,7 @@ pub struct SinkSettings {
 
 impl Default for SinkSettings {
     fn default() -> Self {
-        let clock = Arc::new(|| jiff::Timestamp::now().as_millisecond());
+        let clock = wall_clock();
         Self { clock, counters: Arc::default() }
     }
 }

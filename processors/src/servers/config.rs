@@ -29,7 +29,9 @@ use super::{
 };
 use crate::{
     alerts::{AlertCounters, SenderSettings, VapidKey},
-    bridge, worker,
+    bridge,
+    clock::wall_clock,
+    worker,
 };
 
 /// Decides commands and applies them: reads `clinicwire.care.v1` from Kafka, keeps journal and read
@@ -284,7 +286,7 @@ impl AlertArgs {
             contact,
             services: self.services.services(),
             counters,
-            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            clock: wall_clock(),
         }))
     }
 }
