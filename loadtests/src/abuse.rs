@@ -22,6 +22,7 @@ use std::{
 
 use anyhow::Result;
 use clap::{Args, Parser, ValueEnum};
+use testing::websocket::masked_frame;
 use tokio::time::sleep;
 
 use crate::{crowd::raise_descriptors, report::say};
@@ -172,9 +173,9 @@ impl Attack {
     /// Attacks by one connection after the other until it is dropped.
     async fn run(self, siege: Arc<Siege>) {
         match self {
-            Attack::Pongs => sockets::flood(&siege, &sockets::frame(true, 10, b"")).await,
-            Attack::Pings => sockets::flood(&siege, &sockets::frame(true, 9, b"ping")).await,
-            Attack::Fragments => sockets::flood(&siege, &sockets::frame(false, 0, b"")).await,
+            Attack::Pongs => sockets::flood(&siege, &masked_frame(true, 10, b"")).await,
+            Attack::Pings => sockets::flood(&siege, &masked_frame(true, 9, b"ping")).await,
+            Attack::Fragments => sockets::flood(&siege, &masked_frame(false, 0, b"")).await,
             Attack::ExpiredConnects => sockets::expired_connects(&siege).await,
             Attack::Newcomers => sockets::newcomers(&siege).await,
             Attack::Subscribes => sockets::subscribes(&siege).await,

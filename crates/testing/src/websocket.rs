@@ -56,3 +56,23 @@ pub fn refused_status(error: &anyhow::Error) -> Option<u16> {
         _ => None,
     }
 }
+
+/// A masked frame. The mask is zero, so that the payload is sent as it is.
+///
+/// # Panics
+/// When the payload has 64 KiB or more.
+#[must_use]
+pub fn masked_frame(is_final: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![u8::from(is_final) << 7 | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length @ 0..126) => frame.push(0x80 | length),
+        _ => {
+            frame.push(0x80 | 126);
+            let length = u16::try_from(payload.len()).expect("a payload below 64 KiB");
+            frame.extend(length.to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use testing::websocket::masked_frame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +19,7 @@ use super::{
     Siege,
     node::HOSTILE_ADDRESSES,
     requests::{bearer, request},
-    sockets::{REFUSED_PAUSE, frame, next_socket, open_from, send_and_read},
+    sockets::{REFUSED_PAUSE, next_socket, open_from, send_and_read},
 };
 
 /// Sockets that one attacker holds: four of them hold 16,000, and this process may have 20,000
@@ -64,7 +65,7 @@ pub async fn idle_connections(siege: &Siege) {
 
 fn connect(token: &str) -> Vec<u8> {
     let connect = json!({"id": 1, "connect": {"token": token}});
-    frame(true, 1, connect.to_string().as_bytes())
+    masked_frame(true, 1, connect.to_string().as_bytes())
 }
 
 fn subscribe(id: u32, channel: &str) -> Value {
@@ -75,7 +76,7 @@ fn subscribe(id: u32, channel: &str) -> Value {
 pub async fn display_sockets(siege: &Siege) {
     let token = siege.node.token("display", &json!({"sub": "hostile-display"}));
     let board = subscribe(2, &format!("board:{}", siege.node.location));
-    let first = [connect(&token), frame(true, 1, board.to_string().as_bytes())].concat();
+    let first = [connect(&token), masked_frame(true, 1, board.to_string().as_bytes())].concat();
     let mut held = OpenSockets::new();
     loop {
         let mut socket = next_socket(siege).await;
@@ -97,7 +98,7 @@ pub async fn run_subscriptions(siege: &Siege) {
                 subscribe(id, &run).to_string()
             })
             .collect();
-        let batch = frame(true, 1, guesses.join("\n").as_bytes());
+        let batch = masked_frame(true, 1, guesses.join("\n").as_bytes());
         siege.attempts.fetch_add(guesses.len() as u64, Relaxed);
         let _ = send_and_read(siege, socket, &connect, &batch).await;
     }
@@ -112,7 +113,7 @@ pub async fn slow_readers(siege: &Siege) {
     let queue = format!("queue:{}", siege.node.queue);
     let unsubscribe = json!({"id": 3, "unsubscribe": {"channel": queue}});
     let pair = format!("{}\n{unsubscribe}", subscribe(2, &queue));
-    let pair = frame(true, 1, pair.as_bytes());
+    let pair = masked_frame(true, 1, pair.as_bytes());
     let read_slowly = async |subject: String| -> Result<()> {
         let token = siege.node.token("reception", &json!({"sub": subject}));
         let mut socket = next_socket(siege).await;
@@ -140,7 +141,7 @@ pub async fn slow_readers(siege: &Siege) {
 /// Comes back from many addresses with good tokens, as the clients of a lost node do, without end.
 pub async fn reconnects(siege: &Siege) {
     let board = subscribe(2, &format!("board:{}", siege.node.location));
-    let board = frame(true, 1, board.to_string().as_bytes());
+    let board = masked_frame(true, 1, board.to_string().as_bytes());
     let mut held = OpenSockets::new();
     for address in (0..HOSTILE_ADDRESSES).cycle() {
         let subject = format!("phone-{}", fastrand::u16(..));

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use testing::{centrifugal::PATH, tokens::unix_seconds};
+use testing::{centrifugal::PATH, tokens::unix_seconds, websocket::masked_frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,26 +18,6 @@ use super::Siege;
 const BATCH: usize = 1000;
 /// The pause of an attacker whom the node does not even let in.
 pub const REFUSED_PAUSE: Duration = Duration::from_millis(10);
-
-/// A masked frame. The mask is zero, so that the payload is sent as it is.
-///
-/// # Panics
-/// When the payload has 64 KiB or more.
-#[must_use]
-pub fn frame(is_final: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![u8::from(is_final) << 7 | opcode];
-    match u8::try_from(payload.len()) {
-        Ok(length @ 0..126) => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            let length = u16::try_from(payload.len()).expect("a payload below 64 KiB");
-            frame.extend(length.to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
-}
 
 /// Opens a WebSocket from one of the attackers' addresses.
 ///
@@ -70,7 +50,7 @@ pub async fn next_socket(siege: &Siege) -> TcpStream {
 
 /// Sends one frame in a loop. A continuation follows the begin of a message.
 pub async fn flood(siege: &Siege, bytes: &[u8]) {
-    let begin = if bytes[0] & 0x0f == 0 { frame(false, 1, b"{") } else { Vec::new() };
+    let begin = if bytes[0] & 0x0f == 0 { masked_frame(false, 1, b"{") } else { Vec::new() };
     let batch = bytes.repeat(BATCH);
     loop {
         let mut socket = next_socket(siege).await;
@@ -86,7 +66,7 @@ pub async fn flood(siege: &Siege, bytes: &[u8]) {
 pub async fn expired_connects(siege: &Siege) {
     let token = siege.node.token("reception", &json!({"exp": unix_seconds() - 60}));
     let connect = json!({"id": 1, "connect": {"token": token}}).to_string();
-    flood(siege, &frame(true, 1, connect.as_bytes())).await;
+    flood(siege, &masked_frame(true, 1, connect.as_bytes())).await;
 }
 
 /// Subscribes and unsubscribes in a loop.
@@ -96,8 +76,8 @@ pub async fn subscribes(siege: &Siege) {
     let channel = json!({"channel": format!("ticket:{}.{}", siege.node.location, "0".repeat(32))});
     let subscribe = json!({"id": 2, "subscribe": channel});
     let unsubscribe = json!({"id": 3, "unsubscribe": channel});
-    let connect = frame(true, 1, connect.as_bytes());
-    let pair = frame(true, 1, format!("{subscribe}\n{unsubscribe}").as_bytes());
+    let connect = masked_frame(true, 1, connect.as_bytes());
+    let pair = masked_frame(true, 1, format!("{subscribe}\n{unsubscribe}").as_bytes());
     loop {
         let socket = next_socket(siege).await;
         let _ = send_and_read(siege, socket, &connect, &pair).await;
@@ -127,11 +107,11 @@ pub async fn attachments(siege: &Siege) {
          connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    let connect = frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
+    let connect = masked_frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
     let places: Vec<_> = (0..EACH).map(|num| json!({"_placeholder": true, "num": num})).collect();
     let event = format!("45{EACH}-{}", json!(["subscribe", {"channel": places}]));
-    let attachments = frame(true, 2, b"a").repeat(EACH);
-    let event = [frame(true, 1, event.as_bytes()), attachments].concat();
+    let attachments = masked_frame(true, 2, b"a").repeat(EACH);
+    let event = [masked_frame(true, 1, event.as_bytes()), attachments].concat();
     loop {
         if let Ok(socket) = siege.node.dial_hostile().await {
             let first = [head.as_bytes(), &connect].concat();

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use serde_json::json;
+use testing::websocket::masked_frame;
 
-use crate::clinic::{Clinic, frame};
+use crate::clinic::Clinic;
 
 #[tokio::test]
 async fn close_of_a_client_is_answered() {
@@ -13,11 +14,11 @@ async fn close_of_a_client_is_answered() {
         [(1000_u16, 1000), (1001, 1001), (3000, 3000), (1005, 1002), (999, 1002)]
     {
         let mut socket = clinic.connect().await;
-        socket.send_bytes(&frame(true, 8, &sent.to_be_bytes())).await;
+        socket.send_bytes(&masked_frame(true, 8, &sent.to_be_bytes())).await;
         assert_eq!(socket.closed().await, answered, "{sent}");
     }
     let mut socket = clinic.connect().await;
-    socket.send_bytes(&frame(true, 8, b"")).await;
+    socket.send_bytes(&masked_frame(true, 8, b"")).await;
     assert_eq!(socket.closed().await, 1005, "a close without a code");
     clinic.stop().await;
 }

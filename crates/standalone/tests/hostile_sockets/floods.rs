@@ -1,10 +1,10 @@
 //! Floods of frames and commands on one WebSocket.
 
 use serde_json::json;
-use testing::{patience::patiently, tokens::unix_seconds};
+use testing::{patience::patiently, tokens::unix_seconds, websocket::masked_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::clinic::{Clinic, frame};
+use crate::clinic::Clinic;
 
 const TOO_MANY_REQUESTS: u16 = 3013;
 
@@ -23,12 +23,12 @@ async fn assert_flood_is_closed(clinic: &Clinic, frames: &[u8], limit: &str) {
 #[tokio::test]
 async fn flood_of_small_frames_is_closed() {
     let clinic = Clinic::start().await;
-    let fragments = [frame(false, 1, b"{"), frame(false, 0, b"").repeat(40)].concat();
+    let fragments = [masked_frame(false, 1, b"{"), masked_frame(false, 0, b"").repeat(40)].concat();
     for (frames, limit) in [
-        (frame(true, 10, b""), "control-frames"),
-        (frame(true, 9, b"ping"), "control-frames"),
+        (masked_frame(true, 10, b""), "control-frames"),
+        (masked_frame(true, 9, b"ping"), "control-frames"),
         (fragments, "fragments"),
-        (frame(true, 1, b""), "commands"),
+        (masked_frame(true, 1, b""), "commands"),
     ] {
         assert_flood_is_closed(&clinic, &frames, limit).await;
     }
@@ -39,7 +39,7 @@ async fn flood_of_small_frames_is_closed() {
 async fn flood_of_commands_is_closed() {
     let clinic = Clinic::start().await;
     let mut socket = clinic.connect().await;
-    socket.send_bytes(&frame(true, 1, b"{\"id\":9,\"ping\":{}}").repeat(2000)).await;
+    socket.send_bytes(&masked_frame(true, 1, b"{\"id\":9,\"ping\":{}}").repeat(2000)).await;
     clinic.assert_neighbour_is_served().await;
     assert_eq!(socket.closed().await, TOO_MANY_REQUESTS);
     clinic.stop().await;
@@ -53,11 +53,12 @@ async fn flood_of_socketio_packets_is_closed() {
         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let clinic = Clinic::start().await;
     let token = clinic.token("reception", &json!({}));
-    let connect = frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
+    let connect = masked_frame(true, 1, format!("40{}", json!({"token": token})).as_bytes());
     let places: Vec<_> = (0..100).map(|num| json!({"_placeholder": true, "num": num})).collect();
     let event = format!("45100-{}", json!(["subscribe", {"channel": places}]));
-    let event = [frame(true, 1, event.as_bytes()), frame(true, 2, b"a").repeat(100)].concat();
-    for flood in [event.repeat(12), frame(true, 1, b"3").repeat(1200)] {
+    let event =
+        [masked_frame(true, 1, event.as_bytes()), masked_frame(true, 2, b"a").repeat(100)].concat();
+    for flood in [event.repeat(12), masked_frame(true, 1, b"3").repeat(1200)] {
         let (mut reading, mut writing) = clinic.dial().await.into_split();
         writing.write_all(&[HEAD.as_bytes(), &connect, &flood].concat()).await.unwrap();
         clinic.assert_neighbour_is_served().await;
@@ -77,7 +78,7 @@ async fn flood_after_the_close_delays_nobody() {
     let mut socket = clinic.open().await;
     socket.send("not a command").await;
     for _ in 0..50 {
-        socket.send_bytes(&frame(true, 10, b"").repeat(1000)).await;
+        socket.send_bytes(&masked_frame(true, 10, b"").repeat(1000)).await;
         clinic.assert_neighbour_is_served().await;
     }
     clinic.stop().await;
