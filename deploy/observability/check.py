@@ -12,16 +12,10 @@ import re
 import sys
 
 import yaml
+from metrics import PROGRAMS, text_of
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
-SOURCES = [
-    "gateway/src/metrics.rs",
-    "gateway/src/metrics",
-    "gateway/src/access/audit/metrics.rs",
-    "processors/src/servers/metrics.rs",
-    "processors/src/servers/metrics",
-]
 # Labels that Prometheus adds, and series of its own.
 ADDED = {"job", "instance", "le"}
 OWN = {"up"}
@@ -52,10 +46,8 @@ def expressions():
 def names_in_sources():
     """The names of metrics in the sources: a histogram has three series."""
     names = set()
-    for source in SOURCES:
-        path = ROOT / source
-        for file in [path] if path.is_file() else sorted(path.glob("*.rs")):
-            text = file.read_text().split("#[cfg(test)]")[0]
+    for paths in PROGRAMS.values():
+        for text in text_of(paths):
             names |= set(re.findall(r'"(clinicwire_[a-z_]+)"', text))
     return names
 
