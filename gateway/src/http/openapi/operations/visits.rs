@@ -120,8 +120,7 @@ fn actions() -> Vec<Operation> {
             "End the alerts of a phone",
             "ticket.unsubscribe_alerts",
         )
-        .takes::<r::EndpointBody>()
-        .refuses(&[Code::AlertsNotOffered]),
+        .takes::<r::EndpointBody>(),
         plain("/v1/tickets/{ticket}/revert", "revertTicket", "Undo the last step", "ticket.revert")
             .refuses(&[
                 Code::NothingToRevert,
