@@ -19,7 +19,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What a node must know of alerts. Processors send them.
+/// The settings of alerts that a node offers to patients. Processors send the alerts.
 #[derive(Debug, Clone)]
 pub struct AlertOffer {
     /// The public key of the installation (VAPID), in base64url.

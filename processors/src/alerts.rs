@@ -30,12 +30,12 @@ pub use sender::{SenderSettings, run};
 #[cfg(feature = "push")]
 pub use vapid::{InvalidKey, VapidKey};
 
-/// What the devices of one ticket are told.
+/// The message to the devices of one ticket.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Alert {
     /// The ticket.
     pub ticket: TicketId,
-    /// What to say.
+    /// The content of the message.
     pub kind: AlertKind,
     /// The label of the ticket.
     pub label: String,
@@ -104,7 +104,7 @@ pub struct AlertName {
 pub struct DueAlert {
     /// Its name.
     pub name: AlertName,
-    /// What to say.
+    /// The content of the message.
     pub alert: Alert,
     /// To whom.
     pub device: PushDevice,

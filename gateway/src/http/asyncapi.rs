@@ -267,7 +267,7 @@ fn client_channels() -> Vec<Described> {
     ]
 }
 
-/// What SSE and Socket.IO put around a message.
+/// The envelope that SSE and Socket.IO put around a message.
 fn transports() -> Vec<Described> {
     let events = |id, address, text: &str, servers, messages| Described {
         id,

@@ -109,7 +109,7 @@ describe("a phone that scanned a poster", () => {
     await page.shoot("scan-ticket");
     await site.callNext();
     await page.shows("#room", "Room 1");
-    // The same code again leads to the same ticket.
+    // The booking code of a patient who is checked in leads to that patient’s ticket.
     const again = await scan(site);
     await identify(again, code);
     await again.shows(".number", "A-001");

@@ -96,7 +96,7 @@ impl Tunnel {
             while let Ok((plain, _)) = listener.accept().await {
                 let connector = connector.clone();
                 tokio::spawn(async move {
-                    // What fails here fails for the neighbour, who notes it.
+                    // The neighbour notices a tunnel that fails.
                     let _ = pass_on(plain, node, &connector).await;
                 });
             }

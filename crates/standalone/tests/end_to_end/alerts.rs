@@ -30,7 +30,7 @@ struct Device {
     key: SecretKey,
     auth: [u8; 16],
     origin: String,
-    /// What every request is answered with.
+    /// The status with which the push service answers every request.
     status: AtomicU16,
     /// Requests that were answered with 201, and the number of the others.
     taken: Mutex<Vec<Push>>,

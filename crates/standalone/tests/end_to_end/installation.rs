@@ -51,7 +51,7 @@ impl Installation {
         Self::start_with(Vec::new()).await
     }
 
-    /// The same with further settings.
+    /// An installation whose programs get further settings.
     pub async fn start_with(more: Environment) -> Self {
         let run = format!("{:012x}", fastrand::u64(..1 << 48));
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("installation-{run}"));

@@ -3,7 +3,7 @@
 use super::{Reach, Role, reach};
 
 impl Reach {
-    /// What a role with this reach may do it with.
+    /// The things on which a role with this reach may carry the action out.
     fn words(self) -> &'static str {
         match self {
             Reach::Nothing => "nothing",

@@ -42,7 +42,7 @@ pub(in crate::http) struct Problem {
     status: u16,
     /// The stable code. `docs/errors.md` lists all of them.
     code: Code,
-    /// What is wrong in this request, and what is expected. Never quotes the request.
+    /// The fault of this request, and the value that is expected. Never quotes the request.
     detail: Option<String>,
     /// The id of the command, to send it again under the same id.
     command: Option<CommandId>,
@@ -169,7 +169,7 @@ macro_rules! settings {
 settings! {
     /// The settings of a location.
     LocationAnswer { location: LocationId, LocationSettings }
-    /// What lines and boards of a location show.
+    /// The details that lines and boards of a location show.
     PrivacyAnswer { location: LocationId, PrivacySettings }
     /// The messages of a location's boards.
     MessagesAnswer { location: LocationId, MessageSettings }
@@ -487,7 +487,7 @@ pub(in crate::http) struct WalkInQueue {
     name: String,
 }
 
-/// What the page of a check-in point asks and offers.
+/// The questions and offers of the page of a check-in point.
 #[derive(JsonSchema)]
 pub(in crate::http) struct ScanOffer {
     location: ScannedLocation,

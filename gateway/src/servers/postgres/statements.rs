@@ -52,8 +52,8 @@ pub fn places(severities: &[Severity]) -> (i64, i64) {
 
 /// The first statement of each transaction.
 pub const NAME_TENANT: &str = "SELECT set_config('clinicwire.tenant', $1, true)";
-/// The same for a statement on a table of many partitions: planned for its values, so that it
-/// locks only those partitions that it reads.
+/// [`NAME_TENANT`] before a statement on a table of many partitions. The statement is planned for
+/// its values, so that it locks only those partitions that it reads.
 pub const NAME_TENANT_AND_PLAN: &str = "SELECT set_config('clinicwire.tenant', $1, true), \
     set_config('plan_cache_mode', 'force_custom_plan', true)";
 

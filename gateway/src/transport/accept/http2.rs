@@ -167,7 +167,7 @@ struct Quiet {
     since: Instant,
 }
 
-/// What a silence means.
+/// The meaning of a silence of the client.
 #[derive(Debug, PartialEq, Eq)]
 enum Silence {
     Short,

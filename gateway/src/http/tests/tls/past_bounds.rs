@@ -1,5 +1,5 @@
-//! What clients of TLS and HTTP/2 get past each bound. Requests are sent by the crate h2, and what
-//! no library would send is written frame by frame.
+//! The answers of a node to clients of TLS and HTTP/2 past each bound. The crate h2 sends requests;
+//! tests write frame by frame the requests that no library would send.
 
 use std::io;
 
