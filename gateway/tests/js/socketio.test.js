@@ -673,6 +673,8 @@ describe("time", { concurrency: true }, () => {
     );
     await until("it follows a ticket", () => heard.includes("4399"));
     socket.off("data", listen).pause();
+    // From here on it may be stuck: how long the snapshots take to send depends on the machine.
+    const began = Date.now();
     // Enough snapshots to fill the socket buffers of the system, and fewer than the queue takes.
     for (let id = 0; id < 80; id += 2) {
       socket.write(masked(`42${id}["subscribe",${JSON.stringify({ channel })}]`));
@@ -681,9 +683,8 @@ describe("time", { concurrency: true }, () => {
       await clinic.get(`queues/${site.general}`, auth.token);
       socket.write(masked(`42${id + 1}["unsubscribe",${JSON.stringify({ channel })}]`));
     }
-    const began = Date.now();
     while (!socket.destroyed) {
-      assert.ok(Date.now() - began < 30_000, "it is cut");
+      assert.ok(Date.now() - began < 60_000, "it is cut");
       // The client answers pings all the time, so that it is cut for not reading.
       socket.write(masked("3"));
       const size = queue.held?.entries?.size ?? 0;
@@ -691,7 +692,6 @@ describe("time", { concurrency: true }, () => {
       await until(
         "the neighbour sees the line grow",
         () => (queue.held?.entries?.size ?? 0) > size,
-        2000,
       );
     }
     assert.ok(Date.now() - began > 9000, "not before ten seconds");
