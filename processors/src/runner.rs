@@ -12,24 +12,15 @@ mod breaker;
 mod cache;
 mod counters;
 mod decided_batch;
-mod deciding;
-mod delivery;
 mod dirty;
 mod flow;
-mod outcome_age;
-mod outcomes;
 mod owned;
-mod parked;
 mod partition;
 mod partition_task;
 mod pending;
-mod published;
 mod repair;
-mod restore;
 mod shared;
 mod status;
-mod ticking;
-mod timers;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 

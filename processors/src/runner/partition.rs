@@ -1,22 +1,27 @@
 //! One partition that this process owns: its position, the records that wait, how many of them the
 //! next batch takes, and when it is tried next.
 
+mod outcome_age;
+mod parked;
+mod published;
+mod timers;
+
 use std::time::Duration;
 
 use schemas::codes::Code;
 use tokio::time::Instant;
 
-use super::{
-    outcome_age::OutcomeAge,
-    parked::ParkedRecords,
-    pending::{BatchLimit, PendingRecords, RetryDelay},
-    published::PublishedRows,
-    timers::PartitionTimers,
-};
+use super::pending::{BatchLimit, PendingRecords, RetryDelay};
 use crate::{
     ledger::PartitionClaim,
     log::{LogOffset, LogRecord},
 };
+pub(super) use outcome_age::LOOK_EVERY as OUTCOMES_LOOK_EVERY;
+use outcome_age::OutcomeAge;
+use parked::ParkedRecords;
+use published::PublishedRows;
+use timers::PartitionTimers;
+pub(super) use timers::TICK_ID;
 
 /// How long the outcomes of commands are looked up before each batch after a command came again:
 /// where one came again, others follow.

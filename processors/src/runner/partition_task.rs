@@ -1,5 +1,11 @@
 //! The task of one partition: it takes the records that arrive, and takes one step at a time.
 
+mod deciding;
+mod delivery;
+mod outcomes;
+mod restore;
+mod ticking;
+
 use std::{error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
@@ -27,8 +33,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct PartitionTask {
-    pub(super) shared: Arc<RunnerContext>,
-    pub(super) partition: Partition,
+    shared: Arc<RunnerContext>,
+    partition: Partition,
     flow: Arc<Flow>,
 }
 
@@ -43,7 +49,7 @@ pub(super) enum TaskEnd {
 }
 
 /// Why a partition could not advance.
-pub(super) enum PartitionError {
+enum PartitionError {
     /// The ledger did not answer.
     Ledger(LedgerError),
     /// The log did not acknowledge the outbox.
@@ -293,7 +299,7 @@ impl PartitionTask {
     }
 
     /// Stops the partition when as many records in a row were parked as the settings allow.
-    pub(super) fn stop_in_a_storm(&mut self) {
+    fn stop_in_a_storm(&mut self) {
         let limit = self.shared.settings.parked_limit;
         if !self.partition.parked.is_storm(limit) {
             return;
@@ -309,7 +315,7 @@ impl PartitionTask {
         );
     }
 
-    pub(super) fn report(&self, change: impl FnOnce(&mut PartitionStatus)) {
+    fn report(&self, change: impl FnOnce(&mut PartitionStatus)) {
         let settings = &self.shared.settings;
         settings.counters.report(settings.topic, self.partition.claim.partition, change);
     }
@@ -319,7 +325,7 @@ impl PartitionTask {
         self.report(|status| status.oldest_waiting = oldest);
     }
 
-    pub(super) fn fails(&self, kind: FailureKind) {
+    fn fails(&self, kind: FailureKind) {
         self.report_waiting();
         self.report(|status| {
             let since = status.failing.map_or_else(Instant::now, |failing| failing.since);
@@ -327,7 +333,7 @@ impl PartitionTask {
         });
     }
 
-    pub(super) fn works(&self) {
+    fn works(&self) {
         self.report(|status| status.failing = None);
     }
 }

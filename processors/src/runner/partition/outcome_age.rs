@@ -6,16 +6,16 @@ use schemas::Millis;
 use tokio::time::Instant;
 
 /// How often a partition is searched for outcomes to delete.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
+pub(in crate::runner) const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Outcomes are deleted an hour after the lifetime of their keys, so that the clock of a broker
 /// that is set back by less makes no repeat a new command.
 const MARGIN: Millis = 3_600_000;
 
 /// How far the log of a partition has come, and when outcomes are deleted next.
-pub(super) struct OutcomeAge {
+pub(in crate::runner) struct OutcomeAge {
     /// The latest append time of a committed record.
     log_time: Option<Millis>,
-    pub(super) look_at: Instant,
+    pub(in crate::runner) look_at: Instant,
 }
 
 impl Default for OutcomeAge {
@@ -27,12 +27,12 @@ impl Default for OutcomeAge {
 impl OutcomeAge {
     /// Notes the append time of a committed record. A time ahead of the owner's clock `wall` is
     /// not believed, because it would delete what is still needed.
-    pub(super) fn committed(&mut self, at: Millis, wall: Millis) {
+    pub(in crate::runner) fn committed(&mut self, at: Millis, wall: Millis) {
         self.log_time = self.log_time.max(Some(at.min(wall)));
     }
 
     /// Outcomes first appended before this time are deleted now. `None` when it is not yet time.
-    pub(super) fn due(&self, now: Instant, key_lifetime: Millis) -> Option<Millis> {
+    pub(in crate::runner) fn due(&self, now: Instant, key_lifetime: Millis) -> Option<Millis> {
         let log_time = self.log_time.filter(|_| self.look_at <= now)?;
         Some(log_time.saturating_sub(key_lifetime).saturating_sub(MARGIN))
     }

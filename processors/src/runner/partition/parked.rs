@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Records of one partition that were parked since the last line.
 #[derive(Default)]
-pub(super) struct ParkedRecords {
+pub(in crate::runner) struct ParkedRecords {
     counts: BTreeMap<&'static str, (u64, LogOffset)>,
     not_before: Option<Instant>,
     /// Records parked since a record was last decided.
@@ -25,7 +25,7 @@ pub(super) struct ParkedRecords {
 
 impl ParkedRecords {
     /// Counts the parked records of a committed batch.
-    pub(super) fn committed(&mut self, journal: &[JournalRow]) {
+    pub(in crate::runner) fn committed(&mut self, journal: &[JournalRow]) {
         // Ticks come at any time, and say nothing about the records of others.
         let is_tick = |row: &&JournalRow| {
             row.command.as_ref().is_some_and(|(_, id, _)| id.as_str().starts_with(TICK_ID))
@@ -41,26 +41,26 @@ impl ParkedRecords {
     }
 
     /// Continues the count of an earlier claim of the partition.
-    pub(super) fn resume(&mut self, in_a_row: u64) {
+    pub(in crate::runner) fn resume(&mut self, in_a_row: u64) {
         self.in_a_row = in_a_row;
     }
 
-    pub(super) fn in_a_row(&self) -> u64 {
+    pub(in crate::runner) fn in_a_row(&self) -> u64 {
         self.in_a_row
     }
 
     /// Whether a partition stops: as many records in a row were parked as the limit says.
-    pub(super) fn is_storm(&self, limit: u64) -> bool {
+    pub(in crate::runner) fn is_storm(&self, limit: u64) -> bool {
         limit > 0 && self.in_a_row >= limit
     }
 
     /// When the next line is written, if there is something to write.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(in crate::runner) fn due(&self) -> Option<Instant> {
         (!self.counts.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now))
     }
 
     /// Writes a line per code when it is time.
-    pub(super) fn log(&mut self, topic: &'static str, partition: PartitionId) {
+    pub(in crate::runner) fn log(&mut self, topic: &'static str, partition: PartitionId) {
         let now = Instant::now();
         if self.not_before.is_some_and(|at| at > now) {
             return;

@@ -13,16 +13,16 @@ use schemas::{
     record::CommandRecord,
 };
 
-use super::{
-    answered,
-    batch::{BatchState, is_answered},
-    partition_task::PartitionTask,
-};
+use super::PartitionTask;
 use crate::{
     aggregate::AggregateState,
     ledger::{Ledger, LedgerError, OutcomeRow, PartNames},
     location::{Location, Ticket},
     log::LogRecord,
+    runner::{
+        answered,
+        batch::{BatchState, is_answered},
+    },
 };
 
 /// Aggregates restored at the same time: about as many as the ledger's connection pool serves.

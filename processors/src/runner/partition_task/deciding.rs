@@ -5,12 +5,11 @@ use std::{collections::HashMap, panic::AssertUnwindSafe};
 use futures_util::FutureExt;
 use schemas::codes::Code;
 
-use super::{
-    batch,
-    decided_batch::DecidedBatch,
-    partition_task::{PartitionError, PartitionTask},
+use super::{PartitionError, PartitionTask};
+use crate::{
+    log::LogRecord,
+    runner::{batch, decided_batch::DecidedBatch},
 };
-use crate::log::LogRecord;
 
 impl PartitionTask {
     /// Decides the next records. `None` when no record waits. A panic is a fault of one record: it

@@ -8,8 +8,10 @@ use std::{error::Error, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    answered, outcome_age::LOOK_EVERY, partition::PartitionStage, partition_task::PartitionTask,
+use super::PartitionTask;
+use crate::runner::{
+    answered,
+    partition::{OUTCOMES_LOOK_EVERY, PartitionStage},
 };
 
 /// Outcomes deleted at once, as a multiple of the largest batch. Twice as many as a batch adds, so
@@ -39,6 +41,7 @@ impl PartitionTask {
                 true
             }
         };
-        self.partition.outcomes.look_at = now + if is_last { LOOK_EVERY } else { Duration::ZERO };
+        self.partition.outcomes.look_at =
+            now + if is_last { OUTCOMES_LOOK_EVERY } else { Duration::ZERO };
     }
 }

@@ -1,10 +1,11 @@
 //! Delivery after the commit: changes go to the view store, and the outbox goes to its topics.
 //!
 //! A row leaves the outbox only after its changes are stored or marked dirty and the log has
-//! acknowledged its record. So an owner that finds rows repeats both steps. Stores and readers
+//! acknowledged its record. The next batch deletes it; without one, it is deleted alone after a
+//! moment. So an owner that finds rows repeats both steps. Stores and readers
 //! judge by position and drop what they already have.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{error::Error, sync::atomic::Ordering::Relaxed};
 
 use schemas::{
     ids::Aggregate,
@@ -12,15 +13,11 @@ use schemas::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{
-    PATIENCE, answered,
-    batch::ViewSteps,
-    partition::PartitionStage,
-    partition_task::{PartitionError, PartitionTask},
-};
+use super::{PartitionError, PartitionTask};
 use crate::{
     ledger::{LedgerError, OutboxRow, ViewName},
     log::AppendError,
+    runner::{FailureKind, PATIENCE, answered, batch::ViewSteps, partition::PartitionStage},
     views::{StoreOutcome, ViewStep, ViewStoreError},
 };
 
@@ -163,5 +160,38 @@ impl PartitionTask {
             return Err(ViewStoreError(None));
         }
         breaker.judge(self.shared.backends.views.store(steps)).await
+    }
+
+    /// Deletes the published rows.
+    pub(in crate::runner) async fn delete_published(&mut self) -> Result<(), LedgerError> {
+        let partition = self.partition.claim.partition;
+        let rows = self.partition.published.keys();
+        if !rows.is_empty() {
+            answered(self.shared.backends.ledger.delete_published(partition, rows)).await?;
+            self.partition.published.deleted();
+        }
+        Ok(())
+    }
+
+    /// When to delete published rows alone. A batch that waits will delete them.
+    pub(in crate::runner) fn published_due(&self) -> Option<Instant> {
+        self.partition.is_idle().then(|| self.partition.published.due()).flatten()
+    }
+
+    /// Deletes published rows if no batch has come to do it.
+    pub(in crate::runner) async fn tidy_outbox(&mut self) {
+        if self.published_due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        if let Err(error) = self.delete_published().await {
+            tracing::warn!(
+                partition = self.partition.claim.partition.0,
+                error = &error as &dyn Error,
+                "published rows of the outbox could not be deleted"
+            );
+            self.partition.stage = PartitionStage::CheckpointUnknown;
+            self.fails(FailureKind::Ledger);
+            self.partition.back_off();
+        }
     }
 }

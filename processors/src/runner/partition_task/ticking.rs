@@ -14,11 +14,14 @@ use schemas::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{
-    FailureKind, PATIENCE, partition::PartitionStage, partition_task::PartitionTask,
-    timers::TICK_ID,
+use super::PartitionTask;
+use crate::{
+    log::AppendError,
+    runner::{
+        FailureKind, PATIENCE,
+        partition::{PartitionStage, TICK_ID},
+    },
 };
-use crate::log::AppendError;
 
 /// Most ticks written at once: about one transaction. Further ticks wait for the next pass.
 const TICKS: usize = 500;

@@ -17,11 +17,11 @@ const TICK_AGAIN: Duration = Duration::from_secs(3);
 /// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How the id of a tick begins.
-pub(super) const TICK_ID: &str = "tick.";
+pub(in crate::runner) const TICK_ID: &str = "tick.";
 
 /// When the timers of one partition's aggregates are due, as of the last commit.
 #[derive(Default)]
-pub(super) struct PartitionTimers {
+pub(in crate::runner) struct PartitionTimers {
     by_time: BTreeSet<(Millis, Aggregate)>,
     due: HashMap<Aggregate, Millis>,
     /// When the last tick of each aggregate was written, if that is less than [`TICK_AGAIN`] ago.
@@ -37,14 +37,14 @@ impl PartitionTimers {
     /// Sets the timers that the ledger knows, when the partition becomes ready. Records that waited
     /// for it carry the time themselves, so every aggregate counts as just ticked and ticks come
     /// after the records.
-    pub(super) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
+    pub(in crate::runner) fn load(&mut self, due: Vec<(Aggregate, Millis)>, now: Instant) {
         self.ticked = due.iter().map(|(aggregate, _)| (aggregate.clone(), now)).collect();
         self.by_time = due.iter().map(|(aggregate, at)| (*at, aggregate.clone())).collect();
         self.due = due.into_iter().collect();
     }
 
     /// Notes the timers of the aggregates of a batch, whose latest record was appended at `latest`.
-    pub(super) fn committed(&mut self, rows: &[AggregateRow], latest: Millis) {
+    pub(in crate::runner) fn committed(&mut self, rows: &[AggregateRow], latest: Millis) {
         for row in rows {
             if row.due.is_some_and(|due| due <= latest) {
                 self.unfinished.insert(row.aggregate.clone());
@@ -63,7 +63,7 @@ impl PartitionTimers {
     }
 
     /// When the next tick must be written, if the owner's clock shows `wall` now.
-    pub(super) fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
+    pub(in crate::runner) fn next(&self, wall: Millis, now: Instant) -> Option<Instant> {
         let mut first: Option<Instant> = None;
         for (at, aggregate) in &self.by_time {
             let wait = u64::try_from(at.saturating_sub(wall))
@@ -81,7 +81,11 @@ impl PartitionTimers {
 
     /// Takes aggregates whose timers are still due after their last record, at most `limit`, which
     /// then count as ticked. Their next tick does not wait, so that a line soon ends its day.
-    pub(super) fn take_unfinished(&mut self, now: Instant, limit: usize) -> Vec<Aggregate> {
+    pub(in crate::runner) fn take_unfinished(
+        &mut self,
+        now: Instant,
+        limit: usize,
+    ) -> Vec<Aggregate> {
         let taken: Vec<Aggregate> = self.unfinished.iter().take(limit).cloned().collect();
         for aggregate in &taken {
             self.unfinished.remove(aggregate);
@@ -91,7 +95,12 @@ impl PartitionTimers {
     }
 
     /// The aggregates that need a tick now, at most `limit`. They count as ticked.
-    pub(super) fn take_due(&mut self, wall: Millis, now: Instant, limit: usize) -> Vec<Aggregate> {
+    pub(in crate::runner) fn take_due(
+        &mut self,
+        wall: Millis,
+        now: Instant,
+        limit: usize,
+    ) -> Vec<Aggregate> {
         self.ticked.retain(|_, at| now < *at + TICK_AGAIN);
         let overdue =
             self.by_time.iter().take_while(|(at, _)| *at <= wall).map(|(_, aggregate)| aggregate);
@@ -102,7 +111,7 @@ impl PartitionTimers {
     }
 
     /// Counts a tick that is written, and returns its number.
-    pub(super) fn next_number(&mut self) -> u64 {
+    pub(in crate::runner) fn next_number(&mut self) -> u64 {
         self.written += 1;
         self.written
     }
