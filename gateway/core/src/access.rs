@@ -85,8 +85,8 @@ roles! {
 }
 
 impl Role {
-    /// Whether the role is of a reception or of clinicians, who work at the locations of their
-    /// token and may cross to another one in an emergency.
+    /// Whether the role works at the locations of its token (reception, clinicians) and may cross
+    /// to another location in an emergency.
     pub fn works_at_locations(self) -> bool {
         matches!(self.column(), Column::Reception | Column::Clinician)
     }
@@ -222,8 +222,8 @@ const TABLE: &[(&str, [Reach; 10])] = &[
     ("queue.reorder", [N, N, L, N, N, X, N, N, N, N]),
     ("queue.remove", [N, N, N, N, N, X, N, N, N, N]),
     ("queue.call_next", [N, N, L, Q, Q, X, N, N, N, N]),
-    // The station's queues are settings, which an admin chose. So whoever works at the location may
-    // call at its stations, as with the call of a ticket.
+    // An admin chose the queues of the station, so all staff of the location may call at its
+    // stations, as with the call of a ticket.
     ("station.call_next", [N, N, L, L, L, X, N, N, N, N]),
     ("ticket.issue", [N, N, L, N, N, X, N, N, N, Q]),
     ("ticket.call", [N, N, L, L, L, X, N, N, N, N]),
@@ -269,11 +269,11 @@ const TABLE: &[(&str, [Reach; 10])] = &[
     ("runs.list", [N, N, N, N, N, X, T, R, N, N]),
     ("rules.list", [N, N, N, N, N, X, T, T, N, N]),
     ("rules.try", [N, N, N, N, N, X, N, T, N, N]),
-    // Ending access: of a ticket link at its location, of everything else in the whole tenant.
+    // Revocations: of a ticket link at its location, of everything else in the whole tenant.
     ("revocations.put", [N, N, N, N, N, X, N, N, N, N]),
     // The audit is of the whole tenant, so an admin of some locations does not read it.
     ("audit.list", [N, N, N, N, N, X, N, N, N, N]),
-    // Seeing and ending the sessions of others. Everybody sees and ends their own.
+    // Lists and ends of other people's sessions. Everybody may list and end their own.
     ("sessions", [N, N, N, N, N, X, N, N, N, N]),
 ];
 
@@ -385,8 +385,8 @@ pub fn may_read_outcomes(claims: &Claims) -> Result<(), Code> {
     }
 }
 
-/// Checks whether the bearer may read the outcome of another caller's command that a location
-/// decided; a run or the rules for `None`.
+/// Checks whether the bearer may read the outcome of another caller's command. `location` decided
+/// the command; `None` stands for a run or the rules.
 ///
 /// # Errors
 /// `forbidden` otherwise.
@@ -434,8 +434,7 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Target::default())
 }
 
-/// Checks whether the bearer may end access: of a ticket link at `location`, or of everything else
-/// for `None`.
+/// Checks whether the bearer may revoke: a ticket link at `location`, or anything else for `None`.
 ///
 /// # Errors
 /// `forbidden` otherwise.

@@ -46,13 +46,13 @@ pub struct BookingAttempt {
     pub location: String,
     /// A digest of the client's address.
     pub address: String,
-    /// Whether what was told beside the code was true.
+    /// Whether the second factor that was entered with the code is right.
     pub proved: bool,
 }
 
 impl BookingAttempt {
     /// Whether two attempts with one code within minutes cannot both be of its patient: they are at
-    /// two locations, or from two addresses and one of them did not know the second factor.
+    /// two locations, or from two addresses of which one did not send the right second factor.
     pub fn contradicts(&self, other: &Self) -> bool {
         self.location != other.location
             || self.address != other.address && !(self.proved && other.proved)

@@ -15,9 +15,9 @@ pub const MAX_FRAGMENTS: u8 = 32;
 /// A client that sends more is closed.
 pub const CONTROL_FRAMES: Rate = Rate { burst: 20, per_second: 10 };
 
-/// Messages that one client may send, whatever is in them. A client with more is closed. The bound
-/// of a session's commands is reached earlier; this one is for attachments, of which an event may
-/// have many, and for packets that are no commands.
+/// Messages of any content that one client may send. A client with more is closed. The bound of a
+/// session's commands is reached earlier; this one is for attachments, of which an event may have
+/// many, and for packets that are no commands.
 pub const MESSAGES: Rate = Rate { burst: 1024, per_second: 100 };
 
 /// Bytes of the longest head without its mask: flags, length, and the 64-bit length.

@@ -1,6 +1,6 @@
-//! The rules of one client, without I/O: what a command means, who may open which channel, and what
-//! a subscription still owes its client. Time is an argument. This crate knows no runtime, clock,
-//! lock or log.
+//! The rules of one client, without I/O: what a command means, who may open which channel, and
+//! which steps a client still lacks. Time is an argument. This crate knows no runtime, clock, lock
+//! or log.
 
 #![warn(missing_docs)]
 

@@ -32,7 +32,7 @@ pub const PING_S: u64 = 25;
 /// Seconds that a client has for its pong. After that it is closed.
 pub const PONG_WITHIN_S: u64 = 10;
 /// Most milliseconds before the expiry of its token at which a client is asked to refresh it. The
-/// SDKs refresh at the moment that they are told, and the connection ends with the token.
+/// SDKs refresh at the moment that the `ttl` names, and the connection ends with the token.
 pub const REFRESH_AHEAD_MS: Millis = 25_000;
 
 /// The consequence of a command, which the caller carries out.

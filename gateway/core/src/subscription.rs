@@ -1,4 +1,4 @@
-//! The subscriptions of one client, and what each still owes it.
+//! The subscriptions of one client, and the position that each has reached.
 
 use std::num::NonZeroU64;
 
@@ -106,8 +106,8 @@ pub enum Stage {
     Live {
         /// The position up to which the client was sent everything.
         held: Position,
-        /// Where it began: the position of the first state, or the one with which the client came
-        /// back. Zero until something was sent.
+        /// The position of the first state, or the position with which the client came back. Zero
+        /// until something was sent.
         first: Position,
         /// The fingerprint of what a ticket's patient was shown last, and 0 for every other
         /// channel.
@@ -133,15 +133,15 @@ impl Stage {
 pub enum FloorTrust {
     /// The position is taken as it is: a node that has not reached it is late.
     Trusted,
-    /// The wait for it was in vain, and the authority is being asked.
+    /// The node did not reach the position in time, and now asks the authority.
     Doubted,
-    /// The authority has not reached it either, so it was lost, for example with a restored
-    /// database. The client gets the whole state with the mark of a new position.
+    /// The authority has not reached the position either, so it was lost, for example with a
+    /// restored database. The client gets the whole state with the mark of a new position.
     Void,
 }
 
-/// Where a client stands that is owed the whole state with the mark of a new position. No view has
-/// the epoch 0.
+/// The position of a client that must get the whole state with the mark of a new position. No view
+/// has the epoch 0.
 pub const VOID: Position = Position { epoch: 0, version: 1 };
 
 /// The subscriptions of one connection.
@@ -216,7 +216,7 @@ impl Subscriptions {
     }
 }
 
-/// The frame that a client is owed, if any.
+/// The next frame of a client, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatchUp {
     /// The client holds the newest version.
@@ -227,7 +227,7 @@ pub enum CatchUp {
     StepsSince(u64),
     /// The whole view: the client's epoch is over.
     Snapshot,
-    /// Nothing may be sent: the client knows more than this node does.
+    /// Nothing may be sent: the client's position is newer than this node's.
     NodeBehind,
 }
 

@@ -37,16 +37,16 @@ use crate::{
 /// How long the log may take to acknowledge. Past it nothing is shown. JavaScript clients wait five
 /// seconds for a reply.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Most entries that wait on a node: some 10 MB, and as many clients as come back at once when a
-/// node of 20,000 was lost. Past it an action is refused with `try_again`.
+/// Most entries that wait on a node: some 10 MB, and the clients of a lost node of 20,000, which
+/// all come back at once. Past it an action is refused with `try_again`.
 const MAX_WAITING: usize = 20_000;
 /// Most notes that wait on a node, some 40 MB: every channel of 20,000 clients that leave at once,
 /// and refusals while the log does not answer. Past it a note is lost and counted.
 const MAX_NOTES: usize = 100_000;
 /// Most entries that are written together: an append of 20 records takes about as long as one.
 const BATCH: usize = 20 * MAX_ENTRIES;
-/// The least time between two batches. An entry that comes alone is written at once; when clients
-/// come by the thousand, a batch for each would cost more than all the rest of their subscribe.
+/// The least time between two batches. An entry that comes alone is written at once; when thousands
+/// of clients come at once, a batch for each would cost more than the rest of their subscribe.
 const PACE: Duration = Duration::from_millis(1);
 
 /// An action that a client asks for, or has carried out.
@@ -62,7 +62,7 @@ pub struct AuditedAction {
     pub client: AuditedClient,
     /// The other tenant of a crossing, if it is one.
     pub other_tenant: Option<TenantId>,
-    /// Why somebody crosses, or checks a patient in although check-in is not open.
+    /// The stated reason of a crossing, or of a check-in outside its window.
     pub reason: Option<String>,
     /// The first and the last position that the client was sent.
     pub delivered: Option<(Position, Position)>,

@@ -208,7 +208,7 @@ impl Verifier {
         self.issuers.0.iter().any(|issuer| issuer.tenants.names(tenant))
     }
 
-    /// When the crossing ends whose token this is, if it is one. Revocations are not checked.
+    /// When the crossing of this token ends, if it is one. Revocations are not checked.
     pub fn crossing_end(&self, token: &str, now: Millis) -> Option<Millis> {
         let own = self.own_tokens.as_ref().filter(|_| token.len() <= MAX_TOKEN)?;
         own.verify(token, now).ok().filter(|it| it.origin.crossed).map(|it| it.expires)
@@ -236,11 +236,11 @@ impl Verifier {
         self.verify_by(token, now, OwnTokens::verify)
     }
 
-    /// Like [`Verifier::verify`], for a token that is to be renewed.
-    ///
-    /// # Errors
     /// Verifies a token that asks to be renewed, by the rules of [`Verifier::verify`]. Only the
     /// credential of a display may have expired.
+    ///
+    /// # Errors
+    /// The code of the refusal.
     pub fn verify_for_renewal(&self, token: &str, now: Millis) -> Result<Claims, Code> {
         self.verify_by(token, now, OwnTokens::verify_for_renewal)
     }

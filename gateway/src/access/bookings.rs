@@ -1,10 +1,9 @@
-//! Bookings that patients check in alone: the code of an appointment, and keyed digests of what
-//! its patient tells beside the code.
-//!
-//! The short-lived keys know the appointment of each code, as they know the ticket of each ticket's
-//! code. They hold no year of birth and no number, only MACs that are made with a secret of the
-//! nodes and with the appointment, so that equal values look different. When the keys are lost,
-//! codes work again as their sources report the bookings again.
+//! Bookings that patients check in alone: the code of an appointment, and keyed digests of the
+//! factors that its patient enters with the code.
+//! The short-lived keys map each code to its appointment, as they map each ticket's code to its
+//! ticket. They hold no year of birth and no number, only MACs that are made with a secret of the
+//! nodes and with the appointment, so that equal values look different. When the keys are lost, a
+//! code works again once its source reports the booking again.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,15 +32,16 @@ const CODE_LENGTH: usize = 8;
 const GIVEN_LENGTH: std::ops::RangeInclusive<usize> = 6..=16;
 /// Codes that are tried for one booking when others have the first.
 const CODE_ATTEMPTS: u8 = 3;
-/// How long after its start a booking is known: a patient who came too late is told so.
+/// How long after its start a booking is kept, so that a patient who comes too late gets that
+/// answer.
 const KEEP_AFTER_MS: Millis = 2 * 24 * 60 * 60 * 1000;
-/// The longest and the shortest time for which a booking is known: a year ahead, and a day for one
+/// The longest and the shortest time for which a booking is kept: a year ahead, and a day for one
 /// that lacks its times.
 const KEEP_S: std::ops::RangeInclusive<u64> = 24 * 60 * 60..=400 * 24 * 60 * 60;
-/// Appointments of one person that are known together. More are checked in by their own codes.
+/// Appointments of one person that are stored together. More are checked in by their own codes.
 const MAX_TOGETHER: usize = 8;
 /// Attempts with one code in an hour, right or wrong, on all nodes together: a person needs two and
-/// may mistype, and a year of birth takes most of a day to guess. One more is refused as
+/// may mistype, and guessing a year of birth takes most of a day. One more is refused as
 /// `too_many_failures`; the patient is then checked in at the desk.
 const ATTEMPTS: u32 = 10;
 const ATTEMPTS_S: u32 = 3600;
@@ -60,7 +60,7 @@ pub struct Booking {
     person: Option<String>,
 }
 
-/// A booking that somebody named by its code.
+/// A booking and the code by which a client named it.
 pub struct NamedBooking {
     /// The code in its normal form.
     pub code: String,
@@ -187,8 +187,8 @@ impl BookingKey {
         short_keys::answer(keys.put(&person_key(tenant, person), &value, ttl)).await
     }
 
-    /// The booking with a typed code, if what was told beside it is true. A wrong code and a wrong
-    /// factor cannot be told apart, by the answer or by what was read.
+    /// The booking with a typed code, if the factor entered with it is right. Neither the answer
+    /// nor the reads distinguish a wrong code from a wrong factor.
     ///
     /// # Errors
     /// `no_appointment_found` and `try_again`.
@@ -237,7 +237,7 @@ impl BookingKey {
     }
 }
 
-/// Checks that patients can tell what a source reports.
+/// Checks that patients can enter the values that a source reports.
 ///
 /// # Errors
 /// `invalid_value`.
@@ -253,7 +253,7 @@ pub fn check(keys: &CheckInKeys) -> Result<(), Code> {
     if good { Ok(()) } else { Err(Code::InvalidValue) }
 }
 
-/// How long a booking is known.
+/// How long a booking is kept.
 fn ttl(start: Option<Millis>, now: Millis) -> Duration {
     let ahead_ms = start.map_or(0, |start| start.saturating_add(KEEP_AFTER_MS) - now);
     let ahead_s = u64::try_from(ahead_ms / 1000).unwrap_or(0);
@@ -297,8 +297,8 @@ fn digits(appointment: &AppointmentId) -> &str {
     &text[text.len() - TICKET_HEX..]
 }
 
-/// The normal form of a code that somebody typed or a source gave: capitals without spaces and
-/// hyphens, with one of each pair of characters that look alike. `None` for a text that is no code.
+/// The normal form of a code from a person or a source: capitals without spaces and hyphens, with
+/// one of each pair of characters that look alike. `None` for a text that is no code.
 pub fn normal(typed: &str) -> Option<String> {
     /// A person may put a space between all characters. Nothing longer is read.
     const MOST: usize = 3;
@@ -330,7 +330,7 @@ pub fn shown(code: &str) -> String {
 }
 
 /// Counts an attempt with a code, before it is judged, so that guesses at once are counted too.
-/// Codes that no booking has are counted alike, so that a refusal tells nobody which codes exist.
+/// Codes that no booking has are counted too, so that a refusal does not show which codes exist.
 ///
 /// # Errors
 /// `too_many_failures` and `try_again`.

@@ -22,12 +22,12 @@ use crate::{
     random,
 };
 
-/// Characters of a pairing code: 7.8 × 10^10 codes. A person who guesses a code can only make
-/// another clinic's screen show the wrong board.
+/// Characters of a pairing code: 7.8 × 10^10 codes. A person who guesses a code gains only one
+/// thing: another clinic's screen shows the wrong board.
 const CODE_LENGTH: usize = 8;
 /// How long a screen shows a code. Staff walk to the desk and type it.
 pub const PAIRING_TTL: Duration = Duration::from_mins(10);
-/// How long one approval keeps others out: longer than a location takes to decide, and short enough
+/// How long one approval locks others out: longer than a location takes to decide, and short enough
 /// to try again after a node was lost.
 const APPROVING_TTL: Duration = Duration::from_secs(30);
 /// Codes that are drawn until one is free. The second is nearly always free.
@@ -44,7 +44,7 @@ const GENERATION_TTL: Duration = Duration::from_hours(31 * 24);
 /// earlier, so that a revocation that follows it always ends it.
 const CLOCK_SKEW_MS: Millis = 60_000;
 
-/// A pairing that a screen began: what it shows, and what it keeps to itself.
+/// A pairing that a screen began: the code that it shows, and the secret that it keeps.
 pub struct NewPairing {
     pub code: String,
     pub secret: String,
@@ -77,8 +77,8 @@ impl Pairing {
         self.secret == digest(secret)
     }
 
-    /// The display that the screen becomes. It follows from the screen's secret, so that an
-    /// approval that is given again after a lost answer pairs the same display.
+    /// The display that the screen becomes. It is computed from the screen's secret, so that a
+    /// repeated approval after a lost answer pairs the same display.
     pub fn display(&self, tenant: &TenantId, location: &LocationId) -> DisplayId {
         let mut hash = Sha256::new();
         for part in ["display", &self.secret, tenant.as_str(), location.as_str()] {
@@ -112,7 +112,7 @@ pub async fn begin(keys: &dyn ShortKeys) -> Result<NewPairing, Code> {
     Err(Code::TryAgain)
 }
 
-/// The code that somebody typed.
+/// Reads a typed code.
 ///
 /// # Errors
 /// `pairing_unknown` for a text that is no code.
@@ -129,7 +129,7 @@ pub async fn find(keys: &dyn ShortKeys, code: &str) -> Result<Pairing, Code> {
     serde_json::from_str(&held).map_err(|_| Code::Internal)
 }
 
-/// Keeps other approvals out while one is under way.
+/// Locks the pairing against other approvals while one is under way.
 ///
 /// # Errors
 /// `pairing_taken` when another approval is under way, and `try_again`.
@@ -140,7 +140,7 @@ pub async fn lock(keys: &dyn ShortKeys, code: &str) -> Result<(), Code> {
     }
 }
 
-/// Lets other approvals in again. A lock that cannot be removed ends by itself.
+/// Removes the lock. A lock that cannot be removed expires.
 pub async fn unlock(keys: &dyn ShortKeys, code: &str) {
     let _ = short_keys::answer(keys.take(&lock_of(code))).await;
 }

@@ -176,8 +176,8 @@ pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims,
     if !crosses || claims.tenant == tenant || !claims.locations.is_empty() {
         return Err(Code::Forbidden);
     }
-    // The other tenant's admins can end the crossing by its subject or session, and those of the
-    // own tenant by what ends the first token.
+    // Admins of the other tenant can end the crossing by its subject or session. Admins of the own
+    // tenant end it with the first token.
     let mut origin = Origin::new(&tenant, &claims.subject, now);
     let session = format!("crossing:{}", claims.origin.session());
     origin.add(&tenant, TargetKind::Session, &session);
@@ -198,8 +198,8 @@ pub fn crossed(claims: &Claims, tenant: TenantId, now: Millis) -> Result<Claims,
 }
 
 /// The claims of staff who reach a location of their tenant at which they do not work, in an
-/// emergency. They have the rights of their role there, and what ends the first token ends this one
-/// too.
+/// emergency. They have the rights of their role there. A revocation of the first token ends this
+/// one too.
 ///
 /// # Errors
 /// `forbidden` unless the role works at locations, its token lists some, and this is none of them.

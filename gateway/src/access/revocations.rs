@@ -17,8 +17,9 @@ use schemas::{
 };
 
 /// Revocations that are held for one tenant. A clinic of a thousand people revokes a few dozen a
-/// day, and each is held for as long as a token can live. Past it, the older half becomes one
-/// moment: every token of the tenant that was issued before it must be replaced by a newer one.
+/// day, and each is held for as long as a token can live. Past this number the older half is
+/// replaced by its last moment: every token of the tenant that was issued before it must be
+/// replaced by a newer one.
 const MAX_OF_TENANT: usize = 20_000;
 /// Revocations that a node holds, at 32 bytes each. Past it, the tenant with the most is treated as
 /// above.
@@ -66,7 +67,7 @@ impl Revocations {
         revocations
     }
 
-    /// Notes that the topic has been read to its end. Until then no token is accepted.
+    /// Records that the topic has been read to its end. Until then no token is accepted.
     pub fn finish_reading(&self) {
         self.is_read.store(true, Ordering::Release);
     }
@@ -158,8 +159,8 @@ impl RevocationsReader<'_> {
             of_tenant.check(claims)?;
         }
         // A crossing ends with the first token, which is of another tenant. Crossings are few. A
-        // tag that an admin named counts in its own tenant alone: anybody can compute one of a
-        // person elsewhere.
+        // tag that an admin named counts in its own tenant alone, because anybody can compute the
+        // tag of a person elsewhere.
         let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims, |it| !it.is_listed);
         match claims.origin.crossed && self.0.tenants.values().any(ends) {
             true => Err(Code::TokenRevoked),
@@ -195,7 +196,8 @@ impl TenantRevocations {
 }
 
 impl RevocationTable {
-    /// Removes what outlived every token that it could refuse, by the time of the log.
+    /// Removes revocations that are older than every token they could refuse, by the time of the
+    /// log.
     fn prune(&mut self, now: Millis) {
         if now - self.pruned_at < PRUNE_INTERVAL_MS {
             return;

@@ -2,7 +2,7 @@
 //!
 //! The alphabet has no vowels, so that no code is a word, and of characters that look alike only
 //! one: `2` and not `Z`, `5` and not `S`, `6` and not `G`, `8` and not `B`, and neither `0`, `O`,
-//! `1`, `I`, `L` nor `U`. Whoever types the other one of a pair is understood.
+//! `1`, `I`, `L` nor `U`. The reader accepts the other character of a pair too.
 
 /// The characters of a code.
 const ALPHABET: &[u8; 23] = b"23456789CDFHJKMNPQRTVWX";

@@ -1,9 +1,9 @@
-//! The link of a ticket, by which its patient holds it, and the short code for the same ticket.
+//! The link by which a patient opens a ticket, and the short code for the same ticket.
 //!
 //! Both are derived from the ticket's id with a secret of all nodes, so that the same link is found
-//! again at any time and nothing is stored. The link contains its own proof. A code cannot: the
-//! short-lived keys know the ticket of each code. They can lose it; the
-//! next request for the link stores it again.
+//! again at any time and nothing is stored. The link contains its own proof. A code is too short
+//! for a proof: the short-lived keys map it to its ticket. When they lose it, the next request for
+//! the link stores it again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -32,7 +32,7 @@ use crate::backends::short_keys::{self, ShortKeys};
 ///
 /// [`Limit::WrongCodes`]: crate::limits::Limit::WrongCodes
 const CODE_LENGTH: usize = 10;
-/// How long the short-lived keys know a code: a day, as long as a ticket that ends with its service
+/// How long the short-lived keys keep a code: a day, as long as a ticket that ends with its service
 /// day. Each renewal of a token of the link stores a code that was forgotten.
 const CODE_TTL: Duration = Duration::from_hours(24);
 /// Codes that are tried for one ticket when another ticket has the first: two tickets of a million
@@ -46,12 +46,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Bytes of the MAC in a link. 128 bits cannot be guessed.
 const MAC_BYTES: usize = 16;
 
-/// How long a token of a link lives, and for how long after the end of its ticket it can be had: a
-/// patient looks at the end of the visit and at nothing later. A token that was given before the
-/// end lives no longer than that either.
+/// How long a token of a link lives, and for how long after the end of its ticket one is issued, so
+/// that a patient can see how the visit ended. A token that was issued before the end lives no
+/// longer than that either.
 pub const LINK_LIFE_MS: Millis = 30 * 60 * 1000;
 
-/// The link of a ticket: what it consists of, once its proof was checked.
+/// The parts of a ticket's link, after its proof was checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketLink {
     pub tenant: TenantId,
@@ -101,7 +101,7 @@ impl TicketLink {
 /// and must not contain a key to the ticket.
 const SUBJECT: &str = "ticket-link:";
 
-/// Makes and opens links and codes. Clones know together when codes cannot be stored.
+/// Makes and opens links and codes. Clones share the pause after codes could not be stored.
 #[derive(Clone)]
 pub struct LinkKey {
     mac: Hmac<Sha256>,
@@ -152,7 +152,7 @@ impl LinkKey {
         mac
     }
 
-    /// The code of a ticket, stored so that it opens the ticket. Asked again, the code is the same.
+    /// Stores and returns the code of a ticket. A repeated call returns the same code.
     ///
     /// # Errors
     /// `try_again` when the short-lived keys do not answer in time, or did not answer a moment ago,
@@ -203,7 +203,7 @@ fn read(text: &str) -> Option<(TicketLink, [u8; MAC_BYTES])> {
     Some((TicketLink { tenant, ticket }, mac))
 }
 
-/// The ticket that a code names, as somebody typed it.
+/// The ticket of a typed code.
 ///
 /// # Errors
 /// `ticket_link_unknown` for a code that no ticket has, and `try_again`.

@@ -173,7 +173,7 @@ pub trait Queries: Send + Sync + 'static {
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>>;
 
-    /// Whether there is anything of the tenant: a view or a run.
+    /// Whether the authority has a view or a run of the tenant.
     fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>>;
 
     /// Lists entries of a tenant's audit, newest first.

@@ -14,8 +14,8 @@ impl Moment {
     }
 }
 
-/// A number of requests in a window. All of them may come at once; they come back evenly over the
-/// window, so that a client which waits is never refused for what it did a window ago.
+/// A number of requests in a window. All of them may be spent at once; they are restored evenly
+/// over the window, so that requests of more than a window ago never count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     count: u32,
@@ -50,7 +50,7 @@ impl Quota {
         u64::from(self.window_s) * 1_000_000
     }
 
-    /// Microseconds after which one request comes back.
+    /// Microseconds after which one request is restored.
     pub fn interval_micros(self) -> u64 {
         self.window_micros() / u64::from(self.count)
     }
@@ -118,7 +118,7 @@ impl Bucket {
         self.spend(quota, now)
     }
 
-    /// Whether the bucket says no more than a new one.
+    /// Whether the bucket is full, like a new one.
     pub fn is_full(&self, now: Moment) -> bool {
         self.full_at <= now
     }

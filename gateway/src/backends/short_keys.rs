@@ -1,6 +1,6 @@
 //! Keys that live for seconds to weeks and are shared by all nodes: one-time tickets, short codes,
-//! pairings, and what clients have spent of their quotas. They can be lost at any time: whoever
-//! uses them says what then happens.
+//! pairings, and the spent quotas of clients. They can be lost at any time: each user of the store
+//! documents the effect.
 
 #[cfg(test)]
 pub(crate) mod fake;

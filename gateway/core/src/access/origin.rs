@@ -65,7 +65,8 @@ impl Origin {
         named.copied().unwrap_or(self.tags[0])
     }
 
-    /// Adds what ends the first token of a super admin in another tenant.
+    /// Adds the tags of the token that a super admin has at home, so that their revocation ends
+    /// this token too.
     pub fn add_home(&mut self, home: &Self) {
         let of_home = home.tags.into_iter().chain([home.permissions]);
         let free = self.tags.iter_mut().filter(|tag| **tag == RevocationTag::NONE);
@@ -73,7 +74,7 @@ impl Origin {
         free.zip(of_home).for_each(|(free, tag)| *free = tag);
     }
 
-    /// Makes the token a session of its own. Whatever ends the session it had ends it too.
+    /// Makes the token a session of its own. The end of its former session ends it too.
     pub fn begin_session(&mut self, tenant: &TenantId, id: &str) {
         let others = &mut self.tags[1..];
         debug_assert!(others.last() == Some(&RevocationTag::NONE), "there is room for one more");
@@ -81,7 +82,7 @@ impl Origin {
         others[0] = RevocationTag::new(tenant, TargetKind::Session, id);
     }
 
-    /// Adds what else the token names. There is room for [`ORIGIN_TAGS`] things together.
+    /// Adds the tag of something else that the token names. There is room for [`ORIGIN_TAGS`] tags.
     pub fn add(&mut self, tenant: &TenantId, kind: TargetKind, id: &str) {
         let free = self.tags.iter_mut().find(|tag| **tag == RevocationTag::NONE);
         debug_assert!(free.is_some(), "a token names at most {ORIGIN_TAGS} things");

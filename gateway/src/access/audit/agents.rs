@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Most texts that are shared: clinics have some dozens. Past it, those that nobody uses go, and a
-/// new one is not shared while all are in use.
+/// Most texts that are shared: clinics have some dozens. Past it, texts without a user are removed,
+/// and a new one is not shared while all are in use.
 const SHARED: usize = 1_000;
 
 #[derive(Default)]

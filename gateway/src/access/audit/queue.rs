@@ -49,7 +49,7 @@ impl AuditCounts {
         self.failing.load(Relaxed)
     }
 
-    /// Notes the result of the last append.
+    /// Records the result of the last append.
     pub(super) fn appended(&self, entries: usize, written: Result<(), Code>) {
         self.failing.store(written.is_err(), Relaxed);
         if written.is_ok() {
@@ -134,7 +134,7 @@ impl Queue {
     }
 }
 
-/// Tells those who wait. The subscriptions of a shard get one message.
+/// Answers the waiters. The subscriptions of a shard get one message.
 pub(super) fn answer(waiters: Vec<Waiter>, written: Result<(), Code>, runtime: &Handle) {
     let mut shards: Vec<(mpsc::Sender<ShardMessage>, Vec<_>)> = Vec::new();
     for waiter in waiters {

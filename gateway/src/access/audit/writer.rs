@@ -1,4 +1,4 @@
-//! The writer: one task of a node that appends what waits, a record for each tenant.
+//! The writer: one task of a node that appends the waiting entries, as one record for each tenant.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,8 +26,8 @@ use crate::{backends::log::Log, random};
 /// The pause before notes that were not acknowledged are written again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Writes entries until no sender is left: those that somebody waits for first, then notes, each
-/// in the order in which they come.
+/// Writes entries until no sender is left: entries with a waiting client first, then notes, each in
+/// the order in which they come.
 pub(super) async fn write_all(
     log: Arc<dyn Log>,
     mut queued: EntryReceivers,
@@ -93,8 +93,8 @@ async fn write(
     futures_util::future::join_all(appends).await.into_iter().flatten().collect()
 }
 
-/// Appends one record, and answers those who wait for its entries. Returns the notes among them if
-/// it was not acknowledged.
+/// Appends one record, and answers the waiters of its entries. Returns the notes among them if it
+/// was not acknowledged.
 async fn append(
     log: &dyn Log,
     tenant: TenantId,

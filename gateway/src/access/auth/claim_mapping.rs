@@ -1,4 +1,4 @@
-//! Where an issuer puts the claims, and how their words become Clinicwire's.
+//! The places of an issuer's claims, and their conversion to Clinicwire's claims and roles.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -155,7 +155,7 @@ impl ClaimMapping {
         let token_id = ClaimPath::named("jti");
         let device = (TargetKind::Device, &paths.device);
         let link = (TargetKind::TicketLink, &paths.ticket_link);
-        // A token is a device's or a link's. If it names both, the link is not looked at.
+        // A token belongs to a device or to a link. If it names both, the link is ignored.
         let bearer = if paths.device.find(payload).is_some() { device } else { link };
         let session = TargetKind::Session;
         for (kind, path) in [(session, &paths.session), (session, &token_id), bearer] {

@@ -80,7 +80,8 @@ pub struct Issuer {
 pub(super) struct Renewal(pub(super) HashMap<Role, Millis>);
 
 impl Default for Renewal {
-    /// Displays go on for a month and patients for a day. Staff sign in at their issuer again.
+    /// A display's token may be renewed for a month, a patient's for a day. Staff sign in at their
+    /// issuer again.
     fn default() -> Self {
         const DAY_MS: Millis = 24 * 60 * 60 * 1000;
         Self(HashMap::from([(Role::Display, 30 * DAY_MS), (Role::Patient, DAY_MS)]))

@@ -1,4 +1,4 @@
-//! Reads the document that an issuer publishes its keys in (JWK Set, RFC 7517).
+//! Reads the document in which an issuer publishes its keys (JWK Set, RFC 7517).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{

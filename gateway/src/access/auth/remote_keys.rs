@@ -138,7 +138,7 @@ impl RemoteKeys {
         loop {
             let began = Instant::now();
             let fetched = self.fetch_once().await;
-            // Nodes that were started together must not ask together for ever.
+            // Without jitter, nodes that were started together would always fetch together.
             let jitter = 0.9 + 0.2 * fastrand::f32();
             let pause =
                 if fetched { self.policy.refresh.mul_f32(jitter) } else { self.policy.cooldown };

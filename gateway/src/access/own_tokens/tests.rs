@@ -90,7 +90,7 @@ fn crossing_counts_for_fifteen_minutes_and_ends_with_its_session() {
         assert!(tokens.verify(&token, last).is_ok_and(|read| read == there));
         assert_eq!(tokens.verify(&token, last + 1).err(), Some(Code::TokenExpired));
         assert_eq!(tokens.verify_for_renewal(&token, last + 1).err(), Some(Code::TokenExpired));
-        // A session of its own, which whatever ends the session at home ends too.
+        // The crossing is a session of its own, and ends with the session at home.
         assert!(there.origin.session() != home.origin.session());
         for tag in home.origin.tags.iter().filter(|tag| **tag != RevocationTag::NONE) {
             assert!(there.origin.tags.contains(tag), "{:?}", home.role);
