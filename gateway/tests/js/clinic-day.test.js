@@ -1,5 +1,5 @@
 // A clinic's day from empty, in real browsers on the real program: set up, check-in by scan, kiosk
-// and desk, two clerks, a doctor, a phone without network, and a refused move.
+// and desk, two clerks, a doctor, a phone without network, a refused move, and the end of the day.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -46,17 +46,10 @@ const WEST = (new Date().getUTCHours() + 24 - 6) % 24;
 /** `Etc/GMT+5` is five hours behind UTC. */
 const ZONE = WEST <= 12 ? `Etc/GMT+${WEST}` : `Etc/GMT-${24 - WEST}`;
 
-/** The minute of the clinic's day. @param {Date} at */
-const minuteOf = (at) => ((at.getUTCHours() + 24 - WEST) % 24) * 60 + at.getUTCMinutes();
-
-/** The settings of the clinic. @param {number} dayStart in minutes */
-const place = (dayStart) => ({
-  name: "Harbour Clinic",
-  time_zone: ZONE,
-  languages: ["fr", "en", "hi"],
-  address: "1 Pier Road",
-  timers: { day_start_min: dayStart, check_in_early_s: 7200 },
-});
+/** The clinic's clock. @param {Date} at */
+const clockOf = (at) =>
+  `${String((at.getUTCHours() + 24 - WEST) % 24).padStart(2, "0")}:` +
+  String(at.getUTCMinutes()).padStart(2, "0");
 
 /**
  * @param {string} path
@@ -106,6 +99,41 @@ async function book(count) {
 }
 
 const setupKeys = { token: admin, location: HERE };
+
+/**
+ * Creates a clinic in the browser, in the page of a link without one.
+ * @param {string} name
+ */
+async function create(name) {
+  const setup = await open("/setup", DESK, { token: admin });
+  const { page } = setup;
+  await setup.shows("#creation-title", "New clinic");
+  await page.locator("#creation-form [name=name]").fill(name);
+  await page.locator("#creation-form [name=address]").fill("1 Pier Road");
+  await page.locator("#creation-form [name=time_zone]").fill(ZONE);
+  await page.locator("#creation-form [name=languages]").fill("fr, en, hi");
+  // A day that began the day before, and has not ended: it is morning there.
+  await page.locator("#creation-form [name=day_start_min]").fill("11:59");
+  await page.locator("#creation-form .save").click();
+  await setup.shows("#link", "Live");
+  await setup.shows("#name", name);
+  return setup;
+}
+
+/** Makes a line. @param {Page} setup @param {string} name @param {string} prefix */
+async function makeLine(setup, name, prefix) {
+  await setup.page.locator("#queue-form [name=name]").fill(name);
+  await setup.page.locator("#queue-form [name=prefix]").fill(prefix);
+  await setup.page.locator("#queue-form .save").click();
+  await setup.shows("#queue-list", new RegExp(`${name} · closed`));
+}
+
+/** The code of an unpaired screen. @param {Page} screen */
+const pairingCode = (screen) =>
+  until("the screen shows its code", async () => {
+    const text = await screen.page.locator("body").innerText();
+    return /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/.exec(text)?.[0];
+  });
 /** @type {Page} */
 let board;
 /** @type {Page} */
@@ -113,46 +141,44 @@ let kiosk;
 
 describe("a day of a clinic", () => {
   it("begins with an admin who sets it up and pairs a screen and a kiosk", async () => {
-    await clinic.ask("PUT", `locations/${HERE}`, place(0));
-    const setup = await open("/setup", DESK, setupKeys);
-    await setup.shows("#link", "Live");
+    const setup = await create("Harbour");
     const { page } = setup;
-    await page.locator("#queue-form [name=name]").fill("General medicine");
-    await page.locator("#queue-form [name=prefix]").fill("A");
-    await page.locator("#queue-form .save").click();
+    await page.locator("#location-form [name=name]").fill("Harbour Clinic");
+    await page.locator("#location-form .save").click();
+    await setup.shows("#name", "Harbour Clinic");
+    await makeLine(setup, "General medicine", "A");
     await page.getByRole("button", { name: "Open, General medicine" }).click();
     await setup.shows("#queue-list", /General medicine · open/);
     for (const name of ["Room 1", "Room 2"]) {
       await page.locator("#room-form [name=name]").fill(name);
       await page.locator("#room-form .save").click();
-      await until("the room is made", async () => {
-        const { entries } = /** @type {any} */ (await clinic.get(`locations/${HERE}/stations`));
-        return entries.some((/** @type {any} */ room) => room.name === name);
-      });
+      await setup.shows("#room-list", new RegExp(name));
+    }
+    for (const [name, kind] of [
+      ["Entrance", "poster"],
+      ["Hall", "kiosk"],
+    ]) {
+      await page.locator("#point-form [name=name]").fill(name);
+      await page.locator("#point-form [name=kind]").selectOption(kind);
+      await page.locator("#point-form").getByLabel("General medicine").check();
+      await page.locator("#point-form .save").click();
+      await setup.shows("#point-list", new RegExp(`${name} ·`));
     }
     board = await open("/board", DESK);
-    const code = await until("the board shows its code", async () => {
-      const text = await board.page.locator("body").innerText();
-      return /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/.exec(text)?.[0];
-    });
-    await page.locator("#pair-form [name=code]").fill(code);
-    await page.locator("#pair-form [name=name]").fill("Hall");
-    await page.locator("#pair-form .save").click();
-    await board.shows("body", /Harbour Clinic/);
-
-    for (const kind of ["poster", "kiosk"]) {
-      const point = { name: kind === "kiosk" ? "Hall" : "Entrance", kind, queues: [QUEUE] };
-      await clinic.ask("PUT", `check-in-points/${HERE}.${kind}`, {
-        ...point,
-        factor: "birth_year",
-      });
-    }
     kiosk = await open("/kiosk", DESK);
-    await kiosk.shows("#pairing-code", /^[0-9A-Z]{4}-[0-9A-Z]{4}$/);
-    const approved = { location: HERE, name: "Kiosk", check_in_point: `${HERE}.kiosk` };
-    const own = await kiosk.text("#pairing-code");
-    await clinic.ask("POST", `displays/pairings/${own}/approve`, approved, reception("ana"));
+    for (const [screen, name, purpose] of /** @type {const} */ ([
+      [board, "Waiting room", "A screen with the calls"],
+      [kiosk, "Kiosk", "Kiosk “Hall”"],
+    ])) {
+      await page.locator("#pair-form [name=code]").fill(await pairingCode(screen));
+      await page.locator("#pair-form [name=name]").fill(name);
+      await page.locator("#pair-point").selectOption({ label: purpose });
+      await page.locator("#pair-form .save").click();
+      await setup.shows("#display-list", new RegExp(name));
+    }
+    await board.shows("body", /Harbour Clinic/);
     await kiosk.shows("#begin", /./);
+    assert.deepEqual(setup.complaints, []);
   });
 
   it("checks twenty patients in by scan, kiosk and desk", async () => {
@@ -233,8 +259,7 @@ describe("a day of a clinic", () => {
   });
 
   it("keeps the place of somebody whom another location refuses", async () => {
-    await clinic.ask("PUT", "locations/north", { ...place(0), name: "North" });
-    await clinic.ask("PUT", "queues/north.lab", { name: "Lab", prefix: "L" });
+    await makeLine(await create("North"), "Lab", "L");
     const { ticket, label } = await last();
     const { path } = /** @type {any} */ (await clinic.get(`tickets/${ticket}/link`));
     const phone = await open(path, PHONE);
@@ -257,7 +282,7 @@ describe("a day of a clinic", () => {
     const [address, hash] = path.split("#");
     const visitor = token("patient", { appointments: [visit] });
     const work = { token: reception("ana"), location: HERE };
-    const poster = { token: admin, point: `${HERE}.poster` };
+    const poster = { token: admin, point: `${HERE}.entrance` };
     const points = await clinic.ask("GET", `check-in-points?location=${HERE}`);
     const entrance = points.check_in_points.find((/** @type {any} */ one) => one.path).path;
     /** @type {[string, string, string][]} page, address, and what shows that it is there */
@@ -322,6 +347,8 @@ describe("a day of a clinic", () => {
             () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
           );
           if (wide > 0) problems.push(`${state} is ${wide} px too wide`);
+          const broken = await shown.brokenNames();
+          if (broken.length) problems.push(`${state} breaks ${broken.join()}`);
           const file = `day-${name}-${size}-${colorScheme}-${language}`;
           await shown.shoot(file, { fullPage: size === "phone" });
         }
@@ -331,6 +358,45 @@ describe("a day of a clinic", () => {
       }),
     );
     assert.deepEqual(problems, []);
+  });
+
+  it("ends, and the next one begins with the first number", async () => {
+    const { ticket } = await last();
+    const { path } = /** @type {any} */ (await clinic.get(`tickets/${ticket}/link`));
+    const phone = await open(path, PHONE);
+    await phone.shows("#ahead-text", /./);
+    const desk = await openConsole("ana", "Room 1");
+    assert.notEqual(await desk.page.locator(".ticket").count(), 0);
+    const setup = await open("/setup", DESK, setupKeys);
+    await setup.shows("#link", "Live");
+    // The day ends with the next minute; not with one that begins while this is stored.
+    const end = new Date(Date.now() + 3_000 + MINUTE_MS);
+    await setup.page.locator("#location-form [name=day_start_min]").fill(clockOf(end));
+    await setup.page.locator("#location-form .save").click();
+    await setup.shows("#location-form .said", "Saved.");
+    await until("the ticket ends", async () => (await phone.text("#note-title")) !== "", 90_000);
+    await phone.shows("#note-title", "This ticket has ended");
+    await phone.shoot("day-phone-ended");
+    await until("nobody is in line", async () => !(await desk.page.locator(".ticket").count()));
+    await desk.shoot("day-console-ended");
+    await until(
+      "the board shows no call of the day",
+      async () => !/A-\d/.test((await board.text("#calls")) + (await board.text("#recent"))),
+    );
+    await board.shoot("day-board-ended");
+    const { entries } = await clinic.get(`queues/${QUEUE}`, reception("ana"));
+    assert.deepEqual(Object.keys(entries), ["queue"], "nobody is left in line");
+    await desk.page.keyboard.press("i");
+    await desk.shows("#toast", /A-001/);
+    await desk.page.keyboard.press("n");
+    await desk.shows("#toast", /A-001 was called to Room 1/);
+    await board.shows("body", /A-001[^]*Room 1/);
+    await board.shoot("day-board-next");
+    const shown = [board, kiosk, phone, desk, setup];
+    assert.deepEqual(
+      shown.flatMap(({ complaints }) => complaints),
+      [],
+    );
   });
 });
 

@@ -10,11 +10,13 @@ import {
   newId,
   pointBody,
   pointValues,
+  settingsFault,
+  slugOf,
 } from "../../web/setup/values.js";
 import { contrast, paletteOf } from "../../web/shared/colours.js";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { launch, Page, PHONE } from "./helpers/browser.js";
-import { Clinic } from "./helpers/clinic.js";
+import { Clinic, token } from "./helpers/clinic.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
@@ -112,6 +114,21 @@ describe("the values of a form", () => {
     assert.deepEqual(pointBody({ ...anywhere, radius_m: "100" }).place, { radius_m: 100 });
   });
 
+  it("of a clinic are refused by name", () => {
+    const good = { id: "north-2", time_zone: "America/Toronto", languages: "fr-CA, en" };
+    const faultOf = (/** @type {object} */ change) => settingsFault({ ...good, ...change });
+    assert.equal(faultOf({}), undefined);
+    assert.equal(faultOf({ time_zone: "Etc/GMT+5" }), undefined);
+    for (const id of ["", "North", "a b", "é", "x".repeat(41)])
+      assert.equal(faultOf({ id }), "bad_id");
+    for (const zone of ["", "Toronto", "+05:00"])
+      assert.equal(faultOf({ time_zone: zone }), "bad_zone");
+    for (const languages of [",", "français", "e", "en ".repeat(11)])
+      assert.equal(faultOf({ languages }), "bad_languages");
+    assert.equal(slugOf("Clinique Métro-Est, 2e étage"), "clinique-metro-est-2e-et");
+    assert.equal(slugOf("क्लिनिक"), "");
+  });
+
   it("give a new line an id of its own", () => {
     const taken = new Set(["north.blood-tests"]);
     assert.equal(newId("north", "Blood tests", taken), "north.blood-tests-2");
@@ -130,6 +147,109 @@ describe("the colour of a clinic", () => {
         assert.ok(contrast(brand, onBrand) >= 7, `${colour} ${scheme}`);
         assert.ok(contrast(soft, onSoft) >= 7, `${colour} ${scheme}`);
       }
+    }
+  });
+});
+
+/**
+ * Opens the page of a new clinic.
+ * @param {string} bearer
+ * @param {{viewport?: typeof DESK, id?: string}} [more]
+ */
+async function openCreation(bearer, { viewport = DESK, id } = {}) {
+  const keys = new URLSearchParams(id ? { token: bearer, location: id } : { token: bearer });
+  const page = await Page.open(browser, `${clinic.url}/setup#${keys}`, viewport);
+  opened.push(page);
+  await page.shows("#creation-title", /./);
+  return page;
+}
+
+describe("a new clinic", () => {
+  it("is created with an id from its name, and opens", async () => {
+    const setup = await openCreation(token("admin"));
+    const { page } = setup;
+    const field = (/** @type {string} */ name) => page.locator(`#creation-form [name=${name}]`);
+    assert.equal(await field("time_zone").inputValue(), "America/Toronto");
+    assert.equal(await field("languages").inputValue(), "en");
+    await field("name").fill("Métro Clinic");
+    assert.equal(await field("id").inputValue(), "metro-clinic");
+    await field("id").fill("metro");
+    await field("name").fill("Metro Clinic");
+    assert.equal(await field("id").inputValue(), "metro", "a typed id stays");
+    for (const [name, value, said] of /** @type {const} */ ([
+      ["id", "Metro 1", /^The id may have up to 40 characters/],
+      ["id", "metro", /./],
+      ["time_zone", "Toronto", /^There is no such time zone/],
+      ["time_zone", "America/Montreal", /./],
+      ["languages", "English, French?", /^Languages are codes/],
+    ])) {
+      await field(name).fill(value);
+      if (said.source === ".") continue;
+      await save(setup, "#creation-form");
+      await setup.shows("#creation-form .said", said);
+    }
+    await field("languages").fill("en, fr");
+    await save(setup, "#creation-form");
+    await setup.shows("#name", "Metro Clinic");
+    await setup.shows("#link", "Live");
+    assert.equal(await setup.text("#creation"), "");
+    const made = await clinic.get("locations/metro");
+    assert.deepEqual([made.time_zone, made.languages], ["America/Montreal", ["en", "fr"]]);
+    assert.equal(new URL(page.url()).hash, "#location=metro", "the token is not shown");
+    await page.reload();
+    await setup.shows("#name", "Metro Clinic");
+    // From here an admin may go on to the next one.
+    await page.getByRole("link", { name: "New clinic" }).click();
+    await setup.shows("#creation-title", "New clinic");
+    await field("name").fill("Metro");
+    await save(setup, "#creation-form");
+    await setup.shows("#creation-form .said", /^A clinic with this id exists\. Choose another id/);
+    assert.equal((await clinic.get("locations/metro")).name, "Metro Clinic");
+    await setup.shoot("setup-new-clinic");
+    const complaints = setup.complaints.filter((text) => !text.includes("409"));
+    assert.deepEqual(complaints, []);
+  });
+
+  it("is offered to whoever opens one that does not exist", async () => {
+    const setup = await openCreation(token("admin"), { id: "harbour-2" });
+    await setup.shows("#note-title", "There is no clinic with this id");
+    assert.equal(await setup.page.locator("#creation-form [name=id]").inputValue(), "harbour-2");
+    await setup.page.locator("#creation-form [name=name]").fill("Harbour");
+    await save(setup, "#creation-form");
+    await setup.shows("#name", "Harbour");
+    await setup.shows("#link", "Live");
+  });
+
+  it("is refused to an admin of other clinics, and to reception", async () => {
+    for (const bearer of [
+      token("admin", { locations: ["elsewhere"] }),
+      token("reception", { locations: ["elsewhere"] }),
+    ]) {
+      const setup = await openCreation(bearer);
+      await setup.page.locator("#creation-form [name=name]").fill("Not mine");
+      await save(setup, "#creation-form");
+      await setup.shows("#creation-form .said", /^Your sign-in may not create this clinic/);
+    }
+  });
+
+  it("is accessible in three languages, light and dark, at 320 px and on a desk", async () => {
+    for (const [viewport, language, colorScheme] of /** @type {const} */ ([
+      [NARROW, "FR", "light"],
+      [NARROW, "हि", "dark"],
+      [DESK, "EN", "dark"],
+    ])) {
+      const setup = await openCreation(token("admin"), { viewport });
+      const { page } = setup;
+      await page.emulateMedia({ colorScheme });
+      await page.locator("#languages button", { hasText: language }).click();
+      await assertAccessible(page, `a new clinic ${language} ${colorScheme}`);
+      const wide = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      assert.ok(wide <= 0, `${language} is ${wide} px too wide`);
+      const file = `setup-new-clinic-${language === "हि" ? "hi" : language}-${colorScheme}`;
+      await setup.shoot(file, { fullPage: true });
+      assert.deepEqual(setup.complaints, []);
     }
   });
 });

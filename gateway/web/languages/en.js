@@ -181,6 +181,10 @@ const ticket = {
       "If you didn’t expect this, please speak with the front desk.",
     ],
     left: ["You’ve left the line", "Changed your mind? The front desk can give you a new ticket."],
+    ended: [
+      "This ticket has ended",
+      "Do you still need to be seen? The front desk can give you a new ticket.",
+    ],
     transferred: [
       "Your place has moved",
       "You’re expected at another location. The front desk can give you the link to your new " +
@@ -834,6 +838,7 @@ const setup = {
     messages: "Messages",
     branding: "Colour and logo",
     name: "Name",
+    id: "Its id in addresses (a to z, 0 to 9 and -)",
     address: "Address (patients see it)",
     zone: "Time zone",
     languages: "Languages, the main one first (such as fr, en)",
@@ -878,6 +883,15 @@ const setup = {
     ownColour: "Use our own colour",
     colour: "Colour",
     logo: "Logo (SVG or PNG, at most 64 KB)",
+  },
+  newClinic: "New clinic",
+  newClinicHint:
+    "Lines, rooms and screens come next. The id stays as it is; everything else can be changed.",
+  create: "Create the clinic",
+  /** Refusals of a new clinic. @type {Record<string, string>} */
+  creation: {
+    settings_changed: "A clinic with this id exists. Choose another id, or open that clinic.",
+    forbidden: "Your sign-in may not create this clinic. An administrator of all clinics can.",
   },
   save: "Save",
   reset: "Undo my changes",
@@ -933,6 +947,9 @@ const setup = {
   refusals: {
     settings_changed: "Somebody else was faster. See above what changed.",
     prefix_taken: "Another line uses these letters.",
+    bad_id: "The id may have up to 40 characters: a to z without accents, 0 to 9, and hyphens.",
+    bad_zone: "There is no such time zone. Choose one of the list, such as America/Toronto.",
+    bad_languages: "Languages are codes such as fr, en or fr-CA, ten at most.",
     invalid_value: "One of the values is not possible. Check the numbers and the time zone.",
     forbidden: "Your role may not change this.",
     queue_not_empty: "People are in this line. Choose where they go.",
@@ -951,6 +968,10 @@ const setup = {
     missing: [
       "Open the link you were given",
       "This link doesn’t say which clinic to set up. Your administrator can give you the full one.",
+    ],
+    unknown: [
+      "There is no clinic with this id",
+      "Create it below, or ask your administrator for the link of the clinic you want to set up.",
     ],
     refused: [
       "This link doesn’t work here",

@@ -172,6 +172,10 @@ const ticket = {
       "Vous avez quitté la file",
       "Vous avez changé d’idée? L’accueil peut vous remettre un nouveau billet.",
     ],
+    ended: [
+      "Ce billet a pris fin",
+      "Vous avez encore besoin d’une consultation? L’accueil peut vous remettre un nouveau billet.",
+    ],
     transferred: [
       "Votre place a changé d’endroit",
       "On vous attend à un autre établissement. L’accueil peut vous donner le lien de votre " +
@@ -796,6 +800,7 @@ const setup = {
     messages: "Messages",
     branding: "Couleur et logo",
     name: "Nom",
+    id: "Son identifiant dans les adresses (a à z, 0 à 9 et -)",
     address: "Adresse (visible aux patients)",
     zone: "Fuseau horaire",
     languages: "Langues, la principale d’abord (par exemple fr, en)",
@@ -841,6 +846,18 @@ const setup = {
     ownColour: "Utiliser notre couleur",
     colour: "Couleur",
     logo: "Logo (SVG ou PNG, 64 Ko au plus)",
+  },
+  newClinic: "Nouvelle clinique",
+  newClinicHint:
+    "Les files, les salles et les écrans viennent ensuite. L’identifiant reste tel quel; tout le " +
+    "reste peut changer.",
+  create: "Créer la clinique",
+  creation: {
+    settings_changed:
+      "Une clinique a déjà cet identifiant. Choisissez-en un autre, ou ouvrez cette clinique.",
+    forbidden:
+      "Votre session ne permet pas de créer cette clinique. L’administration de toutes les " +
+      "cliniques peut le faire.",
   },
   save: "Enregistrer",
   reset: "Annuler mes changements",
@@ -890,6 +907,10 @@ const setup = {
   refusals: {
     settings_changed: "Quelqu’un d’autre a été plus rapide. Voyez plus haut ce qui a changé.",
     prefix_taken: "Une autre file utilise ces lettres.",
+    bad_id:
+      "L’identifiant a 40 caractères au plus : a à z sans accent, 0 à 9, et des traits d’union.",
+    bad_zone: "Ce fuseau horaire n’existe pas. Choisissez dans la liste, comme America/Toronto.",
+    bad_languages: "Les langues sont des codes comme fr, en ou fr-CA, dix au plus.",
     invalid_value: "Une des valeurs est impossible. Vérifiez les nombres et le fuseau horaire.",
     forbidden: "Votre rôle ne permet pas ce changement.",
     queue_not_empty: "Des personnes sont dans cette file. Choisissez où elles vont.",
@@ -909,6 +930,10 @@ const setup = {
       "Ouvrez le lien qu’on vous a remis",
       "Ce lien n’indique pas la clinique à configurer. Votre administrateur peut vous donner le " +
         "lien complet.",
+    ],
+    unknown: [
+      "Aucune clinique n’a cet identifiant",
+      "Créez-la ci-dessous, ou demandez à votre administrateur le lien de la clinique à configurer.",
     ],
     refused: [
       "Ce lien ne fonctionne pas ici",

@@ -8,13 +8,20 @@ import { newest } from "../shared/renewal.js";
 import { Shell } from "../shared/shell.js";
 import { changeText } from "../shared/times.js";
 import { BrandingPart } from "./branding.js";
+import { Creation } from "./creation.js";
 import { DisplaysPart } from "./displays.js";
 import { EntryForm } from "./entry-form.js";
 import { MessagesPart } from "./messages.js";
 import { PointsPart } from "./points.js";
 import { QueuesPart } from "./queues.js";
 import { RoomsPart } from "./rooms.js";
-import { locationBody, locationValues, privacyBody, privacyValues } from "./values.js";
+import {
+  locationBody,
+  locationValues,
+  privacyBody,
+  privacyValues,
+  settingsFault,
+} from "./values.js";
 
 /** @typedef {import("../shared/commands.js").Answer} Answer */
 /** @typedef {import("../shared/fold.js").View} View */
@@ -48,8 +55,12 @@ const place = `locations/${encodeURIComponent(location)}`;
 
 const locationForm = new EntryForm(formOf("location-form"), {
   read: locationValues,
-  save: (values, edition) =>
-    site.send("PUT", place, { ...locationBody(values, site.entries().get("location")), edition }),
+  save: async (values, edition) => {
+    const code = settingsFault(values);
+    if (code) return { code };
+    const body = locationBody(values, site.entries().get("location"));
+    return site.send("PUT", place, { ...body, edition });
+  },
   texts: site.texts,
 });
 const privacyForm = new EntryForm(formOf("privacy-form"), {
@@ -57,6 +68,12 @@ const privacyForm = new EntryForm(formOf("privacy-form"), {
   save: (values, edition) =>
     site.send("PUT", `${place}/privacy`, { ...privacyBody(values), edition }),
   texts: site.texts,
+});
+const creation = new Creation(site, (created) => {
+  const link = new URLSearchParams({ token: site.token(), location: created });
+  // The page starts over with another link; with the same one it has to be told.
+  if (created === location) window.location.reload();
+  else window.location.hash = String(link);
 });
 const parts = [
   new QueuesPart(site),
@@ -100,6 +117,9 @@ function renderTexts() {
     );
   }
   links.forEach((id, index) => setText(nav.children[index], shell.text.labels[id] ?? ""));
+  const another = /** @type {HTMLAnchorElement} */ (byId("another"));
+  another.href = `#${new URLSearchParams({ token: site.token() })}`;
+  setText(another, shell.text.newClinic);
 }
 
 function render() {
@@ -110,12 +130,27 @@ function render() {
   const { changedAt } = connectionTexts[language];
   shell.renderFrame(changedAt(changeText(view?.at ?? 0, shell.shownNow, language)));
   renderTexts();
+  renderCreation();
   setText(byId("name"), settings?.name ?? text.title);
   if (!settings || shell.note) return;
   document.title = `${settings.name} · ${text.title}`;
   locationForm.update(settings);
   privacyForm.update(entries.get("privacy"));
   for (const part of parts) part.render();
+}
+
+/** A link without a clinic, or to one that does not exist, leads to the form of a new one. */
+function renderCreation() {
+  const { note, text } = shell;
+  const hasToken = Boolean(shell.link.get("token"));
+  const isFirst = hasToken && note === "missing";
+  const isWanted = isFirst || (hasToken && note === "unknown");
+  byId("creation").hidden = !isWanted;
+  if (!isWanted) return;
+  creation.render(text);
+  // Nothing is missing in a link whose purpose is a new clinic.
+  if (isFirst) byId("note").hidden = true;
+  if (isFirst) document.title = `${text.newClinic} · ${text.title}`;
 }
 
 function start() {

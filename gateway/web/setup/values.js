@@ -24,6 +24,12 @@ const minutes = (seconds) => String(Math.round((seconds / 60) * 100) / 100);
 /** @param {string | boolean} minutes */
 const seconds = (minutes) => Math.round(Number(minutes) * 60);
 
+/** The minute of a day. @param {string | boolean} time such as `04:30` */
+function minuteOf(time) {
+  const [hour, minute] = String(time).split(":").map(Number);
+  return hour * 60 + minute;
+}
+
 /** @param {LocationSettings | undefined} entry @returns {Values} */
 export function locationValues(entry) {
   if (!entry) return {};
@@ -49,11 +55,10 @@ export function locationValues(entry) {
  * @param {LocationSettings | undefined} entry
  */
 export function locationBody(values, entry) {
-  const [hour, minute] = String(values.day_start_min).split(":").map(Number);
   const timers = {
     ...entry?.timers,
     ...Object.fromEntries(TIMERS.map((timer) => [timer, seconds(values[timer])])),
-    day_start_min: hour * 60 + minute,
+    day_start_min: minuteOf(values.day_start_min),
     day_ends_tickets: values.day_ends_tickets,
   };
   const limits = [
@@ -77,6 +82,49 @@ export function locationBody(values, entry) {
     call_order: values.call_order,
     address: values.address || undefined,
   };
+}
+
+/**
+ * What the form of a new clinic begins with.
+ * @param {{id: string, zone: string, languages: string}} first
+ * @returns {Values}
+ */
+export function creationValues({ id, zone, languages }) {
+  return { name: "", id, address: "", time_zone: zone, languages, day_start_min: "00:00" };
+}
+
+/** Edition 0 means a new clinic: one that exists under this id keeps its settings. @param {Values} values */
+export function creationBody(values) {
+  return {
+    name: values.name,
+    time_zone: values.time_zone,
+    languages: listOf(values.languages),
+    timers: { day_start_min: minuteOf(values.day_start_min) },
+    address: values.address || undefined,
+    edition: 0,
+  };
+}
+
+/**
+ * Why a clinic cannot have these values, as a code of the page: fields that browsers do not check.
+ * @param {Values} values
+ */
+export function settingsFault({ id, time_zone: zone, languages }) {
+  if (id !== undefined && !/^[a-z0-9-]{1,40}$/.test(String(id))) return "bad_id";
+  if (!isZone(String(zone))) return "bad_zone";
+  const tags = listOf(languages);
+  const areTags = tags.every((tag) => /^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag));
+  return tags.length && tags.length <= 10 && areTags ? undefined : "bad_languages";
+}
+
+/** @param {string} zone */
+function isZone(zone) {
+  try {
+    // An offset such as +05:00 is no zone: it has no clock changes.
+    return /^[A-Za-z]/.test(zone) && Boolean(Intl.DateTimeFormat("en", { timeZone: zone }));
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string | boolean} text words, with commas or spaces between them */
@@ -222,14 +270,9 @@ export function brandingBody({ name, coloured, colour, logo }) {
   };
 }
 
-/**
- * An id for a new queue or room, from its name.
- * @param {string} location
- * @param {string} name
- * @param {ReadonlySet<string>} taken
- */
-export function newId(location, name, taken) {
-  const slug =
+/** Letters and digits for an id, from a name: empty when the name has none. @param {string} name */
+export function slugOf(name) {
+  return (
     name
       .normalize("NFD")
       // Letters keep, accents go.
@@ -238,7 +281,18 @@ export function newId(location, name, taken) {
       .replace(/[^a-z0-9]+/g, "-")
       .replace(/^-+|-+$/g, "")
       .slice(0, 24)
-      .replace(/-+$/, "") || "x";
+      .replace(/-+$/, "")
+  );
+}
+
+/**
+ * An id for a new queue or room, from its name.
+ * @param {string} location
+ * @param {string} name
+ * @param {ReadonlySet<string>} taken
+ */
+export function newId(location, name, taken) {
+  const slug = slugOf(name) || "x";
   for (let number = 1; ; number++) {
     const id = `${location}.${number === 1 ? slug : `${slug}-${number}`}`;
     if (!taken.has(id)) return id;

@@ -29,6 +29,7 @@ const noteIcons = {
   no_show: "info",
   cancelled: "info",
   left: "arrow",
+  ended: "info",
   transferred: "arrow",
   missing: "info",
   origin: "info",
@@ -51,8 +52,10 @@ const PASSING = new Set(["waiting", "called", "expected", "on_hold", "absent", "
  * @param {number} [lossMs] since the connection was lost
  * @returns {Note | undefined}
  */
-export function noteOfTicket({ state }, lossMs = 0) {
+export function noteOfTicket({ state, reason }, lossMs = 0) {
   if (lossMs >= HIDE_AFTER_MS && PASSING.has(state)) return "outdated";
+  // The clinic ended the ticket, with its day or otherwise: the patient has not left.
+  if (state === "left" && reason && reason in ticketTexts.en.ends) return "ended";
   return state === "waiting" || state === "called" || state === "expected" ? undefined : state;
 }
 
