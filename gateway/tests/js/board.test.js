@@ -111,6 +111,20 @@ const cutTexts = ({ page }) =>
       .map((element) => `${element.className || element.tagName}: ${element.textContent}`);
   });
 
+/** Waits until rows read from right to left: the room is left of its label. @param {Page} page */
+async function underRtl({ page }) {
+  await until("rows read from right to left", () =>
+    page.evaluate(() => {
+      const [label, room] = ["label", "room"].map((name) =>
+        /** @type {Element} */ (
+          document.querySelector(`#calls li:first-child .${name}`)
+        ).getBoundingClientRect(),
+      );
+      return room.top >= label.bottom || room.right <= label.left + 1;
+    }),
+  );
+}
+
 describe("a board with more than fits", () => {
   for (const [name, size] of Object.entries(SIZES)) {
     it(`cuts nothing at ${name}`, async () => {
@@ -126,6 +140,20 @@ describe("a board with more than fits", () => {
       assert.deepEqual(await cutTexts(page), []);
       await page.shoot(`board-full-${name}-next`);
       assert.deepEqual(page.complaints, []);
+    });
+  }
+
+  for (const [name, size] of Object.entries(SIZES)) {
+    it(`cuts nothing at ${name} from right to left`, async () => {
+      const stage = await startStage();
+      stage.show("board:harbour", fullHouse());
+      const page = await openBoard(stage, size);
+      await page.shows("#calls li:first-child .label", /^A-/);
+      // No language of the pages is written from right to left yet, so the body is told.
+      await page.page.evaluate(() => (document.body.dir = "rtl"));
+      await underRtl(page);
+      assert.deepEqual(await cutTexts(page), []);
+      await page.shoot(`board-rtl-${name}`);
     });
   }
 
@@ -164,6 +192,22 @@ describe("a call on the board", () => {
     assert.equal(await page.text("#recent"), "");
     await page.shows("#recent", /A-007/);
     assert.equal(await page.text("#calls .label"), "");
+  });
+
+  it("is large from its first moment, when nobody was called before", async () => {
+    const stage = await startStage();
+    const languages = ["fr", "en", "hi"];
+    stage.show("board:harbour", { board: { ...head, messages: [], languages } });
+    const page = await openBoard(stage, SIZES["1280x900"]);
+    // No second tick of a clock draws the page once more.
+    await underClock(page);
+    await page.shows("#nobody", /./);
+    stage.show("board:harbour", { "call:1/7": call(7, { at: Date.now() }) });
+    await page.shows("#calls .label", "A-007");
+    const height = await page.page
+      .locator("#calls .label span")
+      .evaluate((text) => text.getBoundingClientRect().height);
+    assert.ok(height >= SCREEN.height / 10, `the label is ${height} px high`);
   });
 
   it("goes at once when it is taken back", async () => {

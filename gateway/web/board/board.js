@@ -198,20 +198,28 @@ function render() {
   setTexts(byId("moves-title"), (text) => text.moves);
 
   const [current, earlier] = splitCalls(calls(), seen ?? new Map(), Date.now());
-  renderCurrent(current);
-  renderRecent(earlier.slice(0, MAX_RECENT));
-  renderQueues();
-  renderMoves();
   byId("nobody").hidden = current.length > 0 || !entries;
   setTexts(byId("nobody"), (text) => text.nobody);
   renderConnection();
+  renderRecent(earlier.slice(0, MAX_RECENT));
+  renderQueues();
+  renderMoves();
+  // After everything that takes room from it: its texts are fitted to what is left.
+  renderCurrent(current);
   renderClock();
   renderSound();
   showPages(byId("aside"), [byId("queues"), byId("moves"), byId("recent")], turn());
 }
 
+/**
+ * Counts turns of this length. A screen whose clock stands before 1970 counts them backwards.
+ * @param {number} now ms
+ * @param {number} lastsMs
+ */
+const turnsUntil = (now, lastsMs) => Math.abs(Math.floor(now / lastsMs));
+
 /** Counts the pages shown so far. */
-const turn = () => Math.floor((connection?.now() ?? Date.now()) / PAGE_FOR_MS);
+const turn = () => turnsUntil(connection?.now() ?? Date.now(), PAGE_FOR_MS);
 
 /** @param {KeyedCall[]} current */
 function renderCurrent(current) {
@@ -312,12 +320,12 @@ function renderClock() {
   setText(byId("date"), dateText(now, language, zone));
 
   const { messages } = board();
-  renderMessage(messages, Math.floor(now / MESSAGE_FOR_MS));
+  renderMessage(messages, turnsUntil(now, MESSAGE_FOR_MS));
   const isCalling = calls().some(([key]) => isFresh(key));
   const night = isNight(hourOf(now, zone), params.get("night") ?? NIGHT);
   document.documentElement.classList.toggle("night", night && !isCalling);
 
-  const [x, y] = SHIFTS[Math.floor(now / SHIFT_EVERY_MS) % SHIFTS.length];
+  const [x, y] = SHIFTS[turnsUntil(now, SHIFT_EVERY_MS) % SHIFTS.length];
   byId("board").style.setProperty("--x", String(x));
   byId("board").style.setProperty("--y", String(y));
 }
