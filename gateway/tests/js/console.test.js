@@ -314,6 +314,51 @@ describe("the console", () => {
     assert.deepEqual(page.complaints, []);
   });
 
+  it("takes every other step by keyboard too, from the choice of the room on", async () => {
+    const site = await clinic.furnish();
+    await site.issue(2);
+    const page = await openConsole(site);
+    const { keyboard } = page.page;
+    // Without a room, a call leads to its choice.
+    await keyboard.press("n");
+    await page.shows("#toast", /room/i);
+    await keyboard.type("Room 1");
+    await page.page.locator("#room").blur();
+    await keyboard.press("n");
+    await shows(page, "A-001", /called, Room 1/);
+    await keyboard.press("r");
+    await page.shows("#toast", /^A-001: Call again/);
+    await keyboard.press("a");
+    await shows(page, "A-001", /absent/i);
+    await keyboard.press("b");
+    await until("A-001 is back", async () =>
+      /^A-001\s+\d+\s(s|min)$/.test(await row(page, "A-001").innerText()),
+    );
+    await keyboard.press("j");
+    await page.shows("#selected-title", "A-002");
+    await keyboard.press("ArrowUp");
+    await page.shows("#selected-title", "A-001");
+    await keyboard.press("Delete");
+    await page.page.locator("#ask-text").press("Enter");
+    await until("A-001 is cancelled", async () => !(await row(page, "A-001").count()));
+    await keyboard.press("u");
+    await until("A-001 is in line again", () => row(page, "A-001").count());
+    const room = async () => {
+      const { entries } = await clinic.get(`locations/${site.location}/stations`);
+      return entries.find((/** @type {any} */ { station }) => station === site.room1).open;
+    };
+    const toggle = await page.text("#room-toggle");
+    await keyboard.press("m");
+    await until("the room is closed", async () => !(await room()));
+    await page.shows("#room-toggle", /^Open room/);
+    await keyboard.press("m");
+    await until("the room is open again", room);
+    await page.shows("#room-toggle", toggle);
+    await keyboard.press("e");
+    await page.shows("#toast", /./);
+    assert.deepEqual(page.complaints, []);
+  });
+
   it("issues, finds, pauses and closes", async () => {
     const site = await clinic.furnish();
     const page = await openConsole(site, "Room 1");

@@ -44,8 +44,9 @@ const enlarge = ({ page }) =>
     document.documentElement.style.fontSize = "200%";
   });
 
-/** Fails if the page is wider than the screen, or texts lie over each other. @param {Page} page */
-async function assertTidy({ page }) {
+/** Fails if the page is wider than the screen, or texts lie over each other. @param {Page} screen */
+async function assertTidy(screen) {
+  const { page } = screen;
   const found = await page.evaluate(() => {
     const wide = document.documentElement.scrollWidth > innerWidth + 1;
     const over = [...document.querySelectorAll("tbody tr")].flatMap((row) => {
@@ -80,6 +81,7 @@ async function assertTidy({ page }) {
     return { wide, over, out };
   });
   assert.deepEqual(found, { wide: false, over: [], out: [] });
+  assert.deepEqual(await screen.brokenNames(), []);
 }
 
 /** A full day of one doctor, at its middle. */

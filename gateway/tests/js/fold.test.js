@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fold } from "../../web/shared/fold.js";
-import { changeText, datedText, timeText } from "../../web/shared/times.js";
+import { changeText, datedText, timeText, zonedTimeText } from "../../web/shared/times.js";
 import { waitFrom } from "../../web/shared/wait.js";
 
 /** @typedef {import("../../web/shared/fold.js").View} View */
@@ -164,6 +164,13 @@ describe("the time of a call", () => {
       datedText(timeText(at, "en", zone), at, now, "en", zone);
     assert.match(text(midnight), /^11:50.p\.m\./);
     assert.match(text(later), /^Mar\.? 2, 11:50/);
+  });
+
+  it("is one word with its zone, and has one form with and without it", () => {
+    const at = Date.parse("2026-03-03T14:37:00Z");
+    assert.equal(timeText(at, "fr", "Etc/GMT+8"), "6\u00a0h\u00a037");
+    assert.match(zonedTimeText(at, "fr", "Etc/GMT+8"), /^6\u00a0h\u00a037 UTC.8$/);
+    assert.equal(zonedTimeText(at, "en", "Etc/GMT+8"), "6:37\u00a0a.m. GMT-\u20608");
   });
 
   it("has its date also for the last change of a ticket from an earlier day", () => {

@@ -72,7 +72,7 @@ describe("the last state of a ticket", () => {
     await later.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
     await later.page.goto(url);
     await later.shows("#label", "A-042");
-    await later.shows("#banner-text", /Connection lost 3\u00a0min ago/);
+    await later.shows("#banner-text", /Connection lost 3 min ago/);
     await later.shoot("patient-last-state");
 
     const again = await Page.open(browser, "about:blank", SMALL);

@@ -358,10 +358,14 @@ describe("many tabs of one browser", () => {
     const url = `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`;
     const context = await browser.newContext({ viewport: PHONE, locale: "en-CA" });
     open({ close: () => context.close() });
+    let sockets = 0;
+    context.on("page", (page) => page.on("websocket", () => sockets++));
     const pages = [];
     for (let tab = 0; tab < 9; tab++) pages.push(new Page(await context.newPage()));
     for (const { page } of pages) await page.goto(url);
     for (const page of pages) await page.shows("#link", "Live");
+    // A browser has six connections to one host over HTTP/1.1; sockets are not among them.
+    assert.equal(sockets, 9);
     await site.callNext(site.room2);
     for (const page of pages) await page.shows("#room", "Room 2");
   });

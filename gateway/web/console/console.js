@@ -1,7 +1,7 @@
 // The console of reception and clinicians: the lines of a location, and every step in them.
 
 import { readLoad } from "../dashboard/load.js";
-import { byId, setText } from "../shared/page.js";
+import { byId, setText, unbroken } from "../shared/page.js";
 import { Shell } from "../shared/shell.js";
 import { localeOf, timeText, zonedTimeText } from "../shared/times.js";
 import { newest } from "../shared/renewal.js";
@@ -179,10 +179,11 @@ function say(text) {
  * @param {string} [label] of the ticket that a refusal is about
  */
 function tell(answer, done, label) {
-  if ("applied" in answer) return say(done(answer.applied.result ?? {}));
+  const plain = "applied" in answer ? (answer.applied.result ?? {}) : {};
+  if ("applied" in answer) return say(done({ ...plain, label: unbroken(plain.label ?? "") }));
   const { refusals, refused, did } = shell.text;
   const text = refusals[answer.code] ?? refused(answer.code);
-  return say(label ? did(label, text) : text);
+  return say(label ? did(unbroken(label), text) : text);
 }
 
 /** The clerk's room, or nothing after saying that one must be chosen. */
@@ -206,7 +207,7 @@ async function forced(step, own) {
   if (!("code" in answer) || answer.code !== "station_busy") return answer;
   const { text } = shell;
   const there = ticketsAt(lines(), own.name).find(({ state }) => state === "called");
-  const label = there?.label ?? "";
+  const label = unbroken(there?.label ?? "");
   const sure = await ask({ title: own.name, question: text.force(label), confirm: true }, text);
   // The connection may have been lost while the clerk was asked.
   return sure && offlineSince === undefined ? step(true) : answer;
@@ -242,7 +243,7 @@ async function act(action, ticket) {
   const step = (force) => desk.step(action, ticket, force ? { ...body, force } : body, own);
   const answer = own ? await forced(step, own) : await step(false);
   const word = text.actions[action].replace("…", "");
-  tell(answer, () => text.did(ticket.label, word), ticket.label);
+  tell(answer, () => text.did(unbroken(ticket.label), word), ticket.label);
 }
 
 /**
@@ -252,7 +253,7 @@ async function act(action, ticket) {
  */
 async function bodyOf(action, { label, queue, priority }) {
   const { text } = shell;
-  const title = `${label} · ${text.actions[action].replace("…", "")}`;
+  const title = `${unbroken(label)} · ${text.actions[action].replace("…", "")}`;
   if (action === "hold" || action === "cancel") {
     const answer = await ask({ title, question: text.asks[action] }, text);
     return answer && (answer.text ? { reason: answer.text } : {});
@@ -334,7 +335,7 @@ async function move(ticket, to) {
   const path = `queues/${encodeURIComponent(line.id)}/reorder`;
   const answer = await desk.send(path, { tickets: order });
   const { label = "" } = line.tickets.find(({ id }) => id === ticket) ?? {};
-  return tell(answer, () => shell.text.did(label, shell.text.keys.reorder), label);
+  return tell(answer, () => shell.text.did(unbroken(label), shell.text.keys.reorder), label);
 }
 
 /** @param {string} ticket */

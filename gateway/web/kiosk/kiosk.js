@@ -1,6 +1,6 @@
 // The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText, unbroken } from "../shared/page.js";
 import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
 import { keepRenewed } from "../shared/renewal.js";
@@ -230,7 +230,7 @@ function becameOf(outcome) {
   if (outcome === "waiting") return say.kiosk.waiting;
   if (outcome === "lost") return say.kiosk.lost;
   const text = outcome.code ? sayCode(say, outcome.code) : say.checkedIn;
-  return outcome.label ? `${text} ${say.yourNumber} ${outcome.label}` : text;
+  return outcome.label ? `${text} ${say.yourNumber} ${unbroken(outcome.label)}` : text;
 }
 
 /** @param {Step} to */

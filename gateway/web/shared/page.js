@@ -53,6 +53,14 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * A label or the name of a time zone for a sentence, which then breaks at no hyphen of it: an
+ * invisible joiner (U+2060) follows each. Elements that hold a label alone do not wrap instead, so
+ * that people copy the plain text.
+ * @param {string} text such as `A-042` or `GMT-6`
+ */
+export const unbroken = (text) => text.replace(/-(?=\w)/g, "-\u2060");
+
 const SPRITE = "shared/icons.svg#";
 // Where icons come from: the sprite's file, later its copy in the document.
 let icons = SPRITE;

@@ -1,6 +1,7 @@
 // One form for times and durations on all pages. Times are in the time zone of the clinic.
 
 import { TEXTS } from "../languages/all.js";
+import { unbroken } from "./page.js";
 
 /** @typedef {import("./language.js").Language} Language */
 
@@ -17,7 +18,9 @@ export const localeOf = (language) => TEXTS[language].locale;
  * @param {string} [timeZone] the clinic's; without it the zone of this device
  */
 export function timeText(ms, language, timeZone) {
-  return new Intl.DateTimeFormat(localeOf(language), { ...TIME, timeZone }).format(ms);
+  const text = new Intl.DateTimeFormat(localeOf(language), { ...TIME, timeZone }).format(ms);
+  // A line does not end within a time.
+  return text.replaceAll(" ", "\u00a0");
 }
 
 /**
@@ -29,9 +32,10 @@ export function timeText(ms, language, timeZone) {
 export function zonedTimeText(ms, language, timeZone) {
   const text = timeText(ms, language, timeZone);
   if (text === timeText(ms, language)) return text;
-  /** @type {Intl.DateTimeFormatOptions} */
-  const options = { ...TIME, timeZone, timeZoneName: "short" };
-  return new Intl.DateTimeFormat(localeOf(language), options).format(ms);
+  // Some languages write the hour in another way once the zone is part of it.
+  const named = new Intl.DateTimeFormat(localeOf(language), { timeZone, timeZoneName: "short" });
+  const zone = named.formatToParts(ms).find(({ type }) => type === "timeZoneName")?.value ?? "";
+  return `${text} ${unbroken(zone)}`;
 }
 
 /**

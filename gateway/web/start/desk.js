@@ -1,7 +1,7 @@
 // The front desk of the start page: two commands that a visitor can give, and their outcome.
 
 import { Connection } from "../shared/connection.js";
-import { byId, setText } from "../shared/page.js";
+import { byId, setText, unbroken } from "../shared/page.js";
 import { timeText } from "../shared/times.js";
 import { textsOf } from "../languages/all.js";
 
@@ -166,14 +166,14 @@ export class Desk {
     const { result, code } = await this.#send(path, { station: station.value });
     if (!result) return this.#refusal(code);
     const room = station.selectedOptions[0]?.textContent?.replace(/ \(.*/, "");
-    return this.#text.called(result.label ?? "", room ?? "");
+    return this.#text.called(unbroken(result.label ?? ""), room ?? "");
   }
 
   async #checkIn() {
     const appointment = choice("check-in-appointment").value;
     const { result, code } = await this.#send("check-ins", { appointment });
     if (!result) return this.#refusal(code);
-    return this.#text.checkedIn(result.label ?? "");
+    return this.#text.checkedIn(unbroken(result.label ?? ""));
   }
 
   /** @param {string} code */

@@ -3,7 +3,7 @@
 
 import { Connection } from "../shared/connection.js";
 import { crossingBanner, crossingOf } from "../shared/crossing.js";
-import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
+import { byId, fragment, restartOnNewLink, setText, unbroken } from "../shared/page.js";
 import { delayNow } from "../shared/appointments.js";
 import { LanguageSwitch } from "../shared/language.js";
 import { timeText } from "../shared/times.js";
@@ -189,7 +189,7 @@ function showPatient(token, tickets, onQueue) {
     }
     for (const one of links) {
       const known = states.get(one.channel);
-      if (known) setText(one.link, `${known.label} · ${shortState(known)}`);
+      if (known) setText(one.link, `${unbroken(known.label)} · ${shortState(known)}`);
     }
   });
 }

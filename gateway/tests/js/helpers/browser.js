@@ -70,10 +70,35 @@ export class Page {
     return page;
   }
 
-  /** The text somebody sees there, or "" when nothing is to be seen. @param {string} selector */
+  /**
+   * The text somebody sees there, or "" when nothing is to be seen. What only forbids the end of a
+   * line, joiners and spaces, is left out or a plain space.
+   * @param {string} selector
+   */
   async text(selector) {
     const element = this.page.locator(selector).first();
-    return (await element.isVisible()) ? (await element.innerText()).trim() : "";
+    const text = (await element.isVisible()) ? await element.innerText() : "";
+    return text.replaceAll("\u2060", "").replaceAll("\u00a0", " ").trim();
+  }
+
+  /** Labels and names of time zones that the page breaks over two lines. */
+  brokenNames() {
+    return this.page.evaluate(() => {
+      const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const broken = [];
+      for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+        for (const found of (node.textContent ?? "").matchAll(
+          /\b([A-Z][A-Z0-9]{0,3}-\u2060?\d+|(GMT|UTC)[-+]\u2060?\d+)\b/g,
+        )) {
+          const range = document.createRange();
+          range.setStart(node, found.index);
+          range.setEnd(node, found.index + found[0].length);
+          const lines = new Set([...range.getClientRects()].map(({ bottom }) => bottom));
+          if (lines.size > 1) broken.push(found[0]);
+        }
+      }
+      return broken;
+    });
   }
 
   /**
