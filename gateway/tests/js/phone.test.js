@@ -6,6 +6,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { launch, Page } from "./helpers/browser.js";
 import { Clinic, Site } from "./helpers/clinic.js";
+import { until } from "./helpers/until.js";
 
 const SMALL = { width: 320, height: 640 };
 
@@ -57,6 +58,42 @@ describe("the phone of a patient", () => {
     await page.page.locator("#action-yield").click();
     await page.page.locator("#action-yield").click();
     await page.shows("#action-failed", /Nobody is waiting behind you/);
+  });
+
+  it("sounds and vibrates at each call, once its holder has asked for it", async () => {
+    const { site, first, link } = await threeInLine();
+    const page = await openPage("about:blank");
+    await page.page.addInitScript(() => {
+      const here = /** @type {any} */ (globalThis);
+      here.felt = [];
+      navigator.vibrate = (pattern) => here.felt.push([pattern].flat().length) > 0;
+      const { start } = OscillatorNode.prototype;
+      here.tones = 0;
+      OscillatorNode.prototype.start = function (when) {
+        here.tones++;
+        start.call(this, when);
+      };
+    });
+    await page.page.goto(`${clinic.url}${link.path}`);
+    await page.shows("#link", "Live");
+    const noticed = () =>
+      page.page.evaluate(() => {
+        const { felt, tones } = /** @type {any} */ (globalThis);
+        return { felt, tones };
+      });
+    assert.deepEqual(await noticed(), { felt: [], tones: 0 });
+    await page.page.locator("#alert").click();
+    // A proof at once: two notes of two tones.
+    await until("it is on", async () => (await noticed()).tones === 4);
+    await site.callNext();
+    await page.shows("#room", "Room 1");
+    assert.deepEqual(await noticed(), { felt: [1, 5], tones: 8 });
+    await clinic.order(`tickets/${first}/recall`);
+    await until("the second call is heard", async () => (await noticed()).tones === 12);
+    assert.deepEqual((await noticed()).felt, [1, 5, 5]);
+    await clinic.order(`tickets/${first}/start`);
+    await page.shows("#note-title", "You’re being seen");
+    assert.equal((await noticed()).tones, 12, "nothing sounds after the call");
   });
 
   it("prints a slip with the code that opens the ticket", async () => {
