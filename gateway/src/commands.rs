@@ -13,7 +13,8 @@ use dashmap::DashMap;
 use schemas::{
     codes::Code,
     command::{CommandOutcome, Verdict},
-    identity::{CommandIdentity, Fingerprint},
+    identity::CommandIdentity,
+    ids::Fingerprint,
     record::{CommandRecord, NamedCommand, topic_for},
 };
 use tokio::{sync::oneshot, time::timeout};

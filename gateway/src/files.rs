@@ -15,9 +15,9 @@ use futures_util::{Stream, StreamExt, stream::BoxStream};
 use gateway_core::access::{self, Claims, Runs};
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, path::Path};
 use schemas::{
+    bounds::MAX_TEXT,
     branding::LogoName,
     codes::Code,
-    command::MAX_TEXT,
     ids::{FileId, TenantId},
     run::RunFile,
 };

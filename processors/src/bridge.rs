@@ -10,8 +10,7 @@ use bytes::Bytes;
 use schemas::{
     appointment_report::AppointmentReport,
     codes::Code,
-    identity::Fingerprint,
-    ids::{Aggregate, CommandId, SourceId, TenantId},
+    ids::{Aggregate, CommandId, Fingerprint, SourceId, TenantId},
     log::{LogOffset, PartitionId},
     record::{CommandRecord, WireRecord},
 };

@@ -8,12 +8,11 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use schemas::{
     Millis,
-    appointment::SourceKey,
     codes::Code,
     command::{CommandOutcome, Verdict},
     event::Event,
-    identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, AppointmentId, CommandId, SourceId, TicketId},
+    identity::CommandIdentity,
+    ids::{Aggregate, AppointmentId, CommandId, Fingerprint, SourceId, SourceKey, TicketId},
     record::{Actor, WireRecord},
     view::{Position, View},
 };

@@ -12,11 +12,10 @@ use std::{
 use jiff::tz::TimeZone;
 use schemas::{
     Millis,
-    appointment::SourceKey,
     codes::Code,
     command::{Command, CommandResult, Verdict},
     event::Event,
-    ids::{AppointmentId, LocationId, SourceId, TicketId},
+    ids::{AppointmentId, LocationId, SourceId, SourceKey, TicketId},
     load::FactCounts,
     record::{CommandRecord, ViewDelta},
     view::Position,

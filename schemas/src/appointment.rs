@@ -3,15 +3,12 @@
 //! The statuses are those of FHIR's Appointment (R4 and R5,
 //! <https://hl7.org/fhir/valueset-appointmentstatus.html>).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Millis,
     clinic::ClinicInfo,
-    codes::Code,
-    ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceId, SourceKey, TicketId},
     ticket::TicketState,
 };
 
@@ -19,8 +16,6 @@ use crate::{
 pub const APPOINTMENT_KEY: &str = "appointment";
 /// The key of the doctor's own entry in a schedule. Every other key is the id of an appointment.
 pub const SCHEDULE_KEY: &str = "schedule";
-/// Longest key in bytes that a source may use for an appointment. The key is part of an index.
-pub const MAX_SOURCE_KEY: usize = 100;
 
 /// The status of an appointment, as FHIR defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,51 +84,6 @@ impl AppointmentStatus {
     /// an appointment that was entered in error.
     pub fn may_lack_times(self) -> bool {
         matches!(self, Self::Proposed | Self::Cancelled | Self::Waitlist | Self::EnteredInError)
-    }
-}
-
-/// The key that a source uses for an appointment. The key can identify a patient, so `Debug` hides
-/// it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-pub struct SourceKey(String);
-
-impl SourceKey {
-    /// Checks the text of a key.
-    ///
-    /// # Errors
-    /// `invalid_value` for a text that is empty, is longer than [`MAX_SOURCE_KEY`] bytes, or has
-    /// control characters.
-    pub fn new(text: impl Into<String>) -> Result<Self, Code> {
-        let text = text.into();
-        let good =
-            (1..=MAX_SOURCE_KEY).contains(&text.len()) && !text.chars().any(char::is_control);
-        if good { Ok(Self(text)) } else { Err(Code::InvalidValue) }
-    }
-
-    /// The text of the key.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for SourceKey {
-    type Error = Code;
-    fn try_from(text: String) -> Result<Self, Code> {
-        Self::new(text)
-    }
-}
-
-impl From<SourceKey> for String {
-    fn from(key: SourceKey) -> String {
-        key.0
-    }
-}
-
-impl fmt::Debug for SourceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SourceKey(…)")
     }
 }
 
@@ -408,13 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn debug_hides_source_key_and_appointment() {
-        let key = SourceKey::new("ROYM80123456").unwrap();
-        assert!(!format!("{key:?}").contains("ROYM"));
+    fn debug_hides_the_appointment() {
         let id = AppointmentId::from_random(&LocationId::new("north").unwrap(), 7);
         assert!(!format!("{id:?}").contains("north"));
-        for bad in ["", "a\nb", &"x".repeat(MAX_SOURCE_KEY + 1)] {
-            assert_eq!(SourceKey::new(bad), Err(Code::InvalidValue));
-        }
     }
 }

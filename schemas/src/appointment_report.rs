@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, Doctor},
     codes::Code,
     command::Command,
-    ids::{AppointmentId, LocationId, QueueId, SourceId},
+    ids::{AppointmentId, LocationId, QueueId, SourceId, SourceKey},
 };
 
 /// The code and the personal facts by which a patient checks in without staff. Gateways keep keyed

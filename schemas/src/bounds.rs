@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{codes::Code, command::MAX_TEXT};
+use crate::codes::Code;
 
 /// Most queues of one location: far more than a hospital site runs, and few enough to keep the
 /// header row small. One more queue is refused as `invalid_value`.
@@ -38,6 +38,9 @@ pub const MAX_MESSAGES: usize = 8;
 /// a theatre.
 pub const SERVICE_S: RangeInclusive<u32> = 30..=14_400;
 
+/// Longest free text in a command in characters, such as a name or a reason. Screens show these
+/// texts.
+pub const MAX_TEXT: usize = 120;
 /// The longest language tag that every implementation must accept (RFC 5646 §4.4.1).
 const MAX_LANGUAGE_TAG: usize = 35;
 

@@ -593,10 +593,6 @@ commands! {
         fact: AppointmentFact,
     };
 }
-
-/// Longest free text in a command in characters, such as a name or a reason. Screens show these
-/// texts.
-pub const MAX_TEXT: usize = 120;
 /// Most tickets that one reorder may name, and that the removal of a queue may move: the longest
 /// line that a person can still work through. More are refused, as `invalid_value` and as
 /// `queue_too_long`.

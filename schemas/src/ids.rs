@@ -6,9 +6,13 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 mod aggregate;
+mod fingerprint;
 mod form;
+mod source_key;
 
 pub use aggregate::{Aggregate, AggregateKind};
+pub use fingerprint::Fingerprint;
+pub use source_key::{MAX_SOURCE_KEY, SourceKey};
 
 use self::form::{
     is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source, is_ticket,

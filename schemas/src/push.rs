@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::Fingerprint, ids::TicketId};
+use crate::ids::{Fingerprint, TicketId};
 
 /// Longest address of a push service in bytes. Those of today's services have at most 500.
 pub const MAX_ENDPOINT: usize = 1_000;

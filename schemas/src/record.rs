@@ -10,8 +10,11 @@ use crate::{
     Millis,
     codes::Code,
     command::Command,
-    identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, AggregateKind, CheckInPointId, CommandId, DisplayId, QueueId, StationId},
+    identity::CommandIdentity,
+    ids::{
+        Aggregate, AggregateKind, CheckInPointId, CommandId, DisplayId, Fingerprint, QueueId,
+        StationId,
+    },
 };
 
 pub use views::{NamedCommand, PublishedOutcome, ViewDelta, ViewsHead, ViewsRecord};

@@ -36,7 +36,7 @@ fn enabled() -> bool {
     true
 }
 
-/// A text for people, at most [`crate::command::MAX_TEXT`] characters in each language.
+/// A text for people, at most [`crate::bounds::MAX_TEXT`] characters in each language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct Bilingual {

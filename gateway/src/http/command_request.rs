@@ -16,8 +16,8 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
-    identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, CommandId, LocationId, SourceId, TicketId},
+    identity::CommandIdentity,
+    ids::{Aggregate, CommandId, Fingerprint, LocationId, SourceId, TicketId},
     record::{Actor, CommandRecord},
 };
 use serde::Serialize;

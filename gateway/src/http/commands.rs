@@ -9,8 +9,8 @@ use gateway_core::access::{self, Claims};
 use schemas::{
     codes::Code,
     command::{Command, CommandOutcome},
-    identity::{CommandIdentity, Fingerprint},
-    ids::{CommandId, LocationId, QueueId, StationId, TicketId},
+    identity::CommandIdentity,
+    ids::{CommandId, Fingerprint, LocationId, QueueId, StationId, TicketId},
     record::{NamedCommand, is_attribute},
 };
 use serde::Deserialize;

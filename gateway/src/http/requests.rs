@@ -2,12 +2,15 @@
 
 use schemars::JsonSchema;
 use schemas::{
-    appointment::{AppointmentStatus, MAX_SOURCE_KEY},
+    appointment::AppointmentStatus,
     appointment_report::AppointmentReport,
     branding::{Branding, Colour, LogoName},
     codes::Code,
     command::Command,
-    ids::{AppointmentId, CheckInPointId, InvalidId, LocationId, QueueId, StationId, TicketId},
+    ids::{
+        AppointmentId, CheckInPointId, InvalidId, LocationId, MAX_SOURCE_KEY, QueueId, StationId,
+        TicketId,
+    },
     load::LoadBands,
     privacy::{BoardPrivacy, LinePrivacy, Privacy},
     settings::{BoardMessage, CallOrder},

@@ -12,8 +12,7 @@ use schemas::{
     channel::Channel,
     codes::Code,
     command::{Command, Verdict},
-    identity::Fingerprint,
-    ids::{Aggregate, CommandId, FileId, RunId, TenantId},
+    ids::{Aggregate, CommandId, FileId, Fingerprint, RunId, TenantId},
     record::NamedCommand,
     run::{RunHead, RunState},
 };

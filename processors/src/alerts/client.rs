@@ -16,7 +16,7 @@ use reqwest::{
 };
 use schemas::{
     Millis,
-    identity::Fingerprint,
+    ids::Fingerprint,
     push::{AlertMessage, PushDevice, PushService, PushServices},
 };
 use web_push_native::Auth;

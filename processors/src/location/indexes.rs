@@ -11,8 +11,8 @@ use std::{
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, SourceKey},
-    ids::{AppointmentId, DoctorId, QueueId, SourceId, StationId, TicketId},
+    appointment::AppointmentStatus,
+    ids::{AppointmentId, DoctorId, QueueId, SourceId, SourceKey, StationId, TicketId},
     line::LinePlace,
     load::{AppointmentCounts, QUARTER_MS},
     ticket::{Priority, TicketState},

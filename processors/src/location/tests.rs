@@ -1,11 +1,11 @@
 use schemas::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, Doctor, SourceKey},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, Doctor},
     codes::Code,
     command::{Command, Verdict},
     event::{Event, TicketStatus},
     handover::{HandoverAnswer, HandoverStage, MoveQuestion},
-    ids::{AppointmentId, DoctorId, LocationId, QueueId, TicketId},
+    ids::{AppointmentId, DoctorId, LocationId, QueueId, SourceKey, TicketId},
     load::LoadBands,
     record::CommandRecord,
     settings::CallOrder,

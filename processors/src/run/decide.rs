@@ -3,8 +3,9 @@
 use schemas::{
     Millis,
     attempt::AttemptNumber,
+    bounds::MAX_TEXT,
     codes::Code,
-    command::{Command, MAX_TEXT},
+    command::Command,
     event::Event,
     record::CommandRecord,
     run::{RunFile, RunHead, RunState},

@@ -1,7 +1,8 @@
 use proptest::{collection::vec, prelude::*};
 use schemas::{
+    bounds::MAX_TEXT,
     codes::Code,
-    command::{Command, MAX_TEXT, Verdict},
+    command::{Command, Verdict},
     finding::{Finding, FindingOutcome},
     rule::Severity,
     run::{RunFailure, RunPhase, RunSummary},

@@ -1,10 +1,7 @@
 //! The fingerprint of a command's content.
 
 use super::Command;
-use crate::{
-    identity::Fingerprint,
-    ids::{Aggregate, AppointmentId, TicketId},
-};
+use crate::ids::{Aggregate, AppointmentId, Fingerprint, TicketId};
 
 impl Command {
     /// The fingerprint of the command to `aggregate`, without the random ids that its sender drew

@@ -1,11 +1,11 @@
 //! Which field of a command is outside its bounds, in words for whoever sent it. The words name the
 //! field and its bounds, never its value.
 
-use super::{Command, MAX_REORDER, MAX_TEXT};
+use super::{Command, MAX_REORDER};
 use crate::{
     bounds::{
         MAX_CHECK_IN_POINTS, MAX_DISPLAYS, MAX_LANGUAGES, MAX_MESSAGES, MAX_QUEUES, MAX_STATIONS,
-        QUEUE_TICKETS, SERVICE_S, check_languages, check_prefix, check_text,
+        MAX_TEXT, QUEUE_TICKETS, SERVICE_S, check_languages, check_prefix, check_text,
     },
     ids::LocationId,
     load::LoadBands,

@@ -3,10 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    InvalidId, LocationId, RunId, SourceId, TenantId,
+    Fingerprint, InvalidId, LocationId, RunId, SourceId, SourceKey, TenantId,
     form::{is_appointment_key, is_run, is_slug},
 };
-use crate::{appointment::SourceKey, identity::Fingerprint};
 
 /// An aggregate, which owns one order of versions: a location, a run, the rules of a tenant, or the
 /// key of an appointment. Its text `<tenant>/<id>` is the key of a record in every topic.

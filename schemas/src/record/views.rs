@@ -7,8 +7,8 @@ use crate::{
     Millis,
     codes::Code,
     command::CommandOutcome,
-    identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, CommandId},
+    identity::CommandIdentity,
+    ids::{Aggregate, CommandId, Fingerprint},
     view::{Delta, Position},
 };
 

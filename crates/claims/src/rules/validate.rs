@@ -4,7 +4,7 @@ use std::{collections::HashSet, hash::Hash};
 
 use regex::{Regex, RegexBuilder};
 use schemas::{
-    command::MAX_TEXT,
+    bounds::MAX_TEXT,
     ids::{MAX_SLUG, RuleId},
     rule::{
         Bilingual, Column, FeeTariff, GroupKey, OfficeFee, RangeBound, RowFilter, Rule, RuleCheck,

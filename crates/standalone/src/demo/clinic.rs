@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     Millis,
-    appointment::SourceKey,
     codes::Code,
     command::{Command, CommandResult, Verdict},
-    ids::{LocationId, QueueId, StationId, TicketId},
+    ids::{LocationId, QueueId, SourceKey, StationId, TicketId},
     line::QueueEntry,
     ticket::TicketState,
 };

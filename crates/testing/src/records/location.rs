@@ -2,11 +2,11 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, Doctor},
     command::Command,
     ids::{
-        Aggregate, AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, SourceId, StationId,
-        TenantId, TicketId,
+        Aggregate, AppointmentId, DoctorId, LocationId, QueueId, ScheduleId, SourceId, SourceKey,
+        StationId, TenantId, TicketId,
     },
     record::CommandRecord,
     settings::CallOrder,

@@ -1,8 +1,8 @@
 use schemas::{
-    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus},
     check_in::{CheckInPointKind, CheckInPointSetup},
     handover::HandoverAnswer,
-    ids::{CheckInPointId, DisplayId, StationId},
+    ids::{CheckInPointId, DisplayId, SourceKey, StationId},
     push::{PushDevice, PushKeys},
     ticket::Priority,
     timers::Timers,

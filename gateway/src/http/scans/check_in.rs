@@ -16,8 +16,7 @@ use schemas::{
     check_in::CheckInPointKind,
     codes::Code,
     command::{Command, CommandResult, Verdict},
-    identity::Fingerprint,
-    ids::{Aggregate, CommandId, QueueId, TicketId},
+    ids::{Aggregate, CommandId, Fingerprint, QueueId, TicketId},
     record::{Actor, CommandRecord},
     ticket::Priority,
 };

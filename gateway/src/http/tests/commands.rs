@@ -1,6 +1,6 @@
 //! Command routes.
 
-use schemas::{identity::Fingerprint, load::LoadBands, record::Actor, timers::Timers};
+use schemas::{ids::Fingerprint, load::LoadBands, record::Actor, timers::Timers};
 
 use super::*;
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use schemas::{
     Millis,
-    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus},
     clinic::ClinicInfo,
     handover::AppointmentHandover,
-    ids::{AppointmentId, DoctorId, SourceId, TicketId},
+    ids::{AppointmentId, DoctorId, SourceId, SourceKey, TicketId},
     ticket::TicketState,
 };
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 use super::*;
 use crate::location::{MAX_LANGUAGES, MAX_QUEUES, MAX_STATIONS};
-use schemas::command::{MAX_REORDER, MAX_TEXT};
+use schemas::{bounds::MAX_TEXT, command::MAX_REORDER};
 
 #[test]
 fn unconfigured_location_accepts_only_its_configuration() {

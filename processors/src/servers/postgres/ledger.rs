@@ -5,9 +5,8 @@ use std::{ops::Range, sync::Arc};
 use futures_util::future::try_join;
 use schemas::{
     Millis,
-    appointment::SourceKey,
     identity::CommandIdentity,
-    ids::{Aggregate, AppointmentId, SourceId, TicketId},
+    ids::{Aggregate, AppointmentId, SourceId, SourceKey, TicketId},
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;

@@ -2,8 +2,8 @@
 
 use schemas::{
     command::CommandOutcome,
-    identity::{CommandIdentity, Fingerprint},
-    ids::Aggregate,
+    identity::CommandIdentity,
+    ids::{Aggregate, Fingerprint},
     record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio_postgres::Row;

@@ -7,11 +7,11 @@ use processors::{
 };
 use schemas::{
     Millis,
-    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus},
     attempt::AttemptNumber,
     handover::AppointmentHandover,
     identity::CommandIdentity,
-    ids::{AppointmentId, CommandId, LocationId, SourceId, TenantId},
+    ids::{AppointmentId, CommandId, LocationId, SourceId, SourceKey, TenantId},
     ticket::TicketState,
 };
 

@@ -9,8 +9,8 @@ use schemas::{
     Millis,
     codes::Code,
     command::{CommandResult, Verdict},
-    identity::{CommandIdentity, Fingerprint},
-    ids::{Aggregate, CommandId, LocationId, TenantId},
+    identity::CommandIdentity,
+    ids::{Aggregate, CommandId, Fingerprint, LocationId, TenantId},
     record::WireRecord,
 };
 

@@ -2,9 +2,9 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
     command::{Command, CommandResult},
-    ids::{AppointmentId, TicketId},
+    ids::{AppointmentId, SourceKey, TicketId},
 };
 
 use super::{

@@ -2,10 +2,10 @@
 
 use schemas::{
     Millis,
-    appointment::{AppointmentStatus, SourceKey},
+    appointment::AppointmentStatus,
     codes::Code,
     command::Command,
-    ids::{AppointmentId, TicketId},
+    ids::{AppointmentId, SourceKey, TicketId},
 };
 
 use super::{

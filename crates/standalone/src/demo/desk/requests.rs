@@ -147,8 +147,8 @@ fn ticket_move(command: &Command) -> (Method, String, Value) {
 #[cfg(test)]
 mod tests {
     use schemas::{
-        appointment::{AppointmentStatus, SourceKey},
-        ids::AppointmentId,
+        appointment::AppointmentStatus,
+        ids::{AppointmentId, SourceKey},
     };
 
     use super::*;

@@ -3,13 +3,14 @@
 //! of an extreme size lose entries of views.
 
 use schemas::{
-    appointment::{AppointmentFact, AppointmentStatus, Doctor, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus, Doctor},
     attempt::AttemptNumber,
-    command::{MAX_REORDER, MAX_TEXT},
+    bounds::MAX_TEXT,
+    command::MAX_REORDER,
     finding::{Finding, FindingOutcome, Param},
     ids::{
-        AppointmentId, DoctorId, LocationId, MAX_SLUG, MAX_VISITS, QueueId, RuleId, TenantId,
-        TicketId,
+        AppointmentId, DoctorId, LocationId, MAX_SLUG, MAX_VISITS, QueueId, RuleId, SourceKey,
+        TenantId, TicketId,
     },
     load::LoadBands,
     record::{MAX_RECORD_BYTES, RUNS_TOPIC},

@@ -1,8 +1,9 @@
 use schemas::{
-    appointment::{AppointmentFact, AppointmentStatus, SourceKey},
+    appointment::{AppointmentFact, AppointmentStatus},
     command::Command,
     ids::{
-        Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId, TicketId,
+        Aggregate, AggregateKind, AppointmentId, CommandId, LocationId, QueueId, SourceId,
+        SourceKey, TicketId,
     },
     record::{CARE_TOPIC, CommandRecord},
     ticket::Priority,
