@@ -12,7 +12,7 @@ use schemas::{codes::Code, view::Position};
 pub use crate::access::grant::{Grant, GrantKey};
 use crate::{
     client_address::{ClientAddress, proxy_protocol},
-    http::files,
+    http::claims::files,
     transport::{
         accept::sse,
         socketio::{probe, requests},

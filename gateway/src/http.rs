@@ -1,40 +1,12 @@
 //! Everything but sockets: commands, snapshots, stream tickets, pages, health and metrics.
 
-mod alerts;
-mod appointments;
-mod asyncapi;
-mod audit;
-mod audited;
-mod bearer;
-mod caller;
-mod channels;
-mod check_in_points;
-mod command_request;
-mod commands;
-mod cursor;
-mod displays;
-mod edge;
-mod export;
-pub(crate) mod files;
-mod findings;
-mod limits;
-mod logos;
-mod openapi;
+mod access;
+mod check_in;
+pub(crate) mod claims;
+mod description;
+mod location;
 mod pages;
-mod problem;
-mod qr_image;
-mod renewal;
-mod requests;
-mod revocations;
-mod rules;
-mod runs;
-mod scans;
-mod sessions;
-mod settings;
-mod ticket_links;
-mod ticket_qr;
-mod tokens;
-mod trace;
+mod shared;
 
 use std::{
     sync::{Arc, PoisonError},
@@ -52,9 +24,10 @@ use http::{StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
 
 #[cfg(test)]
-pub(crate) use self::command_request::SOURCE as COMMAND_SOURCE;
-pub use self::{edge::Edge, problem::Problem};
-pub(crate) use self::{edge::is_socketio_path, limits::is_free};
+pub(crate) use self::shared::command_request::SOURCE as COMMAND_SOURCE;
+use self::shared::{audited, bearer, caller::Crossing, edge, limits};
+pub use self::shared::{edge::Edge, problem::Problem};
+pub(crate) use self::shared::{edge::is_socketio_path, limits::is_free};
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,
     limits::Limit,
@@ -64,87 +37,19 @@ use crate::{
 const LIST_WITHIN: Duration = Duration::from_secs(5);
 
 type NodeState = State<Arc<NodeContext>>;
+type Routes = Router<Arc<NodeContext>>;
 
 /// The routes of `/v1`, of pages, of health and metrics. Sockets and streams are taken before.
 pub fn router(node: Arc<NodeContext>) -> Router {
     pages::routes(Router::new())
-        .route("/v1/locations/{location}", get(settings::location).put(commands::location))
-        .route("/v1/locations/{location}/privacy", get(settings::privacy).put(commands::privacy))
-        .route("/v1/locations/{location}/messages", get(settings::messages).put(commands::messages))
-        .route("/v1/locations/{location}/branding", get(settings::branding).put(commands::branding))
-        .route("/v1/locations/{location}/logo", put(logos::upload))
-        .route("/logos/{name}", get(logos::one))
-        .route("/v1/locations/{location}/queue-order", put(commands::queue_order))
-        .route("/v1/locations/{location}/queues", get(settings::queues))
-        .route("/v1/locations/{location}/stations", get(settings::stations))
-        .route(
-            "/v1/queues/{queue}",
-            get(channels::queue).put(commands::queue).delete(commands::remove_queue),
-        )
-        .route("/v1/queues/{queue}/settings", get(settings::queue))
-        .route("/v1/queues/{queue}/{action}", post(commands::queue_action))
-        .route(
-            "/v1/stations/{station}",
-            get(settings::station).put(commands::station).delete(commands::remove_station),
-        )
-        .route("/v1/stations/{station}/{action}", post(commands::station_action))
-        .route("/v1/tickets/{ticket}", get(channels::ticket))
-        .route("/v1/tickets/{ticket}/link", get(ticket_links::of_ticket))
-        .route("/v1/tickets/{ticket}/link.svg", get(ticket_qr::svg))
-        .route("/v1/tickets/{ticket}/link.png", get(ticket_qr::png))
-        .route("/t/{code}", get(ticket_links::open_page))
-        .route("/v1/ticket-links/exchange", post(ticket_links::exchange))
-        .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
-        .route("/v1/boards/{location}", get(channels::board))
-        .route("/v1/appointments", post(appointments::report))
-        .route("/v1/appointments/{appointment}", get(appointments::one))
-        .route("/v1/appointments/{appointment}/{action}", post(appointments::action))
-        .route("/v1/check-ins", post(appointments::check_in))
-        .route("/v1/schedules/{location}/{doctor}", get(appointments::schedule))
-        .route("/v1/loads/{location}", get(channels::location_load))
-        .route("/v1/displays", get(displays::list))
-        .route("/v1/displays/{display}", patch(displays::rename).delete(displays::unpair))
-        .route("/v1/displays/pairings", post(displays::begin))
-        .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
-        .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
-        .route("/v1/check-in-points", get(check_in_points::list))
-        .route(
-            "/v1/check-in-points/{point}",
-            get(check_in_points::one)
-                .put(check_in_points::configure)
-                .delete(check_in_points::remove),
-        )
-        .route("/v1/tickets/{ticket}/alerts", get(alerts::key))
-        .route("/v1/check-in-points/{point}/code.svg", get(check_in_points::svg))
-        .route("/v1/check-in-points/{point}/code.png", get(check_in_points::png))
-        .route("/v1/check-in-points/{point}/{action}", post(check_in_points::action))
-        .route("/v1/commands/{command}", get(commands::outcome))
-        .route("/v1/files", post(files::upload))
-        .route("/v1/runs", get(runs::list).post(runs::request))
-        .route("/v1/runs/{run}", get(runs::one))
-        .route("/v1/runs/{run}/findings", get(findings::list))
-        .route("/v1/runs/{run}/findings.csv", get(findings::export))
-        .route("/v1/runs/{run}/{action}", post(runs::action))
-        .route("/v1/rules", get(rules::list))
-        .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
-        .route("/v1/rules/{rule}/{action}", post(rules::action))
-        .route("/v1/tokens/renew", post(renewal::renew))
-        .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
-        .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/revocations", post(revocations::revoke))
-        .route("/c/{code}", get(scans::open_page))
-        .route("/v1/scans/open", post(scans::open))
-        .route("/v1/scans/find", post(scans::find))
-        .route("/v1/scans/check-in", post(scans::check_in))
-        .route("/v1/scans/walk-in", post(scans::walk_in))
-        .route("/v1/scans/flags", get(scans::flags))
-        .route("/v1/sessions", get(sessions::list))
-        .route("/v1/sessions/{session}", delete(sessions::end))
-        .route("/v1/messages", get(findings::messages))
-        .route("/v1/stream-tickets", post(channels::stream_ticket))
-        .route("/v1/openapi.json", get(openapi::serve))
-        .route("/v1/asyncapi.json", get(openapi::serve_channels))
+        .merge(location_routes())
+        .merge(line_routes())
+        .merge(appointment_routes())
+        .merge(check_in_routes())
+        .merge(claims_routes())
+        .merge(access_routes())
+        .route("/v1/openapi.json", get(description::serve))
+        .route("/v1/asyncapi.json", get(description::serve_channels))
         .route("/v1/demo", get(demo))
         .route("/health/live", get(|| async { "live\n" }))
         .route("/health/ready", get(ready))
@@ -160,7 +65,120 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .with_state(node)
 }
 
-fn metrics_route() -> Router<Arc<NodeContext>> {
+/// The settings of locations, queues and stations.
+fn location_routes() -> Routes {
+    use location::{channels, commands, logos, settings};
+    Router::new()
+        .route("/v1/locations/{location}", get(settings::location).put(commands::location))
+        .route("/v1/locations/{location}/privacy", get(settings::privacy).put(commands::privacy))
+        .route("/v1/locations/{location}/messages", get(settings::messages).put(commands::messages))
+        .route("/v1/locations/{location}/branding", get(settings::branding).put(commands::branding))
+        .route("/v1/locations/{location}/logo", put(logos::upload))
+        .route("/logos/{name}", get(logos::one))
+        .route("/v1/locations/{location}/queue-order", put(commands::queue_order))
+        .route("/v1/locations/{location}/queues", get(settings::queues))
+        .route("/v1/locations/{location}/stations", get(settings::stations))
+        .route(
+            "/v1/queues/{queue}",
+            get(channels::queue).put(commands::queue).delete(commands::remove_queue),
+        )
+        .route("/v1/queues/{queue}/settings", get(settings::queue))
+        .route(
+            "/v1/stations/{station}",
+            get(settings::station).put(commands::station).delete(commands::remove_station),
+        )
+}
+
+/// Queues and tickets while patients wait.
+fn line_routes() -> Routes {
+    use access::{ticket_links, ticket_qr};
+    use location::{alerts, channels, commands};
+    Router::new()
+        .route("/v1/queues/{queue}/{action}", post(commands::queue_action))
+        .route("/v1/stations/{station}/{action}", post(commands::station_action))
+        .route("/v1/tickets/{ticket}", get(channels::ticket))
+        .route("/v1/tickets/{ticket}/alerts", get(alerts::key))
+        .route("/v1/tickets/{ticket}/link", get(ticket_links::of_ticket))
+        .route("/v1/tickets/{ticket}/link.svg", get(ticket_qr::svg))
+        .route("/v1/tickets/{ticket}/link.png", get(ticket_qr::png))
+        .route("/t/{code}", get(ticket_links::open_page))
+        .route("/v1/ticket-links/exchange", post(ticket_links::exchange))
+        .route("/v1/tickets/{ticket}/{action}", post(commands::ticket_action))
+        .route("/v1/boards/{location}", get(channels::board))
+        .route("/v1/loads/{location}", get(channels::location_load))
+        .route("/v1/commands/{command}", get(commands::outcome))
+}
+
+/// Appointments, schedules and check-ins at the desk.
+fn appointment_routes() -> Routes {
+    use location::appointments;
+    Router::new()
+        .route("/v1/appointments", post(appointments::report))
+        .route("/v1/appointments/{appointment}", get(appointments::one))
+        .route("/v1/appointments/{appointment}/{action}", post(appointments::action))
+        .route("/v1/check-ins", post(appointments::check_in))
+        .route("/v1/schedules/{location}/{doctor}", get(appointments::schedule))
+}
+
+/// Check-in points, and the scans of patients at them.
+fn check_in_routes() -> Routes {
+    use check_in::{check_in_points, scans};
+    Router::new()
+        .route("/v1/check-in-points", get(check_in_points::list))
+        .route(
+            "/v1/check-in-points/{point}",
+            get(check_in_points::one)
+                .put(check_in_points::configure)
+                .delete(check_in_points::remove),
+        )
+        .route("/v1/check-in-points/{point}/code.svg", get(check_in_points::svg))
+        .route("/v1/check-in-points/{point}/code.png", get(check_in_points::png))
+        .route("/v1/check-in-points/{point}/{action}", post(check_in_points::action))
+        .route("/c/{code}", get(scans::open_page))
+        .route("/v1/scans/open", post(scans::open))
+        .route("/v1/scans/find", post(scans::find))
+        .route("/v1/scans/check-in", post(scans::check_in))
+        .route("/v1/scans/walk-in", post(scans::walk_in))
+        .route("/v1/scans/flags", get(scans::flags))
+}
+
+/// Claims files, their runs and findings, and the rules of the checks.
+fn claims_routes() -> Routes {
+    use claims::{files, findings, rules, runs};
+    Router::new()
+        .route("/v1/files", post(files::upload))
+        .route("/v1/runs", get(runs::list).post(runs::request))
+        .route("/v1/runs/{run}", get(runs::one))
+        .route("/v1/runs/{run}/findings", get(findings::list))
+        .route("/v1/runs/{run}/findings.csv", get(findings::export))
+        .route("/v1/runs/{run}/{action}", post(runs::action))
+        .route("/v1/messages", get(findings::messages))
+        .route("/v1/rules", get(rules::list))
+        .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
+        .route("/v1/rules/{rule}/{action}", post(rules::action))
+}
+
+/// Tokens, sessions, displays, streams and the audit.
+fn access_routes() -> Routes {
+    use access::{audit, displays, renewal, revocations, sessions, tokens};
+    use location::channels;
+    Router::new()
+        .route("/v1/displays", get(displays::list))
+        .route("/v1/displays/{display}", patch(displays::rename).delete(displays::unpair))
+        .route("/v1/displays/pairings", post(displays::begin))
+        .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
+        .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
+        .route("/v1/tokens/renew", post(renewal::renew))
+        .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
+        .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
+        .route("/v1/audit", get(audit::list))
+        .route("/v1/revocations", post(revocations::revoke))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{session}", delete(sessions::end))
+        .route("/v1/stream-tickets", post(channels::stream_ticket))
+}
+
+fn metrics_route() -> Routes {
     Router::new().route("/metrics", get(metrics))
 }
 
@@ -238,7 +256,7 @@ async fn metrics(State(node): NodeState) -> impl IntoResponse {
 /// Shows a crossing in the answer, and counts by the route's pattern, never by path: paths carry
 /// ids.
 async fn count(State(node): NodeState, mut request: Request, next: Next) -> Response {
-    let crossing = caller::Crossing::default();
+    let crossing = Crossing::default();
     request.extensions_mut().insert(crossing.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let authorization = request.headers().get(header::AUTHORIZATION).cloned();
@@ -249,7 +267,7 @@ async fn count(State(node): NodeState, mut request: Request, next: Next) -> Resp
         bearer::crossing_end(&node, &authorization)
     });
     if let Some(until) = until {
-        response.headers_mut().insert(tokens::CROSSING, until.into());
+        response.headers_mut().insert(access::tokens::CROSSING, until.into());
     }
     node.metrics
         .http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());

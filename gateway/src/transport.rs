@@ -4,3 +4,4 @@ pub mod accept;
 pub mod connection;
 mod guarded_body;
 pub mod socketio;
+mod websocket_handshake;

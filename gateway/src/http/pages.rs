@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use schemas::codes::Code;
 use sha2::{Digest, Sha256};
 
-use super::problem::Problem;
+use super::shared::problem::Problem;
 use crate::context::NodeContext;
 
 /// Path below `web/` and bytes of every file there. The build script lists them.

@@ -557,7 +557,7 @@ impl Node {
         let (parts, body) = response.unwrap().into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        openapi::check_answer(&method, &path, parts.status.as_u16(), &text);
+        description::check_answer(&method, &path, parts.status.as_u16(), &text);
         Answer { status: parts.status.as_u16(), headers: parts.headers, text }
     }
 

@@ -9,7 +9,6 @@ mod http1;
 mod http2;
 pub(crate) mod sse;
 mod waiting_room;
-pub(super) mod websocket;
 
 use std::{cell::RefCell, rc::Rc, sync::PoisonError, time::Duration};
 

@@ -36,7 +36,7 @@ use self::{
     requests::{Fault, keep_only_needed, with_status},
     wire::Wire,
 };
-use super::accept::websocket;
+use super::websocket_handshake;
 use crate::{
     access::auth::Verifier,
     client_address::ClientAddress,
@@ -277,7 +277,7 @@ fn accept_websocket(
     mut request: Request<Incoming>,
     serve: impl AsyncFnOnce(OnUpgrade, Parts) + 'static,
 ) -> Response<Body> {
-    let Some(acceptance) = websocket::acceptance(&request) else {
+    let Some(acceptance) = websocket_handshake::acceptance(&request) else {
         return with_status(StatusCode::UPGRADE_REQUIRED);
     };
     let upgrade = hyper::upgrade::on(&mut request);

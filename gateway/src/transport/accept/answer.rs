@@ -11,14 +11,16 @@ use tower::ServiceExt;
 use super::{
     Acceptor,
     sse::{self, OpenStream},
-    websocket,
 };
 use crate::{
     client_address::{ClientAddress, audited_client::AuditedClient},
     context::NodeContext,
     http::{Edge, Problem, is_free, is_socketio_path},
     limits::{Limit, LimitRefusal, admission::Admission},
-    transport::socketio::{self, SocketIo},
+    transport::{
+        socketio::{self, SocketIo},
+        websocket_handshake,
+    },
     wire::{frames::Form, lent_socket::LentSocket},
 };
 
@@ -99,7 +101,7 @@ async fn open_websocket(
     let counted = count_opening(node, admission, request)
         .await
         .map_err(|refusal| Box::new(Problem::from(refusal).into_response()));
-    match counted.and_then(|()| websocket::handshake(edge, request)) {
+    match counted.and_then(|()| websocket_handshake::handshake(edge, request)) {
         Ok((response, form)) => Err(Box::new(Upgrade {
             head: edge.finish(response),
             first: String::new(),

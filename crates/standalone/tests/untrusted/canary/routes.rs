@@ -11,7 +11,7 @@ use testing::http::{ApiRequest, ApiResponse};
 use super::planted::{CANARY, LOCATION, PATIENT, Planted, Stranger, queue, station};
 
 const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
-const REQUESTS: &str = include_str!("../../../../../gateway/src/http/requests.rs");
+const REQUESTS: &str = include_str!("../../../../../gateway/src/http/location/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
 const OWN: [&str; 22] = [

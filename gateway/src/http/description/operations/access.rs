@@ -1,0 +1,134 @@
+//! Operations on tokens, sessions, streams, the audit and the outcomes of commands.
+
+use schemas::codes::Code;
+
+use crate::http::{
+    access::{audit, revocations, sessions},
+    description::{
+        answers as a,
+        operation::{Access, Operation},
+    },
+    location::{channels, commands},
+};
+
+pub(super) fn operations() -> Vec<Operation> {
+    let request = Operation::request;
+    const REASON: &[(&str, &str)] = &[("Clinicwire-Reason", "Why, in 10 to 500 characters.")];
+    vec![
+        request(
+            "get",
+            "/v1/commands/{command}",
+            "readOutcome",
+            "Read the outcome of a command",
+            Access::AnyToken,
+        )
+        .query::<commands::OutcomeParams>()
+        .answers::<a::CommandAnswer>(200, "The outcome.")
+        .refuses(&[Code::NotFound, Code::IdempotencyKeyReused, Code::TooManyWaiting]),
+        request(
+            "post",
+            "/v1/tokens/renew",
+            "renewToken",
+            "Replace a token by a newer one of the same rights",
+            Access::AnyToken,
+        )
+        .answers::<a::TokenAnswer>(200, "The newer token.")
+        .refuses(&[Code::NotRenewable, Code::TicketLinkEnded]),
+        request(
+            "post",
+            "/v1/tenants/{tenant}/crossings",
+            "crossToTenant",
+            "Enter another tenant for a stated reason, as a super admin",
+            Access::AnyToken,
+        )
+        .headers(REASON)
+        .answers::<a::TokenAnswer>(200, "A token of the other tenant.")
+        .refuses(&[Code::ReasonMissing, Code::TenantUnknown, Code::TooManyQueries]),
+        request(
+            "post",
+            "/v1/locations/{location}/crossings",
+            "crossToLocation",
+            "Reach another location in an emergency, as staff",
+            Access::AnyToken,
+        )
+        .headers(REASON)
+        .answers::<a::TokenAnswer>(200, "A token of the other location.")
+        .refuses(&[Code::ReasonMissing, Code::LocationUnknown]),
+        request(
+            "get",
+            "/v1/audit",
+            "listAudit",
+            "Read the audit of the tenant, by pages or as a table",
+            Access::Row("audit.list"),
+        )
+        .query::<audit::Filter>()
+        .answers::<a::AuditPage>(200, "A page, or the whole list as a table.")
+        .answers_bytes("A page, or the whole list as a table.", "text/csv")
+        .refuses(&[Code::InvalidId, Code::InvalidValue, Code::TooManyQueries]),
+        request(
+            "post",
+            "/v1/revocations",
+            "revoke",
+            "End the tokens of a person, a session, a device or a ticket link",
+            Access::Row("revocations.put"),
+        )
+        .takes::<revocations::RevocationBody>()
+        .answers::<a::RevocationAnswer>(202, "Connections close within five seconds.")
+        .refuses(&[Code::InvalidId, Code::InvalidValue, Code::TenantLimited]),
+        request(
+            "get",
+            "/v1/sessions",
+            "listSessions",
+            "List the sessions of the caller, or of another subject for an admin",
+            Access::AnyToken,
+        )
+        .query::<sessions::ListParams>()
+        .answers::<a::SessionList>(200, "The connected sessions.")
+        .refuses(&[Code::InvalidValue]),
+        request(
+            "delete",
+            "/v1/sessions/{session}",
+            "endSession",
+            "End a session: its tokens are refused and its connections close",
+            Access::AnyToken,
+        )
+        .answers::<a::EndedSession>(202, "The session ends.")
+        .refuses(&[Code::NotFound, Code::TenantLimited]),
+        request(
+            "post",
+            "/v1/stream-tickets",
+            "openStream",
+            "Exchange the token for a one-time ticket that opens a stream of events",
+            Access::AnyToken,
+        )
+        .takes::<channels::StreamBody>()
+        .answers::<a::StreamTicketAnswer>(200, "The ticket.")
+        .refuses(&[
+            Code::InvalidValue,
+            Code::ChannelLimit,
+            Code::UnknownChannel,
+            Code::AlreadySubscribed,
+        ]),
+        request(
+            "get",
+            "/v1/demo",
+            "readDemo",
+            "Read the tokens of a demonstration, on its own machine",
+            Access::Everybody,
+        )
+        .answers::<a::OpenObject>(200, "The tokens.")
+        .refuses(&[Code::NotFound]),
+        request("get", "/v1/openapi.json", "readOpenApi", "Read this document", Access::Everybody)
+            .answers::<a::OpenObject>(200, "This document.")
+            .answers_nothing(304, "The document that `If-None-Match` names is still the same."),
+        request(
+            "get",
+            "/v1/asyncapi.json",
+            "readAsyncApi",
+            "Read the description of channels and topics",
+            Access::Everybody,
+        )
+        .answers::<a::OpenObject>(200, "The document.")
+        .answers_nothing(304, "The document that `If-None-Match` names is still the same."),
+    ]
+}

@@ -1,0 +1,9 @@
+//! Routes of a location: its settings, queues, tickets, appointments and alerts.
+
+pub(super) mod alerts;
+pub(super) mod appointments;
+pub(super) mod channels;
+pub(super) mod commands;
+pub(super) mod logos;
+pub(super) mod requests;
+pub(super) mod settings;

@@ -1,0 +1,49 @@
+//! The state of a channel, read for a request.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use gateway_core::access::{self, Claims};
+use schemas::{channel::Channel, codes::Code, line::TICKET_KEY, ticket::TicketEntry, view::View};
+
+use crate::{context::NodeContext, http::Problem, views::reader::FetchGoal};
+
+/// Answers with the state of a channel, for whoever may open it.
+pub(in crate::http) async fn keyed(
+    node: &NodeContext,
+    claims: &Claims,
+    channel: Channel,
+) -> Result<Response, Problem> {
+    access::may_open(claims, &channel)?;
+    let view = load(node, claims, &channel).await?.ok_or(Code::NotFound)?;
+    Ok(Json(view).into_response())
+}
+
+/// The state of a channel, or `None` for one that nothing stands behind.
+pub(in crate::http) async fn load(
+    node: &NodeContext,
+    claims: &Claims,
+    channel: &Channel,
+) -> Result<Option<View>, Code> {
+    let aggregate = channel.aggregate(&claims.tenant);
+    let name = channel.to_string();
+    let floor = node.tails.floor(&aggregate, &name);
+    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
+    let view = node.reader.fetch(&aggregate, &name, goal).await?;
+    // A view without entries was removed, such as that of a removed queue.
+    Ok(view.filter(|view| !view.entries.is_empty()))
+}
+
+/// The entry of a view `ticket:<id>`.
+pub(in crate::http) fn place(view: &View) -> Result<TicketEntry, Code> {
+    let entry = view.entries.get(TICKET_KEY).ok_or(Code::NotFound)?;
+    serde_json::from_str(entry.get()).map_err(unreadable)
+}
+
+/// A stored view that cannot be read. The error is not logged, because its text would quote the
+/// view.
+pub(in crate::http) fn unreadable<E>(_: E) -> Code {
+    tracing::error!("a stored view cannot be read");
+    Code::Internal
+}
