@@ -1,11 +1,17 @@
 //! The rules that claims files are checked against, as data: a new rule of these kinds needs no new
 //! build.
 
+mod column;
+mod office_fee;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::RuleId, language::Language};
+
+pub use column::Column;
+pub use office_fee::{FeeTariff, OfficeFee};
 
 /// Most rules that one tenant may store. Each rule looks at every row; more rules are refused as
 /// `invalid_value`.
@@ -361,98 +367,4 @@ pub enum RangeBound {
     Number(i64),
     /// A date `YYYY-MM-DD` or a time `HH:MM`.
     Text(Arc<str>),
-}
-
-/// The parameters of the office fees: two codes, each with its amount and its minimum of patients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct OfficeFee {
-    /// The smaller fee.
-    pub small: FeeTariff,
-    /// The larger fee.
-    pub large: FeeTariff,
-    /// The most that a doctor may be paid for one day.
-    pub day_limit_cents: i64,
-    /// First digits of the places that are private offices. A fee without a place was not billed in
-    /// one.
-    pub office_places: Vec<String>,
-    /// The contexts of walk-in visits.
-    pub walk_in_contexts: Vec<String>,
-    /// Whether to count only patients with a paid row on that day. All rows still decide whether a
-    /// patient is a walk-in.
-    #[serde(default)]
-    pub paid_only: bool,
-}
-
-/// The amount of an office fee and its minimum of patients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct FeeTariff {
-    /// The billing code.
-    pub code: String,
-    /// The amount.
-    pub cents: i64,
-    /// The minimum of registered patients, when the fee is billed for them.
-    pub min_registered: u32,
-    /// The minimum of walk-in patients, when the fee is billed for them.
-    pub min_walk_in: u32,
-}
-
-macro_rules! columns {
-    ($($name:ident = $wire:literal, $title:literal;)*) => {
-        /// The columns of a claims export, in the order of the file.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
-        #[serde(rename_all = "snake_case")]
-        pub enum Column {
-            $(
-                #[doc = concat!("The column with the title `", $title, "`.")]
-                $name,
-            )*
-        }
-
-        impl Column {
-            /// Every column.
-            pub const ALL: &'static [Column] = &[$(Column::$name),*];
-
-            /// The name of the column in rules and findings.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Column::$name => $wire,)* }
-            }
-
-            /// The title of the column in the header row of the file.
-            pub fn title(self) -> &'static str {
-                match self { $(Column::$name => $title,)* }
-            }
-        }
-    };
-}
-
-columns! {
-    Number = "number", "#";
-    Invoice = "invoice", "Facture";
-    RamqId = "ramq_id", "ID RAMQ";
-    ServiceDate = "service_date", "Date de Service";
-    Start = "start", "Début";
-    End = "end", "Fin";
-    Period = "period", "Periode";
-    Place = "place", "Lieu de pratique";
-    Sector = "sector", "Secteur d'activité";
-    Diagnosis = "diagnosis", "Diagnostic";
-    Code = "code", "Code";
-    Units = "units", "Unités";
-    Role = "role", "Rôle";
-    Contexts = "contexts", "Élément de contexte";
-    Preliminary = "preliminary", "Montant Preliminaire";
-    Paid = "paid", "Montant payé";
-    Doctor = "doctor", "Doctor Info";
-    TotalPreliminary = "total_preliminary", "DEV NOTE - À TRADUIRE: \
-         Report_DailyClaimInfo_TotalPrelAmount";
-    TotalFinal = "total_final", "DEV NOTE - À TRADUIRE: Report_DailyClaimInfo_TotalFinalAmount";
-    TotalCount = "total_count", "DEV NOTE - À TRADUIRE: Report_DailyClaimInfo_TotalCount";
-    Agency = "agency", "Agence";
-    Patient = "patient", "Patient";
-    GrandTotal = "grand_total", "Grand Total";
 }

@@ -18,10 +18,14 @@ use super::{
     filter::{PlacePrefixes, carries, contexts},
 };
 
+mod gains;
+mod minimum;
 #[cfg(test)]
 mod tests;
 mod unsure;
 
+use gains::missed_gain;
+use minimum::check_minimum;
 use unsure::{UnsureDay, conclude_unsure};
 
 /// Collects the days. [`conclude_day`] evaluates them.
@@ -241,101 +245,6 @@ fn in_private_office(
     placed
 }
 
-/// The advice for a fee whose group is too small.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Advice {
-    OtherGroup,
-    Smaller,
-    Cancel,
-}
-
-/// The fees whose group is large enough, or that can be billed for the other group. Reports the
-/// others.
-fn check_minimum(
-    fee: &OfficeFee,
-    day: &DoctorDay,
-    fees: &[BilledFee],
-    found: &mut FindingSink<'_>,
-) -> Vec<BilledFee> {
-    let advices: Vec<Option<Advice>> =
-        fees.iter().map(|billed| advice(fee, day, fees, *billed)).collect();
-    if let ([first, second], [Some(Advice::Cancel), Some(Advice::Cancel)]) = (fees, &advices[..]) {
-        let mut tariffs = [tariff(fee, first.large), tariff(fee, second.large)];
-        tariffs.sort_unstable_by_key(|tariff| tariff.cents);
-        let [small, large] = tariffs;
-        let params = [("code", small.code.as_str().into()), ("other", large.code.as_str().into())];
-        found.breach(
-            first.row.into(),
-            FindingOutcome::OfficeFeeMinimumBoth,
-            small.cents + large.cents,
-            params,
-        );
-        return Vec::new();
-    }
-    let mut held = Vec::new();
-    for (billed, advice) in fees.iter().zip(advices) {
-        if matches!(advice, None | Some(Advice::OtherGroup)) {
-            held.push(*billed);
-        }
-        if let Some(advice) = advice {
-            report_minimum(fee, day, *billed, advice, found);
-        }
-    }
-    held
-}
-
-fn report_minimum(
-    fee: &OfficeFee,
-    day: &DoctorDay,
-    billed: BilledFee,
-    advice: Advice,
-    found: &mut FindingSink<'_>,
-) {
-    let tariff = tariff(fee, billed.large);
-    let row = billed.row.into();
-    let code = ("code", tariff.code.as_str().into());
-    let needed = ("needed", i64::from(minimum(tariff, billed.walk_in)).into());
-    let seen = ("seen", i64::from(group(day, billed.walk_in).count).into());
-    match advice {
-        Advice::OtherGroup => found.gain(row, FindingOutcome::OfficeFeeOtherGroup, 0, [code]),
-        Advice::Smaller => {
-            let cents = tariff.cents - fee.small.cents;
-            let better = ("better", fee.small.code.as_str().into());
-            found.breach(
-                row,
-                FindingOutcome::OfficeFeeMinimumSmaller,
-                cents,
-                [code, needed, seen, better],
-            );
-        }
-        Advice::Cancel => {
-            found.breach(row, FindingOutcome::OfficeFeeMinimum, tariff.cents, [code, needed, seen]);
-        }
-    }
-}
-
-/// The advice for a fee. `None` when its group is large enough.
-fn advice(
-    fee: &OfficeFee,
-    day: &DoctorDay,
-    fees: &[BilledFee],
-    billed: BilledFee,
-) -> Option<Advice> {
-    let billable = tariff(fee, billed.large);
-    if reaches(day, billable, billed.walk_in) {
-        return None;
-    }
-    let other = !billed.walk_in;
-    let other_is_free = fees.iter().all(|billed| billed.walk_in != other);
-    Some(if other_is_free && reaches(day, billable, other) {
-        Advice::OtherGroup
-    } else if billed.large && reaches(day, &fee.small, billed.walk_in) {
-        Advice::Smaller
-    } else {
-        Advice::Cancel
-    })
-}
-
 /// Reports fees that are correct alone but exceed the maximum together.
 fn check_maximum(fee: &OfficeFee, fees: &[BilledFee], found: &mut FindingSink<'_>) {
     let total = total(fee, fees);
@@ -369,63 +278,6 @@ fn check_maximum(fee: &OfficeFee, fees: &[BilledFee], found: &mut FindingSink<'_
             ("keep", times(count, &keep.code).as_str().into()),
         ],
     );
-}
-
-/// Reports the first gain that a day without a breach has missed.
-fn missed_gain(fee: &OfficeFee, day: &DoctorDay, found: &mut FindingSink<'_>) {
-    match day.fees[..] {
-        [] => unbilled(fee, day, found),
-        [billed] if !billed.large => {
-            let row = billed.row.into();
-            let code = ("code", fee.small.code.as_str().into());
-            let seen = |walk_in| ("seen", i64::from(group(day, walk_in).count).into());
-            let gain = fee.large.cents - fee.small.cents;
-            if reaches(day, &fee.large, billed.walk_in) && fee.large.cents <= fee.day_limit_cents {
-                let better = ("better", fee.large.code.as_str().into());
-                let params = [code, better, seen(billed.walk_in), ("gain_cents", gain.into())];
-                found.gain(row, FindingOutcome::OfficeFeeUpgrade, gain, params);
-            } else if reaches(day, &fee.small, !billed.walk_in)
-                && 2 * fee.small.cents <= fee.day_limit_cents
-            {
-                let gain = fee.small.cents;
-                let params = [code, seen(!billed.walk_in), ("gain_cents", gain.into())];
-                found.gain(row, FindingOutcome::OfficeFeeSecond, gain, params);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Reports the largest amount that could have been billed on a day without a fee.
-fn unbilled(fee: &OfficeFee, day: &DoctorDay, found: &mut FindingSink<'_>) {
-    let one = |tariff: &FeeTariff| {
-        let walk_in = [false, true].into_iter().find(|walk_in| reaches(day, tariff, *walk_in))?;
-        Some((tariff.cents, times(1, &tariff.code), *group(day, walk_in)))
-    };
-    let both = || {
-        let reached = [false, true].into_iter().all(|walk_in| reaches(day, &fee.small, walk_in));
-        let (registered, walk_in) = (day.registered, day.walk_in);
-        let patients = PatientGroup {
-            count: registered.count + walk_in.count,
-            first: registered.first.min(walk_in.first),
-        };
-        reached.then(|| (2 * fee.small.cents, times(2, &fee.small.code), patients))
-    };
-    // The first of equal amounts wins, because one fee is simpler than two.
-    let mut best: Option<(i64, String, PatientGroup)> = None;
-    for allowed in [one(&fee.large), one(&fee.small), both()].into_iter().flatten() {
-        if allowed.0 <= fee.day_limit_cents && best.as_ref().is_none_or(|best| allowed.0 > best.0) {
-            best = Some(allowed);
-        }
-    }
-    if let Some((gain, better, patients)) = best {
-        let params = [
-            ("seen", i64::from(patients.count).into()),
-            ("better", better.as_str().into()),
-            ("gain_cents", gain.into()),
-        ];
-        found.gain(patients.first.into(), FindingOutcome::OfficeFeeUnbilled, gain, params);
-    }
 }
 
 fn pass(fee: &OfficeFee, day: &DoctorDay, row: u32, found: &mut FindingSink<'_>) {

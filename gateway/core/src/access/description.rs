@@ -1,6 +1,9 @@
 //! The table of rights in words, for descriptions of the API.
 
-use super::{Reach, Role, reach};
+use super::{
+    role::Role,
+    table::{Reach, reach},
+};
 
 impl Reach {
     /// The things on which a role with this reach may carry the action out.

@@ -1,14 +1,23 @@
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus},
+    channel::Channel,
     check_in::{CheckInPointKind, CheckInPointSetup},
+    codes::Code,
+    command::Command,
     handover::HandoverAnswer,
-    ids::{CheckInPointId, DisplayId, SourceKey, StationId},
+    ids::{
+        AppointmentId, CheckInPointId, DisplayId, DoctorId, LocationId, QueueId, RunId, SourceId,
+        SourceKey, StationId, TenantId, TicketId,
+    },
     push::{PushDevice, PushKeys},
     ticket::Priority,
     timers::Timers,
 };
 
-use super::*;
+use super::{
+    table::{Reach, TABLE, reach},
+    *,
+};
 
 const TICKET: &str = "00000000000000000000000000000001";
 const APPOINTMENT: &str = "00000000000000000000000000a000a1";
