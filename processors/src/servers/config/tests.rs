@@ -1,0 +1,76 @@
+//! Settings: their consistency, and the faults that `check-config` finds.
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+#[test]
+fn flags_are_consistent() {
+    ProcessorsCli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_has_an_environment_variable() {
+    for command in ProcessorsCli::command().get_subcommands() {
+        // `--connect` asks for something and is no setting.
+        let settings = command
+            .get_arguments()
+            .filter(|argument| argument.get_id() != "help" && argument.get_id() != "connect");
+        for argument in settings {
+            assert!(argument.get_env().is_some(), "{}", argument.get_id());
+        }
+    }
+}
+
+fn parse(flags: &[&str]) -> ServiceCommand {
+    let arguments = ["clinicwire-processors"].iter().chain(flags);
+    match ProcessorsCli::parse_from(arguments).command {
+        ProcessorsCommand::Service(command) | ProcessorsCommand::CheckConfig { command, .. } => {
+            command
+        }
+    }
+}
+
+#[test]
+fn bridge_refuses_the_name_of_a_program() {
+    for name in ["clinicwire-processors", "clinicwire-processors/follow-up", "His"] {
+        let flags = ["x", "bridge", "--source-topic=t", "--tenant=demo", "--source", name];
+        let error = ProcessorsCli::try_parse_from(flags).err().expect("an invalid name");
+        assert!(error.to_string().contains("does not begin with `clinicwire`"), "{error}");
+    }
+}
+
+#[test]
+fn all_replicas_but_one_must_have_a_record() {
+    let required = |flags: &[&str]| match parse(&[&["prepare"], flags].concat()) {
+        ServiceCommand::Prepare(prepare) => prepare.new_topics().min_insync_replicas,
+        _ => unreachable!("prepare was asked for"),
+    };
+    assert_eq!(required(&["--replication-factor", "3"]), 2);
+    assert_eq!(required(&[]), 1);
+    assert_eq!(required(&["--replication-factor", "3", "--min-insync-replicas", "3"]), 3);
+}
+
+#[test]
+fn validation_names_every_faulty_flag() {
+    for (flags, expected) in [
+        (&["run"][..], &[][..]),
+        (
+            &["run", "--kafka=localhost", "--redis=x", "--postgres=x", "--files=/tmp"],
+            &["--kafka", "--postgres", "--redis", "--files"],
+        ),
+        (&["work", "--run-workers=0", "--codes=/no/file"], &["--run-workers", "--codes"]),
+        (&["prepare", "--min-insync-replicas=2"], &["--min-insync-replicas"]),
+        (
+            &["prepare", "--care-topic=one", "--runs-topic=one", "--audit-topic=a/b"],
+            &["--runs-topic", "--audit-topic"],
+        ),
+        (&["bridge", "--source-topic=a b", "--tenant=demo", "--source=his"], &["--source-topic"]),
+    ] {
+        let mut faults = Faults::default();
+        parse(&[&["check-config"], flags].concat()).validate(&mut faults);
+        let text = faults.to_string();
+        let found: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
