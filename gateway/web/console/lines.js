@@ -1,6 +1,7 @@
 // The lines of a location as the console shows them, and what is allowed in which state. Pure, so
 // that tests need no browser.
 
+import { claimsOf } from "../shared/token.js";
 import { patchesFor } from "./pending.js";
 
 /** @typedef {import("../shared/schemas.js").QueueEntry} Entry */
@@ -161,11 +162,6 @@ export function reordered({ tickets }, ticket, to) {
  * @returns {string[] | undefined}
  */
 export function queuesOfToken(token) {
-  try {
-    const payload = (token ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { queues } = JSON.parse(atob(payload));
-    return Array.isArray(queues) && queues.length ? queues : undefined;
-  } catch {
-    return undefined;
-  }
+  const { queues } = claimsOf(token);
+  return Array.isArray(queues) && queues.length ? queues : undefined;
 }

@@ -1,6 +1,7 @@
 // Requests of the claims page to the HTTP API. The token goes in a header, never in a URL.
 
 import { timeoutSignal } from "../shared/timeout.js";
+import { claimsOf } from "../shared/token.js";
 
 /** @typedef {import("../shared/schemas.js").RunState} RunState */
 /** @typedef {import("../shared/schemas.js").Severity} Severity */
@@ -54,12 +55,7 @@ function problemIn(answer, body) {
  * @param {string | null} token
  */
 export function roleOf(token) {
-  try {
-    const claims = (token ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return /** @type {string | undefined} */ (JSON.parse(atob(claims)).role);
-  } catch {
-    return undefined;
-  }
+  return /** @type {string | undefined} */ (claimsOf(token).role);
 }
 
 export class Api {

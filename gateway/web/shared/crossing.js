@@ -3,6 +3,7 @@
 
 import { textsOf } from "../languages/all.js";
 import { timeText } from "./times.js";
+import { claimsOf } from "./token.js";
 
 /** @typedef {import("./language.js").Language} Language */
 /**
@@ -13,21 +14,17 @@ import { timeText } from "./times.js";
 const crossingTexts = textsOf("crossing");
 
 /**
- * The crossing that a token names. The server has checked it before it
- * answers anything; here it only decides what is shown.
+ * The crossing that a token names.
  * @param {string | null} token
  * @returns {Crossing | undefined}
  */
 export function crossingOf(token) {
-  try {
-    const payload = (token ?? "").split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { crossed, role, tenant, locations, expires } = JSON.parse(atob(payload));
-    if (crossed !== true) return undefined;
-    const location = role === "super_admin" ? undefined : String(locations[0]);
-    return { tenant: String(tenant), location, until: new Date(expires) };
-  } catch {
-    return undefined;
-  }
+  const { crossed, role, tenant, locations, expires } = claimsOf(token);
+  if (crossed !== true) return undefined;
+  const isTenantWide = role === "super_admin";
+  if (!isTenantWide && !Array.isArray(locations)) return undefined;
+  const location = isTenantWide ? undefined : String(locations[0]);
+  return { tenant: String(tenant), location, until: new Date(expires) };
 }
 
 /** @param {Crossing} crossing @param {Language} language */

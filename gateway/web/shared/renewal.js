@@ -2,6 +2,7 @@
 // ends. Which tokens may be renewed, and for how long, is a setting of their issuer.
 
 import { timeoutSignal } from "./timeout.js";
+import { claimsOf } from "./token.js";
 
 /** @typedef {{token: string}} Bearer */
 
@@ -15,25 +16,11 @@ const RETRY_MS = 30_000;
 const TIMEOUT_MS = 10_000;
 
 /**
- * The content of a token. The server has checked it.
- * @param {string} token
- * @returns {{exp?: number, credential?: unknown, renewable_until?: number}}
- */
-function payloadOf(token) {
-  try {
-    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(atob(payload)) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/**
  * When the token ends, in ms, or 0 when it does not say.
  * @param {string} token
  */
 function endOf(token) {
-  return 1000 * Number(payloadOf(token).exp) || 0;
+  return 1000 * Number(claimsOf(token).exp) || 0;
 }
 
 /**
@@ -42,7 +29,7 @@ function endOf(token) {
  * @param {string} token
  */
 export function isRenewableLate(token) {
-  const { credential } = payloadOf(token);
+  const { credential } = claimsOf(token);
   return typeof credential === "object" && credential !== null && "display" in credential;
 }
 
