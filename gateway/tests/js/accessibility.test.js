@@ -1,34 +1,18 @@
 // Accessibility of every page in every state, in both languages and in light and dark colours.
 
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, SCREEN } from "./helpers/browser.js";
+import { Page, SCREEN } from "./helpers/browser.js";
 import { busyDay } from "./helpers/busy-day.js";
 import { Clinic } from "./helpers/clinic.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { RUN, Stage } from "./helpers/staged-run.js";
 
 const MINUTE_MS = 60_000;
 const NARROW = { width: 360, height: 780 };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 const startStage = async () => open(await StagedClinic.start());
 

@@ -2,10 +2,11 @@
 // server.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { launch, Page, SCREEN } from "./helpers/browser.js";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { Page, SCREEN } from "./helpers/browser.js";
 import { busyDay } from "./helpers/busy-day.js";
 import { Clinic, token } from "./helpers/clinic.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
@@ -14,29 +15,21 @@ const MINUTE_MS = 60_000;
 /** 27 November 2026, 9:00 in Toronto, the zone of the browser. */
 const NINE = Date.UTC(2026, 10, 27, 14);
 
-/** @type {import("playwright-core").Browser} */
-let browser;
 /** @type {StagedClinic} */
 let stage;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
+useBrowser();
 beforeEach(async () => {
   stage = await StagedClinic.start();
 });
 afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
   await stage.close();
 });
 
 /** @param {string} path @param {{width: number, height: number}} [viewport] */
 async function openPage(path, viewport = SCREEN) {
   const page = await Page.open(browser, `${stage.url}/${path}`, viewport);
-  opened.push(page);
+  open(page);
   return page;
 }
 
@@ -335,7 +328,7 @@ describe("an appointment at a real location", () => {
       /** @param {string} url */
       const visit = async (url, viewport = SCREEN) => {
         const page = await Page.open(browser, url, viewport);
-        opened.push(page);
+        open(page);
         return page;
       };
       const own = await visit(
@@ -409,7 +402,7 @@ describe("an appointment that is reported at another location", () => {
         appointment,
       });
       const page = await Page.open(browser, `${clinic.url}/appointment#${keys}`, SMALL);
-      opened.push(page);
+      open(page);
       await page.shows("#label", "A-001");
       const there = await tell(now, 2);
       await page.shows("#status-title", "This appointment has moved to Hill side");

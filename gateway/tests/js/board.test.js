@@ -1,8 +1,9 @@
 // The board at the sizes of real screens, with more queues, calls and longer names than fit.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, SCREEN } from "./helpers/browser.js";
+import { describe, it } from "node:test";
+import { Page, SCREEN } from "./helpers/browser.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
@@ -16,24 +17,7 @@ const SIZES = {
 const LONG = "Consultation externe de pédiatrie et d’allergologie";
 const PATH = "board#token=d&location=harbour&night=off";
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 const startStage = async () => open(await StagedClinic.start());
 

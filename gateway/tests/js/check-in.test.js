@@ -2,10 +2,11 @@
 // The server is a staged one.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { KeptAttempts, SEND_WITHIN_MS } from "../../web/kiosk/kept.js";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE } from "./helpers/browser.js";
+import { Page, PHONE } from "./helpers/browser.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 
 const SMALL = { width: 320, height: 640 };
@@ -27,18 +28,7 @@ const link = { path: "/patient#link=demo.harbour.t.mac", key: "demo.harbour.t.ma
 const booked = { booking: "HK7Q-T93M", start: START, doctor: "Dr. Roy", status: "booked" };
 const checkedIn = { ...booked, outcome: "checked_in", label: "A-042", ticket: "harbour.t", link };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
+useBrowser();
 
 /**
  * Opens a page of a point whose server gives these answers, in turn. `"lost"` is no answer.
@@ -49,9 +39,9 @@ afterEach(async () => {
  */
 async function openPoint(path, viewport, answers, credential) {
   const stage = await StagedClinic.start();
-  opened.push(stage);
+  open(stage);
   const page = await Page.open(browser, "about:blank", viewport);
-  opened.push(page);
+  open(page);
   /** @type {{action: string, body: any, key: string | undefined, bearer: string | undefined}[]} */
   const sent = [];
   await page.page.route("**/v1/**", (route) => {

@@ -1,10 +1,10 @@
 // The console in Chromium against a running binary: two clerks, undo, transfer, a lost network.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page } from "./helpers/browser.js";
-import { Clinic } from "./helpers/clinic.js";
+import { Page } from "./helpers/browser.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { Proxy } from "./helpers/proxy.js";
 import { until } from "./helpers/until.js";
 
@@ -13,30 +13,8 @@ import { until } from "./helpers/until.js";
 const DESK = { width: 1280, height: 900 };
 const TABLET = { width: 1024, height: 768 };
 
-/** @type {Clinic} */
-let clinic;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  clinic = await Clinic.start("--empty");
-  browser = await launch();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useClinic("--empty");
+useBrowser();
 
 /**
  * @param {Site} site

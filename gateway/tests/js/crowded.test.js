@@ -1,9 +1,10 @@
 // Staff's and patients' pages with as much as a large clinic has, on phones and with large text.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, SCREEN } from "./helpers/browser.js";
+import { describe, it } from "node:test";
+import { Page, SCREEN } from "./helpers/browser.js";
 import { BANDS } from "./helpers/busy-day.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 
 const MINUTE_MS = 60_000;
@@ -14,24 +15,7 @@ const SIZES = {
   "1024x768": { width: 1024, height: 768 },
 };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 const startStage = async () => open(await StagedClinic.start());
 

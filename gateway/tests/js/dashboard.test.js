@@ -1,10 +1,11 @@
 // The dashboard in Chromium against a staged server.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page } from "./helpers/browser.js";
+import { describe, it } from "node:test";
+import { Page } from "./helpers/browser.js";
 import { BANDS, busyDay } from "./helpers/busy-day.js";
 import { Clinic } from "./helpers/clinic.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
@@ -13,26 +14,10 @@ const WALL = { width: 1920, height: 1080 };
 const NARROW = { width: 360, height: 780 };
 const MINUTE_MS = 60_000;
 
-/** @type {import("playwright-core").Browser} */
-let browser;
 /** @type {StagedClinic} */
 let stage;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 /** @param {Record<string, any>} entries @param {{width: number, height: number}} [viewport] */
 async function openDashboard(entries, viewport = WALL) {

@@ -1,8 +1,9 @@
 // What a phone shows without the clinic, or without a link. The server is a staged one.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page } from "./helpers/browser.js";
+import { describe, it } from "node:test";
+import { Page } from "./helpers/browser.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 
 const SMALL = { width: 320, height: 640 };
@@ -19,24 +20,13 @@ const ticket = {
   clinic: { name: "Harbour Clinic", time_zone: "America/Toronto", address: "1 Pier Road" },
 };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
+useBrowser();
 
 async function start() {
   const stage = await StagedClinic.start();
-  opened.push(stage);
+  open(stage);
   const page = await Page.open(browser, "about:blank", SMALL);
-  opened.push(page);
+  open(page);
   return { stage, page };
 }
 
@@ -61,7 +51,7 @@ describe("the last state of a ticket", () => {
     assert.ok(before && !before.includes("token"), "no token is kept");
 
     const later = await Page.open(browser, "about:blank", SMALL);
-    opened.push(later);
+    open(later);
     await later.page.goto(stage.url);
     // The state was last fresh three minutes ago.
     await later.page.evaluate((text) => {
@@ -76,7 +66,7 @@ describe("the last state of a ticket", () => {
     await later.shoot("patient-last-state");
 
     const again = await Page.open(browser, "about:blank", SMALL);
-    opened.push(again);
+    open(again);
     stage.state("ticket:harbour.t", { ...ticket, state: "completed" });
     await again.page.goto(stage.url);
     await again.page.evaluate((text) => localStorage.setItem("last-ticket", text), before);

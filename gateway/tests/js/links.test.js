@@ -2,39 +2,17 @@
 // opens it, and a proxy that changes addresses is named as the fault.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
-import { Clinic } from "./helpers/clinic.js";
+import { Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { Proxy } from "./helpers/proxy.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
 
-/** @type {Clinic} */
-let clinic;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  clinic = await Clinic.start("--empty");
-  browser = await launch();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useClinic("--empty");
+useBrowser();
 
 /**
  * Opens a page with such a link.

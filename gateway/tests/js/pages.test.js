@@ -1,39 +1,18 @@
 // The pages of a ticket, the board and the start page in Chromium, served by the binary.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { describe, it } from "node:test";
+import { Page, PHONE, SCREEN } from "./helpers/browser.js";
 import { Clinic } from "./helpers/clinic.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { Proxy } from "./helpers/proxy.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
 
-/** @type {Clinic} */
-let clinic;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  clinic = await Clinic.start("--empty");
-  browser = await launch();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useClinic("--empty");
+useBrowser();
 
 /** @param {Site} site @param {{ticket: string}} ticket @param {string} [url] */
 async function openPatient(site, { ticket }, url = site.clinic.url) {

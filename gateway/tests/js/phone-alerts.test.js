@@ -4,32 +4,27 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE } from "./helpers/browser.js";
+import { Page, PHONE } from "./helpers/browser.js";
 import { Clinic, token } from "./helpers/clinic.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { PushService } from "./helpers/push-service.js";
 import { until } from "./helpers/until.js";
 
-/** @type {import("playwright-core").Browser} */
-let browser;
 /** @type {Clinic} */
 let clinic;
 /** @type {PushService} */
 let service;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
 
+useBrowser();
 before(async () => {
   service = await PushService.start();
-  browser = await launch();
   clinic = await Clinic.start("--empty", `--push-service=${service.url}`);
 });
 after(async () => {
   await clinic?.stop();
-  await browser?.close();
   await service?.close();
 });
 afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
   service.answers = 201;
   service.taken = [];
   service.requests = [];
@@ -67,7 +62,7 @@ async function openTicket(language, people = 1) {
   const mine = /** @type {{ticket: string, label: string}} */ (issued.at(-1));
   const { link } = await linkOf(mine.ticket);
   const page = await Page.open(browser, "about:blank", PHONE);
-  opened.push(page);
+  open(page);
   const context = page.page.context();
   await context.grantPermissions(["notifications"], { origin: clinic.url });
   await page.page.exposeFunction("subscribeAtService", (/** @type {string} */ key) =>

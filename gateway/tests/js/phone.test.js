@@ -2,37 +2,21 @@
 // opens without a network.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page } from "./helpers/browser.js";
-import { Clinic, Site } from "./helpers/clinic.js";
+import { Page } from "./helpers/browser.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { until } from "./helpers/until.js";
 
 const SMALL = { width: 320, height: 640 };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {Clinic} */
-let clinic;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-  clinic = await Clinic.start();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
+useClinic();
+useBrowser();
 
 /** @param {string} url */
 async function openPage(url) {
   const page = await Page.open(browser, url, SMALL);
-  opened.push(page);
+  open(page);
   return page;
 }
 

@@ -5,30 +5,14 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, describe, it } from "node:test";
-import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { Page, PHONE, SCREEN } from "./helpers/browser.js";
 import { Clinic, token } from "./helpers/clinic.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { Proxy } from "./helpers/proxy.js";
 import { RUN, Stage } from "./helpers/staged-run.js";
 import { until } from "./helpers/until.js";
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 /** @param {"editor" | "viewer" | "admin"} role */
 function tokenOf(role, subject = `${role}-${randomUUID()}`) {

@@ -1,10 +1,10 @@
 // Check-in in Chromium against a running binary: a phone that scanned a poster, and a kiosk.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE } from "./helpers/browser.js";
-import { Clinic } from "./helpers/clinic.js";
+import { Page, PHONE } from "./helpers/browser.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
@@ -12,25 +12,10 @@ import { until } from "./helpers/until.js";
 const TABLET = { width: 1280, height: 800 };
 const MINUTE_MS = 60_000;
 
-/** @type {Clinic} */
-let clinic;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
 let keys = 0;
 
-before(async () => {
-  clinic = await Clinic.start("--empty");
-  browser = await launch();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
+useClinic("--empty");
+useBrowser();
 
 /** A location whose pages are in English. */
 async function furnish() {
@@ -80,7 +65,7 @@ async function scan(site) {
   });
   const { path } = await clinic.get(`check-in-points/${point}`);
   const page = await Page.open(browser, `${clinic.url}${path}`, PHONE);
-  opened.push(page);
+  open(page);
   await page.shows("#clinic", "Harbour Clinic");
   return page;
 }
@@ -164,7 +149,7 @@ describe("a kiosk of a running clinic", () => {
     const point = `${site.location}.hall`;
     await clinic.ask("PUT", `check-in-points/${point}`, { name: "Hall", kind: "kiosk" });
     const kiosk = await Page.open(browser, `${clinic.url}/kiosk`, TABLET);
-    opened.push(kiosk);
+    open(kiosk);
     await kiosk.shows("#pairing-code", /^[\w-]{6,}$/);
     const code = await kiosk.text("#pairing-code");
     await clinic.ask("POST", `displays/pairings/${encodeURIComponent(code)}/approve`, {

@@ -1,7 +1,7 @@
 // The set-up page in Chromium against a running binary: an admin sets a clinic up, two admins meet.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { differences } from "../../web/setup/entry-form.js";
 import {
   locationBody,
@@ -15,8 +15,9 @@ import {
 } from "../../web/setup/values.js";
 import { contrast, paletteOf } from "../../web/shared/colours.js";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE } from "./helpers/browser.js";
-import { Clinic, token } from "./helpers/clinic.js";
+import { Page, PHONE } from "./helpers/browser.js";
+import { token } from "./helpers/clinic.js";
+import { browser, clinic, open, useBrowser, useClinic } from "./helpers/fixtures.js";
 import { until } from "./helpers/until.js";
 
 /** @typedef {import("./helpers/clinic.js").Site} Site */
@@ -26,30 +27,14 @@ const NARROW = { width: 320, height: 700 };
 const LOGO =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9H0z" fill="#0f62fe"/></svg>';
 
-/** @type {Clinic} */
-let clinic;
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  clinic = await Clinic.start("--empty");
-  browser = await launch();
-});
-after(async () => {
-  await clinic?.stop();
-  await browser?.close();
-});
-afterEach(async () => {
-  for (const it of opened.splice(0)) await it.close();
-});
+useClinic("--empty");
+useBrowser();
 
 /** @param {Site} site @param {{viewport?: typeof DESK, role?: "admin" | "reception"}} [more] */
 async function openSetup(site, { viewport = DESK, role = "admin" } = {}) {
   const keys = new URLSearchParams({ token: site.token(role), location: site.location });
   const page = await Page.open(browser, `${clinic.url}/setup#${keys}`, viewport);
-  opened.push(page);
+  open(page);
   await page.shows("#link", "Live");
   return page;
 }
@@ -159,7 +144,7 @@ describe("the colour of a clinic", () => {
 async function openCreation(bearer, { viewport = DESK, id } = {}) {
   const keys = new URLSearchParams(id ? { token: bearer, location: id } : { token: bearer });
   const page = await Page.open(browser, `${clinic.url}/setup#${keys}`, viewport);
-  opened.push(page);
+  open(page);
   await page.shows("#creation-title", /./);
   return page;
 }
@@ -368,7 +353,7 @@ describe("the set-up page", () => {
     await page.locator("#point-form .save").click();
     await setup.shows("#point-list b", "Hall · Kiosk");
     const kiosk = await Page.open(browser, `${clinic.url}/kiosk`, DESK);
-    opened.push(kiosk);
+    open(kiosk);
     await kiosk.shows("#pairing-code", /^[\w-]{6,}$/);
     await page.locator("#pair-form [name=code]").fill(await kiosk.text("#pairing-code"));
     await page.locator("#pair-form [name=name]").fill("Tablet in the hall");
@@ -449,7 +434,7 @@ describe("the set-up page", () => {
       ticket,
     });
     const phone = await Page.open(browser, `${clinic.url}/patient#${keys}`, PHONE);
-    opened.push(phone);
+    open(phone);
     await phone.shows("#organisation", "River Health");
     assert.equal(await phone.page.locator("img.mark").getAttribute("src"), `logos/${logo}`);
     const brand = await phone.page.evaluate(() =>
@@ -460,7 +445,7 @@ describe("the set-up page", () => {
     await phone.shoot("patient-branded");
     const board = new URLSearchParams({ token: site.token("display"), location: site.location });
     const wall = await Page.open(browser, `${clinic.url}/board#${board}`, DESK);
-    opened.push(wall);
+    open(wall);
     await wall.shows("#message", /Vaccins à la salle 4|Flu shots in room 4/);
     await wall.shows("#queues", /^Blood tests\s+General medicine$/);
     await assertAccessible(wall.page, "board with a brand");

@@ -2,30 +2,14 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { TEXTS } from "../../web/languages/all.js";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { Page, PHONE, SCREEN } from "./helpers/browser.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
-
-/** @template {{close: () => unknown}} T @param {T} it @returns {T} */
-function open(it) {
-  opened.push(it);
-  return it;
-}
+useBrowser();
 
 describe("the start page", () => {
   it("has every sentence in every language", async () => {

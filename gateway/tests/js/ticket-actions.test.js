@@ -2,10 +2,11 @@
 // a staged one.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { actionsOf } from "../../web/patient/actions.js";
 import { assertAccessible } from "./helpers/accessibility.js";
-import { launch, Page } from "./helpers/browser.js";
+import { Page } from "./helpers/browser.js";
+import { browser, open, useBrowser } from "./helpers/fixtures.js";
 import { StagedClinic } from "./helpers/staged-clinic.js";
 import { until } from "./helpers/until.js";
 
@@ -22,18 +23,7 @@ const ticket = {
   clinic: { name: "Harbour Clinic", time_zone: "America/Toronto" },
 };
 
-/** @type {import("playwright-core").Browser} */
-let browser;
-/** @type {{close: () => unknown}[]} */
-const opened = [];
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-afterEach(async () => {
-  for (const it of opened.splice(0).reverse()) await it.close();
-});
+useBrowser();
 
 /**
  * Opens the page of the ticket in a state, and keeps the commands that it gives.
@@ -43,10 +33,10 @@ afterEach(async () => {
  */
 async function openTicket(state, hash, query = "") {
   const stage = await StagedClinic.start();
-  opened.push(stage);
+  open(stage);
   stage.state("ticket:harbour.t", { ...ticket, state });
   const page = await Page.open(browser, "about:blank", SMALL);
-  opened.push(page);
+  open(page);
   /** @type {{action: string, key: string | undefined}[]} */
   const given = [];
   /** @type {unknown[]} */
