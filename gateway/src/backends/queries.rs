@@ -1,5 +1,8 @@
 //! The authority (PostgreSQL), by a closed list of reads.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::ops::Range;
 
 use schemas::{

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use schemas::{
     command::{Command, CommandResult, Verdict},
-    ids::{Aggregate, CommandId, LocationId, QueueId, RunId, StationId, TenantId, TicketId},
+    ids::{Aggregate, CommandId, LocationId, QueueId, StationId, TenantId, TicketId},
     record::{Actor, CARE_TOPIC, WireRecord},
     view::View,
 };
@@ -11,9 +11,10 @@ use tokio::sync::{Notify, mpsc};
 use super::*;
 use crate::{
     BoxFuture,
-    backends::log::{FeedItem, NotAppended},
-    backends::queries::{AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, RunsQuery},
-    backends::snapshots::NotRead,
+    backends::{
+        log::{FeedItem, NotAppended},
+        snapshots::NotRead,
+    },
     limits::settings::LimitSettings,
 };
 
@@ -106,34 +107,7 @@ impl Queries for Authority {
         })
     }
 
-    fn runs<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunsQuery,
-    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        unreachable!("a command lists nothing")
-    }
-
-    fn findings<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunId,
-        _: &'a FindingsQuery,
-    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        unreachable!("a command lists nothing")
-    }
-
-    fn has_tenant<'a>(&'a self, _: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
-        Box::pin(async { Ok(true) })
-    }
-
-    fn audit<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a AuditQuery,
-    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
+    crate::backends::queries::fake::no_lists!();
 }
 
 fn tenant(name: &str) -> TenantId {

@@ -6,7 +6,7 @@ use object_store::memory::InMemory;
 use schemas::{
     audit::{AuditEntry, AuditRecord},
     identity::CommandIdentity,
-    ids::{Aggregate, RunId, TenantId},
+    ids::Aggregate,
     record::{AUDIT_TOPIC, WireRecord},
     view::{Position, View, raw},
 };
@@ -17,10 +17,7 @@ use crate::{
     backends::{
         Backends,
         log::{FeedItem, Log, NotAppended},
-        queries::{
-            AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, Queries, RecordedOutcome,
-            RunsQuery,
-        },
+        queries::{Queries, RecordedOutcome},
         short_keys::fake::{Answers, FakeKeys},
         snapshots::{NotRead, Snapshot, Snapshots},
     },
@@ -121,34 +118,7 @@ impl Queries for TestBackends {
         unreachable!("no command is sent")
     }
 
-    fn runs<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunsQuery,
-    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
-
-    fn findings<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunId,
-        _: &'a FindingsQuery,
-    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
-
-    fn has_tenant<'a>(&'a self, _: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
-        Box::pin(async { Ok(true) })
-    }
-
-    fn audit<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a AuditQuery,
-    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
+    crate::backends::queries::fake::no_lists!();
 }
 
 impl Log for TestBackends {

@@ -2,16 +2,11 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use schemas::{
     identity::CommandIdentity,
-    ids::{LocationId, RunId, TenantId},
+    ids::{LocationId, TenantId},
 };
 
 use super::*;
-use crate::{
-    BoxFuture,
-    backends::queries::{
-        AuditQuery, AuditRow, FindingsPage, FindingsQuery, ListedRun, RecordedOutcome, RunsQuery,
-    },
-};
+use crate::{BoxFuture, backends::queries::RecordedOutcome};
 
 /// One answer of a scripted backend.
 #[derive(Clone)]
@@ -104,34 +99,7 @@ impl Queries for ScriptedBackend {
         Box::pin(async { Ok(None) })
     }
 
-    fn runs<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunsQuery,
-    ) -> BoxFuture<'a, Result<Vec<ListedRun>, NotRead>> {
-        unreachable!("a reader fetches only views")
-    }
-
-    fn findings<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a RunId,
-        _: &'a FindingsQuery,
-    ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
-        unreachable!("a reader fetches only views")
-    }
-
-    fn has_tenant<'a>(&'a self, _: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
-        Box::pin(async { Ok(true) })
-    }
-
-    fn audit<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a AuditQuery,
-    ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
-        unreachable!("nothing is listed")
-    }
+    crate::backends::queries::fake::no_lists!();
 }
 
 fn reader(store: &[Answer], authority: &[Answer]) -> (ViewReader, Readiness) {

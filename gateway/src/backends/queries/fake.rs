@@ -1,0 +1,52 @@
+//! The part of a fake authority that a test without lists never calls.
+
+/// The methods of `Queries` that list something.
+macro_rules! no_lists {
+    () => {
+        fn runs<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a $crate::backends::queries::RunsQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<Vec<$crate::backends::queries::ListedRun>, $crate::backends::snapshots::NotRead>,
+        > {
+            unreachable!("nothing is listed")
+        }
+
+        fn findings<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a schemas::ids::RunId,
+            _: &'a $crate::backends::queries::FindingsQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<
+                Option<$crate::backends::queries::FindingsPage>,
+                $crate::backends::snapshots::NotRead,
+            >,
+        > {
+            unreachable!("nothing is listed")
+        }
+
+        fn has_tenant<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+        ) -> $crate::BoxFuture<'a, Result<bool, $crate::backends::snapshots::NotRead>> {
+            Box::pin(async { Ok(true) })
+        }
+
+        fn audit<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a $crate::backends::queries::AuditQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<Vec<$crate::backends::queries::AuditRow>, $crate::backends::snapshots::NotRead>,
+        > {
+            unreachable!("nothing is listed")
+        }
+    };
+}
+
+pub(crate) use no_lists;
