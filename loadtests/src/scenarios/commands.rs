@@ -126,16 +126,22 @@ pub async fn run(
         };
         took.entry(group).or_default().extend(times);
     }
-    let seconds = began.elapsed().as_secs_f64();
+    let count = report_times(took, began.elapsed(), &mut report);
+    span.report(&mut report, "commands", count as u64);
+    report_commands(&clinic.api, &mut report);
+    Ok(report)
+}
+
+/// Reports the times of each group of commands, and how many there were in a second. Returns the
+/// number of commands.
+fn report_times(took: BTreeMap<&str, Vec<f64>>, elapsed: Duration, report: &mut Report) -> usize {
     let count: usize = took.values().map(Vec::len).sum();
-    report.figure("commands_per_second", count as f64 / seconds, "");
+    report.figure("commands_per_second", count as f64 / elapsed.as_secs_f64(), "");
     for (group, times) in took {
         report.figure(&format!("{group}_count"), times.len() as f64, "");
         report.quantiles(group, times);
     }
-    span.report(&mut report, "commands", count as u64);
-    report_commands(&clinic.api, &mut report);
-    Ok(report)
+    count
 }
 
 impl CommandsArgs {

@@ -9,6 +9,7 @@ use crate::{
     },
     ids::LocationId,
     load::LoadBands,
+    settings::BoardMessage,
 };
 
 /// A field, whether its value is within its bounds, and these bounds.
@@ -25,35 +26,7 @@ impl Command {
     fn checks(&self) -> Vec<Check<'_>> {
         use Command as C;
         match self {
-            C::ConfigureLocation { name, time_zone, languages, timers, bands, address, .. } => {
-                vec![
-                    text("name", Some(name)),
-                    text("address", address.as_ref()),
-                    (
-                        "time_zone",
-                        jiff::tz::db().get(time_zone).is_ok(),
-                        "an IANA name such as America/Toronto".to_owned(),
-                    ),
-                    (
-                        "languages",
-                        check_languages(languages).is_ok(),
-                        format!("1 to {MAX_LANGUAGES} tags of BCP 47 such as fr-CA"),
-                    ),
-                    (
-                        "timers",
-                        timers.are_plausible(),
-                        "absent_grace_s, stale_s, no_show_s and handover_s are 10 to 604800, \
-                     check_in_early_s is up to 604800, call_grace_s up to 86400, day_start_min up \
-                     to 719, yield_places up to 20"
-                            .to_owned(),
-                    ),
-                    (
-                        "bands",
-                        bands.as_ref().is_none_or(LoadBands::are_plausible),
-                        "waiting and wait_s are two numbers each, above 0 and rising".to_owned(),
-                    ),
-                ]
-            }
+            C::ConfigureLocation { .. } => self.location_checks(),
             C::ConfigureQueue { name, prefix, service_s, max_tickets, .. } => vec![
                 text("name", Some(name)),
                 (
@@ -77,21 +50,7 @@ impl Command {
                         .to_owned(),
                 ),
             ],
-            C::ChangeMessages { messages, .. } => vec![
-                ("messages", messages.len() <= MAX_MESSAGES, format!("at most {MAX_MESSAGES}")),
-                (
-                    "messages",
-                    messages.iter().all(|message| {
-                        let tags: Vec<_> = message.keys().cloned().collect();
-                        check_languages(&tags).is_ok()
-                            && message.values().all(|text| check_text(text).is_ok())
-                    }),
-                    format!(
-                        "each has a text of 1 to {MAX_TEXT} characters for at least one language \
-                         tag such as fr-CA"
-                    ),
-                ),
-            ],
+            C::ChangeMessages { messages, .. } => message_checks(messages),
             C::ChangeBranding { branding, .. } => vec![text("name", branding.name.as_ref())],
             C::OrderQueues { .. } => {
                 vec![("queues", false, "each queue is named once".to_owned())]
@@ -111,6 +70,39 @@ impl Command {
             ],
             _ => Vec::new(),
         }
+    }
+
+    fn location_checks(&self) -> Vec<Check<'_>> {
+        let Command::ConfigureLocation {
+            name, time_zone, languages, timers, bands, address, ..
+        } = self
+        else {
+            return Vec::new();
+        };
+        let is_time_zone = jiff::tz::db().get(time_zone).is_ok();
+        vec![
+            text("name", Some(name)),
+            text("address", address.as_ref()),
+            ("time_zone", is_time_zone, "an IANA name such as America/Toronto".to_owned()),
+            (
+                "languages",
+                check_languages(languages).is_ok(),
+                format!("1 to {MAX_LANGUAGES} tags of BCP 47 such as fr-CA"),
+            ),
+            (
+                "timers",
+                timers.are_plausible(),
+                "absent_grace_s, stale_s, no_show_s and handover_s are 10 to 604800, \
+                     check_in_early_s is up to 604800, call_grace_s up to 86400, day_start_min up \
+                     to 719, yield_places up to 20"
+                    .to_owned(),
+            ),
+            (
+                "bands",
+                bands.as_ref().is_none_or(LoadBands::are_plausible),
+                "waiting and wait_s are two numbers each, above 0 and rising".to_owned(),
+            ),
+        ]
     }
 
     /// The bound on the number of things of a location, for a command that adds one.
@@ -153,6 +145,24 @@ impl Command {
         };
         is_foreign.1.then_some(is_foreign.0)
     }
+}
+
+fn message_checks(messages: &[BoardMessage]) -> Vec<Check<'static>> {
+    let is_readable = |message: &BoardMessage| {
+        let tags: Vec<_> = message.keys().cloned().collect();
+        check_languages(&tags).is_ok() && message.values().all(|text| check_text(text).is_ok())
+    };
+    vec![
+        ("messages", messages.len() <= MAX_MESSAGES, format!("at most {MAX_MESSAGES}")),
+        (
+            "messages",
+            messages.iter().all(is_readable),
+            format!(
+                "each has a text of 1 to {MAX_TEXT} characters for at least one language tag such \
+                 as fr-CA"
+            ),
+        ),
+    ]
 }
 
 fn text<'a>(field: &'a str, value: Option<&String>) -> Check<'a> {

@@ -201,18 +201,7 @@ impl CommandRequest {
             return Err(foreign(field).of_command(id));
         }
         let given = command.clone();
-        let record = CommandRecord {
-            aggregate,
-            id: id.clone(),
-            source: SOURCE.to_owned(),
-            fingerprint: Some(self.fingerprint),
-            valid_until: self.valid_until(&command),
-            actor: Some(Actor {
-                subject: self.claims.subject.to_string(),
-                role: self.claims.role.as_str().to_owned(),
-            }),
-            command,
-        };
+        let record = self.record(aggregate, id.clone(), command);
         if let Some(audited) = &self.audited {
             audited.name(named(&record));
             if let Command::OverrideCheckIn { reason, .. } = &record.command {
@@ -247,6 +236,22 @@ impl CommandRequest {
         };
         node.metrics.command(kind, result);
         sent.map_err(|code| explained(code, &given).of_command(id))
+    }
+
+    /// The record of a command that the caller gives.
+    fn record(&self, aggregate: Aggregate, id: CommandId, command: Command) -> CommandRecord {
+        CommandRecord {
+            aggregate,
+            id,
+            source: SOURCE.to_owned(),
+            fingerprint: Some(self.fingerprint),
+            valid_until: self.valid_until(&command),
+            actor: Some(Actor {
+                subject: self.claims.subject.to_string(),
+                role: self.claims.role.as_str().to_owned(),
+            }),
+            command,
+        }
     }
 
     /// The end of the command's validity. A fact expires only if its caller says so: its revision
