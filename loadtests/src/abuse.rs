@@ -20,12 +20,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, ValueEnum};
 use testing::websocket::masked_frame;
 use tokio::time::sleep;
 
-use crate::{crowd::raise_descriptors, report::say};
+use crate::{cores, crowd::raise_descriptors, report::say};
 use attackers::Attackers;
 use neighbour::{Delays, Neighbour};
 use node::AbusedNode;
@@ -51,6 +51,12 @@ pub struct AbuseArgs {
     /// Print the table in Markdown
     #[arg(long)]
     markdown: bool,
+    /// Keep the attackers on one core, and node and neighbour on another
+    #[arg(long)]
+    apart: bool,
+    /// Attack a second node beside that of the neighbour, who then feels only the machine's share
+    #[arg(long)]
+    control: bool,
     #[command(flatten)]
     target: AbuseTarget,
 }
@@ -295,8 +301,23 @@ impl Row {
 ///
 /// # Errors
 /// When the node cannot be started or an honest client is refused.
-pub async fn run(args: AbuseArgs) -> Result<()> {
+pub fn run(args: AbuseArgs) -> Result<()> {
     raise_descriptors();
+    let hostile_core = match args.apart {
+        false => None,
+        true => {
+            let (ours, theirs) = cores::first_two().context("a machine with two cores")?;
+            // Before the first thread and the first node, which inherit it.
+            cores::pin(ours);
+            Some(theirs)
+        }
+    };
+    let runtime = tokio::runtime::Runtime::new().context("start the threads of the neighbour")?;
+    runtime.block_on(besiege_in_turns(&args, hostile_core))
+}
+
+/// Runs one attack after the other.
+async fn besiege_in_turns(args: &AbuseArgs, hostile_core: Option<usize>) -> Result<()> {
     let attacks = match &args.attacks[..] {
         [] => Attack::value_variants(),
         chosen => chosen,
@@ -310,7 +331,7 @@ pub async fn run(args: AbuseArgs) -> Result<()> {
         print_head();
     }
     for attack in attacks {
-        let row = besiege(*attack, &args).await?;
+        let row = besiege(*attack, args, hostile_core).await?;
         say(&if args.markdown { row.markdown() } else { row.text() });
     }
     say("Each pair is p50/p99 in milliseconds. Memory during an attack is its peak. CPU is in \
@@ -332,7 +353,7 @@ fn print_head() {
 }
 
 /// Runs one attack.
-async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
+async fn besiege(attack: Attack, args: &AbuseArgs, hostile_core: Option<usize>) -> Result<Row> {
     let (node, tls) = match attack.is_over_tls() {
         false => (AbusedNode::start(&args.target).await?, None),
         true => {
@@ -342,7 +363,11 @@ async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
         }
     };
     let siege = Arc::new(Siege { node, attempts: AtomicU64::new(0), tls });
-    let neighbour = Neighbour::start(&siege.node).await?;
+    let beside = match args.control {
+        true => Some(AbusedNode::start(&args.target).await?),
+        false => None,
+    };
+    let neighbour = Neighbour::start(beside.as_ref().unwrap_or(&siege.node)).await?;
     let phase = Duration::from_secs(args.seconds);
     // The first commands and loads are slower than all later ones.
     sleep(Duration::from_secs(1)).await;
@@ -355,7 +380,7 @@ async fn besiege(attack: Attack, args: &AbuseArgs) -> Result<Row> {
     };
     sleep(phase).await;
     let (before, cpu_before) = (neighbour.take(), node_cpu());
-    let attackers = Attackers::start(attack, &siege, args.connections)?;
+    let attackers = Attackers::start(attack, &siege, args.connections, hostile_core)?;
     let peak = watch_memory(&siege.node, phase).await;
     let (during, cpu_during) = (neighbour.take(), node_cpu());
     let attacker_cpu = 100.0 * attackers.stop().as_secs_f64() / phase.as_secs_f64();

@@ -17,9 +17,10 @@ use rustix::{
     buffer::spare_capacity,
     event::epoll,
     net::{RecvFlags, SendFlags, recv, send},
-    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     time::{ClockId, Timespec, clock_gettime},
 };
+
+use crate::cores;
 
 /// The settings of a measurement.
 #[derive(Clone, Copy)]
@@ -58,7 +59,7 @@ pub fn measure(plan: FloorPlan) -> Result<Floor> {
         "the floor takes 1 to {MOST_SOCKETS} sockets"
     );
     let (writers, readers) = positions(plan.sockets)?;
-    let cores = two_cores();
+    let cores = cores::first_two();
     let stop = Arc::new(AtomicBool::new(false));
     let reader = thread::spawn({
         let stop = stop.clone();
@@ -91,28 +92,12 @@ fn positions(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
     Ok((writers, readers))
 }
 
-/// The first two cores that this process may use.
-fn two_cores() -> Option<(usize, usize)> {
-    let allowed = sched_getaffinity(None).ok()?;
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-    Some((cores.next()?, cores.next()?))
-}
-
-fn pin(core: Option<usize>) {
-    if let Some(core) = core {
-        let mut set = CpuSet::new();
-        set.set(core);
-        // The cores come from this process's own affinity. When this fails, the figure is noisier.
-        let _ = sched_setaffinity(None, &set);
-    }
-}
-
 fn send_all(
     sockets: &[TcpStream],
     plan: FloorPlan,
     core: Option<usize>,
 ) -> Result<(u64, Duration, Duration)> {
-    pin(core);
+    core.into_iter().for_each(cores::pin);
     let frame = vec![b'x'; plan.bytes];
     let round_every = plan.rounds_per_second.map(|rounds| Duration::from_secs_f64(1.0 / rounds));
     let began = Instant::now();
@@ -137,7 +122,7 @@ fn thread_cpu() -> Duration {
 }
 
 fn drain(sockets: &[TcpStream], core: Option<usize>, stop: &AtomicBool) -> Result<()> {
-    pin(core);
+    core.into_iter().for_each(cores::pin);
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("create an epoll")?;
     for (index, socket) in sockets.iter().enumerate() {
         let data = epoll::EventData::new_u64(index as u64);

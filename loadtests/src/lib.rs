@@ -7,6 +7,7 @@ pub mod abuse;
 pub mod breach;
 pub mod claims_cost;
 pub mod client;
+pub mod cores;
 pub mod crowd;
 pub mod desk;
 pub mod floor;

@@ -14,6 +14,7 @@ use rustix::{
 use tokio::{sync::oneshot, task::LocalSet};
 
 use super::{Attack, Siege};
+use crate::cores;
 
 /// The lowest priority.
 const NICE: i32 = 19;
@@ -26,16 +27,22 @@ pub struct Attackers {
 }
 
 impl Attackers {
-    /// Starts an attack with so many connections.
+    /// Starts an attack with so many connections, on this core if one is given.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(attack: Attack, siege: &Arc<Siege>, connections: usize) -> Result<Self> {
+    pub fn start(
+        attack: Attack,
+        siege: &Arc<Siege>,
+        connections: usize,
+        core: Option<usize>,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("start the thread of the attackers")?;
         let (stop, stopped) = oneshot::channel();
         let siege = siege.clone();
         let thread = thread::spawn(move || {
+            core.into_iter().for_each(cores::pin);
             // On Linux this is the priority of the thread, not of the process.
             let _ = setpriority_process(None, NICE);
             let tasks = LocalSet::new();

@@ -8,9 +8,8 @@ use clinicwire_loadtests::{
     report::say,
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match abuse::run(AbuseArgs::parse()).await {
+fn main() -> ExitCode {
+    match abuse::run(AbuseArgs::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("abuse: {error:#}"));
