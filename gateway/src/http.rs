@@ -27,7 +27,10 @@ use schemas::{codes::Code, ids::TenantId};
 pub(crate) use self::shared::command_request::SOURCE as COMMAND_SOURCE;
 use self::shared::{audited, bearer, caller::Crossing, edge, limits};
 pub use self::shared::{edge::Edge, problem::Problem};
-pub(crate) use self::shared::{edge::is_socketio_path, limits::is_free};
+pub(crate) use self::shared::{
+    edge::{is_socketio_path, lacks_host},
+    limits::is_free,
+};
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,
     limits::Limit,

@@ -207,6 +207,31 @@ async fn oversized_requests_are_refused() {
     clinic.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_a_readable_host_are_refused() {
+    let clinic = Clinic::start(&[]).await;
+    for (line, host, status) in [
+        ("GET / HTTP/1.1", "host: a\r\n", 200),
+        ("GET / HTTP/1.1", "host: [::1]:8080\r\n", 200),
+        ("GET / HTTP/1.1", "", 400),
+        ("GET / HTTP/1.1", "host:\r\n", 400),
+        ("GET / HTTP/1.1", "host: a b\r\n", 400),
+        ("GET / HTTP/1.1", "host: clinic@a\r\n", 400),
+        ("GET / HTTP/1.1", "host: a/b\r\n", 400),
+        ("GET /v1/openapi.json HTTP/1.1", "", 400),
+        ("GET /health/live HTTP/1.1", "", 200),
+        // Old checks of balancers name no host.
+        ("GET /health/live HTTP/1.0", "", 200),
+    ] {
+        let request = format!("{line}\r\n{host}connection: close\r\n\r\n");
+        let answer = clinic.exchange(request.as_bytes()).await;
+        let said = answer.split(' ').nth(1);
+        assert_eq!(said, Some(status.to_string().as_str()), "{line} {host:?}: {answer}");
+        assert_eq!(status == 400, answer.contains("\"malformed\""), "{answer}");
+    }
+    clinic.stop().await;
+}
+
 /// Reads one answer without a body that matters, up to the end of its head.
 async fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, uri::Authority};
 use schemas::codes::Code;
 use tracing::Instrument;
 
@@ -142,6 +142,16 @@ impl Edge {
 fn refusal(headers: &HeaderMap) -> Code {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if site == Some(b"same-origin") { Code::OriginMismatch } else { Code::OriginNotAllowed }
+}
+
+/// Whether a request of HTTP/1.1 names no host, or none that can be one (RFC 9112 §3.2). Those for
+/// health and metrics need no host.
+pub(crate) fn lacks_host<B>(request: &Request<B>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_host = |host: &str| !host.contains('@') && host.parse::<Authority>().is_ok();
+    request.version() == Version::HTTP_11
+        && !FREE.contains(&request.uri().path())
+        && !host.is_some_and(is_host)
 }
 
 /// Whether every name that the request gives its host, in `Host` and in an absolute target, is one

@@ -47,7 +47,7 @@ impl Problem {
         Self::from(Code::Malformed).explained(detail)
     }
 
-    pub(in crate::http) fn explained(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn explained(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     client_address::{ClientAddress, audited_client::AuditedClient},
     context::NodeContext,
-    http::{Edge, Problem, is_free, is_socketio_path},
+    http::{Edge, Problem, is_free, is_socketio_path, lacks_host},
     limits::{Limit, LimitRefusal, admission::Admission},
     transport::{
         socketio::{self, SocketIo},
@@ -55,6 +55,11 @@ pub(super) async fn answer(
     let edge = Edge::new(node, &request);
     if let Some(refusal) = edge.host_refusal() {
         return Ok(refusal);
+    }
+    if lacks_host(&request) {
+        let refusal = Problem::from(Code::Malformed);
+        let refusal = refusal.explained("the request names no host that can be read");
+        return Ok(edge.finish(refusal.into_response()));
     }
     if *acceptor.draining.borrow() && !SocketIo::is_of_session(&request) {
         return Ok(edge.finish(Problem::from(Code::Draining).into_response()));
