@@ -248,7 +248,8 @@ limits! {
         "An hour of work for one worker; the office can wait for its own runs, and for no others";
     ControlFrames = "control-frames", Connection, LimitValue::Fixed("20, then 10 a second"),
         RateLimited,
-        "Pings, pongs and closes of a WebSocket",
+        "Pings, pongs and closes of a WebSocket. Settings, pings and priorities of HTTP/2 have \
+         five times the burst and twice the rate",
         "Clients and proxies ping once in ten seconds or more";
     Fragments = "fragments", Connection, LimitValue::Fixed("32 of one message"), RateLimited,
         "Fragments of a WebSocket's message",

@@ -80,6 +80,15 @@ impl TlsNode {
         };
         tokio::task::spawn_blocking(act).await.unwrap()
     }
+
+    async fn metrics(&self) -> String {
+        self.with_client(b"http/1.1", "", |mut client| {
+            let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            client.write_all(request.as_bytes()).unwrap();
+            String::from_utf8(read_to_end(&mut client)).unwrap()
+        })
+        .await
+    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -115,19 +124,55 @@ async fn pings_keep_no_idle_http2_connection_open() {
             let began = Instant::now();
             client.sock.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
             let mut bytes = [0; 64 * 1024];
-            while began.elapsed() < LONGEST {
+            'open: while began.elapsed() < LONGEST {
                 let pinged = client.write_all(&frame(PING, 0)).and_then(|()| client.flush());
-                match client.read(&mut bytes) {
-                    Ok(0) => break,
-                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
-                    _ if pinged.is_err() => break,
-                    _ => {}
+                loop {
+                    match client.read(&mut bytes) {
+                        Ok(0) => break 'open,
+                        Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break 'open,
+                        _ if pinged.is_err() => break 'open,
+                        Ok(_) => {}
+                        // The node says nothing more: the next ping.
+                        Err(_) => break,
+                    }
                 }
             }
             began.elapsed()
         })
         .await;
     assert!((9..=20).contains(&lasted.as_secs()), "{lasted:?}");
+    node.node.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flood_of_control_frames_ends_its_own_http2_connection() {
+    const SETTINGS: (u8, u8, &[u8]) = (4, 0, &[0, 4, 0, 0, 0xff, 0xff]);
+    const PRIORITY: (u8, u8, &[u8]) = (2, 0, &[0, 0, 0, 0, 1]);
+    const UNKNOWN: (u8, u8, &[u8]) = (0x77, 0, &[]);
+    let node = TlsNode::start(test_settings());
+    for (kind, stream) in [(SETTINGS, 0), (PING, 0), (PRIORITY, 1), (UNKNOWN, 0)] {
+        let (few, many) = node
+            .with_client(b"h2", "", move |mut client| {
+                let frames = |count| frame(kind, stream).repeat(count);
+                client.write_all(&[BEGIN, &frames(50), &request(1)].concat()).unwrap();
+                let mut bytes = [0; 64 * 1024];
+                let few = (0..20).any(|_| {
+                    let read = client.read(&mut bytes).unwrap();
+                    bytes[..read].windows(6).any(|part| part == b"<html ")
+                });
+                let sent = client.write_all(&frames(2_000));
+                drop(sent.and_then(|()| client.flush()));
+                let began = Instant::now();
+                read_to_end(&mut client);
+                (few, began.elapsed())
+            })
+            .await;
+        assert!(few, "a client that sends some of {kind:?} is served");
+        assert!(many < Duration::from_secs(5), "{kind:?}: {many:?}");
+    }
+    let metrics = node.metrics().await;
+    let counted = r#"clinicwire_limited_total{limit="control-frames"} 4"#;
+    assert!(metrics.contains(counted), "{metrics}");
     node.node.shut_down().await;
 }
 
@@ -176,13 +221,7 @@ async fn slow_handshake_is_cut_and_counted() {
     });
     let lasted = lasted.await.unwrap();
     assert!((9..=15).contains(&lasted.as_secs()), "{lasted:?}");
-    let metrics = node
-        .with_client(b"http/1.1", "", |mut client| {
-            let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-            client.write_all(request.as_bytes()).unwrap();
-            String::from_utf8(read_to_end(&mut client)).unwrap()
-        })
-        .await;
+    let metrics = node.metrics().await;
     assert!(metrics.contains(r#"clinicwire_tls_handshakes_total{result="slow"} 1"#), "{metrics}");
     node.node.shut_down().await;
 }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use axum::{body::Body, response::IntoResponse};
+use gateway_core::rate::{Bucket, Micros, Rate};
 use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,7 +35,10 @@ use super::{
 use crate::{
     client_address::ClientAddress,
     http::Problem,
-    limits::admission::{self, Admission},
+    limits::{
+        Limit,
+        admission::{self, Admission},
+    },
     transport::{guarded_body::GuardedBody, socketio::SocketIo},
     wire::{
         lent_socket::{LentSocket, LentStream, refusal::Exchange},
@@ -58,6 +62,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes that are read before everybody else of the shard has a turn: some 900 of the smallest
 /// frames, which take less than a millisecond.
 const TURN_BYTES: usize = 16 * 1024;
+/// Settings, pings, priorities and frames of unknown types that a client may send. Past them the
+/// connection ends: this side has to answer settings and pings. Libraries ping a few times in a
+/// second while they measure a connection.
+const CONTROL_FRAMES: Rate = Rate { burst: 100, per_second: 20 };
 /// How long a connection with open requests may neither take nor send content. The longest silence
 /// of a client that takes what it gets is the pause between two beats of a stream, 25 s.
 const STALLED: Duration = Duration::from_mins(1);
@@ -276,10 +284,12 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
 }
 
 /// A stream that pauses after [`TURN_BYTES`]: hyper reads frames for as long as there are some. It
-/// counts the content that passes.
+/// counts the content that passes, and ends when the client passes [`CONTROL_FRAMES`].
 struct PacedStream {
     stream: LentStream,
     read: usize,
+    control: Bucket,
+    started: Instant,
     received: ContentCounter,
     sent: ContentCounter,
     shared: Rc<ConnectionState>,
@@ -290,6 +300,8 @@ impl PacedStream {
         Self {
             stream: LentStream::new(lent_socket),
             read: 0,
+            control: Bucket::default(),
+            started: Instant::now(),
             received: ContentCounter::of_client(),
             sent: ContentCounter::of_server(),
             shared,
@@ -298,6 +310,18 @@ impl PacedStream {
 
     fn add(&self, content: u64) {
         self.shared.content.set(self.shared.content.get() + content);
+    }
+
+    /// Whether the client may have sent the control frames that were counted.
+    fn may_go_on(&mut self) -> bool {
+        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let frames = self.received.take_control();
+        let may = (0..frames).all(|_| self.control.take(CONTROL_FRAMES, Micros(now)));
+        if !may {
+            let node = &self.shared.acceptor.context.node;
+            node.metrics.limited(Limit::ControlFrames.name());
+        }
+        may
     }
 }
 
@@ -316,6 +340,9 @@ impl AsyncRead for PacedStream {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let content = self.received.count(&buffer.filled()[before..]);
         self.add(content);
+        if !self.may_go_on() {
+            return Poll::Ready(Err(io::Error::other("too many control frames")));
+        }
         let read = buffer.filled().len() - before;
         self.read = if polled.is_pending() { 0 } else { self.read + read };
         polled

@@ -1,5 +1,6 @@
 //! The content in one direction of an HTTP/2 connection: the bytes of its DATA frames. Frames that
-//! keep a connection alive, such as pings and their answers, and those that end it are none.
+//! keep a connection alive, such as pings and their answers, and those that end it are none. Those
+//! that a client may send without end, and that cost this side an answer or a look, are counted.
 
 /// The preface that a client sends before its first frame (RFC 9113 §3.4).
 const PREFACE: usize = 24;
@@ -7,6 +8,14 @@ const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
 /// The type of DATA frames.
 const DATA: u8 = 0;
+
+/// The types of other frames that belong to a request or to its flow.
+const OF_REQUESTS: [u8; 5] = [HEADERS, RESET, WINDOW_UPDATE, CONTINUATION, GOAWAY];
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 
 /// Follows the frames in one direction.
 #[derive(Default)]
@@ -16,6 +25,8 @@ pub(super) struct ContentCounter {
     is_data: bool,
     head: [u8; FRAME_HEAD],
     head_bytes: usize,
+    /// Settings, pings, priorities and frames of unknown types since the last look.
+    control: u32,
 }
 
 impl ContentCounter {
@@ -47,9 +58,16 @@ impl ContentCounter {
                 let [high, middle, low, kind, ..] = self.head;
                 self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
                 (self.is_data, self.head_bytes) = (kind == DATA, 0);
+                self.control += u32::from(!self.is_data && !OF_REQUESTS.contains(&kind));
             }
         }
         content
+    }
+
+    /// How many frames since the last call were of no request: settings, pings, priorities, and
+    /// frames of unknown types.
+    pub(super) fn take_control(&mut self) -> u32 {
+        std::mem::take(&mut self.control)
     }
 }
 
@@ -73,6 +91,8 @@ mod tests {
             let mut counter = ContentCounter::of_client();
             let content: u64 = sent.chunks(size).map(|part| counter.count(part)).sum();
             assert_eq!(content, 207, "in pieces of {size}");
+            assert_eq!(counter.take_control(), 3, "settings and two pings, in pieces of {size}");
+            assert_eq!(counter.take_control(), 0);
         }
         assert_eq!(ContentCounter::of_server().count(&frames.concat()), 200);
     }
