@@ -30,7 +30,11 @@ pub struct FrameMeter {
     /// The head that has arrived in part.
     head: [u8; MAX_HEAD],
     filled: u8,
-    /// Bytes of the mask and the payload that still follow.
+    /// Opcode of the frame whose head was read last.
+    opcode: u8,
+    /// Bytes of its mask and its payload.
+    total: u64,
+    /// How many of them still follow.
     rest: u64,
     /// Fragments of the message that is not complete yet.
     fragments: u8,
@@ -38,6 +42,15 @@ pub struct FrameMeter {
     message: u64,
     control: Bucket,
     messages: Bucket,
+}
+
+/// Some bytes of the mask and the payload of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FramePiece {
+    /// The kind of the frame.
+    pub opcode: u8,
+    /// Bytes of its mask and payload before these.
+    pub at: u64,
 }
 
 /// A client sent more frames than it may.
@@ -60,18 +73,35 @@ impl FrameMeter {
     /// [`FrameExcess`] when a bound is passed. Nothing is counted correctly after that.
     pub fn count(&mut self, mut bytes: &[u8], now: Micros) -> Result<(), FrameExcess> {
         while !bytes.is_empty() {
-            let skipped = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
-            bytes = &bytes[skipped..];
-            self.rest -= skipped as u64;
-            let [byte, rest @ ..] = bytes else { return Ok(()) };
-            bytes = rest;
-            self.head[usize::from(self.filled)] = *byte;
-            self.filled += 1;
-            if self.filled >= 2 && usize::from(self.filled) == self.head_length() {
-                self.begin_frame(now)?;
-            }
+            let (taken, _) = self.step(bytes, now)?;
+            bytes = &bytes[taken..];
         }
         Ok(())
+    }
+
+    /// Counts the first bytes: those that belong to one frame, or one byte of a head. Returns how
+    /// many they are, and which part of a frame, if they are no head. No bytes are no step.
+    ///
+    /// # Errors
+    /// Those of [`FrameMeter::count`].
+    pub fn step(
+        &mut self,
+        bytes: &[u8],
+        now: Micros,
+    ) -> Result<(usize, Option<FramePiece>), FrameExcess> {
+        let Some(byte) = bytes.first() else { return Ok((0, None)) };
+        if self.rest > 0 {
+            let taken = usize::try_from(self.rest).unwrap_or(usize::MAX).min(bytes.len());
+            let piece = FramePiece { opcode: self.opcode, at: self.total - self.rest };
+            self.rest -= taken as u64;
+            return Ok((taken, Some(piece)));
+        }
+        self.head[usize::from(self.filled)] = *byte;
+        self.filled += 1;
+        if self.filled >= 2 && usize::from(self.filled) == self.head_length() {
+            self.begin_frame(now)?;
+        }
+        Ok((1, None))
     }
 
     /// Bytes of the head, as its second byte says.
@@ -90,9 +120,11 @@ impl FrameMeter {
             short => u64::from(short),
         };
         let mask = if self.head[1] & 0x80 == 0 { 0 } else { MASK };
-        self.rest = length.saturating_add(mask);
+        self.total = length.saturating_add(mask);
+        self.rest = self.total;
         self.filled = 0;
         let (is_final, opcode) = (self.head[0] & 0x80 != 0, self.head[0] & 0x0f);
+        self.opcode = opcode;
         if opcode >= 8 {
             let allowed = self.control.take(CONTROL_FRAMES, now);
             return if allowed { Ok(()) } else { Err(FrameExcess::Control) };

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod check_in;
+pub mod event_names;
 pub mod frame_meter;
 pub mod protocol;
 pub mod rate;

@@ -11,7 +11,9 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::IntoResponse};
+use bytes::BytesMut;
 use gateway_core::{
+    event_names::EventNames,
     frame_meter::FrameExcess,
     protocol::{MAX_COMMANDS, MAX_MESSAGE},
     session::{CONNECT_WITHIN_S, MAX_CHANNELS, PING_S, PONG_WITHIN_S},
@@ -163,7 +165,7 @@ impl SocketIo {
         if request.method() == Method::GET {
             return self.poll(&link, request).await;
         }
-        match tokio::time::timeout(SEND_WITHIN, self.serve(request)).await {
+        match tokio::time::timeout(SEND_WITHIN, self.serve(request.map(with_plain_names))).await {
             Ok(response) => response,
             Err(_) => with_status(StatusCode::REQUEST_TIMEOUT),
         }
@@ -180,7 +182,7 @@ impl SocketIo {
         request.extensions_mut().insert(session);
         if !upgrades {
             keep_only_needed(request.headers_mut());
-            let response = self.serve(request).await;
+            let response = self.serve(request.map(Body::new)).await;
             return self.remember(&link, response).await;
         }
         let mut service = self.service.clone();
@@ -220,7 +222,7 @@ impl SocketIo {
         tokio::select! {
             biased;
             () = link.until_cut() => Fault::UnknownSession.answer(),
-            response = self.serve(request) => {
+            response = self.serve(request.map(Body::new)) => {
                 let response = refuse_in_full(link, response).await;
                 link.poll_ends();
                 response
@@ -232,7 +234,7 @@ impl SocketIo {
         }
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let response = self.service.clone().oneshot(request).await;
         response.unwrap_or_else(|never| match never {}).map(Body::new)
     }
@@ -255,6 +257,18 @@ impl SocketIo {
         }
         Response::from_parts(head, Body::from(body))
     }
+}
+
+/// Replaces escapes in the names of the events in a request.
+fn with_plain_names(body: Incoming) -> Body {
+    let mut names = EventNames::default();
+    Body::new(body.map_frame(move |frame| {
+        frame.map_data(|data| {
+            let mut data = BytesMut::from(data);
+            names.pass_body(&mut data);
+            data.freeze()
+        })
+    }))
 }
 
 /// Whether the body of a request is longer than the longest message.

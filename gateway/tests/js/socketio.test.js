@@ -535,6 +535,7 @@ describe("a refused request", () => {
     /** @type {[string, any[], string][]} */
     const refused = [
       ["publish", [{ channel, data: {} }], "unknown_method"],
+      ['na"me\n', [{ channel }], "unknown_method"],
       ["subscribe", [], "malformed"],
       ["subscribe", [channel], "malformed"],
       ["subscribe", [{ channel }, { channel }], "malformed"],

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use gateway_core::{frame_meter::FrameMeter, rate::Micros};
+use gateway_core::{event_names::EventNames, frame_meter::FrameMeter, rate::Micros};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -26,6 +26,9 @@ use crate::wire::peer::link::SessionLink;
 const SHORT_FRAME: usize = 125;
 /// Bytes that one WebSocket may send before all others of its shard have a turn.
 const TURN_BYTES: usize = 4096;
+/// Bytes that a frame counts for besides its own: socketioxide takes as long for each message as
+/// for so many bytes of a long one.
+const FRAME_BYTES: usize = 64;
 /// The first byte of a frame that is a whole text message.
 const WHOLE_TEXT: u8 = 0x81;
 
@@ -48,6 +51,7 @@ pub(super) struct Wire {
     /// Bytes taken from socketioxide that have not left.
     waiting: BytesMut,
     meter: FrameMeter,
+    names: EventNames,
     started: Instant,
     /// Bytes read since the others had a turn.
     turn: usize,
@@ -66,6 +70,7 @@ impl Wire {
             told: 0,
             waiting: BytesMut::new(),
             meter: FrameMeter::default(),
+            names: EventNames::default(),
             started: Instant::now(),
             turn: 0,
             is_refused: false,
@@ -96,18 +101,28 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    /// Counts bytes of the client. Returns whether it may go on.
-    fn may_pass(&mut self, bytes: &[u8]) -> bool {
+    /// Counts bytes of the client, and replaces escapes in the names of its events. Returns whether
+    /// it may go on.
+    fn may_pass(&mut self, mut bytes: &mut [u8]) -> bool {
         self.turn += bytes.len();
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        match self.meter.count(bytes, Micros(now)) {
-            Ok(()) => true,
-            Err(excess) => {
-                self.is_refused = true;
-                self.link.exceed(excess);
-                false
+        while !bytes.is_empty() {
+            let (taken, piece) = match self.meter.step(bytes, Micros(now)) {
+                Ok(step) => step,
+                Err(excess) => {
+                    self.is_refused = true;
+                    self.link.exceed(excess);
+                    return false;
+                }
+            };
+            let (these, rest) = bytes.split_at_mut(taken);
+            if let Some(piece) = piece {
+                self.turn += if piece.at == 0 { FRAME_BYTES } else { 0 };
+                self.names.pass_frame(piece, these);
             }
+            bytes = rest;
         }
+        true
     }
 
     /// Discards what the client sends, until it ends.
@@ -181,7 +196,7 @@ impl AsyncRead for Wire {
                 return Poll::Pending;
             };
             read?;
-            if self.may_pass(&buffer.filled()[before..]) {
+            if self.may_pass(&mut buffer.filled_mut()[before..]) {
                 return Poll::Ready(Ok(()));
             }
             buffer.set_filled(before);
