@@ -16,9 +16,11 @@ use crate::{
 };
 
 impl Shard {
-    /// Serves all who listen to a view that changed since the last sweep.
+    /// Serves all who listen to a view that changed since the last sweep. Views with few listeners
+    /// come first: the staff of a line do not wait for the thousands who watch its board.
     pub(super) fn sweep(&mut self) {
-        let changed = self.views.take_changed();
+        let mut changed = self.views.take_changed();
+        changed.sort_by_key(|&id| self.views.find(id).map_or(0, |view| view.listeners().len()));
         for &id in &changed {
             // The view may have been closed since it changed.
             match self.views.find(id).map(|view| &view.kind) {
