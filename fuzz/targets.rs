@@ -2,6 +2,9 @@
 //! them without end (`make fuzz TARGET=frames`), and the tests of `crates/standalone` on seeded
 //! bytes.
 
+#[path = "read_all.rs"]
+mod read_all;
+
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use gateway::{
 };
 use gateway_core::{
     access::{Claims, Origin, Role},
+    event_names::EventNames,
     frame_meter::FrameMeter,
     protocol::{ClientCommand, json, protobuf},
     rate::Micros,
@@ -28,6 +32,8 @@ use schemas::{
 use serde_json::Value;
 use testing::tokens::DevelopmentIssuer;
 
+pub use self::read_all::read_all as claims_file;
+
 /// A target, and bytes to begin with.
 pub struct Target {
     pub name: &'static str,
@@ -36,7 +42,7 @@ pub struct Target {
 }
 
 /// Every target. Each has a file of its name in `fuzz_targets`.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target {
         name: "frames",
         run: frames,
@@ -75,6 +81,15 @@ pub const TARGETS: [Target; 12] = [
             br#"["unsubscribe",{"channel":"board:r"}]"#,
             br#"["refresh",{"token":"x"}]"#,
             br#"["subscr\u0069be",{"channel":7}]"#,
+        ],
+    },
+    Target {
+        name: "event_names",
+        run: event_names,
+        seeds: &[
+            b"\x0342[\"na\\\"me\",1]\x1e451-[\"\\u0061\",{\"_placeholder\":true,\"num\":0}]",
+            b"\x0142/admin,7[ \"a\\\\\"]",
+            b"\x0740{\"token\":\"\\n\"}",
         ],
     },
     Target {
@@ -161,6 +176,15 @@ pub const TARGETS: [Target; 12] = [
               content-disposition: form-data; name=\"file\"\r\n\r\nz\r\n--b--",
         ],
     },
+    Target {
+        name: "claims_file",
+        run: claims_file,
+        seeds: &[
+            b"\x00\x031;100000001;10000000001;2025-03-04;08:00;08:45;202510;55123;;;15815;1;1\n",
+            b"\x04\xc8\"a\"\"b\";\"\r\n\";x\r1;2\n",
+            b"\x10\x05sep=;\nx;\xe9;\xc3\xa9\n",
+        ],
+    },
 ];
 
 fn text(data: &[u8]) -> Option<&str> {
@@ -179,6 +203,21 @@ pub fn frames(data: &[u8]) {
         bytes.chunks(size.max(1)).try_for_each(|piece| meter.count(piece, Micros(0)))
     };
     assert_eq!(count(bytes.len()), count(usize::from(*cut)), "cuts do not matter");
+}
+
+/// The rewriter of names changes bytes to question marks alone, and the same ones however the bytes
+/// are cut. A second pass finds nothing more.
+pub fn event_names(data: &[u8]) {
+    let [cut, bytes @ ..] = data else { return };
+    let pass = |bytes: &[u8], size: usize| {
+        let (mut passed, mut names) = (bytes.to_vec(), EventNames::default());
+        passed.chunks_mut(size.max(1)).for_each(|piece| names.pass_body(piece));
+        passed
+    };
+    let passed = pass(bytes, bytes.len());
+    assert_eq!(passed, pass(bytes, usize::from(*cut)), "cuts do not matter");
+    assert!(bytes.iter().zip(&passed).all(|(was, is)| was == is || *is == b'?'));
+    assert_eq!(passed, pass(&passed, passed.len()), "no escape is left");
 }
 
 /// A connected client's session survives any commands, and reports no channel that it was not

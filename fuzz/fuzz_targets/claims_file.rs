@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../read_all.rs"]
-mod read_all;
+#[path = "../targets.rs"]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| read_all::read_all(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::claims_file(data));
