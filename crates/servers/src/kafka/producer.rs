@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock, Weak,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     thread,
     time::Duration,
@@ -14,9 +17,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{
-        BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
-    },
+    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig},
 };
 use schemas::record::WireRecord;
 use tokio::sync::oneshot;
@@ -40,8 +41,9 @@ pub struct ProducerSettings {
 /// Resolves when Kafka has acknowledged or given up one record.
 pub type Delivery = oneshot::Receiver<KafkaResult<()>>;
 
-type Client = ThreadedProducer<ProducerEvents>;
-
+/// How long one poll of a producer's events takes. Results are passed on at once. A poll spins in
+/// its last millisecond, so it must be long. A replaced client ends after its last poll.
+const POLL_TIME: Duration = Duration::from_secs(1);
 /// How often the watchdog looks at a producer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Silence is longer than the delivery timeout of a gateway. A producer recovers as fast as a
@@ -92,13 +94,13 @@ impl IdempotentProducer {
             .set("queue.buffering.max.kbytes", "65536");
         let watchdog = Watchdog::new(cluster, Arc::clone(&status), LIMITS);
         let events = ProducerEvents { events, status, waiting: Arc::default() };
-        let current = RwLock::new(Arc::new(config.create_with_context(events.clone())?));
+        let current = RwLock::new(Arc::new(Client::start(&config, events.clone())?));
         let shared = Arc::new(ProducerState { config, events, current });
         let watched = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("kafka-producer-watch".to_owned())
             .spawn(move || watch(&watched, watchdog))
-            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+            .map_err(no_thread)?;
         Ok(Self(shared))
     }
 
@@ -116,7 +118,8 @@ impl IdempotentProducer {
     /// records never sends again.
     pub fn replace_if_fatal(&self) {
         self.0.replace_if(|client| {
-            let Some((code, _)) = client.client().fatal_error() else { return false };
+            let fatal = client.producer.client().fatal_error();
+            let Some((code, _)) = fatal else { return false };
             tracing::warn!(%code, "the producer failed for good and is replaced");
             true
         });
@@ -153,10 +156,10 @@ impl ProducerState {
         if !must(&current) {
             return;
         }
-        match self.config.create_with_context(self.events.clone()) {
+        match Client::start(&self.config, self.events.clone()) {
             Ok(fresh) => {
                 let old = std::mem::replace(&mut *current, Arc::new(fresh));
-                dispose(move || end(&old));
+                dispose(move || end(old));
             }
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -166,11 +169,50 @@ impl ProducerState {
     }
 }
 
-/// Fails the records of a replaced producer, and waits until nobody uses it, so that the caller
-/// drops it on this thread and no other.
-fn end(old: &Arc<Client>) {
-    old.purge(PurgeConfig::default().queue().inflight());
-    while Arc::strong_count(old) > 1 {
+/// A producer, and a thread that passes on its events until this is dropped. The producer of the
+/// library that has such a thread polls so often that it takes a hundredth of a core when idle.
+struct Client {
+    producer: Arc<BaseProducer<ProducerEvents>>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Client {
+    fn start(config: &ClientConfig, events: ProducerEvents) -> KafkaResult<Self> {
+        let producer = Arc::new(config.create_with_context::<_, BaseProducer<_>>(events)?);
+        let ended = Arc::new(AtomicBool::new(false));
+        let (polled, is_over) = (Arc::clone(&producer), Arc::clone(&ended));
+        let poll = move || {
+            while !is_over.load(Relaxed) {
+                polled.poll(POLL_TIME);
+            }
+        };
+        let thread = thread::Builder::new().name("kafka-delivery".to_owned());
+        thread.spawn(poll).map_err(no_thread)?;
+        Ok(Self { producer, ended })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.ended.store(true, Relaxed);
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
+fn no_thread(error: std::io::Error) -> KafkaError {
+    KafkaError::ClientCreation(error.to_string())
+}
+
+/// Fails the records of a replaced producer, and waits until nobody uses it, so that it is dropped
+/// on this thread and no other.
+fn end(old: Arc<Client>) {
+    let producer = Arc::clone(&old.producer);
+    producer.purge(PurgeConfig::default().queue().inflight());
+    while Arc::strong_count(&old) > 1 {
+        thread::sleep(UNUSED_PAUSE);
+    }
+    drop(old);
+    while Arc::strong_count(&producer) > 1 {
         thread::sleep(UNUSED_PAUSE);
     }
 }
@@ -260,9 +302,10 @@ impl ProducerHandle {
             .key(&record.key)
             .payload(&*record.value)
             .headers(headers);
-        let events = self.0.context();
+        let producer = &self.0.producer;
+        let events = producer.context();
         events.sent();
-        self.0.send(message).map(|()| delivery).map_err(|(error, _)| {
+        producer.send(message).map(|()| delivery).map_err(|(error, _)| {
             events.resolved(&Err(error.clone()));
             error
         })
