@@ -20,6 +20,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
+use schemas::record::AUDIT_TOPIC;
 use servers::kafka::{
     ClientStatus, KafkaCluster, STATISTICS_INTERVAL_MS, Watchdog, WatchdogLimits, dispose,
     log_error, log_passing_error,
@@ -368,11 +369,22 @@ fn config(cluster: &KafkaCluster, settings: &ReaderSettings) -> rdkafka::ClientC
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
         .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
-        .set("fetch.wait.max.ms", "50")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.error.backoff.ms", "50")
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "16384");
+    match settings.topic {
+        // Nobody waits for the store of the audit, and its entries cost less together. Otherwise
+        // the broker answers a fetch for each record.
+        AUDIT_TOPIC => {
+            config.set("fetch.min.bytes", "65536").set("fetch.wait.max.ms", "250");
+        }
+        // A broker answers at the first byte; this is the pause between requests while there is
+        // none.
+        _ => {
+            config.set("fetch.wait.max.ms", "50");
+        }
+    }
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", instance);
     }
