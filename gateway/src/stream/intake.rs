@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemas::{
     Millis,
-    record::{ViewsHead, ViewsRecord, WireRecord},
+    record::{PublishedOutcome, ViewsHead, WireRecord},
 };
 use tokio::sync::mpsc;
 
@@ -73,8 +73,7 @@ impl Intake {
         };
         if let Some(command) = &head.command
             && self.node.commands.is_awaited(&command.identity)
-            && let Ok(ViewsRecord { outcome: Some(published), .. }) =
-                ViewsRecord::from_value(&record.value)
+            && let Ok(Some(published)) = PublishedOutcome::from_value(&record.value)
         {
             self.node.commands.answer(command, &published.outcome);
         }

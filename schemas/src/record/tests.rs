@@ -121,6 +121,10 @@ fn views_record_round_trips_as_head_and_value() {
     assert_eq!(back.deltas[0].delta.to, 5);
     assert_eq!(back.deltas[0].delta.set["queue"].get(), "1");
     assert!(back.outcome == record.outcome);
+    assert!(PublishedOutcome::from_value(&wire.value) == Ok(record.outcome));
+    let tick = ViewsRecord { outcome: None, ..back }.to_wire(&aggregate());
+    assert!(PublishedOutcome::from_value(&tick.value) == Ok(None));
+    assert_eq!(PublishedOutcome::from_value(b"{").err(), Some(Code::RecordMalformed));
 }
 
 #[test]

@@ -63,6 +63,22 @@ pub struct PublishedOutcome {
     pub outcome: CommandOutcome,
 }
 
+impl PublishedOutcome {
+    /// Reads the outcome in the value of a record of `views`, and nothing else of it.
+    ///
+    /// # Errors
+    /// `record_malformed` when the value cannot be read.
+    pub fn from_value(value: &[u8]) -> Result<Option<Self>, Code> {
+        #[derive(Deserialize)]
+        struct OutcomePart {
+            #[serde(default)]
+            outcome: Option<PublishedOutcome>,
+        }
+        let part: Result<OutcomePart, _> = serde_json::from_slice(value);
+        part.map(|part| part.outcome).map_err(|_| Code::RecordMalformed)
+    }
+}
+
 /// The step of one view in a record of `views`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
