@@ -8,7 +8,8 @@ mod tls;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    BuildError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    BuildError, Manager, ManagerConfig, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    TimeoutType,
 };
 use tokio_postgres::{Client, Config, config::SslMode};
 
@@ -225,6 +226,9 @@ pub fn pool(
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_config(config, tls, recycling))
         .max_size(size)
+        // The connection that was used last has its caches at hand, in the server too: each is a
+        // process there, and a turn for each would make all of them cold.
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(timeout))
         .create_timeout(Some(timeout))
