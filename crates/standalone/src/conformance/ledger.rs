@@ -490,6 +490,7 @@ macro_rules! ledger_promises {
             first_of_two_aggregates_keeps_its_outcome,
             forgotten_outcome_is_replaced,
             batch_of_new_commands_has_no_known_one,
+            batch_of_new_commands_issues_new_tickets,
             outcome_of_an_older_move_is_left_out,
             old_outcomes_are_deleted_in_slices,
             key_lifetime_is_counted_by_append_times,

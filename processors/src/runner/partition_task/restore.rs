@@ -64,7 +64,7 @@ impl PartitionTask {
                     Some(_) => None,
                     None => self.shared.restores.acquire().await.ok(),
                 };
-                restore_aggregate(ledger, aggregate, needs, cached).await
+                restore_aggregate(ledger, aggregate, needs, cached, all_new).await
             });
         }
         let aggregates: HashMap<Aggregate, AggregateState> =
@@ -115,6 +115,7 @@ async fn restore_aggregate(
     aggregate: &Aggregate,
     needs: AggregateNeeds<'_>,
     cached: Option<AggregateState>,
+    all_new: bool,
 ) -> Result<(Aggregate, AggregateState), LedgerError> {
     let mut state = match cached {
         Some(state) => state,
@@ -135,7 +136,12 @@ async fn restore_aggregate(
             let found = answered(ledger.shown_appointments(aggregate, &need)).await?;
             location.add_renewal(found);
         }
-        let names = missing_parts(location, &needs.commands);
+        let mut commands = needs.commands;
+        if all_new {
+            // The commit finds out whether a ticket of this id has ended before.
+            commands.retain(|command| !matches!(command, Command::IssueTicket { .. }));
+        }
+        let names = missing_parts(location, &commands);
         if !names.is_empty() {
             let named = answered(ledger.location_parts(aggregate, &names)).await?;
             location.add_appointments(named.appointments);

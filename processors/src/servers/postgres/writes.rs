@@ -10,8 +10,8 @@ use tokio_postgres::types::ToSql;
 
 pub(super) use self::statements::PARKED;
 use self::statements::{
-    AGGREGATES, APPOINTMENTS, FENCE, JOURNAL, NEW_OUTCOMES, OUTBOX, OUTCOMES, REMOVED_ENTRIES,
-    SET_ENTRIES, SETTLED, TICKETS, VIEWS,
+    AGGREGATES, APPOINTMENTS, FENCE, JOURNAL, NEW_OUTCOMES, NEW_TICKETS, OUTBOX, OUTCOMES,
+    REMOVED_ENTRIES, SET_ENTRIES, SETTLED, TICKETS, VIEWS,
 };
 use super::{
     Consumer,
@@ -37,7 +37,8 @@ pub(super) enum RequiredRows {
     /// As many as the statement itself demands; otherwise the ledger is not at the start of the
     /// batch.
     Demanded,
-    /// As many as the statement itself demands; otherwise a command was decided before.
+    /// As many as the statement itself demands; otherwise a command was decided before, or a ticket
+    /// was issued before.
     New,
     /// This many.
     Count(u64),
@@ -134,10 +135,22 @@ impl<'a> BatchWrites<'a> {
         self.add(REMOVED_ENTRIES, gone, RequiredRows::Any, parameters);
         let (set, parameters) = set_entries(&steps);
         self.add(SET_ENTRIES, set, RequiredRows::Any, parameters);
-        let changed = rows(batches, |batch| &batch.tickets);
-        self.add(TICKETS, changed.len(), RequiredRows::Any, tickets(&changed));
+        self.add_tickets(batches);
         let changed = rows(batches, |batch| &batch.appointments);
         self.add(APPOINTMENTS, changed.len(), RequiredRows::Any, appointments(&changed));
+    }
+
+    /// Adds tickets: those of batches that looked ended ones up, and those of batches whose issued
+    /// tickets must be new.
+    fn add_tickets(&mut self, batches: &[&'a Batch]) {
+        let (new, looked_up): (Vec<&Batch>, Vec<&Batch>) =
+            batches.iter().copied().partition(|batch| batch.all_new);
+        let changed = rows(&looked_up, |batch| &batch.tickets);
+        self.add(TICKETS, changed.len(), RequiredRows::Any, tickets(&changed));
+        let changed = rows(&new, |batch| &batch.tickets);
+        let mut parameters = tickets(&changed);
+        parameters.push(Box::new(changed.len() as i64));
+        self.add(NEW_TICKETS, changed.len(), RequiredRows::New, parameters);
     }
 
     /// Adds the lists of runs and the work that they cause.

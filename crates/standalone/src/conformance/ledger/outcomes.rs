@@ -2,7 +2,7 @@
 
 use processors::{
     fixtures::{Clinic, issue, leave},
-    ledger::{Batch, JournalEntry, Ledger, LedgerError, OutcomeRow, PartitionClaim},
+    ledger::{Batch, JournalEntry, Ledger, LedgerError, OutcomeRow, PartNames, PartitionClaim},
     runner::batch::KEY_LIFETIME,
 };
 use schemas::{
@@ -169,6 +169,32 @@ pub async fn batch_of_new_commands_has_no_known_one(ledger: &dyn Ledger) {
     ledger.commit(&last).await.expect("the key is forgotten");
     let found = held(ledger, &known.identity).await.expect("the newer outcome");
     assert_eq!(found.first_at, known.first_at + LIFETIME);
+}
+
+/// A batch that was decided without a look at ended tickets replaces none of them.
+pub async fn batch_of_new_commands_issues_new_tickets(ledger: &dyn Ledger) {
+    let (mut clinic, claim) = opened(ledger, 0).await;
+    let new = Batch { all_new: true, ..clinic.batch(claim, vec![issue(1), leave(1), issue(2)]) };
+    ledger.commit(&new).await.expect("the ledger commits");
+    let claim = PartitionClaim { next_offset: new.to, ..claim };
+    let ended = new.tickets.iter().find(|row| !row.ticket.is_unfinished()).expect("one has left");
+
+    let mut next = Batch { all_new: true, ..clinic.batch(claim, vec![issue(3)]) };
+    let issued = next.tickets[0].ticket.clone();
+    next.tickets[0].ticket.id = ended.ticket.id.clone();
+    assert!(matches!(ledger.commit(&next).await, Err(LedgerError::Repeated)));
+    let names = PartNames { tickets: vec![ended.ticket.id.clone()], ..PartNames::default() };
+    let found = ledger.location_parts(&ended.aggregate, &names).await.expect("an answer");
+    assert_eq!(found.tickets[0].issued_at, ended.ticket.issued_at, "nothing is committed");
+
+    // The right ticket is new, and one that ended may come back.
+    next.tickets[0].ticket = issued;
+    let mut back = ended.clone();
+    back.ticket.standing = next.tickets[0].ticket.standing.clone();
+    next.tickets.push(back);
+    ledger.commit(&next).await.expect("the ledger commits");
+    let found = ledger.location_parts(&ended.aggregate, &names).await.expect("an answer");
+    assert!(found.tickets.is_empty(), "it is in the line again");
 }
 
 pub async fn old_outcomes_are_deleted_in_slices(ledger: &dyn Ledger) {

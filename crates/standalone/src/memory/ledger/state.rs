@@ -249,7 +249,8 @@ impl State {
         if !batch.aggregates.iter().all(|row| self.follows(row)) {
             return Err(LedgerError::Diverged);
         }
-        if batch.all_new && !lock(&self.outcomes).lacks_all_of(batch) {
+        let is_new = || lock(&self.outcomes).lacks_all_of(batch) && self.issues_new_tickets(batch);
+        if batch.all_new && !is_new() {
             return Err(LedgerError::Repeated);
         }
         self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
@@ -290,6 +291,14 @@ impl State {
             Some(kept) => kept.position == Position { epoch: row.epoch, version: row.from },
             None => row.from == 0,
         }
+    }
+
+    /// Whether no ticket of the batch takes the place of an ended one that was issued before.
+    fn issues_new_tickets(&self, batch: &Batch) -> bool {
+        batch.tickets.iter().all(|row| {
+            let ended = self.ended.held.get(&(row.aggregate.clone(), row.ticket.id.clone()));
+            ended.is_none_or(|ended| ended.issued_at == row.ticket.issued_at)
+        })
     }
 
     fn set_aggregate(&mut self, partition: PartitionId, row: &AggregateRow) {

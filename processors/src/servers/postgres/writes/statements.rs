@@ -57,20 +57,33 @@ pub const SET_ENTRIES: &str = "INSERT INTO clinicwire.view_entry \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
      ON CONFLICT (tenant, aggregate, view, key) DO UPDATE SET body = excluded.body";
 
-pub const TICKETS: &str = "INSERT INTO clinicwire.ticket \
+macro_rules! tickets {
+    () => {
+        "INSERT INTO clinicwire.ticket AS t \
        (tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
        ended_at, body) \
      SELECT tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
        ended_at, body::json \
      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
        $7::text[], $8::bool[], $9::bigint[], $10::bigint[], $11::text[]) \
-       AS t (tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
+       AS s (tenant, location, ticket, queue, label, service_day, state, unfinished, issued_at, \
          ended_at, body) \
      ON CONFLICT (tenant, location, ticket) DO UPDATE \
      SET queue = excluded.queue, label = excluded.label, \
        service_day = excluded.service_day, state = excluded.state, \
        unfinished = excluded.unfinished, \
-       issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body";
+       issued_at = excluded.issued_at, ended_at = excluded.ended_at, body = excluded.body"
+    };
+}
+
+pub const TICKETS: &str = tickets!();
+// A ticket keeps the time at which it was issued, so another time means another ticket.
+pub const NEW_TICKETS: &str = concat!(
+    "WITH kept AS (",
+    tickets!(),
+    " WHERE t.issued_at = excluded.issued_at RETURNING 1) \
+     SELECT 1 / (count(*) = $12)::int FROM kept"
+);
 
 pub const APPOINTMENTS: &str = "INSERT INTO clinicwire.appointment \
        (tenant, location, appointment, source, source_key, wakes_at, status, open, kept, body) \
