@@ -17,11 +17,11 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    producer::{FutureProducer, FutureRecord},
+    producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::{Client, NoTls};
@@ -54,14 +54,41 @@ fn config() -> ClientConfig {
     config
 }
 
-fn producer(linger: &str) -> FutureProducer {
+/// Tells who waits that Kafka has acknowledged a record.
+struct Acknowledgements;
+
+impl ClientContext for Acknowledgements {}
+
+impl ProducerContext for Acknowledgements {
+    type DeliveryOpaque = Box<oneshot::Sender<()>>;
+
+    fn delivery(&self, delivery: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        assert!(delivery.is_ok(), "kafka acknowledges each record");
+        let _ = waiting.send(()); // nobody may wait
+    }
+}
+
+type Sender = ThreadedProducer<Acknowledgements>;
+
+fn producer(linger: &str) -> Sender {
     let mut config = config();
     config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", linger);
-    config.create().unwrap()
+    config.create_with_context(Acknowledgements).unwrap()
+}
+
+fn send(producer: &Sender, topic: &str, key: &str, payload: &[u8]) -> oneshot::Receiver<()> {
+    let (sender, acknowledged) = oneshot::channel();
+    let record = BaseRecord::with_opaque_to(topic, Box::new(sender)).key(key).payload(payload);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    acknowledged
 }
 
 /// Reads a topic on a thread until `over`, and passes on everything that has arrived at once.
-fn consume(topic: &str, over: &Arc<AtomicBool>, mut take: impl FnMut(Vec<Record>) + Send + 'static) {
+fn consume(
+    topic: &str,
+    over: &Arc<AtomicBool>,
+    mut take: impl FnMut(Vec<Record>) + Send + 'static,
+) {
     let mut config = config();
     config
         .set("group.id", "path-floor")
@@ -117,8 +144,7 @@ async fn store(client: Client, outcomes: String, mut read: mpsc::UnboundedReceiv
             records.iter().map(|record| payload(record.id, OUTCOME)).collect();
         client.execute(&insert, &[&partitions, &offsets, &values]).await.unwrap();
         for (record, value) in records.iter().zip(&values) {
-            let outcome = FutureRecord::to(&outcomes).key(&record.key).payload(value);
-            drop(producer.send_result(outcome).unwrap());
+            drop(send(&producer, &outcomes, &record.key, value));
         }
     }
 }
@@ -126,7 +152,7 @@ async fn store(client: Client, outcomes: String, mut read: mpsc::UnboundedReceiv
 /// Runs one shape. Returns the milliseconds of each command after the warm-up.
 async fn call(
     (callers, keys, pause): (usize, usize, u64),
-    producer: &FutureProducer,
+    producer: &Sender,
     topic: &str,
     waiting: &Waiting,
     measured: Duration,
@@ -142,8 +168,7 @@ async fn call(
                 let (sender, answered) = oneshot::channel();
                 waiting.lock().unwrap().insert(id, sender);
                 let payload = payload(id, COMMAND);
-                let record = FutureRecord::to(&topic).key(&key).payload(&payload);
-                producer.send_result(record).unwrap().await.unwrap().unwrap();
+                send(&producer, &topic, &key, &payload).await.unwrap();
                 answered.await.unwrap();
                 took.push(begun.elapsed().as_secs_f64() * 1e3);
                 tokio::time::sleep(Duration::from_millis(pause)).await; // the caller's own pace
