@@ -1,5 +1,6 @@
 // The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
 
+import { TEXTS } from "../languages/all.js";
 import { byId, setText, unbroken } from "../shared/page.js";
 import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
@@ -121,10 +122,12 @@ function renderLanguages() {
   if (holder.children.length !== offered.length) {
     holder.replaceChildren(
       ...offered.map((one) => {
-        const button = key(one.toUpperCase(), () => {
+        const { mark, name } = TEXTS[one];
+        const button = key(mark, () => {
           language = one;
           render();
         });
+        button.setAttribute("aria-label", `${mark}, ${name}`);
         [button.lang, button.value] = [one, one];
         return button;
       }),
