@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use crate::{clock, metrics::Metrics, settings::TlsFiles, wire::socket::Protocol};
 
-/// How often the files are read: a renewal is weeks before the end of a certificate. Content is
-/// compared and not times, because a mounted secret keeps the times of its files.
+/// How often the files are read: a renewal is weeks before the end of a certificate. The content is
+/// compared, not the times, because a mounted secret keeps the times of its files.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a certificate and its key cannot be used.
@@ -63,8 +63,8 @@ impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`CertificateError`]. A certificate that has ended is used, with a warning: its node serves
-    /// those who accept it.
+    /// [`CertificateError`]. A certificate that has ended is used, with a warning: the node serves
+    /// clients that accept it.
     pub fn read(files: TlsFiles, metrics: Arc<Metrics>) -> Result<Self, CertificateError> {
         let ticketer = aws_lc_rs::Ticketer::new().map_err(CertificateError::Unusable)?;
         let text = FileTexts::read(&files)?;

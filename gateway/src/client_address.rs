@@ -27,7 +27,7 @@ pub struct ClientAddress(IpAddr);
 pub struct AddressGroup(IpAddr);
 
 impl ClientAddress {
-    /// The address of requests that no socket brings, as in tests. They count as one client.
+    /// The address of requests without a socket, as in tests. They count as one client.
     pub const NONE: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     /// An IPv4 address in IPv6 form counts as the IPv4 address.
@@ -95,7 +95,7 @@ pub fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     network.ok_or("expected a network such as 10.0.0.0/8, or an address")
 }
 
-/// The proxies whose reports about their clients are believed.
+/// The proxies whose reports about their clients are trusted.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -141,9 +141,9 @@ impl TrustedProxies {
     /// The client of a request that came from `peer`.
     ///
     /// The reports are read from the right, since each proxy appends the address of its own peer:
-    /// the first address that is no trusted proxy's is the client's. Whatever is further left was
-    /// sent by the client itself. An unreadable report ends the search, so that the client counts
-    /// as the proxy that made the report.
+    /// the first address that is no trusted proxy's is the client's. All addresses further left
+    /// were sent by the client itself. An unreadable report ends the search, so that the client
+    /// counts as the proxy that made the report.
     pub fn client(&self, peer: ClientAddress, headers: &HeaderMap) -> ReportedClient {
         let mut client = ReportedClient { address: peer, is_secure: None };
         if !self.trusts(peer) {

@@ -25,7 +25,7 @@ use crate::{
     limits::{Limit, Limits, places::Place},
 };
 
-/// How long the log may take to acknowledge. Past it the answer is `try_again`, since nobody knows
+/// How long the log may take to acknowledge. Past it the answer is `try_again`, since it is unknown
 /// whether the record was appended. Sending the same command id again is harmless.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits for the outcome before it gets the address of the outcome instead.
@@ -37,8 +37,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// appended. Subjects and tenants have bounds of their own, by [`Limit::WaitingOfSubject`] and
 /// [`Limit::WaitingOfTenant`].
 const MAX_WAITERS: usize = 10_000;
-/// Most look-ups that wait at once on one node. They are apart from commands, so that callers who
-/// ask for ids that do not exist hold up nobody who presses a button.
+/// Most look-ups that wait at once on one node. They are counted apart from commands, so that
+/// look-ups of ids that do not exist never delay a command.
 const MAX_LOOKUPS: usize = 2_000;
 
 /// The result of submitting a command.
@@ -99,14 +99,15 @@ impl WaiterCounts {
 }
 
 struct WaitingCaller {
-    /// The content that the caller sent. `None` for a reader of whatever was sent first.
+    /// The content that the caller sent. `None` for a reader, who gets the first outcome of any
+    /// content.
     fingerprint: Option<Fingerprint>,
     sender: oneshot::Sender<CommandOutcome>,
 }
 
 impl WaitingCaller {
-    /// Whether an outcome of a command with this content is for the caller. A reader is not told
-    /// that a later command was refused for its key.
+    /// Whether an outcome of a command with this content is for the caller. A reader does not get
+    /// the refusal of a later command with the same key.
     fn awaits(&self, fingerprint: Option<Fingerprint>, outcome: &CommandOutcome) -> bool {
         let reused = Verdict::Refused { code: Code::IdempotencyKeyReused };
         match self.fingerprint {

@@ -61,7 +61,7 @@ pub struct NodeContext {
     pub short_keys: Arc<dyn ShortKeys>,
     pub grant_key: GrantKey,
     pub link_key: LinkKey,
-    /// Held while a typed code is looked up, so that guesses at once are counted one by one.
+    /// Held while a typed code is looked up, so that simultaneous guesses are counted one by one.
     pub code_lookup: tokio::sync::Mutex<()>,
     pub booking_key: BookingKey,
     pub check_in_code_key: CheckInCodeKey,
@@ -73,9 +73,9 @@ pub struct NodeContext {
     pub origins: Vec<String>,
     /// Names by which clients may call this node, as `Host` has them. Empty: any.
     pub hosts: Vec<String>,
-    /// Whether a private listener tells health and metrics.
+    /// Whether a private listener serves health and metrics.
     pub has_private_listener: bool,
-    /// Whether the demo's tokens are told to clients on other machines too.
+    /// Whether clients on other machines may read the demo's tokens too.
     pub public_demo: bool,
     pub proxies: TrustedProxies,
     /// The certificate, on a node whose clients speak TLS.

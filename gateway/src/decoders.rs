@@ -36,7 +36,7 @@ pub fn socketio_event(text: &str) -> Result<Request<'static>, Code> {
     events::read(text)
 }
 
-/// Whether a request line with this address asks Engine.IO for something that it offers.
+/// Whether Engine.IO offers what a request line with this address asks for.
 pub fn reads_engine_request(method: http::Method, address: http::Uri) -> bool {
     let mut request = http::Request::new(());
     (*request.method_mut(), *request.uri_mut()) = (method, address);

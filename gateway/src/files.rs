@@ -308,8 +308,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Counts a piece that took `waited` to arrive. Returns whether the window brought too few
-    /// bytes.
+    /// Counts a piece that took `waited` to arrive. Returns whether too few bytes arrived in the
+    /// window.
     fn is_too_slow(&mut self, bytes: u64, waited: Duration) -> bool {
         self.bytes += bytes;
         self.waited += waited;

@@ -27,7 +27,7 @@ pub enum ShardMessage {
     /// How far the authority is with a view whose listeners claim a later position. `None` without
     /// an answer.
     Confirmed { view: HotViewId, check: FetchId, authority: Option<Position> },
-    /// Somebody asks for the connections of a subject.
+    /// A request for the connections of a subject.
     Sessions { tenant: TenantId, subject: Arc<str>, answer: oneshot::Sender<Vec<OpenConnection>> },
     /// A Socket.IO client connected.
     SocketIo(Box<SocketIoPeer>),

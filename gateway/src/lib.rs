@@ -31,5 +31,5 @@ mod wire;
 /// A boxed future, as the backend traits return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The cause of a backend's failure. Its text never quotes what was asked.
+/// The cause of a backend's failure. Its text never quotes the request.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;

@@ -42,8 +42,8 @@ const PLACE_RETRY: Duration = Duration::from_secs(1);
 /// How long the refusal of a limit is held back. A client that repeats a refused request in a loop
 /// then has ten answers a second on each connection, and not thousands; a person does not notice.
 const REFUSAL_DELAY: Duration = Duration::from_millis(100);
-/// How much longer for each refusal of its address that is held back already: an address has 200
-/// refusals a second, on however many connections, because each costs the check of a token.
+/// The further delay for each refusal of the same address that is held back already: an address has
+/// 200 refusals a second, on however many connections, because each costs the check of a token.
 const REFUSAL_STEP: Duration = Duration::from_millis(5);
 /// The longest time: less than clients wait for an answer.
 const LONGEST_REFUSAL_DELAY: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl From<LimitRefusal> for Code {
     }
 }
 
-/// The limits of a node and what its clients have spent of them.
+/// The limits of a node, and the spent rates and held places of its clients.
 pub(crate) struct Limits {
     settings: LimitSettings,
     buckets: Buckets,
@@ -228,7 +228,7 @@ impl Limits {
     }
 }
 
-/// How long the next refusal is held back while so many of its address are.
+/// How long the next refusal is held back while `held` refusals of its address are.
 fn refusal_delay(held: u32) -> Duration {
     (REFUSAL_DELAY + REFUSAL_STEP * held).min(LONGEST_REFUSAL_DELAY)
 }

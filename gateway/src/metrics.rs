@@ -221,7 +221,7 @@ impl Metrics {
         }
     }
 
-    /// Exports what another part of the node collects at each scrape.
+    /// Exports the metrics that another part of the node collects at each scrape.
     ///
     /// # Panics
     /// When a metric of its names exists, or its names are not well formed.

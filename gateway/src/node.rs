@@ -41,10 +41,10 @@ use crate::{
     views::shard_set::{MAX_SHARDS, ShardIndex},
 };
 
-/// Time beyond the drain's window, for farewells and for commands that still wait.
+/// Time beyond the drain's window, for close frames and for commands that still wait.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 
-/// Time after that for the audit of what the last clients were sent.
+/// Time after [`LAST_SECONDS`] for the audit entries of the last clients.
 const LAST_NOTES: Duration = Duration::from_secs(3);
 
 /// Why a node cannot start.

@@ -86,8 +86,8 @@ impl Condition {
     }
 
     /// Whether the condition alone takes the node out of its balancer. All nodes share Redis and
-    /// PostgreSQL, so without one of them no node would be left, although each can still serve. So
-    /// it is with an issuer whose keys are late.
+    /// PostgreSQL, so the loss of one of them would take out every node, although each can still
+    /// serve. The same holds for an issuer whose keys are late.
     pub const fn is_blocking(self) -> bool {
         !matches!(self, Self::StoreDown | Self::AuthorityDown | Self::KeysLate)
     }

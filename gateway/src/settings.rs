@@ -52,15 +52,16 @@ pub struct Settings {
     pub grant_secret: [u8; 32],
     /// Origins whose pages may connect, beside this host's own.
     pub origins: Vec<String>,
-    /// Proxies whose reports about the addresses of their clients are believed.
+    /// Proxies whose reports about the addresses of their clients are trusted.
     pub proxies: TrustedProxies,
     /// The limits of one client.
     pub limits: LimitSettings,
     /// Names by which clients may call this node, as `Host` has them. Empty: any.
     pub hosts: Vec<String>,
-    /// Address of a second listener for health and metrics, which the first then does not tell.
+    /// Address of a second listener for health and metrics, which the first one then does not
+    /// serve.
     pub private_listen: Option<SocketAddr>,
-    /// Whether the demo's tokens are told to clients on other machines too.
+    /// Whether clients on other machines may read the demo's tokens too.
     pub public_demo: bool,
     /// Time for which a stopping node serves as before, but is not ready: its balancer notices.
     pub drain_delay: Duration,

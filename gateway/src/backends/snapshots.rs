@@ -11,7 +11,7 @@ pub enum Snapshot {
     Held(View),
     /// The store works and has no such view.
     Absent,
-    /// The store was emptied or replaced since the view was stored. What it holds may be old.
+    /// The store was emptied or replaced since the view was stored. Its views may be old.
     Suspect,
 }
 

@@ -23,9 +23,8 @@ const LONGEST_TEXT: usize = 107;
 const MAX_BINARY: usize = 4096;
 
 /// Reads the header at the start of a connection, and no byte beyond it.
-///
-/// Returns `None` when the proxy speaks for itself, as in its health checks, or does not know the
-/// client: then the client is the proxy.
+/// Returns `None` when the proxy connects for itself, as in its health checks, or does not know the
+/// client: then the proxy counts as the client.
 ///
 /// # Errors
 /// `InvalidData` when the connection begins with something else, or an error of the connection.

@@ -21,8 +21,8 @@ static FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/pages.rs")
 const NOT_FOUND: &str = "not-found/not-found.html";
 static NOT_FOUND_PAGE: &[u8] = include_bytes!("../../web/not-found/not-found.html");
 
-/// The script that keeps the patient's page on a phone, and what it says before its gateway has
-/// written the version and the files into it.
+/// The script that keeps the patient's page on a phone, as a template: the gateway writes the
+/// version and the files into it.
 const SERVICE_WORKER: &str = "service-worker.js";
 const NO_SHELL: &str = r#"{ version: "development", files: [""] }"#;
 /// Folders of the files that the patient's page needs.

@@ -309,7 +309,7 @@ impl ShortKeys for FakeBackends {
         Box::pin(async { Ok(value) })
     }
 
-    /// Time stands still here, so that a quota never comes back.
+    /// The clock does not move here, so that a quota is never restored.
     fn spend<'a>(
         &'a self,
         key: &'a str,

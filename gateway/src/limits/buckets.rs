@@ -10,7 +10,8 @@ use crate::backends::quota::{Bucket, Moment, Quota, Spent};
 
 /// Most clients whose spent quota one limit remembers: 1 MiB of memory for each limit, and more
 /// clients than a node serves in a window. Past it, an eighth of them is forgotten and starts with
-/// a whole quota: a flood of addresses then gains requests for itself, and takes none from others.
+/// a whole quota: a flood of addresses then gains requests for itself, but costs other clients
+/// none.
 pub(super) const MAX_CLIENTS: usize = 65_536;
 
 /// Clients of a limit before full buckets are removed for the first time.
@@ -27,8 +28,8 @@ impl Default for Buckets {
 #[derive(Default)]
 struct Clients {
     buckets: HashMap<LimitKey, Bucket>,
-    /// Size at which the next sweep is due: twice what the last one left, so that a sweep costs
-    /// each new client a constant.
+    /// Size at which the next sweep is due: twice the number that the last sweep left, so that a
+    /// sweep costs a constant for each new client.
     sweep_at: usize,
 }
 

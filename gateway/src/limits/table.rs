@@ -1,5 +1,5 @@
-//! Every limit of a node: its name, the client by which it counts, its default, its code, and why
-//! the number is sane. `docs/limits.md` is generated from this table.
+//! Every limit of a node: its name, the client by which it counts, its default, its code, and the
+//! reason for the number. `docs/limits.md` is generated from this table.
 
 use schemas::codes::Code;
 
@@ -94,7 +94,7 @@ macro_rules! limits {
                 match self { $(Limit::$name => $what,)* }
             }
 
-            /// Why the default is sane.
+            /// The reason for the default.
             pub fn why(self) -> &'static str {
                 match self { $(Limit::$name => $why,)* }
             }

@@ -1,4 +1,4 @@
-//! Counters of what became of connections, commands, requests and uploads, by result.
+//! Counters of connections, commands, requests and uploads, by result.
 
 use prometheus::{IntCounter, IntCounterVec};
 use schemas::codes::{Close, Code};

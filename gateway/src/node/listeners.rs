@@ -8,8 +8,8 @@ use super::StartError;
 /// second of a reconnect storm. The system drops further ones, and their clients try again.
 const BACKLOG: i32 = 4096;
 /// Bytes that the system keeps unsent for one socket. Past them a write would block, and the
-/// connection keeps its mark. A slow phone then gets its newest state next, not the minute of old
-/// states that a larger buffer would hold.
+/// connection keeps its mark. A slow phone then gets its newest state next. A larger buffer would
+/// first deliver a minute of old states.
 const UNSENT_BYTES: u32 = 32 * 1024;
 /// How long sent bytes may stay unacknowledged before the system gives up a dead peer.
 const DEAD_PEER: Duration = Duration::from_secs(20);

@@ -15,10 +15,10 @@ use servers::{
 
 use super::{postgres, redis};
 
-/// The tables that show how the system works, and with the journal all that ever happened.
+/// The tables of the processors, among them the journal with its whole history.
 const HIDDEN: [&str; 4] = ["journal", "checkpoint", "outbox", "parked"];
 
-/// Tries every right that a gateway needs and must not have.
+/// Tries every right that a gateway needs, and every right that it must not have.
 pub async fn check_access(
     cluster: &KafkaCluster,
     redis_url: &str,

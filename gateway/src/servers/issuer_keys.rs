@@ -1,4 +1,4 @@
-//! Fetches the documents that issuers publish their keys in, over HTTPS.
+//! Fetches the documents with the keys of issuers, over HTTPS.
 
 use std::{sync::Arc, time::Duration};
 

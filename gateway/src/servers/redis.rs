@@ -30,7 +30,7 @@ const LIMITS: RedisLimits = RedisLimits {
 
 /// Reads the identity of the server, the generation and the view together: a view that was stored
 /// under another identity may be old, and without a generation of this identity neither a view nor
-/// its absence means anything.
+/// its absence is reliable.
 ///
 /// The keys are arguments of the script, because Redis asks for the right to write to the `KEYS` of
 /// any script, and a gateway may only read views.

@@ -164,7 +164,7 @@ pub async fn answer(
     }
 }
 
-/// The session of a list that somebody wants to end.
+/// Reads the id of a session, as a list shows it.
 ///
 /// # Errors
 /// `not_found` for a text that no list shows.

@@ -1,6 +1,7 @@
 //! A shard: one thread that owns its connections and its hot views, without locks. Intake sends it
-//! records. It folds them, decides what each client is owed, and writes straight to the sockets.
-//! Nothing here awaits: views are fetched on the node's runtime, and come back as messages.
+//! records. It folds them, decides the next frame of each client, and writes straight to the
+//! sockets. No function here awaits: views are fetched on the node's runtime, and come back as
+//! messages.
 
 mod commands;
 mod connection;
@@ -264,11 +265,11 @@ impl Shard {
     fn close_drained(&mut self) {
         let Some(drain) = &mut self.drain else { return };
         while let Some(conn) = drain.take_due(self.connections.now) {
-            // The client may have left since the drain began, and another may have its id. Nobody
-            // stays anyway.
+            // The client may have left since the drain began, and another may have its id. All
+            // connections are closed anyway.
             let Some(connection) = self.connections.find(conn) else { continue };
             if connection.form == Form::Sse {
-                // Only SSE clients can be told when to come back, in milliseconds.
+                // Only SSE has a field for the pause before a reconnect, in milliseconds.
                 let retry = 500 + fastrand::u32(0..4500);
                 self.connections.send_bytes(conn, format!("retry: {retry}\n\n").into());
             }

@@ -73,7 +73,7 @@ impl Acceptor {
     /// Waits until the node drains, and no client polls any more if `polls` says that one may.
     ///
     /// A client that polls has no connection through which it could be told why its session ends:
-    /// it learns that by a later request.
+    /// it gets the reason as the answer to a later request.
     async fn until_drained(&self, polls: impl Fn() -> bool) {
         let mut draining = self.draining.clone();
         // The sender is dropped only when the node is gone.
@@ -100,7 +100,7 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
     let mut room = WaitingRoom::default();
     let mut accepted_at_once = 0;
     loop {
-        // Somebody who dials without end must not keep the others of this thread waiting.
+        // A client that opens connections without end must not delay the others of this thread.
         accepted_at_once = (accepted_at_once + 1) % ACCEPTED_IN_A_TURN;
         if accepted_at_once == 0 {
             tokio::task::yield_now().await;
@@ -158,7 +158,7 @@ fn begin(acceptor: &Rc<Acceptor>, accepted: AcceptedSocket) {
     spawn_local(admit(acceptor.clone(), socket, peer, admission));
 }
 
-/// Notes that the system refused a socket, and waits.
+/// Counts a socket that the system refused, and waits.
 async fn note_accept_failure(node: &NodeContext, error: &std::io::Error) {
     node.metrics.accept_failures.inc();
     let due = node.refused_sockets.lock().unwrap_or_else(PoisonError::into_inner).add(1);

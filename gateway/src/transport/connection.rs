@@ -1,5 +1,5 @@
 //! The task of one WebSocket or SSE connection. It runs only to read, and to write when a write
-//! would have blocked: the shard itself writes what it has to say.
+//! would have blocked: the shard itself writes all other frames.
 
 use std::{
     cell::RefCell,

@@ -74,7 +74,7 @@ const MAX_ATTACHMENTS: usize = 100;
 /// How long a client may take to send the attachments of a packet or the body of a request, or to
 /// finish its upgrade.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// The packet that ends a poll and says nothing.
+/// The packet that ends a poll without content.
 const NOOP: &str = "6";
 
 /// The Socket.IO service of a node. All shards share it, because the requests of a polling client
@@ -157,7 +157,8 @@ impl SocketIo {
         }
         if request.method() == Method::POST && is_too_large(&request) {
             link.exceed(FrameExcess::Length);
-            // The client learns it by its poll, unless it reads the answer to this request first.
+            // The client gets the reason by its poll, unless it reads the answer to this request
+            // first.
             let _ = tokio::time::timeout(SEND_WITHIN, link.until_cut()).await;
             return Problem::from(Code::TooLarge).into_response();
         }

@@ -37,11 +37,11 @@ use crate::{
 /// How long a caller waits for a view that is at its floor or later. JavaScript clients give a
 /// reply five seconds. After that the answer is `try_again`, never an older view.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// How long the authority may take to say how far it is: the rest of the second before the client's
-/// subscribe is given up.
+/// How long the authority may take to return its position: the rest of the second before the
+/// client's subscribe is given up.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(800);
 /// How long the view store may take before the authority is asked instead. Redis answers in
-/// milliseconds, also the longest line; what it takes in vain is missing from the client's second.
+/// milliseconds, also with the longest line. A read in vain shortens the client's second.
 const STORE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the authority may take for one answer.
 const AUTHORITY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// its eight connections, answers each in time. A further load waits for its turn.
 const LOADS: usize = 64;
 /// Loads that may wait for their turn, about 1 KiB each: the tickets of all clients that a node
-/// serves, when they return at once to an empty node. A further one is told to try again.
+/// serves, when they return at once to an empty node. A further one gets `try_again`.
 const MAX_WAITING_LOADS: usize = 20_000;
 
 /// The requirement that the answer of a fetch has to meet.
@@ -156,7 +156,7 @@ impl ViewReader {
         view: &str,
         goal: FetchGoal,
     ) -> Result<Option<View>, Code> {
-        // A client that holds a position knows that the view exists, whatever this node has seen.
+        // If a client holds a position, the view exists, even if this node has not seen it.
         let may_remember = goal.claim.is_none() && !goal.from_authority;
         if may_remember && self.absences.holds(aggregate, view, goal.seen) {
             self.count(|fetches| &fetches.remembered);

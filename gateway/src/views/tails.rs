@@ -88,7 +88,7 @@ struct Tail {
 }
 
 impl Tail {
-    /// Whether the tail says no more than a new one.
+    /// Whether the tail holds no more than a new one.
     fn is_new(&self) -> bool {
         self.position.epoch == 0 && self.shards == ShardSet::default()
     }
@@ -209,8 +209,7 @@ impl Tails {
         entry.lock().expect("no holder of a tail panics").shards.insert(shard);
     }
 
-    /// Ends [`Tails::listen`]. A name that somebody asked for, and that no record has, leaves
-    /// nothing behind.
+    /// Ends [`Tails::listen`]. A requested name without a record leaves nothing behind.
     pub fn leave(&self, aggregate: &Aggregate, shard: ShardIndex) {
         self.tails.remove_if_mut(aggregate, |_, tail| {
             let tail = tail.get_mut().expect("no holder of a tail panics");

@@ -47,13 +47,13 @@ impl Form {
 
     /// Returns whether the client sends commands, each of which gets a reply. Otherwise its
     /// channels came with its request, whose grant was audited when it was given out, and the first
-    /// frame is the state that it is owed.
+    /// frame is its state.
     pub fn has_replies(self) -> bool {
         self != Form::Sse
     }
 
-    /// Returns whether the client subscribes again when it is told that its position is no longer
-    /// valid. Otherwise it is sent the whole state as if it were a change.
+    /// Returns whether the client subscribes again after the news that its position is no longer
+    /// valid. Otherwise it gets the whole state as a change.
     pub fn resubscribes(self) -> bool {
         matches!(self, Form::WsJson | Form::WsProtobuf)
     }
@@ -197,7 +197,7 @@ pub fn encode_reply(form: Form, reply: &Reply<'_>) -> Bytes {
 /// The code by which a client without the Centrifugal protocol is told why a subscription ended.
 pub fn unsubscribe_code(close: Close) -> Code {
     match close {
-        // Only clients that subscribe again are told this of a view that still exists.
+        // Only clients that subscribe again get this close for a view that still exists.
         Close::InsufficientState => Code::UnknownChannel,
         _ => Code::Forbidden,
     }

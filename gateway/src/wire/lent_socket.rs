@@ -60,7 +60,7 @@ impl LentSocket {
         self.socket().take()
     }
 
-    /// Notes how far the borrower is with a request.
+    /// Sets how far the borrower is with a request.
     pub fn set_exchange(&self, exchange: Exchange) {
         self.exchange.set(exchange);
     }

@@ -26,7 +26,8 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Finds what the connection's task can do. `behind` says whether the client is owed state.
+    /// Returns the next action of the connection's task. `behind` says whether the client lacks
+    /// state.
     pub fn poll(&mut self, cx: &mut Context<'_>, behind: bool, now: u64) -> Poll<Ready> {
         match self {
             Peer::Tcp(peer) => peer.poll(cx),

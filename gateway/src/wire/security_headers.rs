@@ -10,7 +10,7 @@ pub const HSTS: &str = "max-age=31536000";
 /// The features that no page of ours uses. Boards keep their screen awake and play a sound.
 const PERMISSIONS: &str =
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
-/// Pages run only what this host serves.
+/// Pages run only scripts that this host serves.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

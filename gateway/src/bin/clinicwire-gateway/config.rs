@@ -31,8 +31,8 @@ pub use self::{jwt_key::JwtKey, token::TokenArgs};
 /// Serves live views of clinics to phones, boards and staff, over WebSocket, SSE and Socket.IO,
 /// with commands and snapshots over HTTP.
 ///
-/// A node follows Kafka, reads Redis and PostgreSQL, and stores nothing itself: start as many nodes
-/// as you like behind one address.
+/// A node follows Kafka, reads Redis and PostgreSQL, and stores nothing itself: any number of nodes
+/// can run behind one address.
 #[derive(Parser)]
 #[command(name = "clinicwire-gateway", version, max_term_width = 110)]
 pub struct GatewayCli {
@@ -46,7 +46,7 @@ pub struct GatewayCli {
 pub enum GatewayCommand {
     /// Serve until SIGTERM or Ctrl-C
     Run(Box<RunArgs>),
-    /// Check all settings of `run`, and with --connect what they allow at the servers
+    /// Check all settings of `run`, and with --connect the rights at the servers
     ///
     /// Reads the keys, the secret and the tables as `run` does, and reports every fault with its
     /// flag. The exit code is 0 when all settings are valid, and 2 otherwise.
@@ -57,7 +57,8 @@ pub enum GatewayCommand {
 
 #[derive(Args)]
 pub struct CheckArgs {
-    /// Also log in to the servers, and try what a gateway needs and must not have
+    /// Also log in to the servers, and try the rights that a gateway needs and those that it must
+    /// not have
     ///
     /// Prints a line for each attempt. No attempt changes anything, whatever its outcome.
     #[arg(long)]
@@ -132,7 +133,7 @@ pub struct RunArgs {
     /// host is served
     #[arg(long = "host", env = "CLINICWIRE_HOST", value_delimiter = ',')]
     pub hosts: Vec<String>,
-    /// Second address for `/metrics` and `/health`, for operators alone. The first then has no
+    /// Second address for `/metrics` and `/health`, for operators only. The first then has no
     /// `/metrics`, and its `/health/ready` gives no reasons
     #[arg(long, env = "CLINICWIRE_PRIVATE_LISTEN")]
     pub private_listen: Option<SocketAddr>,
@@ -185,8 +186,8 @@ impl TlsArgs {
 /// Settings of the proxies in front of the node. Limits count by the addresses of clients.
 #[derive(Args)]
 pub struct ProxyArgs {
-    /// Network of proxies, such as `10.0.0.0/8`, that are believed about the addresses of their
-    /// clients. May be repeated. Without it, each connection counts for its own peer
+    /// Network of proxies, such as `10.0.0.0/8`, whose reports about the addresses of their clients
+    /// are trusted. May be repeated. Without it, the peer of each connection counts as its client
     #[arg(
         long = "trusted-proxy",
         env = "CLINICWIRE_TRUSTED_PROXY",

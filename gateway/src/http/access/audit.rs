@@ -32,7 +32,7 @@ use crate::{
 };
 
 const DAY_MS: Millis = 24 * 60 * 60 * 1000;
-/// The time of a list that does not say from when: a month.
+/// The time of a list without `from`: a month.
 const DEFAULT_DAYS: Millis = 31;
 /// The longest time of one list. More is `invalid_value`: each page of a rare action would read all
 /// days of it.

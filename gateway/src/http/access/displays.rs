@@ -98,7 +98,7 @@ pub(in crate::http) async fn approve(
     let code = displays::read_code(&code)?;
     let Claims { tenant, subject, .. } = &request.claims;
     let keys = &*node.short_keys;
-    // Nobody learns which codes exist who may not pair.
+    // A caller who may not pair must not learn which codes exist.
     let pairing = displays::find(keys, &code).await;
     let display = match &pairing {
         Ok(pairing) => pairing.display(tenant, &location),
@@ -157,7 +157,8 @@ fn paired(approval: &Approval) -> Response {
     response
 }
 
-/// Gives the screen of an approved pairing its credential. Until then it is told to ask again.
+/// Gives the screen of an approved pairing its credential. Until the approval the answer is 202
+/// with `Retry-After`.
 pub(in crate::http) async fn credential(
     State(node): NodeState,
     visitor: Visitor,
@@ -217,7 +218,8 @@ pub(in crate::http) async fn renewed(
     if !is_paired(node, claims, &display).await? {
         return Err(Code::TokenRevoked.into());
     }
-    // A generation that was used up for an answer that the audit then kept back would look copied.
+    // If a generation were used up and the audit then withheld the answer, the credential would
+    // look copied.
     let action = "display.renew".into();
     let what = vec![display.to_string()];
     node.audit.write(claims, AuditedAction { action, what, ..AuditedAction::default() }).await?;

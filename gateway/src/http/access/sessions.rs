@@ -59,8 +59,8 @@ pub(in crate::http) async fn list(
     Ok(response)
 }
 
-/// Ends a session: its tokens are refused, and its connections close on every node. Somebody who is
-/// no admin ends only a session that the list of the own ones shows now.
+/// Ends a session: its tokens are refused, and its connections close on every node. A caller who is
+/// no admin can end only a session that the caller's own list shows now.
 pub(in crate::http) async fn end(
     State(node): NodeState,
     Caller(claims): Caller,

@@ -39,8 +39,9 @@ pub(in crate::http) struct ExchangeBody {
     code: Option<String>,
 }
 
-/// Exchanges a link or a code for a token. A code that has ended is answered as a wrong one, so
-/// that a guesser learns nothing; a link was not guessed.
+/// Exchanges a link or a code for a token. A code that has ended gets the answer of a wrong one, so
+/// that a guesser learns nothing. A right link cannot be a guess, so its answer says that it has
+/// ended.
 pub(in crate::http) async fn exchange(
     State(node): NodeState,
     visitor: Visitor,
@@ -66,7 +67,7 @@ async fn open_link(
     node: &NodeContext,
     visitor: &Visitor,
     text: &str,
-) -> Result<(TicketLink, Expiring), Problem> {
+) -> Result<(TicketLink, LinkEnd), Problem> {
     let link = match node.link_key.open(text) {
         Ok(link) => link,
         Err(code) => {
@@ -88,7 +89,7 @@ async fn open_code(
     node: &NodeContext,
     visitor: &Visitor,
     typed: &str,
-) -> Result<(TicketLink, Expiring), Problem> {
+) -> Result<(TicketLink, LinkEnd), Problem> {
     let limits =
         [(Limit::LinkFailures, visitor.address), (Limit::WrongCodes, node.limits.node_key())];
     let check = || limits.into_iter().try_for_each(|(limit, key)| node.limits.check(limit, key));
@@ -116,8 +117,8 @@ async fn spend(node: &NodeContext, link: &TicketLink) -> Result<(), LimitRefusal
     node.limits.spend_shared(Limit::Rest, &claims).await.map(drop)
 }
 
-/// Which ticket a link is good for, and until when.
-struct Expiring {
+/// The ticket that a link opens, and the end of the link.
+struct LinkEnd {
     /// The ticket of the link, or the one that continues it after moves.
     current: TicketId,
     expires: Millis,
@@ -128,7 +129,7 @@ struct Expiring {
 /// # Errors
 /// `token_revoked`, `ticket_link_ended`, `not_found` when no ticket has the id any more, and
 /// `try_again`.
-async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<Expiring, Code> {
+async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<LinkEnd, Code> {
     let mut current = link.ticket.clone();
     for _ in 0..=MAX_MOVES {
         let here = TicketLink { ticket: current.clone(), ..link.clone() };
@@ -136,13 +137,13 @@ async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<
         let claims = link.claims(&current, now, now);
         let view = load(node, &claims, &Channel::Ticket(current.clone())).await?;
         let end = match place(&view.ok_or(Code::NotFound)?)? {
-            TicketEntry::In(_) => return Ok(Expiring { current, expires: now + LINK_LIFE_MS }),
+            TicketEntry::In(_) => return Ok(LinkEnd { current, expires: now + LINK_LIFE_MS }),
             TicketEntry::Ended(end) => end,
         };
         match end.successor {
             Some(successor) => current = successor,
             None if end.at + LINK_LIFE_MS <= now => return Err(Code::TicketLinkEnded),
-            None => return Ok(Expiring { current, expires: end.at + LINK_LIFE_MS }),
+            None => return Ok(LinkEnd { current, expires: end.at + LINK_LIFE_MS }),
         }
     }
     Err(Code::TicketLinkEnded)
@@ -154,7 +155,7 @@ async fn expiring(node: &NodeContext, link: &TicketLink, now: Millis) -> Result<
 /// The errors of [`expiring`], and `not_renewable` for claims of no link.
 pub(in crate::http) async fn renewed(node: &NodeContext, claims: &Claims) -> Result<Claims, Code> {
     let link = TicketLink::from_claims(claims).ok_or(Code::NotRenewable)?;
-    let Expiring { current, expires } = match expiring(node, &link, now()).await {
+    let LinkEnd { current, expires } = match expiring(node, &link, now()).await {
         Err(Code::NotFound) => return Err(Code::TicketLinkEnded),
         expiring => expiring?,
     };
@@ -172,7 +173,7 @@ pub(in crate::http) async fn of_ticket(
     Ok(Json(offer(&node, &link).await).into_response())
 }
 
-/// The path of the page with the link of a ticket, for whoever may have the link.
+/// The path of the page with the link of a ticket, for callers who may have the link.
 pub(in crate::http) async fn path_of(
     node: &NodeContext,
     Caller(claims): Caller,

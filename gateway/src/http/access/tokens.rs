@@ -29,15 +29,17 @@ use crate::{
     },
 };
 
-/// The header that says why somebody crosses into another tenant or to another location.
+/// The header with the reason of a crossing into another tenant or to another location.
 pub(in crate::http) const REASON: &str = "clinicwire-reason";
 /// The header of every answer to the token of a crossing: when it ends, in Unix milliseconds.
 pub(in crate::http) const CROSSING: &str = "clinicwire-crossing";
-/// The bounds of a reason, in characters: one word explains nothing, and nobody reads an essay.
+/// The bounds of a reason, in characters: one word explains nothing, and a reader of the audit does
+/// not read a long text.
 const REASON_CHARS: std::ops::RangeInclusive<usize> = 10..=500;
 
-/// Lets a super admin into another tenant for a stated reason. The other tenant's audit has it
-/// here, and that of its own by the layer of the audit, before the answer leaves.
+/// Lets a super admin into another tenant for a stated reason. This function writes the reason to
+/// the other tenant's audit, and the layer of the audit writes it to the own one, before the answer
+/// leaves.
 pub(in crate::http) async fn cross(
     State(node): NodeState,
     Caller(claims): Caller,
@@ -58,7 +60,7 @@ pub(in crate::http) async fn cross(
     token(&node, &crossed)
 }
 
-/// Whether the authority has anything of the tenant.
+/// Whether the authority has a view or a run of the tenant.
 async fn has_data(node: &NodeContext, claims: &Claims, tenant: &TenantId) -> Result<bool, Code> {
     crate::http::found(node, &claims.tenant, node.queries.has_tenant(tenant)).await
 }

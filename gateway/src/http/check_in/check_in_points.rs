@@ -107,8 +107,8 @@ pub(in crate::http) fn point_in(
     entry.map(|entry| serde_json::from_str(entry.get()).map_err(unreadable)).transpose()
 }
 
-/// A check-in point in an answer: its settings, its id, and the path of its code for whoever may
-/// print it. A kiosk has no code, and a revoked one is no good.
+/// A check-in point in an answer: its settings, its id, and the path of its code for callers who
+/// may print it. A kiosk has no code, and the code of a revoked point does not work.
 fn shown(
     node: &NodeContext,
     claims: &Claims,

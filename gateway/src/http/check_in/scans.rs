@@ -54,8 +54,8 @@ pub(in crate::http) async fn open_page(headers: HeaderMap, Path(code): Path<Stri
     (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
 }
 
-/// Returns what the page of a check-in point asks and offers. The answer contains nothing about any
-/// booking.
+/// Returns the questions and offers of the page of a check-in point. The answer contains nothing
+/// about any booking.
 pub(in crate::http) async fn open(
     State(node): NodeState,
     request: ScanRequest,

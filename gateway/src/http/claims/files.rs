@@ -256,7 +256,7 @@ pub(crate) async fn form_file(body: Body, boundary: String) -> Result<Vec<u8>, C
 }
 
 /// The body of a form. It is passed to the parser in pieces, counted and digested, because the
-/// parser keeps each piece until it knows what the piece is.
+/// parser keeps each piece until it knows which part the piece belongs to.
 #[derive(Clone)]
 struct BodyFrames(Arc<Mutex<BodyState>>);
 
@@ -287,7 +287,7 @@ impl BodyFrames {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes that this many of the bytes belong to the file.
+    /// Records that this many of the bytes belong to the file.
     fn taken(&self, bytes: usize) {
         self.with(|inner| inner.around = inner.around.saturating_sub(bytes));
     }

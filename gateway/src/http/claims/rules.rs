@@ -139,7 +139,7 @@ fn rule_of(id: &RuleId, mut body: Value) -> Result<Rule, Problem> {
     let rule: Rule = serde_json::from_value(body).map_err(|_| {
         invalid("a field is missing, has the wrong type, or is unknown to a check of this kind")
     })?;
-    // An unknown field would be dropped, and the rule would check something else than was meant.
+    // An unknown field would be dropped, and the rule would not check what its author meant.
     let known = serde_json::to_value(&rule).map_err(|_| Code::Internal)?;
     if given.iter().any(|name| known.get(name).is_none()) {
         return Err(invalid("a field is unknown to a check of this kind"));

@@ -73,7 +73,7 @@ pub(in crate::http) struct LinkAnswer {
     path: String,
     /// The key, to exchange it for a token.
     key: String,
-    /// The code to type in its place.
+    /// The code that a person can type instead of the link.
     code: Option<String>,
 }
 

@@ -40,11 +40,11 @@ the `data` of a publication or of a subscribe reply), events of SSE, and Socket.
 Records of topics are CloudEvents in the binary mode of Kafka. Only gateways, bridges and \
 processors of Clinicwire write them, except for topics of other systems, which a bridge reads.";
 
-/// A message: its name, what it says, and its payload.
+/// A message: its name, its description, and its payload.
 type Message = (&'static str, &'static str, SchemaOf);
 
 /// Channels or topics that carry the same messages.
-struct Described {
+struct MessageGroup {
     id: &'static str,
     address: &'static str,
     text: String,
@@ -152,7 +152,7 @@ fn servers() -> Value {
     })
 }
 
-fn channel(described: &Described, messages: Map<String, Value>) -> Value {
+fn channel(described: &MessageGroup, messages: Map<String, Value>) -> Value {
     let servers: Vec<_> = described
         .servers
         .iter()
@@ -184,12 +184,12 @@ fn capital(id: &str) -> String {
 }
 
 /// The channels that clients subscribe to.
-fn client_channels() -> Vec<Described> {
+fn client_channels() -> Vec<MessageGroup> {
     let keyed = |kind: &'static str, address, text, parameters, snapshot| {
         let reached: Vec<_> =
             roles_of(kind).map(|(role, reach)| format!("- `{}`: {reach}", role.as_str())).collect();
         debug_assert!(Channel::KINDS.contains(&kind), "{kind} is a kind of channel");
-        Described {
+        MessageGroup {
             id: kind,
             address,
             text: format!("{text}\n\nFor:\n\n{}", reached.join("\n")),
@@ -203,7 +203,7 @@ fn client_channels() -> Vec<Described> {
             is_sent: true,
         }
     };
-    let whole = |described: Described, state| Described {
+    let whole = |described: MessageGroup, state| MessageGroup {
         messages: vec![("State", "The whole state, again at each change.", state)],
         ..described
     };
@@ -268,8 +268,8 @@ fn client_channels() -> Vec<Described> {
 }
 
 /// The envelope that SSE and Socket.IO put around a message.
-fn transports() -> Vec<Described> {
-    let events = |id, address, text: &str, servers, messages| Described {
+fn transports() -> Vec<MessageGroup> {
+    let events = |id, address, text: &str, servers, messages| MessageGroup {
         id,
         address,
         text: text.to_owned(),
@@ -298,8 +298,8 @@ fn transports() -> Vec<Described> {
     ]
 }
 
-fn topics() -> Vec<Described> {
-    let topic = |id, address, text: &str, is_sent, messages| Described {
+fn topics() -> Vec<MessageGroup> {
+    let topic = |id, address, text: &str, is_sent, messages| MessageGroup {
         id,
         address,
         text: text.to_owned(),
@@ -348,7 +348,7 @@ fn topics() -> Vec<Described> {
             true,
             vec![("Record", "Entries of one tenant.", payload::<AuditRecord>())],
         ),
-        Described {
+        MessageGroup {
             is_topic: false,
             ..topic(
                 "source",
@@ -361,7 +361,7 @@ fn topics() -> Vec<Described> {
     ]
     .into_iter()
     .map(|described| match described.id {
-        "source" => Described { parameters: vec![("topic", "^[A-Za-z0-9._-]+$")], ..described },
+        "source" => MessageGroup { parameters: vec![("topic", "^[A-Za-z0-9._-]+$")], ..described },
         _ => described,
     })
     .collect()

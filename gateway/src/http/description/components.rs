@@ -164,7 +164,7 @@ fn each_reference(schema: &mut Value, change: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// The schema of a value that is there.
+/// The schema of a value that is not null.
 fn without_null(mut schema: Value) -> Value {
     if let Some(kinds) = schema["type"].as_array()
         && let [kind, null] = kinds.as_slice()
@@ -184,7 +184,7 @@ fn without_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Removes what other tools do not know: formats of integers, and line breaks of comments.
+/// Removes parts that other tools do not know: formats of integers, and line breaks of comments.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -218,7 +218,7 @@ fn tidy(schema: &mut Value) {
 /// The words of a choice between texts, and what they mean. Generators of clients know lists of
 /// words better than alternatives with one word each.
 fn choices(schema: &Map<String, Value>) -> Option<(Value, String)> {
-    /// More words are listed elsewhere, as the codes of errors are.
+    /// Longer lists of words, such as the codes of errors, are explained elsewhere.
     const MOST_EXPLAINED: usize = 20;
     let all = schema.get("oneOf")?.as_array()?;
     let is_word = |choice: &Value| choice["const"].is_string() && choice["type"] == "string";

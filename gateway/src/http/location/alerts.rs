@@ -26,7 +26,8 @@ use crate::{
 pub(in crate::http) const SUBSCRIBE: &str = "subscribe-alerts";
 
 /// The key with which a browser subscribes, for everybody who may have alerts of the ticket. `null`
-/// where no alerts are sent: browsers write a refusal to their console, and nothing is wrong.
+/// where no alerts are sent: a refusal would appear as an error in the browser's console, although
+/// there is none.
 pub(in crate::http) async fn key(
     State(node): NodeState,
     Caller(claims): Caller,

@@ -96,7 +96,7 @@ pub(in crate::http) async fn queue(
     give(&node, &request, CommandTarget::Queue(queue), CONFIGURE).await
 }
 
-/// Where the people of a removed queue go.
+/// The queue to which the people of a removed queue move.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct RemoveParams {

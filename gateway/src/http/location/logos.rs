@@ -107,7 +107,7 @@ fn name_of(tenant: &TenantId, ending: &str, bytes: &[u8]) -> Result<LogoName, Co
     LogoName::new(format!("{digits}{ending}"))
 }
 
-/// The kind of the picture, by its bytes: the client's own word for it does not count.
+/// The kind of the picture, by its bytes: the media type that the client sends does not count.
 fn ending(bytes: &[u8]) -> Result<&'static str, Problem> {
     if bytes.starts_with(PNG) {
         return Ok(".png");

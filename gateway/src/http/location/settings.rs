@@ -45,7 +45,7 @@ async fn settings(
     Ok(load(node, claims, &channel).await?.ok_or(Code::NotFound)?)
 }
 
-/// An entry with its id, and the position of the location that it is true of.
+/// An entry with its id, and the position of the location at which it was read.
 fn answer(position: Position, field: &str, id: &str, entry: &RawValue) -> Result<Response, Code> {
     let mut body = with_id(field, id, entry)?;
     body["epoch"] = json!(position.epoch.to_string());

@@ -34,9 +34,9 @@ pub(in crate::http) struct NamedInBody(pub(in crate::http) Vec<String>);
 #[derive(Clone, Copy)]
 pub(in crate::http) struct ActionWord(pub(in crate::http) &'static str);
 
-/// Routes that may give a token to somebody who has none that counts. They change nothing that a
-/// clinic sees, and no token leaves without its entry. Were they refused unseen, their clients
-/// would be told that they lack a token.
+/// Routes that may give a token to a client without a valid one. They change nothing that a clinic
+/// sees, and no token leaves without its entry. If they were refused before their handler runs,
+/// their clients would get `token_missing`.
 const GIVES_TOKEN: [&str; 8] = [
     "/v1/ticket-links/exchange",
     "/v1/displays/pairings",
@@ -75,7 +75,7 @@ pub(in crate::http) async fn layer(
     if !changes {
         return answer.await;
     }
-    // A client that hangs up must not take the entry of what it has changed with it. Rates and
+    // A client that closes its connection must not cancel the entry of its change. Rates and
     // waiting places bound these tasks.
     match tokio::spawn(answer.in_current_span()).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
@@ -85,7 +85,7 @@ pub(in crate::http) async fn layer(
 }
 
 /// Carries a request out, and writes its entry. While the audit fails, a `refusable` request is
-/// refused unseen.
+/// refused before its handler runs.
 async fn answer(
     node: Arc<NodeContext>,
     audited: AuditedRequest,

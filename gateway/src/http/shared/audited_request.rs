@@ -42,7 +42,7 @@ impl AuditedRequest {
         what.len() > before
     }
 
-    /// Adds why somebody crosses, and into which tenant if it is another.
+    /// Adds the reason of a crossing, and its tenant if it is another one.
     pub(in crate::http) fn set_crossing(
         &self,
         reason: Option<&str>,
@@ -53,7 +53,7 @@ impl AuditedRequest {
         action.other_tenant = other_tenant.cloned();
     }
 
-    /// Adds why staff do what the clinic's rules do not allow.
+    /// Adds the reason why staff override a rule of the clinic.
     pub(in crate::http) fn set_reason(&self, reason: &str) {
         self.action().reason = Some(reason.to_owned());
     }

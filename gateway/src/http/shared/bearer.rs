@@ -11,7 +11,7 @@ pub(in crate::http) fn verified(node: &NodeContext, headers: &HeaderMap) -> Resu
     bearer(headers).and_then(|token| node.verifier.verify(token, now()))
 }
 
-/// When the crossing ends whose token is in this header, if it is one. Costs a hash.
+/// The end of the crossing whose token is in this header, if it is one. Costs a hash.
 pub(in crate::http) fn crossing_end(
     node: &NodeContext,
     authorization: &HeaderValue,

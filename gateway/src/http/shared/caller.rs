@@ -89,7 +89,7 @@ async fn admitted(
     Ok(claims)
 }
 
-/// A client without a token, who may get one.
+/// A client without a token, which may get one.
 pub(in crate::http) struct Visitor {
     /// The client's address, by which its failures count.
     pub(in crate::http) address: LimitKey,
@@ -97,7 +97,7 @@ pub(in crate::http) struct Visitor {
 }
 
 impl Visitor {
-    /// Notes whom the request made its client, for the audit.
+    /// Sets the caller whom the request gave its client, for the audit.
     pub(in crate::http) fn becomes(&self, claims: &Claims) {
         if let Some(audited) = &self.audited {
             audited.set_caller(claims);

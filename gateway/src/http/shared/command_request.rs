@@ -39,7 +39,7 @@ use crate::{
 /// the record.
 pub const SOURCE: &str = "clinicwire-gateway";
 /// How long a command is valid unless its caller says otherwise. After that, the person who pressed
-/// a button has looked away or pressed it again.
+/// the button no longer expects the effect, or has pressed it again.
 const VALID_FOR: Duration = Duration::from_secs(30);
 
 /// The request of a command: its caller, its key, the end of its validity, and its body.
@@ -47,7 +47,7 @@ pub(in crate::http) struct CommandRequest {
     pub claims: Claims,
     /// The id that the caller gave by `Idempotency-Key`.
     pub key: Option<CommandId>,
-    /// The fingerprint of method, path, query and body: what a repeat of the key must be equal in.
+    /// The fingerprint of method, path, query and body, which must be equal in a repeat of the key.
     pub fingerprint: Fingerprint,
     /// The end of the command's validity, when the caller gave one by `Valid-Until`.
     valid_until: Option<Millis>,
@@ -284,8 +284,8 @@ fn foreign(field: &'static str) -> Problem {
     Problem::from(code).explained(format!("{field}: the id belongs to another location"))
 }
 
-/// The ids that a command names before it is decided, and in words what a change of the privacy
-/// shows from then on.
+/// The ids that a command names before it is decided, and for a change of the privacy, in words,
+/// the details that are shown from then on.
 fn named(record: &CommandRecord) -> impl Iterator<Item = String> {
     let privacy = match &record.command {
         Command::ChangePrivacy { privacy, .. } => Some(privacy.words()),
@@ -297,8 +297,8 @@ fn named(record: &CommandRecord) -> impl Iterator<Item = String> {
     ticket.into_iter().chain(appointment).chain(run).chain(privacy.into_iter().flatten())
 }
 
-/// The ids that an outcome names: of the ticket that was called, or of what an earlier request made
-/// under the same key.
+/// The ids that an outcome names: of the ticket that was called, or of the ticket or appointment
+/// that an earlier request made under the same key.
 pub(in crate::http) fn shown(outcome: &CommandOutcome) -> impl Iterator<Item = String> {
     let result = match &outcome.verdict {
         Verdict::Applied { result, .. } | Verdict::Moving { result, .. } => Some(result),

@@ -23,7 +23,7 @@ use crate::{
 
 /// How long a browser may remember the answer to a preflight: long enough for one visit.
 const PREFLIGHT_SECONDS: &str = "600";
-/// Detail of `origin_mismatch`: it tells the operator of a proxy how to mend it.
+/// Detail of `origin_mismatch`: it tells the operator of a proxy how to correct it.
 const MISMATCH: &str = "the Host of the request is not that of its page: the proxy in front must \
     pass Host on unchanged, or the gateway must be started with --origin and the page's origin";
 /// The page behind a request, as the request's headers name it.

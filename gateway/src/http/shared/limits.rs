@@ -105,7 +105,7 @@ async fn limited(node: &NodeContext, mut request: Request, next: Next) -> Respon
     {
         return Problem::from(refusal).into_response();
     }
-    // An unknown address is refused without a token, so it can only be a guess.
+    // A request without a token for an unknown address can only be a guess.
     if route.is_none()
         && let Err(refusal) = limits.check(Limit::AddressFailures, address)
     {

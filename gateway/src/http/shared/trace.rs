@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The lengths of a request's id. A shorter one is not unique, and a longer one is no id: both are
+/// The lengths of a request's id. A shorter id is not unique, and a longer text is no id: both are
 /// replaced.
 const ID_CHARS: std::ops::RangeInclusive<usize> = 8..=64;
 /// Characters of a `traceparent` of version 00.

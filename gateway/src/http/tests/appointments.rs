@@ -4,7 +4,7 @@ use schemas::appointment::{AppointmentChange, AppointmentFact, AppointmentStatus
 
 use super::*;
 
-/// All a source can tell.
+/// A report with every field that a source can send.
 fn told() -> Value {
     json!({
         "location": "riverside", "key": "4711", "version": 3, "updated_at": "2026-11-27T08:00:00Z",

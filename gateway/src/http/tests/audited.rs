@@ -25,7 +25,7 @@ async fn each_request_with_a_token_is_audited_with_its_result() {
         assert_eq!((&*entry.action, entry.code), (action, code), "{path} {}", answer.text);
         assert_eq!(entry.what, [what], "{path}");
     }
-    // Without a valid token there is nobody to name, and no tenant.
+    // Without a valid token there is no subject and no tenant to name.
     node.send("GET", &ticket, &[], "").await;
     node.send("GET", "/v1/nothing", &[("authorization", "Bearer x")], "").await;
     node.send("GET", "/health/live", &[], "").await;
@@ -89,8 +89,8 @@ async fn refused_command_has_a_second_entry_with_its_code() {
     assert_eq!(told.collect::<Vec<_>>(), [(action(), None), (action(), Some(Code::IllegalMove))],);
 }
 
-/// A search by ticket or appointment finds who made, checked in, called or revoked what the path
-/// does not name.
+/// A search by ticket or appointment finds who made, checked in, called or revoked it, even if the
+/// path does not name it.
 #[tokio::test]
 async fn entries_name_what_body_and_outcome_name() {
     let link = format!(r#"{{"kind":"ticket_link","id":"{TICKET}"}}"#);

@@ -133,7 +133,7 @@ async fn raw_upload_is_stored_with_its_label() {
             .is_none(),
         "another tenant's"
     );
-    // Another editor of the tenant does not see it; who sees all runs does.
+    // Another editor of the tenant does not see it; roles that see all runs do.
     for (role, sees) in [(Role::Editor, false), (Role::Admin, true)] {
         let claims = claims_of("demo", "subject-2", role);
         let claims = Claims { locations: Vec::new(), ..claims };

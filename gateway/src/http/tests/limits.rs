@@ -148,7 +148,7 @@ async fn bad_tokens_end_for_their_address_alone() {
         assert_eq!((answer.status, answer.code().as_str()), (429, "too_many_failures"), "{path}");
     }
     assert_eq!(node.get_from(other, "nonsense", BOARD).await.status, 401);
-    // Somebody with a token and the pages are served at the same address.
+    // A client with a token, and the pages, are served at the same address.
     let reception = token(Role::Reception);
     assert_eq!(node.get_from(guesser, &reception, BOARD).await.status, 200);
     assert_eq!(node.get_from(guesser, "", "/").await.status, 200);
@@ -165,7 +165,7 @@ async fn address_has_a_rate_of_requests() {
     assert_eq!((answer.status, answer.code().as_str()), (429, "address_limited"));
     assert_eq!(answer.header("retry-after"), "20");
     assert_eq!(node.get_from("2001:db8:0:1::1", "", "/").await.status, 200);
-    // Staff at the same address are served; a bad token helps nobody.
+    // Staff at the same address are served; a client with a bad token is not.
     let staff = token(Role::Reception);
     assert_eq!(node.get_from("2001:db8::3", &staff, BOARD).await.status, 200);
     assert_eq!(node.get_from("2001:db8::3", "nonsense", BOARD).await.code(), "address_limited");

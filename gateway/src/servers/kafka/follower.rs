@@ -174,7 +174,7 @@ impl Follower {
     }
 }
 
-/// Logs errors, and notes progress.
+/// Logs errors, and records progress.
 struct FollowerContext {
     status: Arc<ClientStatus>,
     pulse: Mutex<Pulse>,

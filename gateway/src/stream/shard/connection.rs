@@ -114,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// Asks the task to say farewell and to end. The first reason counts.
+    /// Asks the task to send the close frame and to end. The first reason counts.
     pub fn close(&mut self, close: Close) {
         if self.closing.is_none() {
             self.closing = Some(close);
@@ -126,7 +126,7 @@ impl Connection {
         self.closing.is_some()
     }
 
-    /// Notes that the client connected, or answered a ping.
+    /// Clears the deadline once the client has connected or answered a ping.
     pub fn clear_answer_deadline(&mut self) {
         self.answer_by = NEVER;
     }

@@ -110,7 +110,7 @@ impl Connections {
     }
 
     /// Marks that the client of a subscription has been sent everything up to `held`.
-    /// `first` is where that began.
+    /// `first` is the first position that it was sent.
     pub fn mark_live(&mut self, at: SubscriptionId, first: Position, held: Position, seen: u64) {
         if let Some(subscription) = self.subscription_mut(at) {
             subscription.stage = Stage::Live { held, first, seen };
@@ -163,7 +163,7 @@ impl Connections {
     }
 
     /// Closes the connections that have been behind for longest, until an eighth of the bound is
-    /// free: so the search among all connections is rare however fast bytes come.
+    /// free: so the search among all connections is rare at any rate of bytes.
     fn cut_slowest(&mut self) {
         let behind = |id: ConnId| {
             // Bytes that were given up are not waiting any more.
@@ -210,7 +210,7 @@ impl Connections {
         polled.unwrap_or(Poll::Ready(Ready::Close(Close::ServerError)))
     }
 
-    /// Ends a connection soon: its task says farewell and removes it.
+    /// Ends a connection soon: its task sends the close frame and removes it.
     pub fn close(&mut self, id: ConnId, close: Close) {
         if let Some(connection) = self.get_mut(id) {
             connection.close(close);
@@ -303,7 +303,7 @@ impl Connections {
         }
     }
 
-    /// Writes the bytes that wait. Returns whether none wait any more and the client is owed state.
+    /// Writes the bytes that wait. Returns whether all have left and the client lacks state.
     pub fn flush(&mut self, id: ConnId) -> bool {
         let flushed = self.with_counted(id, |connection, now| match connection.peer.flush(now) {
             Ok(true) => std::mem::take(&mut connection.behind),

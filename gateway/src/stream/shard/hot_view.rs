@@ -1,6 +1,5 @@
-//! A hot view: a view that a shard keeps current while somebody listens to it. It is either keyed,
-//! folded from the stream, or the view of one ticket, derived from the queue in which the ticket
-//! stands.
+//! A hot view: a view that a shard keeps current while it has listeners. It is either keyed, folded
+//! from the stream, or the view of one ticket, derived from the queue in which the ticket stands.
 
 use gateway_core::subscription::{HotViewId, ListenerIndex};
 use schemas::{
@@ -47,11 +46,11 @@ pub struct LiveView {
     pub view: View,
     /// The view of a queue, read as a line.
     pub line: Option<Line>,
-    /// The view as JSON, once somebody needed it at this version.
+    /// The view as JSON, once a listener has needed it at this version.
     snapshot: Option<Box<RawValue>>,
 }
 
-/// A ticket that somebody follows.
+/// A ticket with listeners.
 pub struct TicketWatch {
     pub ticket: TicketId,
     pub standing: TicketStanding,
@@ -82,8 +81,8 @@ pub struct FetchState {
     pub from_authority: bool,
 }
 
-/// The task of a fetch. It ends with the state that waits for it, so that a view which nobody needs
-/// any more loads nothing.
+/// The task of a fetch. It ends with the state that waits for it, so that an unneeded view loads
+/// nothing.
 pub struct FetchTask(AbortHandle);
 
 impl FetchTask {

@@ -1,6 +1,6 @@
-//! Pacing: a view that changes more often than anybody can read is sent at most so often. A step
-//! that comes too early waits, merged with the steps after it, until a timer sends it: the last
-//! change always arrives.
+//! Pacing: a view that changes faster than a person can read has a shortest time between two
+//! frames. A step that comes too early waits, merged with the steps after it, until a timer sends
+//! it: the last change always arrives.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use schemas::channel::Channel;
 use tokio::time::Instant;
 
 /// The shortest time between two steps of a channel's view. A location's dashboard changes with
-/// every move of every ticket, and nobody reads more than one picture a second.
+/// every move of every ticket, and a person reads at most one picture a second.
 fn least_between(channel: &Channel) -> Option<Duration> {
     match channel {
         Channel::Load(_) => Some(Duration::from_secs(1)),
@@ -21,7 +21,7 @@ fn least_between(channel: &Channel) -> Option<Duration> {
 pub struct Pace {
     /// When its listeners were last sent a step.
     sent: Option<Instant>,
-    /// Whether one of the steps since then may not wait.
+    /// Whether one of the steps since then is urgent.
     urgent: bool,
 }
 
@@ -37,7 +37,7 @@ impl Pace {
         (!self.urgent && until > now).then_some(until)
     }
 
-    /// Notes that a step is sent at `now`.
+    /// Records that a step is sent at `now`.
     pub fn step_sent(&mut self, now: Instant) {
         *self = Self { sent: Some(now), urgent: false };
     }

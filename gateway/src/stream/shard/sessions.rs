@@ -1,4 +1,4 @@
-//! Looking for the connections of a subject.
+//! Searching for the connections of a subject.
 
 use schemas::ids::TenantId;
 

@@ -49,7 +49,7 @@ impl Shard {
         }
     }
 
-    /// Tells a client why its connection ends. Returns whether the client can be told.
+    /// Sends a client the reason of its end. Returns whether the client can receive it.
     pub fn say_farewell(&mut self, conn: ConnId, close: Close) -> bool {
         let now = self.connections.now;
         self.socketio_peer(conn).is_some_and(|peer| peer.say_farewell(close, now).is_ok())

@@ -89,7 +89,7 @@ impl Shard {
         self.context.node.audit.write_for(waiting, claims, done);
     }
 
-    /// Something that the client of a connection does with a channel.
+    /// The audited action of a client on a channel.
     fn audited(&self, action: &'static str, conn: ConnId, channel: String) -> AuditedAction {
         let client = self.connections.get(conn).map(|connection| connection.opening.client.clone());
         AuditedAction {
@@ -110,7 +110,8 @@ impl Shard {
         self.context.node.audit.note(claims, AuditedAction { code: Some(code), ..done });
     }
 
-    /// Writes an audit entry about a channel that a client had open: which positions it was sent.
+    /// Writes an audit entry about a channel that a client had open, with the positions that it was
+    /// sent.
     fn audit_close(&self, conn: ConnId, channel: &Channel, delivered: (Position, Position)) {
         let Some(claims) = self.connections.get(conn).and_then(|it| it.session.claims()) else {
             return;
@@ -268,7 +269,7 @@ impl Shard {
         Some(FirstState { position, seen: 0, data, recovered })
     }
 
-    /// Sends a live subscription the state that it lacks, from wherever it stands.
+    /// Sends a live subscription the state that it lacks since its position.
     pub(super) fn catch_up(&mut self, at: SubscriptionId) {
         // Answering the subscription may have ended it.
         let Some((connection, subscription)) = self.connections.find_subscription(at) else {
@@ -317,10 +318,10 @@ impl Shard {
         self.connections.send_state(at, position, 0, frame);
     }
 
-    /// Ends a subscription at the wish of its client. A subscribe that still waits is answered too,
-    /// since its client may wait for the reply. The code is a temporary one: an SDK whose user has
-    /// subscribed again meanwhile takes the reply for that subscribe. The peer of a Socket.IO
-    /// session answers by itself.
+    /// Ends a subscription because its client unsubscribed. A subscribe that still waits is
+    /// answered too, since its client may wait for the reply. The code is a temporary one: an SDK
+    /// whose user has subscribed again meanwhile takes the reply for that subscribe. The peer of a
+    /// Socket.IO session answers by itself.
     pub(super) fn take_back(&mut self, at: SubscriptionId) {
         if let Some((connection, subscription)) = self.connections.subscription(at)
             && let Stage::Pending { request, .. } = subscription.stage
@@ -332,7 +333,7 @@ impl Shard {
         self.remove_subscription(at);
     }
 
-    /// Ends a subscription and tells its client why.
+    /// Ends a subscription and sends its client the reason.
     pub(super) fn end(&mut self, at: SubscriptionId, close: Close) {
         let Some((_, subscription)) = self.connections.subscription(at) else { return };
         if let Stage::Pending { .. } = subscription.stage {
@@ -355,7 +356,7 @@ impl Shard {
     }
 
     /// Ends a subscription whose view is gone. A client of the Centrifugal protocol subscribes
-    /// again, and is then told that there is no such channel.
+    /// again, and then gets `unknown_channel`.
     pub(super) fn end_gone(&mut self, at: SubscriptionId) {
         let Some((connection, subscription)) = self.connections.subscription(at) else { return };
         match subscription.stage {
@@ -367,8 +368,8 @@ impl Shard {
         }
     }
 
-    /// Removes a channel of an SSE stream. The last channel is refused for good: the browser is
-    /// told not to come back.
+    /// Removes a channel of an SSE stream. After the refusal of the last channel, the browser gets
+    /// an id with which it does not reconnect.
     fn refuse_on_stream(&mut self, at: SubscriptionId, code: Code) {
         let Some((connection, subscription)) = self.connections.subscription(at) else { return };
         let is_last = connection.session.subscriptions.count() == 1;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Shard {
-    /// Serves all who listen to a view that changed since the last sweep. Views with few listeners
+    /// Serves all listeners of the views that changed since the last sweep. Views with few listeners
     /// come first: the staff of a line do not wait for the thousands who watch its board.
     pub(super) fn sweep(&mut self) {
         let mut changed = self.views.take_changed();

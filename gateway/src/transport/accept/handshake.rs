@@ -22,7 +22,7 @@ pub(super) fn is_required(_: &NodeContext) -> bool {
     false
 }
 
-/// Makes the stream of a client, and finds out what it speaks. `None` when the client fails the
+/// Makes the stream of a client, and determines its protocol. `None` when the client fails the
 /// handshake or takes too long.
 ///
 /// A handshake takes more of the node than any other request without a token, so it has a rate of

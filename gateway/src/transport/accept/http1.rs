@@ -109,7 +109,7 @@ pub(super) async fn serve(
 }
 
 impl ConnectionState {
-    /// Notes a request and adds its client. Returns whether the connection has had one before.
+    /// Counts a request and adds its client. Returns whether the connection has had one before.
     fn begin(&self, request: &mut Request<Incoming>) -> bool {
         let node = &self.acceptor.context.node;
         let client = node.proxies.client(self.peer, request.headers()).over(self.is_tls);

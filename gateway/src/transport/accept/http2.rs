@@ -50,7 +50,7 @@ use crate::{
 /// opens, and follows its channels on one stream; a browser shares the connection among its tabs.
 const MAX_STREAMS: u32 = 64;
 /// Streams that a client has reset and hyper has not accepted yet. Past them the connection ends:
-/// a browser resets what a person has left, not more.
+/// a browser resets only the requests of a page that a person has left.
 const MAX_PENDING_RESETS: usize = 20;
 /// Streams that this side has reset because of what the client sent. Past them the connection ends.
 const MAX_ERRORS: usize = 64;
@@ -129,7 +129,7 @@ pub(super) async fn serve(
     let mut serving = pin!(serving);
     let mut drained = pin!(acceptor.until_drained(|| shared.polls.get()));
     let mut ticks = interval(idle_within / LOOKS);
-    let mut quiet = Quiet::new(idle_within);
+    let mut quiet = SilenceWatch::new(idle_within);
     let mut is_ending = false;
     loop {
         let seen = tokio::select! {
@@ -168,8 +168,8 @@ fn http() -> http2::Builder<LocalTasks> {
 }
 
 /// How long nothing has happened on a connection: no request came, and no content moved. Pings do
-/// not count, nor does what this side says about the end of the connection.
-struct Quiet {
+/// not count, nor do this side's frames about the end of the connection.
+struct SilenceWatch {
     idle_within: Duration,
     activity: (u64, u64),
     since: Instant,
@@ -179,13 +179,13 @@ struct Quiet {
 #[derive(Debug, PartialEq, Eq)]
 enum Silence {
     Short,
-    /// Nothing is asked for.
+    /// The client has no open request.
     Idle,
-    /// The client does not take what it asked for, or does not send what it announced.
+    /// The client does not read an answer, or does not send an announced body.
     Stalled,
 }
 
-impl Quiet {
+impl SilenceWatch {
     fn new(idle_within: Duration) -> Self {
         Self { idle_within, activity: (0, 0), since: Instant::now() }
     }
@@ -379,7 +379,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_ends_idle_connections_soon_and_stalled_ones_after_a_minute() {
         let (idle, wait) = (Duration::from_secs(10), tokio::time::advance);
-        let mut quiet = Quiet::new(idle);
+        let mut quiet = SilenceWatch::new(idle);
         wait(idle / 2).await;
         assert_eq!(quiet.observe((1, 0), 1), Silence::Short, "a request came");
         wait(idle).await;

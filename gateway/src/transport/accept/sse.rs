@@ -34,7 +34,7 @@ pub(super) enum StreamRefusal {
     Code(Code),
     /// The client may come back after a time.
     Later(LimitRefusal),
-    /// The client was refused before and came back: tell it to stop.
+    /// The client was refused before and came back: the answer makes it stop.
     Final,
 }
 
@@ -161,7 +161,7 @@ fn event_stream(headers: &mut http::HeaderMap) {
 
 /// The answer to a refused stream. A browser's `EventSource` gives up for ever on anything but a
 /// 200, so a refusal is an event, with the time after which the browser may come back. The request
-/// after a final refusal is told to stop by a 204.
+/// after a final refusal gets a 204, which makes the browser stop.
 pub(super) fn refuse(node: &NodeContext, refusal: StreamRefusal) -> Response<Body> {
     let (code, retry) = match refusal {
         StreamRefusal::Code(code) => (code, String::new()),

@@ -1,5 +1,5 @@
 //! Accepted sockets that wait for their turn to begin. In a reconnect storm all clients of a lost
-//! node arrive at once. Begun all at once, they would delay every frame of those who are connected.
+//! node arrive at once. If all began at once, they would delay every frame of connected clients.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use crate::{backends::quota::Quota, client_address::AddressGroup};
 
 /// Sockets that wait in one shard, some 3 KiB of the system's memory each: more than a second of
-/// the default pace. Past it, the last of the address with the most is refused, and told when to
-/// come back.
+/// the default pace. Past it, the last of the address with the most is refused with a
+/// `Retry-After`.
 const MAX_WAITING: usize = 4096;
 /// Sockets of a shard that begin at once: about 2 ms of its time, with their tokens and channels.
 const BURST: u32 = 8;
-/// How often a shard looks whose turn has come: the step of the timer.
+/// How often a shard checks for the next turn: the step of the timer.
 const STEP: Duration = Duration::from_millis(1);
 
 /// The sockets that wait, in turns by the address of their peers: a balancer that asks for health

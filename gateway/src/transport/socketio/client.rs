@@ -82,8 +82,8 @@ async fn run(registration: Registration) {
     }
 }
 
-/// Tells the client why its connection ends and waits for it to end its side. A slow client is cut
-/// at once: it would not read the reason.
+/// Sends the client the reason of its end and waits until it ends its side. A slow client is cut at
+/// once: it would not read the reason.
 async fn say_farewell(registration: &Registration, close: Close) {
     let Registration { shard, id, link } = registration;
     shard.borrow().count_close(close);

@@ -1,4 +1,4 @@
-//! The requests of Engine.IO: what they ask for, and what is wrong with them.
+//! The requests of Engine.IO, and their faults.
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};

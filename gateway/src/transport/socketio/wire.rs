@@ -1,6 +1,6 @@
-//! The stream between a Socket.IO client's WebSocket and socketioxide: it repeats what our layer
-//! has read already, bounds what the client sends, and adds to the refusal of a client what
-//! socketioxide cannot say.
+//! The stream between a Socket.IO client's WebSocket and socketioxide: it repeats the bytes that
+//! our layer has read already, bounds the client's bytes, and adds `data` to the refusal of a
+//! client, which socketioxide cannot do.
 
 use std::{
     io,
@@ -55,8 +55,8 @@ pub(super) struct Wire {
     started: Instant,
     /// Bytes read since the others had a turn.
     turn: usize,
-    /// The client sent too much. What it still sends is not read by socketioxide, which would end
-    /// the session before the client is told why.
+    /// The client sent too much. socketioxide does not read its further bytes, since it would end
+    /// the session before the client gets the reason.
     is_refused: bool,
 }
 
@@ -125,7 +125,7 @@ impl Wire {
         true
     }
 
-    /// Discards what the client sends, until it ends.
+    /// Discards the client's bytes until it ends.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 1024];
         loop {

@@ -10,8 +10,8 @@ use std::{
 use schemas::{ids::Aggregate, view::Position};
 use tokio::time::Instant;
 
-/// How long an absence is believed. A new view is announced in the stream, which ends the belief at
-/// once: this is the longest time that it can last on a node whose stream is late.
+/// How long an absence is remembered. A record of a new view ends it at once, so this is the
+/// longest time that a wrong absence lasts on a node whose stream is late.
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Absences that are remembered, about 200 bytes each. Past it, further ones are not, and each ask
 /// costs a load, of which a node has few at once.
@@ -63,7 +63,7 @@ impl Absences {
 }
 
 impl AbsenceTable {
-    /// Forgets what is not believed any more, at most once in that time.
+    /// Forgets expired absences, at most once in [`BELIEVED`].
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now - swept < BELIEVED) {
             return;

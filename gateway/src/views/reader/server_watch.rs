@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::readiness::{Condition, Readiness};
 
 /// Failures in a row until a server counts as down. One slow answer, such as of a very long view,
-/// does not count; and a server that hangs costs at most three fetches in a row their wait.
+/// does not count. A server that hangs delays at most three fetches in a row.
 const FAILURES: u32 = 3;
 
 /// Judges one server by its answers to reads and probes.
@@ -27,7 +27,7 @@ impl ServerWatch {
         self.readiness.holds(self.condition)
     }
 
-    /// Notes whether a read or a probe was answered in time.
+    /// Records whether a read or a probe was answered in time.
     pub fn judge(&self, answered: bool) {
         if answered {
             self.failures.store(0, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 //! The headers of every answer are added there.
 //!
 //! One refusal stays bare: that of a request that came behind another one, whose answer the client
-//! has not taken yet. Its bytes cannot be told from those of that answer.
+//! has not taken yet. Its bytes cannot be distinguished from those of the earlier answer.
 
 use std::sync::{
     Arc,

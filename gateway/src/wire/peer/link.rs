@@ -54,8 +54,7 @@ pub enum ClientInput {
     Excess(FrameExcess),
 }
 
-/// Shared by all who deal with one session. socketioxide keeps it for as long as the session
-/// exists.
+/// The shared state of one session. socketioxide keeps it for as long as the session exists.
 pub struct SessionLink {
     state: Mutex<LinkState>,
     /// Wakes the shard's task.
@@ -90,9 +89,8 @@ struct LinkState {
     farewell: FarewellProgress,
 }
 
-/// Progress of the last packet to a polling session. The answer that carries the packet is not
-/// known. But a poll that begins after the packet was emitted carries it, unless an earlier answer
-/// did.
+/// Progress of the last packet to a polling session. It is unknown which answer carries the packet.
+/// A poll that begins after the packet was emitted carries it, unless an earlier answer did.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum FarewellProgress {
     /// There is no last packet yet.
@@ -208,8 +206,8 @@ impl SessionLink {
         self.waker.wake();
     }
 
-    /// Notes that the client sent more frames than it may, or a longer message. Its connection is
-    /// told so and ends. A session without a connection ends at once.
+    /// Notes that the client sent more frames than it may, or a longer message. Its connection gets
+    /// the reason and ends. A session without a connection ends at once.
     pub fn exceed(&self, excess: FrameExcess) {
         let mut state = self.state();
         state.excess = Some(excess);

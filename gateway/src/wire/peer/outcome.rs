@@ -7,9 +7,9 @@ use schemas::codes::Close;
 pub enum Ready {
     /// Read what the client sent.
     Read,
-    /// Write the bytes that wait, and then the state that the client is owed.
+    /// Write the bytes that wait, and then the state that the client lacks.
     Write,
-    /// Say farewell and end.
+    /// Send the close frame and end.
     Close(Close),
 }
 

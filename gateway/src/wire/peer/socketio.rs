@@ -88,8 +88,8 @@ impl SocketIoPeer {
         self.socket.req_parts().extensions.get::<AuditedClient>().cloned().unwrap_or_default()
     }
 
-    /// Finds what the connection's task can do. `behind` says whether the client is owed state,
-    /// which is sent once nothing waits.
+    /// Returns the next action of the connection's task. `behind` says whether the client lacks
+    /// state, which is sent once nothing waits.
     pub fn poll(&mut self, cx: &mut Context<'_>, behind: bool, now: u64) -> Poll<Ready> {
         self.link.wake_on_news(cx.waker());
         if self.link.has_input() {
@@ -326,7 +326,7 @@ impl SocketIoPeer {
         self.acknowledge(request, &events::unsubscribed(&channel), now)
     }
 
-    /// Tells the client why its connection ends. A client that should stay away also gets the
+    /// Sends the client the reason of its end. A client that should not come back also gets the
     /// packet that disconnects it: after this packet it does not reconnect, while it does after a
     /// broken transport.
     ///

@@ -1,7 +1,8 @@
 //! TLS over a TCP socket, with the verbs of a nonblocking socket.
 //!
 //! tokio-rustls has futures only. A shard writes without waiting, and a socket changes hands from
-//! hyper to a connection, so rustls is driven here by what the socket takes and gives at once.
+//! hyper to a connection, so this file drives rustls with the bytes that the socket accepts and
+//! returns without waiting.
 
 use std::{
     cell::RefCell,
@@ -17,7 +18,7 @@ use tokio::net::TcpStream;
 use super::{Layer, Protocol, Socket, cut};
 
 /// The content of the largest record (RFC 8446 §5.1). No more is encrypted before the record ahead
-/// of it has left, so that what a client does not take stays a mark and not a byte.
+/// of it has left, so that state for a slow client stays a mark and is not queued as bytes.
 const RECORD: usize = 16 * 1024;
 
 /// Does the handshake of a client. The caller limits its time.

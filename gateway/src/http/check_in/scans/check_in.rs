@@ -53,7 +53,8 @@ use crate::{
 const MAX_BOOKINGS: usize = 8;
 /// How long a scan is valid: its patient waits in front of the screen.
 const VALID_FOR_MS: Millis = 30_000;
-/// How far around now the appointments of a person lie that are shown together: a day of a clinic.
+/// How far from now other appointments of the same person may be to be shown too: a day of a
+/// clinic.
 const SAME_DAY_MS: Millis = 12 * 60 * 60 * 1000;
 
 /// The code of one booking, and the proof that it is the patient's.
@@ -235,7 +236,7 @@ pub(in crate::http) async fn walk_in(
     Ok(response)
 }
 
-/// Proves each booking of a request. Guesses are limited and noted.
+/// Proves each booking of a request. Guesses are limited and recorded.
 async fn prove_all(
     node: &NodeContext,
     request: &ScanRequest,
@@ -392,7 +393,7 @@ fn ticket_in(result: &Value) -> Vec<String> {
     result["ticket"].as_str().map(str::to_owned).into_iter().collect()
 }
 
-/// The answer to a scan, and what the audit keeps of it.
+/// The answer to a scan, and its part for the audit.
 #[derive(Default)]
 struct Answer {
     results: Vec<Value>,

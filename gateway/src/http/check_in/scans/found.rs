@@ -18,7 +18,7 @@ use crate::{
 /// Most moves that a booking is followed over, as many as a ticket's link.
 const MAX_MOVES: usize = 16;
 
-/// The part of an appointment's state that decides what its patient is told.
+/// The part of an appointment's state that decides the answer to its patient.
 #[derive(Deserialize)]
 struct AppointmentPart {
     status: AppointmentStatus,
@@ -43,8 +43,7 @@ pub(super) struct FoundAppointment {
 
 /// Follows an appointment to where it is now.
 ///
-/// # Errors
-/// `no_appointment_found` when nobody has it any more, and `try_again`.
+/// # Errors `no_appointment_found` when no location has it any more, and `try_again`.
 pub(super) async fn appointment(
     node: &NodeContext,
     claims: &Claims,

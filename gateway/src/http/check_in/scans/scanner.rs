@@ -36,7 +36,7 @@ use crate::{
     limits::{Limit, LimitKey, LimitRefusal},
 };
 
-/// A request of somebody who scans. Its check-in point is known once the body was read.
+/// A scan request. Its check-in point is known once the body was read.
 pub(in crate::http) struct ScanRequest {
     visitor: Visitor,
     /// The claims of a kiosk. A phone has none.
@@ -79,7 +79,7 @@ fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
     }
 }
 
-/// A check-in point at which somebody scans now.
+/// The check-in point of a scan.
 pub(super) struct Scanner {
     pub(super) id: CheckInPointId,
     /// The digest of the client's address.
@@ -100,7 +100,7 @@ struct LocationPart {
 }
 
 impl Scanner {
-    /// Whether phones must say where they are. A kiosk is where it is.
+    /// Whether phones must report their position. A kiosk has a fixed place.
     pub(super) fn asks_position(&self) -> bool {
         self.point.setup.place.is_some() && self.point.setup.kind == CheckInPointKind::Poster
     }
@@ -118,9 +118,9 @@ impl ScanRequest {
     /// The check-in point of the request. `code` is the code of a poster, which a kiosk does not
     /// send.
     ///
-    /// # Errors
-    /// `qr_expired` for a code that is none, was replaced, or belongs to a point that is out of
-    /// use; `check_in_point_unknown` for a kiosk without its point; and the refusals of limits.
+    /// # Errors `qr_expired` for a text that is no code, a replaced code, or a code of a point that
+    /// is out of use; `check_in_point_unknown` for a kiosk without its point; and the refusals of
+    /// limits.
     pub(super) async fn scanner(
         &self,
         node: &NodeContext,
@@ -216,8 +216,8 @@ async fn settings(
     Ok(load(node, claims, &channel).await?.ok_or(Code::QrExpired)?)
 }
 
-/// The rights of a check-in point. They are never signed: its code proves where somebody is, and a
-/// kiosk has a credential of its own.
+/// The rights of a check-in point. They are never signed: its code proves the place of a scan, and
+/// a kiosk has a credential of its own.
 fn claims(tenant: &TenantId, point: &CheckInPointId, queues: &BTreeSet<QueueId>) -> Claims {
     Claims {
         tenant: tenant.clone(),

@@ -39,7 +39,7 @@ use crate::{
 
 /// How long an attempt is remembered: the time that a person needs from one clinic to the next.
 const PLACE_TTL: Duration = Duration::from_mins(10);
-/// Wrong codes of one address in five minutes that are no mistakes of typing. A sixth is flagged.
+/// Wrong codes of one address in five minutes that may be mistakes of typing. A sixth is flagged.
 const WRONG_CODES: (u32, u32) = (5, 300);
 /// How long staff see a flag: until the next morning.
 const FLAGS_TTL: Duration = Duration::from_hours(24);
@@ -69,8 +69,8 @@ struct Flag {
     times: u32,
 }
 
-/// Notes an attempt with a code, and flags it if it is suspicious. When the store does not answer,
-/// the attempt is neither noted nor refused.
+/// Records an attempt with a code, and flags it if it is suspicious. When the store does not
+/// answer, the attempt is neither recorded nor refused.
 pub(super) async fn note(node: &NodeContext, scanner: &Scanner, code: &str, proved: bool) {
     let attempt = BookingAttempt {
         location: scanner.id.location().to_string(),

@@ -50,7 +50,7 @@ pub(in crate::http) struct ListedConnection {
 pub(in crate::http) struct ListedSession {
     session: String,
     issued: Millis,
-    /// Whether it is a stay in another tenant or at another location.
+    /// Whether the session is a crossing into another tenant or to another location.
     crossed: bool,
     connections: Vec<ListedConnection>,
 }

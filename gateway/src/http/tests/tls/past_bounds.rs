@@ -100,7 +100,7 @@ async fn frames_without_end_close_their_own_http2_connection() {
     let node = TlsNode::start(test_settings());
     let get = |flags, payload: &[u8]| frame((HEADERS, flags, payload), 1);
     let post = [&b"\x83"[..], &GET[1..]].concat();
-    // The last byte says who is known to be idle only after its time.
+    // A client whose requests are idle is recognised only after the time for that.
     for (what, first, repeated, within) in [
         ("headers", get(0, GET), frame((CONTINUATION, 0, b"\0\x01a\x01b"), 1), 5),
         ("empty headers", get(0, GET), frame((CONTINUATION, 0, b""), 1), 5),

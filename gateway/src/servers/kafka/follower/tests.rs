@@ -13,7 +13,7 @@ const RECORDS: usize = 40;
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A follower that is replaced whenever it is looked at, while records arrive.
+/// The watchdog replaces the follower at each check, while records arrive.
 #[test]
 fn replaced_follower_reads_every_record_once() {
     let mock = MockCluster::new(1).unwrap();

@@ -1,7 +1,8 @@
 //! Asking the authority about listeners who claim a position that this node has not reached.
 //!
-//! The authority is written before anything is shown, so a client is ahead of it only if it lost
-//! something, for example when the database was restored. A node that is late is not enough.
+//! The authority is written before anything is shown, so a client is ahead of it only if the
+//! authority lost commits, for example when the database was restored. A late node alone is no
+//! reason.
 
 use gateway_core::subscription::HotViewId;
 
@@ -29,8 +30,8 @@ impl HotViews {
         }
     }
 
-    /// Asks the authority how far it is with the view behind `id`. Whoever asks while a question is
-    /// under way gets the same answer, so a thousand listeners cost one read.
+    /// Asks the authority how far it is with the view behind `id`. Further requests while a
+    /// question is under way share its answer, so a thousand listeners cost one read.
     pub fn confirm(&mut self, id: HotViewId, listener: SubscriptionId) {
         let id = self.positioned_by(id);
         if let Some(confirmation) = self.confirming.get_mut(&id) {

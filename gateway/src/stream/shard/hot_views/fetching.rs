@@ -24,7 +24,7 @@ use crate::{
 /// Pause between two fetches of a live view because of clients that claim a later position. A claim
 /// may be false.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
-/// Fetches of one view in a row that may be too old before its listeners are told to try again.
+/// Fetches of one view in a row that may be too old before its listeners get `try_again`.
 const MAX_ATTEMPTS: u8 = 3;
 
 /// Subscriptions that still wait for a view and are refused with `code`.
