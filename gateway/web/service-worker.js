@@ -56,7 +56,7 @@ async function kept(path) {
   return (await cache.match(path)) ?? Response.error();
 }
 
-/** Where the page keeps what alerts say. */
+/** The cache in which the page keeps the words of alerts. */
 const ALERTS = "clinicwire-alerts";
 
 /**

@@ -195,7 +195,7 @@ function card(path, method, operation) {
   setText(inside(".summary"), operation.summary);
   inside(".description").append(...prose(operation.description));
   const form = /** @type {HTMLFormElement} */ (inside("form"));
-  // The forms of a hundred operations are made when somebody looks at them.
+  // The form of an operation is made when the reader opens it, because there are about a hundred.
   part.addEventListener(
     "toggle",
     () => {

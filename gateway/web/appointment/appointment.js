@@ -28,7 +28,7 @@ let ticket;
 let changedAt = 0;
 /** The appointment's own ticket, which is followed beside it. @type {string | undefined} */
 let ownTicket;
-/** Whether a ticket is followed that continues that one at another location. */
+/** Whether the followed ticket continues the appointment's own ticket at another location. */
 let movedOn = false;
 /** @type {import("../shared/connection.js").Connection | undefined} */
 let ticketConnection;

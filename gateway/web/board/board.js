@@ -34,18 +34,18 @@ const boardTexts = textsOf("board");
 /** @typedef {import("./calls.js").Call} Call */
 /** @typedef {import("./calls.js").KeyedCall} KeyedCall */
 
-// A short loss is repaired before anybody notices; a longer one is shown. After the last limit the
-// board hides its calls: nobody may follow one that could have been taken back long ago.
+// A short loss is repaired unseen; a longer one is shown. After the last limit the board hides its
+// calls, because a call could have been taken back long ago.
 const BANNER_AFTER_MS = 10_000;
 const HIDE_AFTER_MS = 5 * 60_000;
 
 const HIGHLIGHT_MS = 9_000;
 
-// As many as can be read from afar. Further calls follow on the next page.
+// As many rows as people can read from afar. Further calls follow on the next page.
 const MAX_ROWS = 6;
 // A name of more letters is written smaller.
 const LONG_NAME = 36;
-// Nobody looks for an older call than these.
+// Patients do not look for older calls than these.
 const MAX_RECENT = 6;
 const PAGE_FOR_MS = 8_000;
 

@@ -8,7 +8,7 @@
 /** A call as the board first showed it: which repetition, and since when by the screen's clock. */
 /** @typedef {{stamp: string, since: number}} Shown */
 
-// Somebody who looks up at the chime must still find the call, however soon the visit starts.
+// A person who looks up at the chime must still find the call, even if the visit starts at once.
 export const KEEP_MS = 10_000;
 // A call that the board learns of after a loss is news only if it is also recent.
 const NEWS_FOR_MS = 60_000;
@@ -22,7 +22,7 @@ export function latestFirst(calls) {
 }
 
 /**
- * Notes which calls are shown since when, and finds the new and the repeated ones.
+ * Records since when each call is shown, and finds the new and the repeated ones.
  * @param {KeyedCall[]} calls
  * @param {ReadonlyMap<string, Shown> | undefined} before undefined for the first view of a screen,
  *   whose calls are not news

@@ -209,7 +209,7 @@ function position() {
   });
 }
 
-/** Finds what the codes name. One appointment for each code is checked in at once. */
+/** Finds the appointments of the codes. One appointment for each code is checked in at once. */
 async function findBookings() {
   const asked = told.filter(({ code }) => code);
   const answer = await scan.find(asked);
@@ -271,7 +271,7 @@ choice.addEventListener("submit", (event) => {
   if (bookings.length) void send(() => checkIn(bookings));
 });
 
-/** A code without what people write differently. @param {string} code */
+/** A code without differences in case, spaces and hyphens. @param {string} code */
 function plain(code) {
   return code.replaceAll(/[\s-]/g, "").toUpperCase();
 }

@@ -24,7 +24,7 @@ import { ask } from "./dialogs.js";
 const TIMEOUT_MS = 8_000;
 /** The refusals that a reason overrides. */
 const OUTSIDE = new Set(["too_early", "appointment_expired", "appointment_over"]);
-/** Who can be checked in. Whoever missed the appointment may have come after all. */
+/** Statuses that can be checked in. A patient who missed the appointment may have come later. */
 const OPEN = new Set(["proposed", "pending", "waitlist", "booked", "arrived", "noshow"]);
 
 /**

@@ -173,7 +173,7 @@ function say(text) {
 }
 
 /**
- * Says what became of a command.
+ * Says the result of a command.
  * @param {Answer} answer
  * @param {(result: {label?: string, ticket?: string}) => string} done
  * @param {string} [label] of the ticket that a refusal is about
@@ -473,7 +473,7 @@ function start() {
     field("find-label").value = "";
     return select(found.id);
   });
-  // The desk sees flags; who is bound to some lines does not.
+  // The desk sees flags; staff who are bound to some lines do not.
   if (token && location && !queuesOfToken(token))
     flags = new Flags(location, () => newest(token), render);
   follow();

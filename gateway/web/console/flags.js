@@ -1,5 +1,5 @@
-// Suspicious scans at the check-in points, for the desk: what was noticed in the last day, until a
-// clerk says that it was seen.
+// Suspicious scans at the check-in points in the last day, for the desk. A flag is shown until a
+// clerk marks it as seen.
 
 import { byId, setText } from "../shared/page.js";
 import { keepRows, within } from "../shared/rows.js";

@@ -40,7 +40,10 @@ export function actionsOf({ state }) {
   return [...(ACTIONS[state] ?? []), "revert"];
 }
 
-/** Who is busy comes first, then the line, then who is set aside. @type {Record<string, number>} */
+/**
+ * Busy people come first, then the line, then those who are set aside.
+ * @type {Record<string, number>}
+ */
 const GROUPS = { called: 0, in_service: 1, waiting: 2, expected: 3, leaving: 4, absent: 5 };
 const LAST_GROUP = 6;
 
@@ -79,8 +82,8 @@ export function readLine(id, { entries = new Map() }, pending) {
   return { id, head, tickets, waiting: waitingOf(tickets).length };
 }
 
-// More rows are not read, and a line of thousands would make every second's rendering slow. Those
-// behind are counted, and found by label.
+// People do not read more rows, and a line of thousands would slow down the rendering of each
+// second. People behind are counted, and found by label.
 export const MAX_ROWS = 60;
 
 /**
@@ -157,7 +160,7 @@ export function reordered({ tickets }, ticket, to) {
 
 /**
  * The queues that a token names, or nothing when it is not bound to some. The server checks it;
- * here it only keeps the page from asking for what would be refused.
+ * here it only keeps the page from opening channels that would be refused.
  * @param {string | null} token
  * @returns {string[] | undefined}
  */

@@ -1,5 +1,5 @@
-// The clerk's own steps that the server has not confirmed yet. A step is shown at once, and given
-// up as soon as the server says something else about the ticket. Pure.
+// The clerk's own steps that the server has not confirmed yet. A step is shown at once, and dropped
+// as soon as the server's entry of the ticket differs. Pure.
 
 /** @typedef {import("../shared/schemas.js").QueueEntry} Entry */
 /** @typedef {import("../shared/fold.js").View} View */
@@ -13,8 +13,8 @@
  * @property {number} since ms
  */
 
-// The server carries out no command after 30 s, and an answer takes at most some more. A step
-// without any answer is then not shown any longer.
+// The server carries out no command after 30 s, and an answer takes at most some more. After this
+// time a step without an answer is not shown any longer.
 export const GIVE_UP_MS = 40_000;
 
 /** What a step does to a ticket, before the server says so. @type {Record<string, object>} */

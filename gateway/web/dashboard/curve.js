@@ -11,7 +11,7 @@ const LEFT_PX = 30;
 const RIGHT_PX = 10;
 const TOP_PX = 22;
 const BOTTOM_PX = 26;
-// Room for "10 a.m." and a gap.
+// The width of "10 a.m." and a gap.
 const MARK_EVERY_PX = 64;
 
 /**

@@ -104,7 +104,7 @@ export function bandOfWait(bands, oldest, now) {
 }
 
 /**
- * How bad a line is: the band of its number of people or of its longest wait.
+ * The band of a line: the higher one of its number of people and of its longest wait.
  * @param {Queue} queue
  * @param {Bands | undefined} bands
  * @param {number} now

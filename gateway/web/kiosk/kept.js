@@ -1,5 +1,5 @@
 // Attempts to check in that a kiosk could not send: kept with their time and their key, sent when
-// the network is back, and shown with what became of them.
+// the network is back, and shown with their results.
 
 /** @typedef {import("../shared/scan.js").Told} Told */
 /** @typedef {import("../shared/scan.js").Result} Result */
@@ -9,7 +9,7 @@
 const PLACE = "kiosk-attempts";
 /** As long as a patient waits. An older attempt is not sent: its patient went to the desk. */
 export const SEND_WITHIN_MS = 30 * 60_000;
-/** Most attempts that are kept: nobody waits behind so many. The oldest one is given up. */
+/** Most attempts that are kept: more than people wait at a kiosk. The oldest one is dropped. */
 const MOST = 20;
 /** How long an outcome is shown. */
 const SHOW_MS = 10 * 60_000;

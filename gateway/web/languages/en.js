@@ -804,7 +804,7 @@ const dashboard = {
   },
 };
 
-// The checks of claims files.
+// The set-up of a clinic.
 const setup = {
   title: "Set-up",
   /** Captions of fields and sections, by their names in the page. @type {Record<string, string>} */
@@ -984,6 +984,7 @@ const setup = {
   },
 };
 
+// The checks of claims files.
 const runs = {
   ...figures,
   title: "Claims checks",

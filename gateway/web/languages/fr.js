@@ -766,7 +766,7 @@ const dashboard = {
   },
 };
 
-// The checks of claims files.
+// The set-up of a clinic.
 /** @type {Texts["setup"]} */
 const setup = {
   title: "Configuration",

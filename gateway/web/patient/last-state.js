@@ -6,7 +6,7 @@
 
 const STATE = "last-ticket";
 const KEY = "installed-link";
-// No visit lasts longer, and nobody should find an older ticket on a phone.
+// No visit lasts longer, and a phone must not show an older ticket to its next user.
 const KEEP_MS = 12 * 60 * 60_000;
 const LIVE = new Set(["expected", "waiting", "called", "in_service", "on_hold", "absent"]);
 

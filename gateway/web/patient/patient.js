@@ -46,7 +46,7 @@ const isInstalled = matchMedia("(display-mode: standalone)").matches;
 const opened = link ? { link } : code ? { code } : undefined;
 // An installed page starts at its own address, without a link.
 const key = opened ?? (isInstalled && !token ? keptKey() : undefined);
-/** What tells this ticket from others that were followed on this phone. */
+/** The text that distinguishes this ticket from others that were followed on this phone. */
 const identity = key ? Object.values(key)[0] : (ticketId ?? "");
 const showCrossing = crossingBanner(token);
 
@@ -87,7 +87,7 @@ function shownNow() {
 function currentNote() {
   if (!key && (!token || !ticketId)) return "missing";
   if (state.name === "refused" && isOriginProblem(state.code)) return "origin";
-  // A successor that this link cannot open leaves the patient with what is known of the move.
+  // If this link cannot open the successor, the page shows the move of the ticket.
   if (state.name === "refused" && ticket?.successor) return "transferred";
   if (state.name === "refused") {
     if (state.code !== "token_expired") return "refused";
@@ -205,7 +205,7 @@ function follow(token, id) {
 }
 
 /**
- * A page that opens offline shows what this phone last saw, and since when it is without news.
+ * A page that opens offline shows the last state on this phone, and its age.
  * @param {import("../shared/connection.js").ConnectionState} next
  * @returns {import("../shared/connection.js").ConnectionState}
  */

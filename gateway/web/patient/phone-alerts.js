@@ -19,7 +19,7 @@ const TIMEOUT_MS = 10_000;
 const CACHE = "clinicwire-alerts";
 const LIVE = new Set(["waiting", "called", "on_hold", "absent", "leaving"]);
 
-/** What the service worker says about a ticket. @param {string} ticket */
+/** The cache entry with the words for a ticket. @param {string} ticket */
 const entryOf = (ticket) => `alerts/${encodeURIComponent(ticket)}`;
 
 export class PhoneAlerts {

@@ -1,4 +1,4 @@
-// The sheet of a check-in point that staff print and hang up: its code, and what to do, in each
+// The sheet of a check-in point that staff print and hang up: its code, and instructions in each
 // language of the location.
 
 import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
@@ -20,7 +20,7 @@ async function read(path) {
   return response;
 }
 
-/** What to do, in one language. @param {string} tag */
+/** The instructions in one language. @param {string} tag */
 function instructions(tag) {
   const { heading, steps, help } = scanTexts(tag).poster;
   const section = document.createElement("section");

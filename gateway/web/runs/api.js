@@ -173,7 +173,7 @@ function randomKey() {
 }
 
 /**
- * Says what went wrong with a request, and what to do next.
+ * The error of a request in words, and the next step.
  * @param {import("../languages/all.js").Texts["runs"]} text
  * @param {string} code
  */

@@ -74,7 +74,7 @@ export class Findings {
     return this.#api.get(`runs/${this.#run}/findings`, query);
   }
 
-  /** Identifies what the table should show. When it changes, findings are read again. */
+  /** The attempt, filter and language of the table. A change makes the page read findings again. */
   #query() {
     const { severity, rule } = this.#filter;
     return [this.#view?.head.attempt, this.#language, severity, rule].join();

@@ -239,7 +239,7 @@ function renderRuleHead(text) {
 
 /**
  * Renders the rules and their counts. While the run goes on, rules without a result are listed from
- * the start, so that the table does not grow above what somebody reads.
+ * the start, so that the table does not grow while a person reads below it.
  * @param {Texts} text
  * @param {RunView} view
  * @param {string[]} known enabled rules

@@ -1,4 +1,4 @@
-// The colour and the logo of a clinic, with what becomes of the colour on the pages.
+// The colour and the logo of a clinic, with a sample of the colour as pages show it.
 
 import { contrast, paletteOf } from "../shared/colours.js";
 import { byId, setText } from "../shared/page.js";

@@ -49,7 +49,7 @@ export class EntryForm {
   #entry;
   #dirty = false;
   #busy = false;
-  /** What became of the last attempt. */
+  /** The result of the last attempt. */
   #said = "";
 
   /**
@@ -91,7 +91,7 @@ export class EntryForm {
     this.render();
   }
 
-  /** Gives up what was typed. */
+  /** Discards the input. */
   reset() {
     this.#dirty = false;
     this.#said = "";

@@ -26,7 +26,7 @@ export class PointsPart {
   #create;
   /** @type {WeakMap<Element, EntryForm<Settings>>} */
   #forms = new WeakMap();
-  /** What the next click on the same button does: a point and an action. */
+  /** The point and the action that the next click on the same button confirms. */
   #sure = "";
   /** Why the last action on a point was refused. @type {Map<string, string>} */
   #problems = new Map();
@@ -64,8 +64,8 @@ export class PointsPart {
   }
 
   /**
-   * The first click asks, the second acts: codes that hang on walls or stand on kiosks end by it. A
-   * revoked point has no code that could end.
+   * The first click asks, the second acts, because the action ends codes that hang on walls or
+   * stand on kiosks. A revoked point has no code that could end.
    * @param {string} id
    * @param {Action} action
    */
@@ -141,7 +141,7 @@ export class PointsPart {
   }
 }
 
-/** A button or link of a row. People who hear the page learn of which row. */
+/** A button or link of a row. Its name for screen readers contains the row. */
 function name(/** @type {HTMLElement} */ element, /** @type {string} */ text, of = "") {
   setText(element, text);
   element.setAttribute("aria-label", `${text}, ${of}`);

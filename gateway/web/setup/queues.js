@@ -99,7 +99,7 @@ export class QueuesPart {
     const before = this.#sure;
     [this.#sure, this.#problem] = [id, ""];
     this.render();
-    // The button that was pressed is hidden now. Whoever uses a keyboard goes on from here.
+    // The pressed button is hidden now, so the focus of the keyboard moves to this one.
     const row = rowOf(id || before);
     if (row) within(row, id ? "select" : ".remove").focus();
   }

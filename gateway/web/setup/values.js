@@ -1,5 +1,5 @@
-// Converts entries of the settings to what the fields of their forms show, and back to the bodies
-// of commands. Pure, so that tests need no browser.
+// Converts entries of the settings to the values of form fields, and these to the bodies of
+// commands. Pure, so that tests need no browser.
 
 /** @typedef {import("./entry-form.js").Values} Values */
 /** @typedef {import("../shared/schemas.js").LocationSettings} LocationSettings */

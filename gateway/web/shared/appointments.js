@@ -83,8 +83,8 @@ const MINUTE_MS = 60_000;
 const STEP_MIN = 5;
 
 /**
- * How far behind the clinic is: as far as the last start was, or longer if somebody who is here and
- * past the time still waits.
+ * The delay of the clinic: that of the last start, or more if a patient who is here still waits
+ * after the start of the appointment.
  * @param {number} behind minutes, as of the last start
  * @param {{status: Status, start?: number, ticket?: {state?: TicketState}}[]} appointments
  * @param {number} now ms

@@ -6,7 +6,7 @@ import { timeoutSignal } from "./timeout.js";
 /** @typedef {{applied: Applied} | {code: string}} Answer */
 
 const TIMEOUT_MS = 8_000;
-// The server carries out no command after 30 s: later attempts would tell nothing new.
+// The server carries out no command after 30 s, so later attempts would bring no other result.
 const ATTEMPTS = 3;
 const PAUSE_MS = 700;
 

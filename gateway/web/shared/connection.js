@@ -14,7 +14,7 @@ import { StreamTransport } from "./stream.js";
  * - `stale`: the connection seems open, but nothing has come since `since`
  * - `lost`: not connected since `since`; being repaired
  * - `refused`: the server refuses this page, and trying again would not help
- * - `ended`: the server has nothing more to say about the channels
+ * - `ended`: the server has ended the channels
  * @typedef {{name: "connecting"} | {name: "live"} | {name: "stale" | "lost", since: number}
  *   | {name: "refused", code: string} | {name: "ended"}} ConnectionState
  */
@@ -192,8 +192,8 @@ export class Connection {
   #apply(kind, frame) {
     const next = fold(this.#views.get(frame.channel), kind, frame);
     if (next === "gap") {
-      // A step that does not fit needs the whole view. A view older than ours comes from a server
-      // that is late: it must learn what we hold.
+      // A step that does not fit needs the whole view. A view older than ours comes from a late
+      // server: the next request sends our position.
       this.#resume = kind !== "delta";
       this.#reopen(Date.now());
       return false;

@@ -1,5 +1,5 @@
-// Builds the view of a channel from the frames that the server sends. This is the one place that
-// decides what is a gap and what is a duplicate.
+// Builds the view of a channel from the frames that the server sends. Only this file decides about
+// gaps and duplicates.
 
 /**
  * The view of one channel as a page knows it. `entries` is a keyed view (queue, board, …); `state`

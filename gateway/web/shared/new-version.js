@@ -1,4 +1,4 @@
-// Loads a page again when its server has newer files: a screen on a wall has nobody who reloads it.
+// Loads a page again when its server has newer files, because no person reloads a screen on a wall.
 
 // Nodes of two versions answer in turn while they are replaced, and the page must not flicker.
 const LOOK_EVERY_MS = 10 * 60_000;

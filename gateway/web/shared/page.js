@@ -14,10 +14,10 @@ export function byId(id) {
  * The parameters of the link behind `#`. A browser never sends that part to a server, so no log
  * contains a token.
  *
- * Secrets leave the address bar at once: nobody reads them from a screen, a photo or the history.
- * They stay in `sessionStorage`, which a reload of this tab finds and no other tab or later visitor
- * of the device does. A browser without it keeps them in the address bar.
- * @param {string[]} secrets the names of parameters that let somebody in
+ * Secrets leave the address bar at once, so that no person can read them from a screen, a photo or
+ * the history. They stay in `sessionStorage`, which a reload of this tab finds and no other tab or
+ * later visitor of the device does. A browser without it keeps them in the address bar.
+ * @param {string[]} secrets the names of parameters that grant access
  */
 export function fragment(secrets = ["token"]) {
   const params = new URLSearchParams(location.hash.slice(1));

@@ -7,8 +7,8 @@ const RETRY_MS = 5_000;
 
 /**
  * The pairing that this browser keeps. Local storage, because a device has no person who signs in,
- * and session storage ends with the browser. The credential opens what its device shows and nothing
- * else, the pages run no script from elsewhere, and staff end it from the list of displays.
+ * and session storage ends with the browser. The credential opens only the channels of its device,
+ * the pages run no script from elsewhere, and staff can end it from the list of displays.
  * @param {string} place name in the storage
  * @returns {Pairing | undefined}
  */
@@ -80,7 +80,7 @@ export async function pair(onCode) {
 }
 
 /**
- * Asks for the credential of a code until it is approved. Nothing once the code is over.
+ * Asks for the credential of a code until it is approved. Nothing once the code has expired.
  * @param {string} code
  * @param {string} secret
  * @param {number} pollMs

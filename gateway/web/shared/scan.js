@@ -18,7 +18,7 @@ const TIMEOUT_MS = 10_000;
  */
 /** @typedef {{latitude: number, longitude: number, accuracy_m: number}} Position */
 
-/** The point whose requests these are: the code of a poster, or the token of a kiosk. */
+/** The requests of one check-in point: with the code of a poster, or with the token of a kiosk. */
 export class Scan {
   /** @param {{point?: string, bearer?: {token: string}}} by */
   constructor({ point, bearer }) {

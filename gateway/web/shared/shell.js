@@ -1,4 +1,4 @@
-// The frame that pages share: language, connection, and what they say about both.
+// The frame that pages share: language, connection, and the texts about both.
 
 import { Connection } from "./connection.js";
 import { crossingBanner } from "./crossing.js";
@@ -25,11 +25,11 @@ const originTexts = textsOf("origin");
  */
 /** @typedef {{title: string, notes: Notes}} Texts */
 
-// How a server says that a channel does not exist, or no longer.
+// The codes of a channel that does not exist, or no longer.
 const UNKNOWN_CODES = new Set(["not_found", "unknown_channel", "2500"]);
 
-// Short losses are repaired before anybody notices. After the first time the page says how old its
-// content is; after the second it also looks old.
+// Short losses are repaired unseen. After the first time the page says how old its content is;
+// after the second it also looks old.
 const BANNER_AFTER_MS = 10_000;
 const GREY_AFTER_MS = 30_000;
 
@@ -76,7 +76,7 @@ export class Shell {
   }
 
   /**
-   * Follows a channel. Without a token or a channel the page says what its link lacks.
+   * Follows a channel. Without a token or a channel the page says that its link is incomplete.
    * @param {string | undefined} channel
    * @param {(view: View) => void} onView
    */

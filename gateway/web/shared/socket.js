@@ -144,7 +144,8 @@ export class SocketTransport {
   #onSubscribed(channel, { epoch, offset, data, publications = [], was_recovering: reset }) {
     this.#epochs.set(channel, epoch);
     this.#subscribed.add(channel);
-    // The server knows what this page holds. It sends an older state only when that was lost.
+    // The server knows the position of this page. It sends an older state only when that position
+    // was lost.
     if (data) this.#deliver(channel, offset, data, reset);
     for (const missed of publications) this.#deliver(channel, missed.offset, missed.data);
     this.#markReceived();

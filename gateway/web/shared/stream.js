@@ -12,7 +12,8 @@ const KINDS = /** @type {const} */ (["snapshot", "delta", "state"]);
 
 export class StreamTransport {
   // The server sends a beat every 15 s. One late beat makes the view stale. Two lost beats and some
-  // slack reopen the stream: nobody tells a phone that changed networks that its connection died.
+  // slack reopen the stream, because a phone that changed networks gets no signal that its
+  // connection died.
   staleAfterMs = 25_000;
   reopenAfterMs = 40_000;
   #target;
@@ -110,7 +111,8 @@ export class StreamTransport {
   #onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
     if (retry === false) this.#listener.refused(String(code));
-    // A server that waits for our position in vain sends a snapshot with the mark of a new one.
+    // A server that does not reach our position in time sends a snapshot with the mark of a new
+    // one.
     else this.#listener.failed({ resume: true });
   }
 

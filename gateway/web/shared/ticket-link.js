@@ -1,4 +1,4 @@
-// The link by which a patient holds a ticket. It stays in the address bar, where the patient finds
+// The link by which a patient opens a ticket. It stays in the address bar, where the patient finds
 // it again, and ends with the ticket. The page exchanges it for a token of half an hour.
 
 import { timeoutSignal } from "./timeout.js";

@@ -39,8 +39,8 @@ const noteIcons = {
   unreachable: "unplugged",
 };
 
-// Nobody may rely on a place, or a call, that could have changed long ago. A board hides its calls
-// after the same time.
+// A place or a call could have changed long ago, so it is hidden. A board hides its calls after the
+// same time.
 const HIDE_AFTER_MS = 5 * 60_000;
 
 /** States that may end at any time. @type {ReadonlySet<string>} */

@@ -2,7 +2,7 @@
 
 /** @typedef {{lang: string, text: string}} Sentence */
 
-// A text is read twice: nobody hears the first words of the first.
+// A text is read twice, because people miss the first words of the first time.
 const TIMES = 2;
 // The chime ends first.
 const AFTER_MS = 2_000;

@@ -1,7 +1,7 @@
 // Turns the two times of an estimate into a wait that a person can read.
 
 const MINUTE_MS = 60_000;
-// Nobody waits to the minute: the step hides precision that the estimate does not have.
+// The step hides precision that the estimate does not have.
 const STEP_MIN = 5;
 
 /**

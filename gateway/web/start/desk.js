@@ -1,4 +1,4 @@
-// The front desk of the start page: two commands that a visitor can give, and their outcome.
+// The front desk of the start page: two commands that a visitor can send, and their outcome.
 
 import { Connection } from "../shared/connection.js";
 import { byId, setText, unbroken } from "../shared/page.js";

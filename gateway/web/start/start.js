@@ -1,4 +1,4 @@
-// The start page: says what Clinicwire is. In a demo, or with tokens in its link, it leads to every
+// The start page: describes Clinicwire. In a demo, or with tokens in its link, it leads to every
 // page with a token of its own.
 
 import { Connection } from "../shared/connection.js";
@@ -302,7 +302,7 @@ function showSetup(id, keys) {
   setLink(id, "setup", keys);
 }
 
-/** Without a demo each page opens without keys, and says what it needs. */
+/** Without a demo each page opens without keys, and asks for the link that it needs. */
 function showBareLinks() {
   byId("no-demo").hidden = false;
   for (const page of ["patient", "appointment", "board", "dashboard", "schedule"]) {
