@@ -32,7 +32,7 @@ type clinic struct {
 // The tests sign tokens themselves, because they also need expired ones.
 const secret = "the edge tests' own secret"
 
-// token signs a development token of an admin, as `gateway::auth` defines it.
+// token signs a development token of an admin, as `gateway::access::auth` defines it.
 func token(t *testing.T, expiresIn time.Duration) string {
 	t.Helper()
 	encode := func(value any) string {

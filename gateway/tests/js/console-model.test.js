@@ -1,4 +1,4 @@
-// What the console computes: the lines, what is allowed, and steps that are not confirmed yet.
+// The model of the console: the lines, the allowed steps, and steps that are not confirmed yet.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,4 +1,4 @@
-// What a phone shows without the clinic, or without a link. The server is a staged one.
+// The page of a phone without the clinic, or without a link. The server is a staged one.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

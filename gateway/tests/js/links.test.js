@@ -1,5 +1,5 @@
-// What pages do with their links in Chromium: tokens leave the address bar, a ticket's own link
-// opens it, and a proxy that changes addresses is named as the fault.
+// The links of pages in Chromium: tokens leave the address bar, a ticket's own link opens it, and a
+// proxy that changes addresses is named as the fault.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

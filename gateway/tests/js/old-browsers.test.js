@@ -1,5 +1,5 @@
-// Pages use nothing that a browser of five years ago lacks: Chrome 100, Safari 15, Firefox 100.
-// Built-ins of the language are checked by `lib` in tsconfig.web.json.
+// Pages use only interfaces that browsers of five years ago have: Chrome 100, Safari 15, Firefox
+// 100. Built-ins of the language are checked by `lib` in tsconfig.web.json.
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 
 const WEB = new URL("../../web/", import.meta.url);
 
-/** What some of these browsers lack. */
+/** Interfaces that some of these browsers lack. */
 const TOO_NEW = [
   /AbortSignal\.(timeout|any)\b/,
   /\bstructuredClone\(/,

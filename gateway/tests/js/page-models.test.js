@@ -335,7 +335,7 @@ describe("the delay of a day", () => {
       [[entry("arrived")], 0, 120],
       [[entry("checked-in", "waiting", NOW - 9 * MINUTE_MS)], 0, 5],
       [[entry("checked-in", "waiting", NOW + HOUR_MS)], 0, 0],
-      // Nobody waits for the clinic who is not here, is being seen, or did not come when called.
+      // Patients who are not here, are being seen, or did not come when called do not wait.
       [[entry("booked"), entry("fulfilled", "in_service"), entry("noshow")], 0, 0],
       [[entry("checked-in", "absent"), entry("checked-in", "leaving")], 0, 0],
     ]))
@@ -368,7 +368,7 @@ describe("the calls of a board", () => {
       calls.noteCalls([["a", call({ recalls: 1 })]], again.shown, clocks).news.length,
       0,
     );
-    // What was called during a long loss is no news.
+    // A call during a long loss is no news.
     const late = { now: AT + HOUR_MS, serverNow: AT + HOUR_MS };
     assert.deepEqual(calls.noteCalls([["b", call()]], first.shown, late).news, []);
   });

@@ -1,5 +1,5 @@
-// What a patient can do on the page of the ticket, and the page behind a short code. The server is
-// a staged one.
+// The actions of a patient on the page of the ticket, and the page behind a short code. The server
+// is a staged one.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

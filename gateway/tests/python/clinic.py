@@ -30,7 +30,7 @@ def _die_with_parent():
 
 
 def token(expires_in):
-    """Signs a development token of an admin, as `gateway::auth` defines it."""
+    """Signs a development token of an admin, as `gateway::access::auth` defines it."""
 
     def encode(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,4 +1,4 @@
-// Checks what a page shows for accessibility, with axe.
+// Checks the accessibility of a page in its present state, with axe.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -71,8 +71,8 @@ export class Page {
   }
 
   /**
-   * The text somebody sees there, or "" when nothing is to be seen. What only forbids the end of a
-   * line, joiners and spaces, is left out or a plain space.
+   * The visible text of the element, or "" when it shows none. Characters that only forbid the end
+   * of a line are left out (joiners) or become plain spaces.
    * @param {string} selector
    */
   async text(selector) {
@@ -102,7 +102,7 @@ export class Page {
   }
 
   /**
-   * Waits until the text somebody sees there is this, or matches it.
+   * Waits until the visible text of the element is this, or matches it.
    * @param {string} selector
    * @param {string | RegExp} wanted
    */

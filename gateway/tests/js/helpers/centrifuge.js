@@ -1,5 +1,5 @@
 // Clients of the Centrifugal protocol: the published one with a record of its frames, and a bare
-// socket that sends what the published one never would.
+// socket that sends messages that the published one never sends.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -59,7 +59,7 @@ const HOUR_MS = 3_600_000;
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 /**
- * A development token as `gateway::auth` defines it.
+ * A development token as `gateway::access::auth` defines it.
  * @param {Role} role
  * @param {Claims} [claims]
  */
@@ -183,7 +183,7 @@ export class Clinic {
   }
 
   /**
-   * Ends it; answers how it ended: its exit status, or the signal that killed it.
+   * Ends the binary, and answers its exit status or the signal that killed it.
    * @param {NodeJS.Signals} [signal]
    */
   async stop(signal = "SIGTERM") {
@@ -285,7 +285,7 @@ export class Site {
   }
 
   /**
-   * A token of somebody who works here, or of a patient with these tickets.
+   * A token of a person who works here, or of a patient with these tickets.
    * @param {Role} role
    * @param {Claims} [claims]
    */
@@ -310,7 +310,7 @@ export class Site {
   }
 
   /**
-   * Calls the next in line. Whoever is still called to the station counts as absent.
+   * Calls the next in line. A patient who is still called to the station counts as absent.
    * @param {string} [station]
    * @param {string} [queue]
    * @returns {Promise<{ticket: string, label: string, station: string}>}

@@ -1,5 +1,5 @@
-// Clients of Socket.IO: the published one with a record of its events, and bare ones that send what
-// it never would.
+// Clients of Socket.IO: the published one with a record of its events, and bare ones that send
+// packets that the published one never sends.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -22,7 +22,7 @@ export class StagedSockets {
   reachable = true;
   /** Whether commands get replies. */
   answering = true;
-  /** What every subscription is refused with, if anything. */
+  /** The code with which every subscription is refused. Empty: none is. */
   refusal = "";
   /**
    * Every subscription, with the position it resumes from.

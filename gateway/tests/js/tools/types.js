@@ -7,7 +7,7 @@ import { compile } from "json-schema-to-typescript";
 const SCHEMAS = new URL("../../../../schemas/json/", import.meta.url);
 const OUTPUT = new URL("../../../web/shared/schemas.d.ts", import.meta.url);
 
-// The schemas of what pages receive: no commands, events or records of topics.
+// The schemas of the messages that pages receive: no commands, events or records of topics.
 const USED =
   /^(appointment-view|board-|finding|load-|queue-|run-|schedule-|settings-|ticket-view).*\.json$/;
 

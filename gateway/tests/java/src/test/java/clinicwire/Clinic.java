@@ -45,7 +45,7 @@ final class Clinic implements AutoCloseable {
     admin = ready.getAsJsonObject("tokens").get("admin").getAsString();
   }
 
-  /** Signs a development token of an admin, as `gateway::auth` defines it. */
+  /** Signs a development token of an admin, as `gateway::access::auth` defines it. */
   static String token(Duration expiresIn) throws GeneralSecurityException {
     var header = Map.of("alg", "HS256", "typ", "JWT", "kid", "insecure-development-key");
     var body = Map.of("iss", "clinicwire-development", "aud", "clinicwire", "sub", "test-admin",
