@@ -167,7 +167,7 @@ pub struct SessionsQuestion {
 pub enum AccessRecord {
     /// Older tokens of a target are refused from now on.
     Revoked(TenantId, Revocation),
-    /// Somebody asks for the connections of a subject.
+    /// A request for the connections of a subject.
     Asked(TenantId, SessionsQuestion),
 }
 

@@ -271,8 +271,8 @@ pub struct AppointmentView {
     /// The appointment that continues at another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<AppointmentId>,
-    /// The clinic where the appointment is. An appointment on a later day keeps what its last
-    /// change told of the clinic.
+    /// The clinic where the appointment is. An appointment on a later day keeps the state of the
+    /// clinic at the appointment's last change.
     pub clinic: ClinicInfo,
 }
 

@@ -1,4 +1,4 @@
-//! Records of the audit: who opened, read, changed or was refused what.
+//! Records of the audit: who opened, read or changed what, and who was refused.
 
 use core::net::IpAddr;
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -59,7 +59,7 @@ pub struct AuditEntry {
     /// The tenant that a super admin crossed into, or came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_tenant: Option<TenantId>,
-    /// Why somebody crossed into another tenant or to another location.
+    /// The reason of a crossing into another tenant or to another location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Whether the token is that of a crossing.
@@ -74,7 +74,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Cuts what a client may write at any length. Nothing has a name longer than a channel's.
+    /// Cuts the texts that a client may send at any length. No name is longer than a channel's.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.what.truncate(MAX_NAMES);

@@ -17,8 +17,8 @@ pub enum CheckInPointKind {
     Kiosk,
 }
 
-/// The second factor that a patient types beside the code of the booking. A person who found the
-/// letter does not know it.
+/// The second factor that a patient types beside the code of the booking. A person who only found
+/// the letter with the code does not know the factor.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

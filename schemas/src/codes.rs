@@ -186,7 +186,7 @@ codes! {
     StationUnknown = "station_unknown", 422, 107, "This station doesn't exist at this location.";
     /// The location has no such display.
     DisplayUnknown = "display_unknown", 422, 107, "This screen isn't paired with this location.";
-    /// The code of a check-in point was replaced, the point is out of use, or the code is none.
+    /// The code of a check-in point was replaced, the point is out of use, or the text is no code.
     QrExpired = "qr_expired", 410, 102,
         "This check-in code isn't valid any more. Scan the code at the entrance, or ask the staff.";
     /// The location has no such check-in point.
@@ -253,8 +253,7 @@ codes! {
     /// The location has no such appointment.
     NoAppointment = "no_appointment", 422, 107,
         "This appointment doesn't exist at this location.";
-    /// No booking has this code, or what was told beside it is wrong. A guesser cannot tell them
-    /// apart.
+    /// No booking has this code, or the second factor is wrong. A guesser cannot distinguish them.
     NoAppointmentFound = "no_appointment_found", 404, 102,
         "No appointment was found with these details. Check them, or ask the staff.";
     /// The phone is not at the check-in point, or does not say where it is.

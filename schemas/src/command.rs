@@ -589,7 +589,7 @@ commands! {
     ClaimAppointment = "appointment_key.claim" {
         /// The appointment at the location.
         appointment: AppointmentId,
-        /// All that the location knows of it, without a location to move to.
+        /// The location's fact about it, without a location to move to.
         fact: AppointmentFact,
     };
 }

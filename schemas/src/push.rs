@@ -14,7 +14,7 @@ pub const MAX_ENDPOINT: usize = 1_000;
 pub const MAX_DEVICES: usize = 3;
 
 /// The push subscription of a browser (RFC 8030), with the keys that encrypt messages to it
-/// (RFC 8291). `Debug` is left out on purpose: whoever knows the address can send to the device.
+/// (RFC 8291). `Debug` is left out on purpose: anyone who knows the address can send to the device.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct PushDevice {
@@ -86,7 +86,7 @@ impl FromStr for DeviceId {
     }
 }
 
-/// What an alert says.
+/// The kind of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
@@ -124,9 +124,9 @@ impl FromStr for AlertKind {
 /// that the message is small and the server needs no texts.
 #[derive(Serialize, Deserialize)]
 pub struct AlertMessage {
-    /// What to say.
+    /// The kind of the alert.
     pub kind: AlertKind,
-    /// The ticket, which names what the page stored.
+    /// The ticket, under whose id the page stored its words.
     pub ticket: TicketId,
     /// The label that the board shows.
     pub label: String,

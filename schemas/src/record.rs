@@ -27,7 +27,7 @@ pub const CARE_TOPIC: &str = "clinicwire.care.v1";
 pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 /// The topic of the results of both: deltas of views and outcomes of commands.
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
-/// The topic of the audit: who opened, read, changed or was refused what.
+/// The topic of the audit: who opened, read or changed what, and who was refused.
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 /// The compacted topic of revocations, which every gateway reads whole.
 pub const ACCESS_TOPIC: &str = "clinicwire.access.v1";

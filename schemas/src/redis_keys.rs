@@ -113,7 +113,8 @@ fn parse_position(text: &str) -> Result<(Position, Millis, &str), InvalidStoredV
 pub struct StoredView {
     /// The view itself.
     pub view: View,
-    /// The identity of the server that the view was stored in, in the belief of who stored it.
+    /// The identity of the server that holds the view, as its owner knew it when it stored the
+    /// view.
     identity: String,
 }
 

@@ -36,8 +36,8 @@ pub struct Timers {
     pub yield_places: u32,
     /// How often one ticket may do so. 2 by default.
     pub yield_times: u32,
-    /// From how many people ahead on a waiting patient who asked for alerts gets the one that the
-    /// turn is near. 2 by default, at most 20.
+    /// Most people ahead of a waiting patient whose turn counts as near: then the alert is sent. 2
+    /// by default, at most 20.
     pub alert_places: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Which field of a command is outside its bounds, in words for whoever sent it. The words name the
+//! The field of a command that is outside its bounds, in words for its sender. The words name the
 //! field and its bounds, never its value.
 
 use super::{Command, MAX_REORDER};

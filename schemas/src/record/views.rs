@@ -24,8 +24,7 @@ pub struct NamedCommand {
 }
 
 impl NamedCommand {
-    /// Reads what names the command of a record that cannot be applied, if that much of it can be
-    /// read.
+    /// Reads the names of the command in a record that cannot be applied, if that part can be read.
     pub fn from_wire(record: &WireRecord) -> Option<(Aggregate, Self)> {
         let aggregate = Aggregate::parse(&record.key).ok()?;
         let identity = CommandIdentity {
@@ -111,7 +110,7 @@ pub struct ViewsRecord {
     /// More views changed than a record can name. A reader loads every view of the aggregate again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reload: bool,
-    /// The outcome of the command, when the record was one that somebody sent.
+    /// The outcome of the command. Absent for a record without a caller, such as a tick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<PublishedOutcome>,
 }
