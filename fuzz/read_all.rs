@@ -84,7 +84,7 @@ fn seen(reader: impl Read, length: usize, format: &FileFormat) -> Vec<u8> {
     }
 }
 
-/// Adds everything that a row says, and returns its number.
+/// Adds the whole content of a row, and returns its number.
 fn tell(row: &Row<'_>, said: &mut Vec<u8>) -> u64 {
     let minutes = (row.start, row.end, row.minutes());
     let numbers = (row.place, row.code, row.units, row.preliminary, row.paid);

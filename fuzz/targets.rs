@@ -1,6 +1,6 @@
-//! A target for each reader of untrusted bytes: what must hold for any bytes. The fuzz targets run
-//! them without end (`make fuzz TARGET=frames`), and the tests of `crates/standalone` on seeded
-//! bytes.
+//! A target for each reader of untrusted bytes, with the properties that must hold for any bytes.
+//! The fuzz targets run them without end (`make fuzz TARGET=frames`), and the tests of
+//! `crates/standalone` on seeded bytes.
 
 #[path = "read_all.rs"]
 mod read_all;
@@ -292,8 +292,8 @@ pub fn proxy_headers(data: &[u8]) {
     }
 }
 
-/// A client that is no trusted proxy is who it is, and a client behind one is never one of them
-/// because it said so.
+/// A client that is no trusted proxy has its own address, and a client behind a proxy cannot pass
+/// for a proxy by its own header.
 pub fn forwarded(data: &[u8]) {
     let network = "10.0.0.0/8".parse().expect("a network");
     let (proxy, other) = ([10, 0, 0, 1].into(), [192, 0, 2, 1].into());

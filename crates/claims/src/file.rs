@@ -85,7 +85,7 @@ pub enum ParsedRow<'a> {
     Row(Row<'a>),
     /// A row with a cell that does not have the format of its column. The other cells are read.
     Partial(Row<'a>, UnreadableRow),
-    /// A row with too few or too many cells: nobody knows which cell belongs to which column.
+    /// A row with too few or too many cells: it is unknown which cell belongs to which column.
     Unreadable(UnreadableRow),
 }
 

@@ -1,6 +1,6 @@
-//! Files that clinics really send, each with one oddity. Every row of the first six is a visit of
-//! one doctor on one day by a patient of its own, and the last row bills an office fee, which needs
-//! six patients.
+//! Files like those that clinics send, each with one oddity. Every row of the first six is a visit
+//! of one doctor on one day by a patient of its own, and the last row bills an office fee, which
+//! needs six patients.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use claims::{

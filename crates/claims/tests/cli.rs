@@ -1,4 +1,4 @@
-//! `clinicwire-check` as a shell sees it: what it writes where, and how it ends.
+//! `clinicwire-check` as a shell sees it: its outputs and its exit status.
 #![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
@@ -11,7 +11,7 @@ use std::{
 use schemas::{finding::Finding, rule::Column};
 use serde_json::{Value, json};
 
-/// A row of this invoice, doctor-less or not, in UTF-8.
+/// A row with this invoice number and these changed cells, in UTF-8.
 fn row(number: usize, changes: &[(Column, &str)]) -> String {
     let mut cells = [""; 23];
     for (column, cell) in [

@@ -28,9 +28,9 @@ use crate::{
 /// The flag of the push services that alerts are sent to, the same on gateways and processors.
 #[derive(Debug, Args)]
 pub struct PushServiceArgs {
-    /// Push service that alerts may be sent to: `host` or `*.domain`, by HTTPS and at public
-    /// addresses alone, or an origin such as `https://push.intern.example:8443`, wherever it is. May
-    /// be repeated
+    /// Push service that alerts may be sent to: `host` or `*.domain`, called over HTTPS and at
+    /// public addresses only, or an origin such as `https://push.intern.example:8443`, called at
+    /// any address. May be repeated
     #[arg(
         long = "push-service",
         env = "CLINICWIRE_PUSH_SERVICE",

@@ -112,8 +112,8 @@ impl KafkaCluster {
             .set("client.id", self.client_id)
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
-            // Somebody waits for each small request, and a request must not wait until the broker
-            // has answered the one before.
+            // A task waits for each small request, and a request must not wait until the broker has
+            // answered the one before.
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.max.ms", "1000")
             // A broker that stalls accepts no more connections than its backlog holds. Clients

@@ -1,4 +1,5 @@
-//! TLS to servers: whom we trust. The certificate and the name of a server are always checked.
+//! TLS to servers: the trusted authorities. The certificate and the name of a server are always
+//! checked.
 
 use std::{
     io,

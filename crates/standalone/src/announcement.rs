@@ -1,5 +1,5 @@
-//! The text that `clinicwire` prints once it serves: where to look, how to get a token, how to
-//! stop.
+//! The text that `clinicwire` prints once it serves: the address to open, how to get a token, how
+//! to stop.
 //!
 //! The text contains no token: terminals keep what they show, and logs of terminals get shared.
 
@@ -10,7 +10,7 @@ use crate::ready::ReadyFile;
 /// The parts of the announcement that the command line decides.
 #[derive(Debug)]
 pub struct Announcement<'a> {
-    /// How the program was called, so that the printed commands run as they stand.
+    /// The path by which the program was called, so that the printed commands run unchanged.
     pub program: &'a str,
     /// The path that `--ready-file` named; `token` finds the default file without one.
     pub named_file: Option<&'a Path>,

@@ -200,7 +200,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Writes the ready file, then prints where to look.
+/// Writes the ready file, then prints the address to open.
 fn announce(cli: &Cli, files: &mut ReadyPath, ready: &ReadyFile) -> Result<()> {
     files.write(ready)?;
     let program = std::env::args().next().unwrap_or_else(|| "clinicwire".into());

@@ -103,7 +103,7 @@ impl OneProcess {
             limits: settings.limits,
             hosts: Vec::new(),
             private_listen: None,
-            // The program serves other machines only if told so in words.
+            // The program serves other machines only with a flag for it.
             public_demo: !settings.listen.ip().is_loopback(),
             drain_delay: Duration::ZERO,
             drain: settings.drain,

@@ -29,7 +29,7 @@ use standalone::conformance::{
 };
 use tokio::sync::OnceCell;
 
-/// The address of a server. Without it the test fails: a skipped suite would promise nothing.
+/// The address of a server. Without it the test fails, because a skipped suite would prove nothing.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(

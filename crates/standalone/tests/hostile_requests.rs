@@ -1,5 +1,5 @@
-//! Hostile HTTP requests over real sockets: what a client gets for going past a limit, and that its
-//! neighbours are served on.
+//! Hostile HTTP requests over real sockets: the answer to a client past a limit, and the service of
+//! its neighbours.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{sync::Arc, time::Duration};

@@ -162,15 +162,15 @@ impl Gateway {
     }
 }
 
-/// The version of the queue that the server holds, whatever anybody thinks of it.
+/// The version of the queue that the server holds, trusted or not.
 fn raw_version(server: &RedisServer) -> u64 {
     let aggregate: Aggregate = riverside::aggregate();
     let text = server.cli(&["HGET", &redis_keys::view(&aggregate, QUEUE), redis_keys::POSITION]);
     text.split(' ').nth(1).expect("epoch, version, time and identity").parse().unwrap()
 }
 
-/// The server came back with what it had before the last calls. Nobody is shown that, neither
-/// before the processor repairs it nor after.
+/// The server came back with its data from before the last calls. No reader is shown these data,
+/// neither before the processor repairs them nor after.
 async fn nothing_old_is_shown(clinic: &mut Clinic, server: &RedisServer) {
     let right = clinic.authority(QUEUE).await.position.version;
     assert!(raw_version(server) < right, "the server is old");
@@ -280,7 +280,7 @@ async fn gateway_starts_while_redis_is_down() {
     watch.abort();
 }
 
-/// A stopped Redis accepts connections and says nothing.
+/// A stopped Redis accepts connections and does not answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn hung_redis_is_left_alone_until_it_answers() {
     let server = RedisServer::start(&[]);

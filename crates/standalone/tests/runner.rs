@@ -1,5 +1,5 @@
-//! Exactly one effect per record, whatever fails: the runner over memory, with faults at every call
-//! of a backend.
+//! Exactly one effect per record, despite every fault: the runner over memory, with faults at every
+//! call of a backend.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -352,8 +352,7 @@ async fn lost_view_is_repaired_by_next_change() {
     }
 }
 
-/// The store loses everything, or comes back with what it once had. Nobody changes anything after
-/// that.
+/// The store loses everything, or comes back with old data. No command follows.
 #[tokio::test(start_paused = true)]
 async fn emptied_or_old_view_store_is_filled_again() {
     for comes_back_old in [false, true] {

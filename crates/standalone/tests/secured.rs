@@ -335,8 +335,9 @@ async fn start_with(installation: &Arc<Installation>, name: &'static str, url: &
     ended.expect("the program refuses to start").unwrap().unwrap()
 }
 
-/// Row-level security binds no superuser, no role with `BYPASSRLS`, no owner of a table, and nobody
-/// who can become the owner. They must not serve unless somebody says so.
+/// Row-level security binds no superuser, no role with `BYPASSRLS`, no owner of a table, and no
+/// login that can become the owner. Programs with such a login must not serve without the flag for
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logins_above_row_level_security_do_not_serve() {
     let installation = Arc::new(Installation::prepare().await);

@@ -1,4 +1,4 @@
-//! The worker over memory, with a runner beside it: the end of each run, whatever fails.
+//! The worker over memory, with a runner beside it: the end of each run, despite every fault.
 #![allow(clippy::unwrap_used, reason = "what helps a test is a test")]
 
 #[path = "worker/backends.rs"]

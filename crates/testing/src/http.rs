@@ -207,8 +207,8 @@ impl ApiClient {
         }
     }
 
-    /// Sends a command until it has an outcome: repeats it while its fate is unknown, and polls
-    /// where a 202 says. Answers with the outcome or the refusal.
+    /// Sends a command until it has an outcome: repeats it while its outcome is unknown, and polls
+    /// the address of a 202. Answers with the outcome or the refusal.
     ///
     /// # Errors
     /// When there is neither by `deadline`; the text says what came last.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(usage) => {
-            // When even this cannot be written, nobody can be informed.
+            // When the usage cannot be written either, there is no place to report it.
             let _ = usage.print();
             return if usage.use_stderr() { USAGE.into() } else { CLEAN.into() };
         }

@@ -65,7 +65,7 @@ fn cell(line: &TestRow, number: u64, column: Column) -> String {
     .unwrap_or_default()
 }
 
-/// Ten rows of which several rules have something to say, row-wise and over all.
+/// Ten rows that break several rules, of single rows and over all rows.
 fn rows() -> Vec<TestRow> {
     let visit = |patient| line(15_801).patient(patient).preliminary(900_000);
     let mut rows = vec![
@@ -81,7 +81,7 @@ fn rows() -> Vec<TestRow> {
     rows
 }
 
-/// Everything that is told of a file, and the end.
+/// Every finding of a file, and its summary.
 fn finish(mut checking: FileCheck<'_, &[u8]>) -> (Vec<Finding>, RunSummary) {
     let mut found = Vec::new();
     loop {
@@ -373,7 +373,7 @@ fn every_outcome_has_a_message_in_both_languages() {
     }
 }
 
-/// RowMatcher out of small domains, so that they meet in groups.
+/// A row with values from small domains, so that rows meet in groups.
 fn some_line() -> impl Strategy<Value = TestRow> {
     let code = prop_oneof![
         16 => Just(15_801_u32),

@@ -27,8 +27,8 @@ pub struct OtherForm {
 pub struct OtherForms(Vec<OtherForm>);
 
 impl OtherForms {
-    /// Notes a cell that cannot be read. False when the cell is no date or time in another form, or
-    /// when too many forms are known.
+    /// Counts a cell that cannot be read. False when the cell is no date or time in another form,
+    /// or when too many forms are known.
     pub fn note(&mut self, column: Column, cell: &[u8], line: u64) -> bool {
         let right: &[&str] = match column {
             Column::ServiceDate => &["0000-00-00"],

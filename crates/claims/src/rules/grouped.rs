@@ -237,7 +237,7 @@ impl<'r> SumLimit<'r> {
         amount.map_or(Addend::Nothing, Addend::Amount)
     }
 
-    /// Notes a row whose part is not known. `amount` is known if only the match is not.
+    /// Counts a row whose part is not known. `amount` is known if only the match is not.
     fn note_unsure(&mut self, group: Group, row: u32, amount: Option<i64>) {
         let none = UnsureSum { row, less: 0, more: Some(0) };
         let unsure = self.groups.extras.entry(group).or_insert(none);

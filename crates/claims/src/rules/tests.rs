@@ -237,7 +237,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-/// RowMatcher such as no reader gives: every number may be anything.
+/// A row that no reader gives: every number may have any value.
 fn any_line() -> impl Strategy<Value = TestRow> {
     let codes = select([8857, 8859, 8875, 19_928, 19_929, 0, 99_999, u32::MAX].as_slice());
     let texts = select(["AR", "G160", "STAR", ""].as_slice()).prop_map(str::to_owned);

@@ -90,8 +90,7 @@ type Field = Result<(), (String, RuleProblem)>;
 
 /// Checks whether a rule can be applied.
 ///
-/// # Errors
-/// The first wrong field, and what is wrong with it.
+/// # Errors The first wrong field, and its fault.
 pub fn validate(rule: &Rule) -> Result<(), RuleError> {
     head(rule)
         .and_then(|()| check(&rule.check))

@@ -1,4 +1,4 @@
-//! Whether a program may read and write topics, tried without leaving anything behind.
+//! Tries whether a program may read and write topics, without leaving anything behind.
 
 use std::time::{Duration, Instant};
 
@@ -149,7 +149,7 @@ fn judge(outcome: KafkaResult<()>) -> Access {
     }
 }
 
-/// How a program stands to a right.
+/// Whether a program needs a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The program does not work without it.
@@ -160,7 +160,7 @@ pub enum Need {
     Forbidden,
 }
 
-/// The rights to a topic, and how a program stands to them.
+/// The rights to a topic that a program needs or must not have.
 #[derive(Debug, Clone, Copy)]
 pub struct TopicNeed<'a> {
     /// Kafka's name of the topic.
@@ -171,7 +171,8 @@ pub struct TopicNeed<'a> {
     pub write: Need,
 }
 
-/// Tries to reach a broker and to log in. Nothing else need be tried when this is `false`.
+/// Tries to reach a broker and to log in. When it returns `false`, every other attempt would fail
+/// too.
 pub async fn check_login(report: &mut AccessReport, cluster: &KafkaCluster) -> bool {
     report.begin("kafka");
     let asked = cluster.clone();

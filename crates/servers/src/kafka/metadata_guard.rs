@@ -5,7 +5,7 @@
 //! new leaders (issue 5280 of confluentinc/librdkafka), and then indexes with a partition id that
 //! nobody wrote. Mostly that is harmless; one time in some hundred the process dies by a signal,
 //! and every socket of the node with it. The linker puts this guard in front of the function that
-//! reads them. It goes when a release of librdkafka has the repair.
+//! reads them. Remove it once a release of librdkafka has the fix.
 
 use std::ptr;
 

@@ -1,5 +1,5 @@
 //! Asks a broker for its API versions, over a socket of its own. The answer does not depend on
-//! librdkafka, whose clients are under suspicion while it is asked.
+//! librdkafka, whose clients may be wedged at that time.
 
 use std::{
     io::{self, Read, Write},

@@ -53,8 +53,8 @@ const LIMITS: WatchdogLimits =
 /// Looks after a replacement at which the records of the old client may still be resolving: fewer
 /// seconds than a record of the new client takes to fail.
 const FRESH_LOOKS: usize = 3;
-/// Pause between two looks whether anybody still uses a replaced producer. Its purged records
-/// resolve at once.
+/// Pause between two checks whether a replaced producer is still in use. Its purged records resolve
+/// at once.
 const UNUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A cheap handle: clones share the producer.
@@ -126,7 +126,7 @@ impl IdempotentProducer {
     }
 }
 
-/// Replaces the producer when it makes no progress, as long as somebody holds it.
+/// Replaces the producer when it makes no progress, as long as the producer is in use.
 fn watch(watched: &Weak<ProducerState>, mut watchdog: Watchdog) {
     let mut fresh_looks = 0;
     loop {
@@ -137,8 +137,8 @@ fn watch(watched: &Weak<ProducerState>, mut watchdog: Watchdog) {
             fresh_looks = if watchdog.broker_answers() { FRESH_LOOKS } else { 0 };
         }
         // All records of the old client have failed. The new one is as good as at the start: a
-        // broker answered, and no record waits. Without this, a producer that nobody uses would
-        // never be sound again, and nobody would use it.
+        // broker answered, and no record waits. Without this, an unused producer would count as
+        // failing for ever, and so would stay unused.
         if fresh_looks > 0 {
             fresh_looks -= 1;
             shared.events.rest_if_unused();
@@ -203,8 +203,8 @@ fn no_thread(error: std::io::Error) -> KafkaError {
     KafkaError::ClientCreation(error.to_string())
 }
 
-/// Fails the records of a replaced producer, and waits until nobody uses it, so that it is dropped
-/// on this thread and no other.
+/// Fails the records of a replaced producer, and waits until it is unused, so that this thread drops
+/// it and no other.
 fn end(old: Arc<Client>) {
     let producer = Arc::clone(&old.producer);
     producer.purge(PurgeConfig::default().queue().inflight());
@@ -217,7 +217,7 @@ fn end(old: Arc<Client>) {
     }
 }
 
-/// Passes the result of a record's delivery to the task that waits for it, and notes progress.
+/// Passes the result of a record's delivery to the task that waits for it, and records progress.
 #[derive(Clone)]
 struct ProducerEvents {
     events: KafkaEvents,

@@ -1,6 +1,6 @@
 //! Reads the statistics that librdkafka emits about a consumer for signs of life. A quiet partition
-//! reports its end only once, so records and ends of partitions do not tell a quiet consumer from a
-//! deaf one. The fetches and heartbeats that brokers answer do.
+//! reports its end only once, so records and ends of partitions do not distinguish a consumer of a
+//! quiet topic from a wedged one. Answered fetches and heartbeats do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,8 @@ impl Pulse {
         self.received.retain(|name, _| statistics.brokers.contains_key(name));
         let progress = self.is_member(statistics, membership)
             && fetched(statistics, is_paused).all(|partition| {
-                // Records that wait to be polled are our own turn: librdkafka stops fetching.
+                // While records wait to be polled, librdkafka fetches no more: this is no silence
+                // of the broker.
                 partition.fetchq_cnt > 0
                     || (partition.fetch_state == "active"
                         && self.has_answered(statistics, partition.broker))

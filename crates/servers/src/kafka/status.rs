@@ -12,7 +12,7 @@ use std::{
 /// its partitions, and than a pause of its garbage collector.
 const FAILING_AFTER: Duration = Duration::from_secs(10);
 
-/// The state of one client, shared by whoever uses it. A replacement of the client keeps it.
+/// The state of one client, shared by all its users. A replacement of the client keeps it.
 pub struct ClientStatus {
     /// The label of the client in metrics.
     pub name: &'static str,

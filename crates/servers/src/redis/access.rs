@@ -47,7 +47,7 @@ pub async fn check_commands(
 }
 
 /// Tries a command with its arguments. Redis looks at the rights before it looks at the arguments,
-/// so that a command which must not run can be tried with arguments that make no sense.
+/// so a command that must not run can be tried with invalid arguments.
 async fn try_command(client: &Client, command: &[&str]) -> Access {
     let Some((name, arguments)) = command.split_first() else {
         return Access::Unknown("no command".to_owned());

@@ -126,7 +126,7 @@ async fn live(args: Args) -> Result<std::convert::Infallible> {
         _ => Ok(()),
     };
     write(&clinic)?;
-    println!("the demo clinic lives at {} times the pace of a real one", args.speed);
+    println!("the demo clinic runs at {} times the pace of a real one", args.speed);
     // The first patients leave soon, so the file is rewritten with patients who wait.
     let rewrite = |clinic: &DemoClinic| {
         if let Err(error) = write(clinic) {

@@ -29,18 +29,18 @@ use rooms::Room;
 
 /// People in each line at the start; about as many wait in it from then on.
 pub const USUAL_LINE: usize = 12;
-/// Below this length somebody arrives at once: a demo never shows an empty line.
+/// Below this length a person arrives at once: a demo never shows an empty line.
 const SHORTEST_LINE: usize = 3;
-/// Past this length nobody joins without an appointment: people see the line and leave.
+/// Past this length people without an appointment do not join: they see the line and leave.
 const LONGEST_LINE: usize = 2 * USUAL_LINE;
 /// How long a visitor who calls a patient has to start the service.
 const LEFT_ALONE: Millis = 10_000;
 
 #[derive(Debug)]
 enum Happening {
-    /// Somebody takes a ticket.
+    /// A person takes a ticket.
     Arrives(usize),
-    /// Somebody comes in, and stays unless the line is long.
+    /// A person comes in, and stays unless the line is long.
     LooksIn(usize),
     RoomIsFree(usize),
     BreakEnds(usize),
@@ -195,8 +195,8 @@ impl DemoClinic {
         self.taken.retain(|(doctor, start)| *start >= self.books[*doctor]);
     }
 
-    /// Takes over the people in the queues at `now`. A patient whom somebody else called goes in
-    /// all the same.
+    /// Takes over the people in the queues at `now`. A patient whom another person called is served
+    /// too.
     pub fn notice(&mut self, now: Millis, standing: &DemoLines) {
         self.now = self.now.max(now);
         for (queue, entries) in standing {
@@ -206,7 +206,7 @@ impl DemoClinic {
             for (ticket, entry) in entries {
                 let left_alone = entry.called_at.is_some_and(|at| at <= now - LEFT_ALONE);
                 if entry.state == TicketState::Called && left_alone && !self.is_busy(ticket) {
-                    // The room belongs to somebody else and does not become free.
+                    // Another person uses the room, so it does not become free.
                     self.called(queue, ticket, None);
                 }
             }
@@ -314,7 +314,7 @@ impl DemoClinic {
         }
     }
 
-    /// Handles a refusal: somebody else was quicker, or has closed the queue.
+    /// Handles a refusal: another person was faster, or has closed the queue.
     fn refused(&mut self, command: &Command, code: Code) {
         match command {
             Command::ReportAppointment { fact, .. } => drop(self.bookings.remove(&fact.key)),
@@ -338,7 +338,7 @@ impl DemoClinic {
             }
             Command::OpenStation { station } => self.opened(station),
             Command::CloseStation { station } => self.closed(station, (10.0, 20.0)),
-            // The patient now belongs to somebody else; the room continues.
+            // Another person serves the patient now; the room continues.
             other => {
                 if let Some(ticket) = other.ticket() {
                     self.gone(ticket);

@@ -20,9 +20,9 @@ use schemas::{Millis, ids::TenantId};
 use super::lock;
 
 /// Kept entries of all tenants: some 10 MB, and an hour of a busy clinic. Past it the oldest entry
-/// of the tenant that adds one goes.
+/// of the tenant that adds one is dropped.
 const ENTRIES: usize = 20_000;
-/// Kept parked records. Past it the oldest goes.
+/// Kept parked records. Past it the oldest is dropped.
 const PARKED: usize = 1_000;
 
 /// Called for each committed batch.

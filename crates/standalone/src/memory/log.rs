@@ -129,7 +129,7 @@ impl Broker {
 }
 
 /// Feeds one member of a topic's group until its channel closes. A member that lost the topic to a
-/// later one is not told and keeps reading: only the ledger's fence stops it.
+/// later one gets no notice and keeps reading: only the ledger's fence stops it.
 async fn feed(
     broker: Arc<Broker>,
     topic: &'static str,

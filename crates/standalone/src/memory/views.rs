@@ -76,8 +76,8 @@ impl MemoryViews {
         SavedViews(lock(&self.held).data.clone())
     }
 
-    /// Puts a server in the place of this one that has saved data, as a restart from a snapshot and
-    /// the promotion of a replica that had stopped do.
+    /// Replaces this server by one with saved data, as a restart from a snapshot and the promotion
+    /// of a stopped replica do.
     pub fn restart_from(&self, saved: SavedViews) {
         let mut held = lock(&self.held);
         held.identity += 1;

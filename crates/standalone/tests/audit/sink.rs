@@ -1,4 +1,4 @@
-//! The sink: each record is stored once, whatever fails.
+//! The sink: each record is stored once, despite every fault.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! A store with faults and changes that no store would make.
+//! A store with faults, and with changes that no real store makes.
 
 use std::sync::{
     Arc, Mutex,
@@ -17,7 +17,7 @@ use standalone::memory::MemoryAudit;
 /// A change that the owner of a store makes to the rows that it returns.
 pub type RowChange = Box<dyn Fn(&mut Vec<StoredRow>) + Send + Sync>;
 
-/// The same to the ends of a chain.
+/// A change that the owner of a store makes to the ends of a chain.
 pub type EndsChange = Box<dyn Fn(&mut ChainEnds) + Send + Sync>;
 
 #[derive(Default)]

@@ -96,7 +96,7 @@ impl Model {
     }
 }
 
-/// TokenScope a new, empty clinic.
+/// Opens a new, empty clinic.
 pub fn open(seed: u64, pace: Pace) -> (DemoClinic, Model) {
     let clinic = DemoClinic::new(seed, pace, OPENING, plan::location(), DemoLines::new());
     (clinic, Model::configured(pace))

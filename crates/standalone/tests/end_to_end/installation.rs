@@ -203,7 +203,7 @@ impl Installation {
     }
 }
 
-/// Fails when a log names somebody. Ids of tickets end in a dot and 32 hex digits, tokens begin as
+/// Fails when a log names a person. Ids of tickets end in a dot and 32 hex digits, tokens begin as
 /// all JSON in base64 does, and the cells of patients and doctors in claims files begin with their
 /// own patterns.
 fn assert_names_nobody(log: &str) {

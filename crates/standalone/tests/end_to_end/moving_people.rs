@@ -1,5 +1,6 @@
-//! Invariant I10 on real servers: people move between three locations while the processor is
-//! killed, and everybody who has not left stands in exactly one line.
+//! The invariant "everybody is in one line" (ARCHITECTURE.md) on real servers: people move between
+//! three locations while the processor is killed, and everybody who has not left stands in exactly
+//! one line.
 
 use std::{
     collections::BTreeMap,

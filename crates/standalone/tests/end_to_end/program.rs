@@ -1,4 +1,4 @@
-//! The program as people start it: what it prints, writes and does when it is stopped.
+//! The program as people start it: its output, its files and its end.
 
 use std::{
     io::{BufRead, BufReader},
@@ -76,8 +76,8 @@ fn ended(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A start in which nothing goes wrong warns of nothing, although the demo makes views before the
-/// view store is first looked at.
+/// A start without a fault logs no warning, although the demo makes views before the first check of
+/// the view store.
 #[tokio::test]
 async fn program_starts_without_a_warning() {
     /// Three looks at the view store, and what a slow machine adds.
@@ -483,7 +483,7 @@ async fn demo_with_untrusted_token_fails() {
     assert!(error.contains("token_invalid") && !error.contains("nonsense"), "{error}");
 }
 
-/// Both programs make the same key of no words: what one signs, the other trusts.
+/// Both programs derive the same key without words, so each trusts the tokens of the other.
 #[tokio::test]
 async fn gateway_token_command_opens_development_clinic() {
     let clinic = ReadyProgram::start("well-known", &["--insecure-development-key"]).await;

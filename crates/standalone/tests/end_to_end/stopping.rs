@@ -1,4 +1,4 @@
-//! A gateway that is told to stop, as its balancer and its clients see it.
+//! A stopping gateway, as its balancer and its clients see it.
 
 use std::time::{Duration, Instant};
 

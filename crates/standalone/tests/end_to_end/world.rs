@@ -133,8 +133,8 @@ impl World {
         issued(&outcome)
     }
 
-    /// Calls the first ticket in line and returns it. Whoever is still called to the station counts
-    /// as absent.
+    /// Calls the first ticket in line and returns it. A patient who is still called to the station
+    /// counts as absent.
     pub async fn call_next(&self, site: &Site, queue: &str, station: &str) -> IssuedTicket {
         let path = format!("/v1/queues/{queue}/call-next");
         let body = json!({"station": station, "force": true});

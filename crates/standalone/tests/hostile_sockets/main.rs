@@ -1,5 +1,5 @@
-//! Hostile clients over real sockets, against a node in this process: what each gets for going past
-//! a bound, and that its neighbours are served on.
+//! Hostile clients over real sockets, against a node in this process: the answer to a client past a
+//! bound, and the service of its neighbours.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod clinic;

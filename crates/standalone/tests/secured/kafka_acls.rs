@@ -1,4 +1,4 @@
-//! Creates ACLs by Kafka's own protocol, since no client library of ours can: one request
+//! Creates ACLs by Kafka's own protocol, since no client library in use can: one request
 //! `CreateAcls` in version 1. Source: the protocol guide of Apache Kafka.
 
 use std::{

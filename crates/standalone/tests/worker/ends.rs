@@ -1,4 +1,4 @@
-//! The ends of runs when nothing but the file is at fault.
+//! The ends of runs when only the file is at fault.
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 

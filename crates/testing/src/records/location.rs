@@ -130,7 +130,7 @@ impl SampleLocation {
         Command::ConfigureStation { station: self.station(slug), name, queues: None, edition: None }
     }
 
-    /// The smallest clinic that serves somebody, in four commands: the location, the open queue
+    /// The smallest clinic that serves a patient, in four commands: the location, the open queue
     /// `general` and the station `room-1`.
     #[must_use]
     pub fn opening(&self) -> Vec<Command> {
@@ -228,7 +228,7 @@ impl SampleLocation {
     }
 }
 
-/// A fact from the source `his` that has only what every fact must have.
+/// A fact from the source `his` with only the required fields.
 #[must_use]
 pub fn bare_fact(key: &str, revision: u64, status: AppointmentStatus) -> AppointmentFact {
     AppointmentFact {

@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub delimiter: Option<u8>,
 
-    /// TextEncoding of the file [default: detected for each cell]
+    /// Encoding of the file [default: detected for each cell]
     #[arg(long, value_enum)]
     pub encoding: Option<EncodingArg>,
 

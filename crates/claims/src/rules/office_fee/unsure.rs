@@ -17,8 +17,8 @@ pub struct UnsureDay {
     pub is_open: bool,
 }
 
-/// Reports the findings of a day if they do not depend on what could not be read, and else that
-/// they do.
+/// Reports the findings of a day if they do not depend on unreadable cells, and otherwise that they
+/// do.
 pub fn conclude_unsure(
     fee: &OfficeFee,
     day: &DoctorDay,

@@ -1,4 +1,4 @@
-//! The ends of attempts: what is kept of them, and for how long.
+//! The ends of attempts: the kept results, and how long they are kept.
 
 use std::collections::BTreeMap;
 

@@ -95,7 +95,7 @@ impl DemoClinic {
         }
     }
 
-    /// Somebody else has checked the patient in, who then waits like everybody; or the queue is
+    /// Another person has checked the patient in, who then waits like all others; or the queue is
     /// closed.
     pub(super) fn not_checked_in(&mut self, appointment: &AppointmentId, code: Code) {
         let Some((_, booking)) = self.booking_of(appointment) else {

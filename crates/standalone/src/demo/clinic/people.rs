@@ -152,7 +152,7 @@ impl DemoClinic {
     }
 
     /// Arrivals: a Poisson stream, thinned by the length of the line. With the usual line as many
-    /// join as are served, with an empty line twice as many, with a too long line nobody.
+    /// join as are served; with an empty line twice as many; with a too long line none.
     pub(super) fn look_in(&mut self, queue: usize) -> Option<Command> {
         let plan = &QUEUES[queue];
         let rooms = ROOMS.iter().filter(|room| room.queue == queue).count() as f64;
@@ -234,7 +234,7 @@ impl DemoClinic {
         }
     }
 
-    /// One in eight does something else than wait.
+    /// Plans the turn of a waiting person: one in eight leaves, is set aside or changes the queue.
     pub(super) fn plan_turn(&mut self, ticket: TicketId) {
         let (turn, low, high) = match self.chance.between(0.0, 1.0) {
             x if x < 0.03 => (PatientDecision::Leaves, 15.0, 40.0),
@@ -248,7 +248,7 @@ impl DemoClinic {
 
     pub(super) fn called(&mut self, queue: usize, ticket: &TicketId, room: Option<usize>) {
         if !self.people.contains_key(ticket) {
-            // Somebody else put an unknown person in line, who is treated like everybody.
+            // Another person put an unknown patient in line, who is treated like all others.
             self.joins(ticket.clone(), queue, None);
         }
         self.put(ticket, Place::Called(room));

@@ -17,12 +17,12 @@ use super::{
 const EARLY: f64 = 5.0;
 /// Minutes after its time at which a colleague takes an appointment before people without one.
 const OVERDUE: f64 = 10.0;
-/// Minutes after which a room that somebody else closed is opened again.
+/// Minutes after which a room that another person closed is opened again.
 const CLOSED_BY_OTHERS: (f64, f64) = (10.0, 10.0);
 
 #[derive(Debug)]
 pub(super) struct Room {
-    /// On a break, or closed by somebody else.
+    /// On a break, or closed by another person.
     pub(super) closed: bool,
     break_at: Millis,
 }

@@ -1,4 +1,4 @@
-//! The topics of the log in memory, and what they keep.
+//! The topics of the log in memory, and their kept records.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::RECORDS;
 
-/// Most records of the audit that wait while no sink reads them, as in tests of something else.
-/// Past it the oldest goes.
+/// Most records of the audit that wait while no sink reads them, as in tests of other parts. Past
+/// it the oldest is dropped.
 const AUDIT_RECORDS: usize = 1_000;
-/// Kept revocations, of which each key has one. Past it the oldest goes: a process that holds so
-/// many has dropped it too (`gateway::access::revocations`).
+/// Kept revocations, of which each key has one. Past it the oldest is dropped: a process that holds
+/// so many has dropped it too (`gateway::access::revocations`).
 const ACCESS_RECORDS: usize = 500_000;
 /// Replaced records of access that stay for followers who are behind, as Kafka does not compact its
 /// active segment. Two questions about sessions of one tenant have the same key.
@@ -77,7 +77,7 @@ pub(super) struct GroupTopic {
 }
 
 impl Topics {
-    /// Makes room for a record that nobody reads.
+    /// Makes room for a record of a topic without a reader.
     pub(super) fn drop_unread_audit(&mut self) {
         if self.audit.owner == 0 && self.audit.records.records.len() >= AUDIT_RECORDS {
             self.audit.records.drop_first();

@@ -44,7 +44,7 @@ pub struct Planted {
     pub session: String,
 }
 
-/// Somebody who may not see anything of the planted tenant or of its location.
+/// A person who may see nothing of the planted tenant or of its location.
 pub struct Stranger {
     pub name: String,
     pub token: String,

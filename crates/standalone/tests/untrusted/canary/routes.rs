@@ -177,7 +177,8 @@ fn path(planted: &Planted, route: &str, action: &str) -> String {
         ("{point}", &planted.point),
         ("{code}", &planted.pairing),
         ("{session}", &planted.session),
-        // A logo is public to whoever knows its name, which cannot be guessed: nobody has this one.
+        // A logo is public to anyone who knows its name, which cannot be guessed. No logo has this
+        // name.
         ("{name}", "00000000000000000000000000000000.svg"),
         ("{action}", action),
     ] {
