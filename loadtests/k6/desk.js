@@ -54,7 +54,7 @@ function result(response, field) {
   return answer.status === 200 ? answer.json(`result.${field}`) : undefined;
 }
 
-// Calls the next in line to the station; undefined when nobody waits, or when somebody is still
+// Calls the next in line to the station; undefined when nobody waits, or when a patient is still
 // called to the station.
 export function call({ queue }, station) {
   const response = command(`/v1/queues/${queue}/call-next`, { station });

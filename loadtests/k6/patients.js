@@ -10,7 +10,7 @@ import { backoff, connectionsLost, deliveries, recordToSeen, sessions, wrong } f
 export const patients = number("PATIENTS", 200);
 export const callRate = number("CALL_RATE", 10);
 
-// Calls the next in line. Whoever is still called to the station counts as absent.
+// Calls the next in line. A patient who is still called to the station counts as absent.
 export function callNext(part) {
   const { queue, stations } = part;
   const station = stations[exec.scenario.iterationInTest % stations.length];

@@ -1,5 +1,5 @@
-//! Hostile clients against a node, and what its neighbours feel of each: the delays of a light,
-//! honest client and the memory of the node before, during and after an attack.
+//! Hostile clients against a node. Measures the delays of a light, honest client and the memory of
+//! the node before, during and after each attack.
 
 mod attackers;
 mod crowds;
@@ -31,8 +31,8 @@ use neighbour::{Delays, Neighbour};
 use node::AbusedNode;
 use tls::NodeTls;
 
-/// Attacks a node, and prints what its neighbours feel: p50 and p99 of a request for health, of a
-/// subscribe and of a frame, and the node's memory and CPU, before, during and after.
+/// Attacks a node, and prints the delays of an honest client (p50 and p99 of a request for health,
+/// of a subscribe and of a frame) and the node's memory and CPU, before, during and after.
 ///
 /// Attackers have a thread of their own with the lowest priority (nice 19): an attacker brings its
 /// own machine, and must not take the CPU of node and neighbour on this one.

@@ -21,7 +21,7 @@ pub enum Breach {
     PositionRose,
     /// A ticket or a run returned to an earlier state, such as from called to waiting.
     StateWentBack,
-    /// A publication of a ticket shows its patient nothing new.
+    /// A publication of a ticket shows its patient no change.
     NothingNew,
     /// The first state differs from the order in which the tickets were issued.
     WrongFirstState,

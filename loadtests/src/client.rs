@@ -107,13 +107,13 @@ impl SwarmClient {
         self.live.load(Ordering::Acquire)
     }
 
-    /// Notes that the client is subscribed, and lets the next client connect.
+    /// Records that the client is subscribed, and lets the next client connect.
     pub fn became_live(&self, permit: &mut Option<OwnedSemaphorePermit>) {
         self.live.store(true, Ordering::Release);
         *permit = None;
     }
 
-    /// Notes that the connection ended. Returns whether the client was subscribed.
+    /// Records that the connection ended. Returns whether the client was subscribed.
     pub fn ended(&self) -> bool {
         self.live.swap(false, Ordering::AcqRel)
     }

@@ -194,7 +194,7 @@ impl Crowd {
         self.followers.iter().map(|follower| follower.watch().samples.len() as u64).sum()
     }
 
-    /// Notes one breach for each client that is not `done`.
+    /// Records one breach for each client that is not `done`.
     pub fn demand(&self, breach: Breach, detail: &str, done: impl Fn(&ClientWatch, usize) -> bool) {
         for (index, follower) in self.followers.iter().enumerate() {
             let mut watch = follower.watch();

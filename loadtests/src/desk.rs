@@ -195,8 +195,8 @@ impl QueueDesk {
         self.stations[turn % self.stations.len()].visit.lock().await
     }
 
-    /// Calls the next ticket to the station whose turn it is. Whoever is still called there counts
-    /// as absent.
+    /// Calls the next ticket to the station whose turn it is. A patient who is still called there
+    /// counts as absent.
     ///
     /// # Errors
     /// When the command is refused or has no outcome.

@@ -1,7 +1,7 @@
 //! Load tools. `swarm` runs thousands of clients against running nodes and checks every message,
 //! `floor` measures the cost of a bare `send`, `claims` generates claims files and measures their
-//! checks, `stall` measures the return of Kafka's clients after a stall, and `abuse` measures what
-//! the neighbours of hostile clients feel.
+//! checks, `stall` measures the return of Kafka's clients after a stall, and `abuse` measures the
+//! effect of hostile clients on their neighbours.
 
 pub mod abuse;
 pub mod breach;

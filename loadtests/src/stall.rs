@@ -1,6 +1,6 @@
-//! Rounds of a Kafka that stops (SIGSTOP) and goes on, as a broker on an overloaded disk or in a
-//! paused virtual machine does. Gateways and processors run under light traffic meanwhile. Each
-//! round measures how long after its end every client of Kafka works again.
+//! Rounds in which Kafka stops (SIGSTOP) and continues, like a broker on an overloaded disk or in a
+//! paused virtual machine. Gateways and processors run under light traffic meanwhile. Each round
+//! measures how long after its end every client of Kafka works again.
 
 mod clinic;
 mod installation;

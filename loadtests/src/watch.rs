@@ -120,7 +120,7 @@ impl ClientWatch {
         self.breaches.note(breach, || format!("client {client} at version {offset}: {detail}"));
     }
 
-    /// Notes the start of a subscription, with a snapshot or with the missed publications.
+    /// Records the start of a subscription, with a snapshot or with the missed publications.
     pub fn began(&mut self, epoch: &str, recovered: bool, now_us: i64) {
         self.resumed = match (self.epoch, recovered) {
             (None, _) => Resumption::Fresh,
@@ -155,8 +155,8 @@ impl ClientWatch {
         self.frames += u64::from(!first);
     }
 
-    /// Moves to `offset`, and notes a step back. SDKs take the server's offset unchecked, so a real
-    /// client would go back.
+    /// Moves to `offset`, and records a step back. SDKs take the server's offset unchecked, so a
+    /// real client would go back.
     pub fn moved_to(&mut self, offset: u64) {
         if offset < self.offset {
             self.note(Breach::VersionFell, &format!("the offset fell to {offset}"));

@@ -1,6 +1,6 @@
--- The checks of crates/claims/data/quebec.json and loadtests/src/claims/rules.json in SQL, as one
--- would write them for DuckDB: each cell is read once into a table of typed rows, and each rule is
--- a query of it.
+-- The checks of crates/claims/data/quebec.json and crates/testing/src/claims_files/rules.json in
+-- SQL, in the usual way for DuckDB: each cell is read once into a table of typed rows, and each
+-- rule is a query of it.
 --
 -- Numbers of the rules stand here as they are; the engine takes them from data. A row is named by
 -- the file's column `#`, which generated files fill with the row's number: that spares DuckDB a
@@ -121,7 +121,7 @@ CREATE TEMP VIEW readable AS FROM typed WHERE readable;
 
 INSERT INTO findings SELECT row, 'file', 'error', 'row_unreadable', 0 FROM typed WHERE NOT readable;
 
--- Rows by themselves.
+-- Checks of single rows.
 INSERT INTO findings
 SELECT row, 'doctor-required', 'error', 'required_missing', 0 FROM readable WHERE doctor IS NULL;
 INSERT INTO findings
@@ -234,8 +234,7 @@ FROM sums
 WHERE total > most;
 INSERT INTO passes SELECT rule, count(*) FROM sums WHERE total <= most GROUP BY rule;
 
--- Office fees: patients of each doctor's day, its fees, and what is to be said of them, in the
--- rule's order.
+-- Office fees: patients of each doctor's day, its fees, and their findings, in the rule's order.
 CREATE TEMP TABLE days AS
 WITH seen AS (
     SELECT doctor, date, patient, min(row) AS first, bool_and(walk_in) AS walk_in

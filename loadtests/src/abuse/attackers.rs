@@ -49,7 +49,7 @@ impl Attackers {
             for _ in 0..connections {
                 tasks.spawn_local(attack.run(siege.clone()));
             }
-            // An error says that nobody waits for the attack any more.
+            // An error means that the owner of the attack is gone.
             let _ = tasks.block_on(&runtime, stopped);
             let time = clock_gettime(ClockId::ThreadCPUTime);
             Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))

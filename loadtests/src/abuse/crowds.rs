@@ -1,4 +1,4 @@
-//! Hostile crowds: many sockets that do little, each.
+//! Hostile crowds: many sockets, each of which does little.
 
 use std::{
     collections::VecDeque,
@@ -50,7 +50,7 @@ impl OpenSockets {
     }
 }
 
-/// Opens connections from all hostile addresses, and says nothing on them.
+/// Opens connections from all hostile addresses, and sends nothing on them.
 pub async fn idle_connections(siege: &Siege) {
     let mut held = OpenSockets::new();
     for address in (0..HOSTILE_ADDRESSES).cycle() {

@@ -1,4 +1,4 @@
-//! Hostile requests for what needs no token, or gives one: codes, pairings, one-time tickets.
+//! Hostile requests that need no token, or that give one: codes, pairings, one-time tickets.
 
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub async fn pairings(siege: &Siege) {
     repeat(siege, &request(siege, "POST /v1/displays/pairings", &[], "{}")).await;
 }
 
-/// Approves pairings that somebody else may have begun.
+/// Approves pairings with guessed codes.
 pub async fn pairing_codes(siege: &Siege) {
     let token = bearer(siege, "reception");
     let body = json!({"location": siege.node.location, "name": "Screen"}).to_string();

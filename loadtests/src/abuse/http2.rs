@@ -1,5 +1,5 @@
-//! Hostile clients of TLS and HTTP/2. What a library can send is sent by the crate h2; the rest is
-//! written frame by frame.
+//! Hostile clients of TLS and HTTP/2. The crate h2 sends the frames that a library can send; the
+//! others are written frame by frame.
 
 use std::{
     sync::atomic::Ordering::Relaxed,
@@ -122,7 +122,7 @@ pub async fn header_bombs(siege: &Siege) {
     .await;
 }
 
-/// Asks for a page on each stream, and takes nothing of the answers.
+/// Requests a page on each stream, and reads none of the answers.
 pub async fn stalled_windows(siege: &Siege) {
     /// Connections of each attacker.
     const CONNECTIONS: usize = 100;
@@ -145,7 +145,7 @@ pub async fn stalled_windows(siege: &Siege) {
     futures_util::future::join_all((0..CONNECTIONS).map(|_| stall())).await;
 }
 
-/// Sends `first` and then `batch` without end, and reads what the node says.
+/// Sends `first` and then `batch` without end, and reads the node's frames.
 async fn flood(siege: &Siege, first: &[u8], batch: &[u8]) -> Result<()> {
     let (mut reading, mut writing) = split(dial(siege).await?);
     let read = async {

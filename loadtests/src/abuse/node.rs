@@ -1,4 +1,4 @@
-//! The node under attack: a process of its own, so that its memory is not ours.
+//! The node under attack: a process of its own, so that its memory is measured alone.
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
@@ -22,8 +22,8 @@ use crate::process::Usage;
 
 const WORDS: &str = "words of a node under attack";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// The neighbour and the attackers have addresses of their own: limits tell them apart by it. Most
-/// attacks come from the first.
+/// The neighbour and the attackers have addresses of their own, by which limits distinguish them.
+/// Most attacks come from the first.
 const HOSTILE: [u8; 4] = [127, 0, 0, 66];
 /// The addresses of the attackers.
 pub const HOSTILE_ADDRESSES: u8 = 12;

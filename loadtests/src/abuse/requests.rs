@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
 
 use super::{Siege, sockets::send_and_read};
 
-/// The pause of an attacker whom the node does not even let in.
+/// The pause of an attacker whose connection the node refuses.
 const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Slow uploads of each connection: five times as many as a tenant may have on a node.
 const SLOW_UPLOADS: usize = 20;
@@ -33,7 +33,7 @@ pub fn bearer(siege: &Siege, role: &str) -> String {
     format!("Bearer {}", siege.node.token(role, &json!({"sub": "hostile"})))
 }
 
-/// Dials as soon as the node lets the attacker in.
+/// Connects as soon as the node accepts the attacker.
 async fn dial(siege: &Siege) -> TcpStream {
     loop {
         match siege.node.dial_hostile().await {
@@ -127,7 +127,7 @@ pub async fn deep_json(siege: &Siege) {
     repeat(siege, &request(siege, &path, &[("authorization", &token)], &body)).await;
 }
 
-/// Sends bodies that say that they are compressed.
+/// Sends bodies whose headers declare compression.
 pub async fn compressed_bodies(siege: &Siege) {
     let token = bearer(siege, "reception");
     let path = format!("POST /v1/queues/{}/reorder", siege.node.queue);

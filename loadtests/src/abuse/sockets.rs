@@ -16,7 +16,7 @@ use super::Siege;
 
 /// Frames that are written at once.
 const BATCH: usize = 1000;
-/// The pause of an attacker whom the node does not even let in.
+/// The pause of an attacker whose connection the node refuses.
 pub const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens a WebSocket from one of the attackers' addresses.
@@ -37,7 +37,7 @@ pub async fn open_from(siege: &Siege, address: u8) -> Result<TcpStream> {
     Ok(socket)
 }
 
-/// Opens the next socket, as soon as the node lets one in.
+/// Opens the next socket, as soon as the node accepts one.
 pub async fn next_socket(siege: &Siege) -> TcpStream {
     loop {
         siege.attempts.fetch_add(1, Relaxed);

@@ -1,4 +1,4 @@
-//! Attacks a node, and prints what its neighbours feel of it.
+//! Attacks a node, and prints the delays of an honest client and the cost of the node.
 
 use std::process::ExitCode;
 

@@ -42,7 +42,7 @@ pub struct CommandsArgs {
     /// Tickets in the line of one more location, whose day ends while commands are measured.
     #[arg(long, default_value_t = 0)]
     line: usize,
-    /// Report the commands of this partition apart, for instance one that somebody stalls.
+    /// Report the commands of this partition apart, for instance one that is stalled for the test.
     #[arg(long, conflicts_with = "line")]
     partition: Option<u32>,
     /// Partition count of the topic `care`.

@@ -198,8 +198,8 @@ pub fn expected(people: usize, calls: usize, end: TicketState) -> Vec<ExpectedSt
     all
 }
 
-/// Marks as absent whoever was called to a station before somebody else was. The calls are in the
-/// order of the log.
+/// Marks as absent each patient who was called to a station before another one was. The calls are
+/// in the order of the log.
 fn mark_absent(states: &mut [ExpectedState], calls: &[AppliedCall]) {
     for (turn, call) in calls.iter().enumerate() {
         let later = &calls[turn + 1..];

@@ -118,7 +118,7 @@ impl Clinic {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a client is back, if the stall has ended by `since`.
+    /// Records that a client is back, if the stall has ended by `since`.
     fn note(&self, kind: Recovery, number: usize, since: Instant) {
         if let Some(ended) = self.ended().filter(|ended| since >= *ended) {
             let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);

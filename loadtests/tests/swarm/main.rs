@@ -1,5 +1,5 @@
-//! The swarm is a judge. These tests show that it finds nothing wrong with the real server, and
-//! that it names each breach when a proxy falsifies what the server says.
+//! The swarm judges servers. These tests show that it finds no breach of the real server, and that
+//! it names each breach when a proxy falsifies the server's messages.
 
 #![expect(
     clippy::unwrap_used,

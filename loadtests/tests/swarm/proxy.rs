@@ -1,4 +1,4 @@
-//! A proxy that falsifies what a server says: one fault each, which the swarm has to find.
+//! A proxy that falsifies a server's messages: one fault each, which the swarm has to find.
 
 use std::{
     collections::HashSet,
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
     DoubledCommands,
     /// A delta is missing.
     MissingDelta,
-    /// A resuming client is told that it missed nothing.
+    /// A resuming client gets no missed publications although it missed some.
     MissedIsForgotten,
     /// A resuming client gets an older position.
     ResumesBelow,

@@ -1,5 +1,5 @@
-//! The scenario `runs` against a scripted claims service: it finds nothing wrong with an honest
-//! one, and names the breach of each dishonest one.
+//! The scenario `runs` against a scripted claims service: it finds no breach of an honest one, and
+//! names the breach of each dishonest one.
 
 use std::sync::atomic::Ordering;
 

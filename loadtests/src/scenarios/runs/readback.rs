@@ -10,7 +10,7 @@ use testing::claims_files::ClaimsFile;
 
 use crate::{breach::Breach, payloads::Entries, report::Report};
 
-/// Notes every difference. A run whose end was not seen has a breach already.
+/// Records every difference. A run whose end was not seen has a breach already.
 pub async fn read_back(
     office: &Office,
     run: &Run,

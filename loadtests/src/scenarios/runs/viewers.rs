@@ -49,8 +49,8 @@ impl Viewers {
         Self { run: run.to_owned(), followers: (0..count).map(follow).collect() }
     }
 
-    /// Waits until all viewers reach the position of the clerk, and stops them. Notes a breach for
-    /// each viewer that does not reach it or shows another view.
+    /// Waits until all viewers reach the position of the clerk, and stops them. Records a breach
+    /// for each viewer that does not reach it or shows another view.
     pub async fn finish(
         self,
         runs: &[Run],
