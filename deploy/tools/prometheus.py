@@ -61,7 +61,7 @@ def await_rules(url):
 
 
 def faults(url):
-    """What cannot be evaluated, and what fires although all is well."""
+    """Rules that cannot be evaluated, and rules that fire although all is well."""
     for rule in rules(url):
         if rule["health"] != "ok":
             yield f"{rule['name']}: {rule.get('lastError', rule['health'])}"
