@@ -257,7 +257,7 @@ fn move_that_is_older_than_the_booking_here_is_contradicted() {
     assert_eq!(claimed(&clinic.apply(report(100, moving(3)))), None, "it is not here any more");
 }
 
-/// I10: the patient keeps the place until the other location has answered.
+/// The patient keeps the place until the other location has answered.
 #[test]
 fn checked_in_patient_keeps_the_place_while_the_booking_moves() {
     for answer in [HandoverAnswer::Accepted, HandoverAnswer::Refused(Code::QueueUnknown)] {
