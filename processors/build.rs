@@ -1,4 +1,5 @@
-//! The migrations are embedded; a new file must be noticed although nothing names it yet.
+//! Rebuilds the crate when a migration is added: migrations are embedded, and no source file names
+//! them.
 
 use std::env;
 

@@ -106,7 +106,7 @@ pub struct DueAlert {
     pub name: AlertName,
     /// The content of the message.
     pub alert: Alert,
-    /// To whom.
+    /// The device that receives the alert.
     pub device: PushDevice,
     /// Attempts with this one.
     pub tries: u32,
@@ -156,7 +156,7 @@ pub trait AlertStore: Send + Sync + 'static {
     /// The number of devices of a ticket.
     fn devices<'a>(&'a self, tenant: &'a TenantId, ticket: &'a TicketId) -> AlertFuture<'a, usize>;
 
-    /// Deletes devices that were subscribed longer ago than `age`, whatever became of their
-    /// tickets. Returns how many.
+    /// Deletes devices that were subscribed longer ago than `age`, whatever the state of their
+    /// tickets. Returns the number of deleted devices.
     fn sweep(&self, age: Duration) -> AlertFuture<'_, u64>;
 }

@@ -1,8 +1,8 @@
 //! The key of an appointment at its source as a value: which location holds the appointment.
 //!
 //! A source may report an appointment at one location and later at another one. Each location that
-//! books it claims its key. The key knows the newest claim, and tells the location with older news
-//! that the appointment has moved, as the source itself can by `moved_from`
+//! books it claims its key. The key knows the newest claim, and tells the location with the older
+//! claim that the appointment has moved, as the source itself can by `moved_from`
 //! ([`rebooking`](crate::location)). So exactly one location holds the appointment in the end.
 
 use schemas::{

@@ -1,8 +1,9 @@
 //! The store of the audit: the sink reads `clinicwire.audit.v1` and stores each entry once, in a
 //! hash chain for each tenant.
 //!
-//! The chain of a tenant proves that no stored entry was changed, removed or inserted, except by
-//! somebody who wrote the whole chain anew from there on. An exported head proves the latter.
+//! The chain of a tenant proves that no stored entry was changed, removed or inserted, unless the
+//! whole chain was written anew from that entry on. Comparison with an exported head shows whether
+//! it was.
 
 mod chain;
 mod counters;

@@ -1,5 +1,5 @@
-//! The bridge turns the records of a source's own topic into records of `care`. This module decides
-//! what a record becomes; `servers::bridge` reads and writes.
+//! The bridge turns the records of a source's own topic into records of `care`. This module
+//! converts the records; `servers::bridge` reads and writes them.
 //!
 //! The topic that the bridge reads decides the tenant and the source. A record cannot state either
 //! of them.
@@ -15,7 +15,7 @@ use schemas::{
     record::{CommandRecord, WireRecord},
 };
 
-/// The topic of one source, and whose it is.
+/// The tenant and the source of one topic.
 #[derive(Debug, Clone)]
 pub struct Bridge {
     /// The tenant of every record.
@@ -48,7 +48,7 @@ pub enum BridgedRecord {
 /// Records passed on since the start, counted after `care` acknowledged them.
 #[derive(Default)]
 pub struct BridgeCounters {
-    /// Records that became commands.
+    /// Records that were converted to commands.
     pub commands: AtomicU64,
     /// Records that could not be read.
     pub unreadable: AtomicU64,
@@ -61,23 +61,23 @@ const LARGEST: usize = 512 << 10;
 
 impl Bridge {
     /// Converts a record. `bits` are random, for the id of a new appointment.
-    pub fn convert(&self, told: SourceRecord, bits: u128) -> BridgedRecord {
-        match self.command(&told, bits) {
+    pub fn convert(&self, input: SourceRecord, bits: u128) -> BridgedRecord {
+        match self.command(&input, bits) {
             Ok(command) => BridgedRecord::Command(command.to_wire()),
-            Err(code) => BridgedRecord::Unreadable(self.as_it_came(told, code), code),
+            Err(code) => BridgedRecord::Unreadable(self.unreadable(input, code), code),
         }
     }
 
-    fn command(&self, told: &SourceRecord, bits: u128) -> Result<CommandRecord, Code> {
-        if size(&told.record) > LARGEST {
+    fn command(&self, input: &SourceRecord, bits: u128) -> Result<CommandRecord, Code> {
+        if size(&input.record) > LARGEST {
             return Err(Code::TooLarge);
         }
         let report: AppointmentReport =
-            serde_json::from_slice(&told.record.value).map_err(|_| Code::RecordMalformed)?;
+            serde_json::from_slice(&input.record.value).map_err(|_| Code::RecordMalformed)?;
         let (location, command) = report.into_command(self.source.clone(), bits)?;
         Ok(CommandRecord {
             aggregate: Aggregate::location(&self.tenant, &location),
-            id: self.id(told),
+            id: self.id(input),
             source: format!("clinicwire-bridge/{}", self.source),
             fingerprint: None,
             valid_until: None,
@@ -89,11 +89,11 @@ impl Bridge {
     /// The id that the source gave the record, or else the place of the record. Both are the same
     /// each time the record is read. A text that is no id of a command, because it is too long or
     /// has other characters, is hashed as a whole.
-    fn id(&self, told: &SourceRecord) -> CommandId {
-        let given = told.record.header("ce_id").filter(|id| !id.is_empty());
+    fn id(&self, input: &SourceRecord) -> CommandId {
+        let given = input.record.header("ce_id").filter(|id| !id.is_empty());
         let (kind, text) = match given {
             Some(id) => ("id", id.to_owned()),
-            None => ("place", format!("{}.{}.{}", self.topic, told.partition, told.offset)),
+            None => ("place", format!("{}.{}.{}", self.topic, input.partition, input.offset)),
         };
         CommandId::new(text.as_str()).unwrap_or_else(|_| {
             let hash = Fingerprint::from_parts([kind.as_bytes(), text.as_bytes()]);
@@ -103,8 +103,8 @@ impl Bridge {
 
     /// No key of an aggregate starts with `!`, so the runner parks the record. People who look at
     /// parked records see the tenant, the source and the origin.
-    fn as_it_came(&self, told: SourceRecord, code: Code) -> WireRecord {
-        let SourceRecord { partition, offset, mut record } = told;
+    fn unreadable(&self, input: SourceRecord, code: Code) -> WireRecord {
+        let SourceRecord { partition, offset, mut record } = input;
         if code == Code::TooLarge {
             record = WireRecord { key: String::new(), headers: Vec::new(), value: Bytes::new() };
         }

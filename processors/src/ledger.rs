@@ -302,7 +302,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// where to continue.
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
-    /// Reads the checkpoint of a partition, whoever owns it.
+    /// Reads the checkpoint of a partition, which any process may own.
     fn checkpoint(
         &self,
         partition: PartitionId,

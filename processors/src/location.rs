@@ -366,7 +366,7 @@ impl Location {
     }
 
     /// Forgets when each queue called last and which queue each station served. The next day begins
-    /// without estimates, until somebody is called.
+    /// without estimates, until the first call.
     fn forget_last_calls(&mut self) {
         for queue in self.header.queues.values_mut() {
             (queue.last_call_at, queue.last_call_version) = (None, 0);

@@ -57,7 +57,7 @@ pub enum LogEvent {
 pub struct AppendError {
     /// The index of the first record that the log did not acknowledge, if it is known.
     pub record: Option<usize>,
-    /// Why.
+    /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }

@@ -1,6 +1,6 @@
 //! Refilling the view store after a loss: all views of a partition are marked suspect in the
 //! ledger, and repaired from there like dirty ones, after them and at the same bounded rate. So
-//! views that nobody changes come back too.
+//! views that no record changes are restored too.
 
 use schemas::redis_keys::StoreIdentity;
 

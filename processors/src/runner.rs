@@ -1,11 +1,11 @@
 //! The runner reads `care` or `runs`, has aggregates decide, and commits each batch in one
 //! transaction. Only after the commit does it update the view store and the topic of views. It
-//! knows none of the rules.
+//! contains none of the rules of locations and runs.
 //!
 //! Each partition is a task of its own (`partition_task.rs`), so a slow or failing partition delays
-//! no other. After every failure of a partition the way back is the same: read the checkpoint,
+//! no other. The recovery of a partition is the same after every failure: read the checkpoint,
 //! publish what the outbox holds, and continue at the offset of the checkpoint. So a fault, a lost
-//! answer and a restart share one path.
+//! answer and a restart run the same code.
 
 pub mod batch;
 mod breaker;

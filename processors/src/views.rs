@@ -27,7 +27,8 @@ pub enum StoreOutcome {
     Behind,
 }
 
-/// Whether the store can have lost or aged views of a partition that nobody would store again.
+/// Whether the store may have lost views of a partition, or hold outdated ones, that no later
+/// change would repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Coverage {
     /// Each view of the partition is in the store, or marked in the ledger for repair.

@@ -130,7 +130,7 @@ pub trait Work: Send + Sync + 'static {
     /// continues.
     fn end<'a>(&'a self, job: &'a Job, parts: mpsc::Receiver<AttemptOutput>) -> WorkFuture<'a, ()>;
 
-    /// Gives the run back. Whoever takes it after `pause` starts its next attempt.
+    /// Gives the run back. The worker that takes it after `pause` starts its next attempt.
     fn release<'a>(
         &'a self,
         job: &'a Job,

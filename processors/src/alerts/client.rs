@@ -140,8 +140,8 @@ fn encrypted(due: &DueAlert) -> Option<Vec<u8>> {
     web_push_native::encrypt(message, &key, &Auth::from(secret)).ok()
 }
 
-/// Finds the public addresses of a name alone, so that a name that somebody let point into our own
-/// network reaches nothing there.
+/// Finds the public addresses of a name alone, so that a name that resolves to an address of our
+/// own network reaches nothing there.
 struct PublicAddresses;
 
 impl Resolve for PublicAddresses {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let with = |status: u16, wait: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             if let Some(wait) = wait {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use schemas::Millis;
 
-/// What became of an attempt to send an alert.
+/// The result of an attempt to send an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertResult {
     /// The push service took it.

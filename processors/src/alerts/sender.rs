@@ -27,8 +27,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// How often a sender looks for alerts of other nodes' batches, and for those to try again. Batches
 /// of this process wake it at once.
 const POLL: Duration = Duration::from_secs(1);
-/// How long an alert is of use. After that, a call is over or was repeated, and the patient would
-/// come to a room where nobody waits.
+/// How long an alert is of use. After that, the call is over or was repeated, and the patient would
+/// come to a room where nobody expects them.
 const MAX_AGE: Duration = Duration::from_secs(180);
 /// The longest that a push service may make us wait: no alert is of use after that.
 const MAX_WAIT: Duration = MAX_AGE;
@@ -36,8 +36,8 @@ const MAX_WAIT: Duration = MAX_AGE;
 const MAX_TRIES: u32 = 8;
 /// How long a sender that is asked to stop waits for its requests. Leases return the others.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
-/// Devices are forgotten this long after they were subscribed, whatever became of their tickets: no
-/// visit lasts longer.
+/// Devices are deleted this long after they were subscribed, whatever the state of their tickets:
+/// no visit lasts longer.
 const KEEP_DEVICES: Duration = Duration::from_hours(72);
 /// How often such devices are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -46,7 +46,7 @@ const SWEEP: Duration = Duration::from_secs(600);
 pub struct SenderSettings {
     /// The key of the installation.
     pub key: VapidKey,
-    /// Whom a push service may contact: `mailto:` or an address of HTTPS.
+    /// The contact for push services: a `mailto:` or `https:` address.
     pub contact: String,
     /// The accepted push services.
     pub services: PushServices,

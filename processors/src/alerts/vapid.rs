@@ -69,7 +69,7 @@ impl VapidKey {
 pub(super) struct VapidSigner {
     key: EncodingKey,
     public: String,
-    /// Whom a push service may contact: `mailto:` or an address of HTTPS.
+    /// The contact for push services: a `mailto:` or `https:` address.
     contact: String,
     /// Token and end in seconds by the origin of the push service.
     tokens: Mutex<HashMap<String, (String, Millis)>>,

@@ -37,7 +37,7 @@ fn told(from: &str, revision: u64, to: &str) -> Vec<(String, u64, String)> {
 }
 
 #[test]
-fn older_claim_is_told_where_the_appointment_is() {
+fn older_claim_gets_the_current_location() {
     let mut key = AppointmentKey::new(7);
     assert_eq!(send(&mut key, &claim("riverside", 1)), []);
     assert_eq!(send(&mut key, &claim("hillside", 3)), told("riverside", 3, "hillside"));

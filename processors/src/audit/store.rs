@@ -87,7 +87,7 @@ pub trait AuditStore: Send + Sync + 'static {
     /// Claims a partition: raises its owner epoch and returns where to continue.
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
-    /// Reads the checkpoint of a partition, whoever owns it.
+    /// Reads the checkpoint of a partition, which any process may own.
     fn checkpoint(
         &self,
         partition: PartitionId,
@@ -96,9 +96,9 @@ pub trait AuditStore: Send + Sync + 'static {
     /// Stores a batch in one transaction.
     ///
     /// # Errors
-    /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when the
-    /// head of a chain was changed by somebody else, [`LedgerError::Refused`] when the batch cannot
-    /// be stored, and [`LedgerError::Unavailable`] when the outcome is unknown.
+    /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when
+    /// another writer has changed the head of a chain, [`LedgerError::Refused`] when the batch
+    /// cannot be stored, and [`LedgerError::Unavailable`] when the outcome is unknown.
     fn commit<'a>(&'a self, batch: &'a AuditBatch) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Prepares the days from `today` on that new rows will need, and drops days whose retention is

@@ -1,4 +1,4 @@
-//! Alerts of a step: which devices are told what, and when their subscriptions end.
+//! Alerts of a step: which alert each device gets, and when the subscriptions of devices end.
 //!
 //! A ticket knows its devices by name alone. Their addresses are rows of the alert store, and a
 //! step's changes of them are committed with the step.
@@ -100,7 +100,7 @@ impl Location {
                 changes.extend(self.alerts_of(ticket, *before, events));
             }
         }
-        // Whoever comes back into a line stands where staff or the patient put the ticket.
+        // A ticket that returns to a line has a place that staff or the patient chose.
         let is_news = |id: &TicketId| {
             !near.contains(id) && states.get(id).is_none_or(|state| *state == TicketState::Waiting)
         };
@@ -131,7 +131,7 @@ impl Location {
         match state {
             TicketState::Transferred => vec![self.alert(ticket, AlertKind::Moved), forget()],
             state if state.is_end() => vec![withdraw(), forget()],
-            // An alert that is not sent yet says what is no longer so.
+            // An alert that is not sent yet is out of date.
             state if state != before => vec![withdraw()],
             _ => Vec::new(),
         }

@@ -2,7 +2,7 @@
 //!
 //! Each field has one authority. The source decides the times, the doctor, the queue, the label and
 //! whether the appointment takes place. The source also reports presence; while a visit is live or
-//! has decided what became of the appointment, the desk decides (see `visits`).
+//! has decided the outcome of the appointment, the desk decides (see `visits`).
 //!
 //! Of two facts, the one with the greater revision is newer. Between equal revisions, the order in
 //! the log decides. So facts may arrive late, twice or in any order.
@@ -134,8 +134,8 @@ fn ignored(
         return rebooking::ignored(held, moving, fact);
     }
     let passed_on = held.passed_on.unwrap_or_default();
-    // A fact that was passed on and comes back has met nobody who has the booking: it goes on until
-    // it counts where it is.
+    // A fact that was passed on and returns has found no location with the booking: it is passed on
+    // until the location that has the booking applies it.
     let repeated = passed_on > held.fact.revision && rebooking::hops_of(record) == 0;
     match fact.revision.cmp(&held.fact.revision.max(passed_on)) {
         std::cmp::Ordering::Less => Some(AppointmentChange::Stale),
@@ -192,7 +192,7 @@ fn accepted(
         missed_at: old.and_then(|old| old.missed_at),
         visits: old.map(|old| old.visits.clone()).unwrap_or_default(),
         successor: successor.cloned(),
-        // A fact from before the move says what becomes of the appointment if it stays.
+        // A fact from before the move decides the state of the appointment if the move fails.
         moving: old
             .and_then(|old| old.moving.clone())
             .filter(|_| successor.is_none())
@@ -204,7 +204,7 @@ fn accepted(
     if (rescheduled || rebooked) && !new.reported().is_end() {
         begin_round(&mut new);
     }
-    // The source has not heard that the appointment is over, unless the fact says something new.
+    // The source does not know that the appointment is over, unless the fact changes something.
     let same = old.is_some_and(|old| old.status_when(false) == new.status_when(false));
     // Without times, each report is something new: the source still waits for a time.
     new.expired = old.is_some_and(|old| old.expired) && same && !rescheduled && dated;

@@ -2,7 +2,7 @@
 //!
 //! A call needs an open station and a queue that is not paused, and so does everything that lets a
 //! call stand again: a repeated call, and the undo of a step that ended one. A station calls one
-//! patient at a time. While somebody is still called to it, a further call is refused as
+//! patient at a time. While a patient is still called to it, a further call is refused as
 //! `station_busy`. With `force`, it first marks that patient as absent, who then has the usual
 //! grace to come back.
 

@@ -304,7 +304,7 @@ fn transfer(
 
 /// Decides an undo. An issue and an undo itself cannot be undone. A transfer to another location
 /// can be undone until that location has accepted: after that, the person waits in the other line.
-/// Neither can the end of a ticket whose label somebody else has by now.
+/// The end of a ticket cannot be undone either once another ticket has its label.
 fn revert(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     if ticket.standing.state == TicketState::Leaving {
         return Ok(handover::stayed(ticket, Code::MoveTakenBack, true, state.header.now));

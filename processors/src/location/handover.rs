@@ -136,7 +136,7 @@ pub(super) fn withdraw(
 
 /// Whether the person of this successor is called, was served, left or has moved on. A successor
 /// that a timer or the desk ended without service does not keep the person. `None` while such a
-/// successor waits to hear whether its person has moved on.
+/// successor waits for the answer whether its person has moved on.
 fn stays(successor: &Ticket) -> Option<bool> {
     use TicketState as S;
     let standing = &successor.standing;

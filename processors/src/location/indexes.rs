@@ -1,8 +1,8 @@
 //! Indexes over the tickets and appointments in memory, kept up to date so that no command counts
 //! or searches them.
 //!
-//! Adding and removing share one function per kind of part. So what adding counts, removing
-//! uncounts.
+//! Adding and removing share one function per kind of part, so a removal reverts exactly what the
+//! addition counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

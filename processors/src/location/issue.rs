@@ -55,7 +55,7 @@ pub(super) fn issue(
 }
 
 /// The next number of the day and its label. A number whose label a ticket of an earlier day still
-/// has is left out, so that no two people in the house share a label.
+/// has is left out, so that no two people at the location share a label.
 fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
     let last = state.header.numbers.get(&queue.prefix).copied().unwrap_or(0);
     let labels = (last + 1..).map(|number| (number, format!("{}-{number:03}", queue.prefix)));
@@ -77,7 +77,7 @@ impl Location {
         if has_room { Ok(()) } else { Err(Code::QueueFull) }
     }
 
-    /// Whether somebody in the house has the label. An overdue ticket holds none any more.
+    /// Whether a live ticket has the label. An overdue ticket no longer holds its label.
     pub(super) fn label_is_held(&self, label: &str) -> bool {
         let holders = self.indexes.labels.get(label);
         holders.is_some_and(|held| held.iter().any(|id| !self.is_overdue(id)))

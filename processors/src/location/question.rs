@@ -34,8 +34,8 @@ impl Question {
         self.since.saturating_add(pause_before(self.attempt.next()))
     }
 
-    /// The number of the last repetition that is due at `now`. After an outage it skips those that
-    /// nobody made, so that one question is asked and not all of them.
+    /// The number of the last repetition that is due at `now`. After an outage it skips the
+    /// repetitions that were missed, so that one question is asked and not all of them.
     pub(super) fn attempt_at(&self, now: Millis) -> AttemptNumber {
         let waited = now.saturating_sub(self.since).max(0);
         let hours = (waited - pause_before(AttemptNumber(DOUBLINGS))).max(0) / LONGEST;

@@ -1,8 +1,8 @@
 //! Questions of moves to other locations, asked again until they are answered.
 //!
-//! The answer to a question can be lost for ever: its record, or that of the question, is parked.
-//! Each repetition is a command of its own, and the destination answers by its state. So a move
-//! always ends once records pass again.
+//! The answer to a question can be lost for good: its record, or that of the question, may be
+//! parked. Each repetition is a command of its own, and the destination answers by its state. So a
+//! move always ends once records pass again.
 
 use schemas::{
     Millis,

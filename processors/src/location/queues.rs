@@ -41,8 +41,8 @@ pub(super) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> R
 }
 
 /// Lets the next people of the same priority go first: as many as the location allows, or all that
-/// are behind. They pass the turns among themselves, so that every turn stays with one person.
-/// Nobody of another priority moves.
+/// are behind. These people exchange their turns, so that every turn belongs to one person. People
+/// of other priorities keep their places.
 pub(super) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     let timers = &state.header.timers;
     if timers.yield_places == 0 || ticket.yields >= timers.yield_times {
@@ -72,8 +72,8 @@ pub(super) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Cod
     }
 }
 
-/// Removes a queue. Its live tickets keep their states and turns in `move_to`, so that whoever
-/// waited longer is still called earlier.
+/// Removes a queue. Its live tickets keep their states and turns in `move_to`, so that people who
+/// waited longer are still called earlier.
 pub(super) fn remove(
     state: &Location,
     id: &QueueId,

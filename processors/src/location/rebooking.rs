@@ -2,7 +2,7 @@
 //! stays as it is, and can be checked in, until the destination has booked it.
 //!
 //! A fact that arrives meanwhile waits for the answer and is then reported again. A fact about an
-//! appointment that has moved away goes on to where it is.
+//! appointment that has moved away is passed on to the new location.
 
 use schemas::{
     appointment::{AppointmentChange, AppointmentFact, AppointmentStatus},
@@ -144,7 +144,7 @@ pub(super) fn claim(
 }
 
 /// The claim of an appointment whose source has reported it here since the revision of `fact`,
-/// which says that it moved. The location with the older news hears of it by its key.
+/// which says that it moved. The key of the appointment informs the location with the older claim.
 pub(super) fn claim_again(
     record: &CommandRecord,
     held: &Appointment,

@@ -46,7 +46,8 @@ impl Location {
         }
     }
 
-    /// Starts a renewal from the beginning, if the location now shows something else.
+    /// Starts a renewal from the beginning, if the details of the clinic that views show have
+    /// changed.
     pub(super) fn begin_renewal(&mut self, before: &ClinicInfo) {
         if *before != self.clinic() && !before.name.is_empty() {
             self.header.renewal = Some(Renewal::default());

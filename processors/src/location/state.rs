@@ -82,7 +82,7 @@ pub struct LocationHeader {
     /// Doctors with a schedule: those who have appointments on the service day or had some on the
     /// day before. At most `MAX_DOCTORS` of the settings.
     pub doctors: BTreeMap<DoctorId, DoctorDay>,
-    /// Minutes of the last hour in which somebody was called or served, oldest first.
+    /// Minutes of the last hour in which a patient was called or served, oldest first.
     pub hour: Vec<LoadMinute>,
     /// The service day by quarter hour, keyed by its start. `booked` is counted from appointments
     /// and not stored.

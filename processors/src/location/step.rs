@@ -61,7 +61,7 @@ impl Location {
         }
     }
 
-    /// Applies an event of the step, and notes the command that it causes elsewhere.
+    /// Applies an event of the step, and records the command to another aggregate that it causes.
     pub(super) fn happen(&mut self, step: &mut Step, event: Event) {
         step.follow_ups.extend(self.withdrawal(&step.tenant, &event));
         step.follow_ups.extend(self.question(&step.tenant, &event));

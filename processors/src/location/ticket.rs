@@ -37,7 +37,7 @@ pub struct Ticket {
     pub override_reason: Option<String>,
     /// When the ticket last moved. Its timers count from here.
     pub moved_at: Millis,
-    /// The queue, the state and everything that moves change.
+    /// The queue, the state and the other values that a move changes.
     pub standing: TicketStatus,
     /// The last step, as long as it can be undone.
     pub undo: Option<Undo>,

@@ -1,5 +1,5 @@
 //! Timers end absences, forgotten tickets, appointments to which nobody came, and the service day.
-//! Others ask about moves again (`questions.rs`).
+//! Other timers repeat the questions about moves (`questions.rs`).
 //!
 //! Each timer is due at its own time, and its events have that time. So a late tick gives the same
 //! state as a tick in time.
@@ -25,7 +25,7 @@ use super::{
     Location, handover, indexes::TimerTarget, settings, state::Appointment, ticket::Ticket,
 };
 
-/// Most parts that change in one step because timers fire, beside those that the record names. A
+/// Most parts that change in one step because timers fire, besides those that the record names. A
 /// ticket counts once and an appointment twice, because its views are larger. So a step fits into a
 /// record even with the longest names allowed, and takes about 15 ms in the database. Further
 /// timers fire with the next record: a tick follows while some are due.
@@ -174,7 +174,7 @@ impl Location {
     }
 
     /// When the timer of the ticket is due: its own, or the end of its service day if that is
-    /// earlier. Every live ticket has one, so that nobody who is forgotten stays in a line for
+    /// earlier. Every live ticket has one, so that a forgotten ticket does not stay in a line for
     /// ever. The due time must not depend on the day that the location counts, because timers are
     /// not set again when a day ends.
     pub(super) fn ticket_due(&self, ticket: &Ticket) -> Option<Millis> {
@@ -203,7 +203,8 @@ impl Location {
 
     /// When the service day ends with which the ticket ends: the day of its label, or the later day
     /// on which it last moved or on which the clinic decided that tickets end with their day. So a
-    /// ticket that staff take back after its day has ended lasts for the day of that.
+    /// ticket that staff take back after its day has ended lasts until the end of the day on which
+    /// they did so.
     fn day_end_of(&self, ticket: &Ticket) -> Millis {
         let header = &self.header;
         let last = ticket.moved_at.max(header.day_ends_tickets_since);
@@ -214,8 +215,9 @@ impl Location {
         self.end_of_day_at(last).max(self.bounds_of_day(&ticket.day).end)
     }
 
-    /// Whether `event` brings back a ticket whose service day has ended on the way. Nobody took it
-    /// back, so it does not last for another day: it ends as it would have at the end of its day.
+    /// Whether `event` brings back a ticket whose service day has ended on the way. Staff did not
+    /// take it back, so it does not last for another day: it ends as it would have at the end of
+    /// its day.
     pub(super) fn stayed_too_late(&self, ticket: &Ticket, event: &Event) -> bool {
         let Event::TicketStayed { why, withdraws, at, .. } = event else { return false };
         let by_staff = *withdraws && *why == Code::MoveTakenBack;

@@ -1,7 +1,7 @@
 //! The changes that a step of a ticket makes in its location, and how an undo reverts them.
 //!
-//! An undo leaves the counts, the measured times and the board as they were. Where somebody else
-//! has changed the same value since, such as the last call of a queue, the later change stays.
+//! An undo leaves the counts, the measured times and the board as they were. Where a later step has
+//! changed the same value, such as the last call of a queue, the later change stays.
 
 use schemas::{
     Millis,

@@ -61,7 +61,7 @@ impl Visit {
         )
     }
 
-    /// Whether the desk has decided what became of the appointment. After a visit that ended early,
+    /// Whether the desk has decided the outcome of the appointment. After a visit that ended early,
     /// the source decides again.
     pub(super) fn decides(&self) -> bool {
         !matches!(self.state, TicketState::Left | TicketState::Cancelled)
@@ -150,7 +150,7 @@ fn issue_visit(
     issue(state, queue, &ticket, Priority::default(), Some(id))
 }
 
-/// Checks that the appointment is more than a wish for one.
+/// Refuses an appointment that is only proposed or on a waiting list.
 fn check_status(appointment: &Appointment) -> Result<(), Code> {
     let status = appointment.status_when(false);
     let wished = matches!(status, AppointmentStatus::Proposed | AppointmentStatus::Waitlist);
@@ -214,7 +214,7 @@ impl Location {
             return;
         }
         // A visit that was over is live again: its end is undone, and so is what its end led to.
-        // A patient who came after the appointment was missed has not missed it either.
+        // If the patient came after the appointment was counted as missed, that is undone too.
         let undone = known.is_none_or(|visit| !visit.is_live()) && ticket.is_live();
         let missed_at = held.missed_at.filter(|_| undone);
         let visit = Visit {
@@ -247,7 +247,8 @@ impl Location {
         }
         self.change_appointment(id, |appointment| {
             (appointment.late, appointment.expired) = (false, true);
-            // Also when the day has ended before a late tick: the state does not depend on ticks.
+            // The time is set also when the day ended before a late tick, because the state must
+            // not depend on ticks.
             appointment.missed_at.get_or_insert(at);
             appointment.status = AppointmentStatus::Noshow;
         });

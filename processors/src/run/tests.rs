@@ -245,7 +245,7 @@ fn takeover_starts_attempt_and_refuses_old_worker() {
     assert_eq!(
         clerk.refused(Command::StartRun { attempt: AttemptNumber(2) }),
         Code::RunOtherAttempt,
-        "a start is heard once"
+        "a start is applied once"
     );
     clerk.applied(progress_report(2, 100, 1));
     assert_eq!(clerk.progress().permille, 100, "a new attempt begins at its beginning");

@@ -118,7 +118,7 @@ pub struct BuiltBatch {
     /// The transaction. Its `to` is the offset after the last record that it holds.
     pub batch: Batch,
     /// The number of records that the transaction holds, from the first on: at least one. The
-    /// others had no effect on the state, and belong in the next batch.
+    /// others had no effect on the state, and go into the next batch.
     pub records: usize,
     /// The results of those records.
     pub tally: BatchTally,

@@ -1,6 +1,6 @@
-//! The breaker of the view store. A call that fails opens it; then steps are marked dirty without
-//! asking the store, so that a store that hangs costs each partition one call and not one per
-//! batch. Repairs alone try the store again, and close it.
+//! The breaker of the view store. A call that fails opens it. While it is open, steps are marked
+//! dirty without a call, so that a store that hangs costs each partition one call and not one per
+//! batch. Only repairs call the store again, and a success closes the breaker.
 
 use std::{
     error::Error,

@@ -18,7 +18,7 @@ pub(super) struct DecidedBatch {
 }
 
 impl DecidedBatch {
-    /// The batch of the first of `records`, as many as it holds.
+    /// Creates the value from a built batch and the first of `records`, as many as the batch holds.
     pub(super) fn new(
         built: BuiltBatch,
         records: &[&LogRecord],

@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::log::{Log, LogRecord, PartitionId};
 
-/// Batches of records that wait before the log is told to pause, so that catching up after an
-/// outage needs few pauses.
+/// Batches of records that wait before the log is paused, so that catching up after an outage needs
+/// few pauses.
 const HIGH_BATCHES: usize = 10;
-/// Bytes that wait before the log is told to pause. What the log has already read comes on top, for
-/// each of the partitions of a process.
+/// Bytes that wait before the log is paused. What the log has already read comes on top, for each
+/// of the partitions of a process.
 const HIGH_BYTES: usize = 8 << 20;
 /// The log resumes when this part of both limits waits: two batches, which last while the log
 /// fetches.

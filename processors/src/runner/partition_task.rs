@@ -77,7 +77,7 @@ impl PartitionTask {
     ) -> Self {
         let mut partition = Partition::new(claim, partition_count, shared.settings.batch);
         partition.parked.resume(shared.parked_in_a_row(claim.partition));
-        // A step of an earlier claim that was cut off may have left something.
+        // A step of an earlier claim that was cut off may have left aggregates in the cache.
         shared.drop_cached(claim.partition);
         shared.dirty.own(&claim, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
@@ -95,7 +95,7 @@ impl PartitionTask {
                 records = arriving.recv() => match records {
                     Some(records) => self.push(records),
                     None => {
-                        // The next owner publishes again what is left.
+                        // The next owner publishes the remaining rows again.
                         let _ = self.delete_published().await;
                         return TaskEnd::Stopped;
                     }
@@ -209,7 +209,8 @@ impl PartitionTask {
         Ok(())
     }
 
-    /// Reads the checkpoint after a doubt: a commit whose answer was lost may have succeeded.
+    /// Reads the checkpoint when it may differ from memory: a commit whose answer was lost may have
+    /// succeeded.
     async fn read_checkpoint(&mut self) -> Result<(), PartitionError> {
         let PartitionClaim { partition, owner_epoch, next_offset } = self.partition.claim;
         self.shared.drop_cached(partition);

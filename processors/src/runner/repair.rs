@@ -68,8 +68,8 @@ pub(super) async fn run(shared: Arc<RunnerContext>) -> Infallible {
     }
 }
 
-/// Notices when the view store was emptied, restarted or replaced, and has every view of the owned
-/// partitions copied again, also those that nobody changes.
+/// Detects that the view store was emptied, restarted or replaced, and has every view of the owned
+/// partitions copied again, including those that no record changes.
 struct RefillPass<'a> {
     shared: &'a RunnerContext,
     refills: BTreeMap<PartitionId, Refill>,

@@ -49,14 +49,14 @@ pub struct Failure {
 pub enum FailureKind {
     /// The ledger refuses or does not answer.
     Ledger,
-    /// The log does not acknowledge what the outbox holds.
+    /// The log does not acknowledge the rows of the outbox.
     Publish,
     /// The ledger does not let this process claim a partition.
     Claim,
     /// A fault of the program. The log names its place.
     Fault,
-    /// Too many records in a row could not be read. The partition stands still until somebody
-    /// restarts the process.
+    /// Too many records in a row could not be read. The partition does not advance until an
+    /// operator restarts the process.
     Parked,
 }
 

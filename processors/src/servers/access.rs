@@ -39,7 +39,7 @@ pub async fn check_access(command: &ServiceCommand) -> AccessReport {
             check_verify(&mut report, verify).await;
         }
         ServiceCommand::Parked(parked) => check_parked(&mut report, parked).await,
-        // It uses no server.
+        // `push-key` uses no server.
         ServiceCommand::PushKey(_) => {}
     }
     report

@@ -45,7 +45,8 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// A member is silent while it joins its group, and joining waits for members that died: they are
-/// noticed after six seconds. A sound member is back that soon after a stall, too.
+/// noticed after six seconds. After a stall, a working member has joined again within the same
+/// time.
 const LIMITS: WatchdogLimits =
     WatchdogLimits { silence: Duration::from_secs(12), recovery: Duration::from_secs(8) };
 
@@ -152,7 +153,7 @@ fn read(cluster: &KafkaCluster, group: &str, context: &BridgeContext) -> Result<
     done
 }
 
-/// Asks for the topic through a consumer of its own: a question during a stall can wedge a client.
+/// Asks for the topic through a consumer of its own: a request during a stall can wedge a client.
 fn check_topic(cluster: &KafkaCluster, topic: &str) -> Result<(), BridgeError> {
     let consumer: BaseConsumer<KafkaEvents> = cluster
         .client_config()

@@ -30,8 +30,8 @@ use super::postgres::{ConnectionSettings, Role};
 /// models in PostgreSQL and live views in Redis, and publishes every change to
 /// `clinicwire.views.v1`.
 ///
-/// Run `prepare` once, and again after each upgrade. Then start as many `run` as you like, up to
-/// one per partition. Any of them may be killed at any time: the next owner of its partitions
+/// Run `prepare` once, and again after each upgrade. Then start any number of `run` processes, up
+/// to one per partition. Any of them may be killed at any time: the next owner of its partitions
 /// continues where it stopped. Each `run` also checks claims files; start `work` for more capacity
 /// there.
 #[derive(Parser)]
@@ -89,13 +89,14 @@ pub enum ServiceCommand {
     /// many bridges as the topic has partitions; any may be killed at any time. The order of
     /// records within a partition is kept.
     Bridge(BridgeArgs),
-    /// Look after the stored audit
+    /// Check the stored audit
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Look after records that were set aside, because they could not be read or stored
+    /// List, show, release or drop records that were set aside, because they could not be read or
+    /// stored
     ///
     /// `list` names each by topic, partition and offset. `release` appends a record again, as a new
-    /// record of the same command: use it when the cause is mended, such as a program of an older
+    /// record of the same command: use it when the cause is repaired, such as a program of an older
     /// version. A command past its `valid_until` is then refused as expired, and a report that is
     /// older than what is known is ignored.
     #[command(subcommand)]

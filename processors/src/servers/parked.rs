@@ -42,10 +42,10 @@ pub enum ParkedError {
     Output(#[from] io::Error),
 }
 
-/// Carries a command out, and prints what it does. Returns whether every named record was parked.
+/// Executes a command, and prints its results. Returns whether every named record was parked.
 ///
 /// # Errors
-/// [`ParkedError`]. What was printed before is done.
+/// [`ParkedError`]. The results printed before the error are in effect.
 pub async fn run(command: ParkedCommand) -> Result<bool, ParkedError> {
     let out = &mut io::stdout();
     let connection = command.connection();

@@ -37,7 +37,8 @@ use crate::{
 const LIMITS: RedisLimits = RedisLimits {
     // A delivery continues after this time; the view is repaired later.
     command_timeout: Duration::from_millis(800),
-    // The steps of a large batch, and no backlog that would be sent long after its delivery failed.
+    // Room for the steps of a large batch, but not for a backlog that would be sent long after its
+    // delivery failed.
     queued_commands: 4 * STEPS_AT_ONCE,
 };
 /// Steps sent together, before their answers are awaited.

@@ -89,8 +89,8 @@ pub struct Attempt {
     ending: AtomicBool,
 }
 
-/// Carries out what the worker took: an attempt that is due, or the end of an attempt that may not
-/// have been appended.
+/// Executes the work that the worker took: an attempt that is due, or the report of an end that may
+/// not have been appended.
 pub async fn carry_out(
     shared: Arc<WorkerContext>,
     taken: WorkItem,
@@ -242,7 +242,7 @@ impl Attempt {
                     }
                 }
                 Ok(Err(WorkError::Lost)) => return Interrupt::Lost,
-                // Past the end of the lease, nobody can tell whether it still holds.
+                // Past the end of the lease, the worker does not know whether it still has the run.
                 Ok(Err(WorkError::Unavailable(_))) | Err(_) if Instant::now() >= held_until => {
                     return Interrupt::Lost;
                 }

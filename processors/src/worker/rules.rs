@@ -133,7 +133,7 @@ mod tests {
         ];
         let ready = ReadyRules::new(&rules);
         let failed = ready.failed();
-        assert_eq!(failed.len(), 1, "one that is disabled is none");
+        assert_eq!(failed.len(), 1, "a disabled rule is not applied");
         assert_eq!(
             (failed[0].rule.as_str(), failed[0].outcome),
             ("bad", FindingOutcome::RuleFailed)

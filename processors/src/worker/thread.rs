@@ -59,7 +59,7 @@ mod tests {
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
         let policy = || thread_schedule_policy_param(thread_native_id()).map(|(policy, _)| policy);
         assert_eq!(run_on_idle_thread(policy).await.expect("it does not panic"), Ok(idle));
-        assert_ne!(policy(), Ok(idle), "and nobody else stands back");
+        assert_ne!(policy(), Ok(idle), "and other threads keep their priority");
     }
 
     #[tokio::test]

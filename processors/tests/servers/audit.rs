@@ -109,7 +109,7 @@ async fn gateway_role_reads_the_audit_of_the_named_tenant() {
 
 /// The owner of the database can change rows; verification finds it.
 #[tokio::test]
-async fn change_by_the_owner_is_found() {
+async fn change_by_database_owner_is_detected() {
     let database = Database::migrated().await;
     let (store, tenant) = (store(&database), tenant());
     fill(&store, &tenant, &[("ann", 1), ("bob", 1), ("cid", 0), ("dan", 0)]).await;

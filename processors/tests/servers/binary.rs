@@ -208,7 +208,7 @@ async fn check_config_reports_all_faults_without_servers() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
-/// A server that nobody listens at has one line in the report, within seconds.
+/// A server that does not answer has one line in the report, within seconds.
 #[tokio::test]
 async fn connect_reports_unreachable_servers_in_time() {
     let postgres = "--postgres=postgres://nobody@127.0.0.1:1/none";

@@ -58,7 +58,7 @@ impl RunningBridge {
         soon("the bridge stops", self.task)
             .await
             .expect("it does not panic")
-            .expect("it stops well");
+            .expect("it stops without an error");
     }
 }
 
@@ -100,7 +100,7 @@ impl Source {
         RunningBridge { stop, task: tokio::spawn(running), counters }
     }
 
-    /// Lets the source report these facts at once.
+    /// Appends these facts to the source's topic at once.
     async fn tell(&self, records: Vec<WireRecord>) {
         let topics = Topics { care: self.topic.clone(), ..self.topics.names.clone() };
         let cluster = KafkaCluster { topics, ..self.topics.cluster() };

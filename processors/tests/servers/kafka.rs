@@ -92,7 +92,7 @@ fn member(
                         assert_eq!(
                             PartitionId::for_key(&record.record.key, partition_count),
                             partition,
-                            "murmur2 on both sides"
+                            "both sides hash keys with murmur2"
                         );
                         let mut rows = checkpoints.rows.lock().unwrap();
                         let row = rows.get_mut(&partition).expect("claimed");
@@ -284,8 +284,8 @@ async fn only_records_above_the_limit_are_refused() {
     log.append(&of(1000)).await.expect("the producer goes on");
 }
 
-/// Right after `prepare`, every program finds its topics on every broker. Once, two of six runs
-/// failed there.
+/// Right after `prepare`, every program finds its topics on every broker: brokers learn of new
+/// topics at different times.
 #[tokio::test(flavor = "multi_thread")]
 async fn prepared_topics_are_known_at_once() {
     for round in 0..15 {
@@ -382,7 +382,7 @@ async fn start_names_missing_topic_and_command() {
     );
 }
 
-/// Revocations that expire before the tokens that they end would let those tokens in again.
+/// If revocations expired before the tokens that they revoke, these tokens would be accepted again.
 #[tokio::test]
 async fn topic_of_revocations_must_be_compacted() {
     let topics = TestTopics::named();
@@ -404,13 +404,15 @@ async fn topic_with_create_time_is_refused() {
             .set("message.timestamp.type", "CreateTime")
     });
     admin().create_topics(&wrong, &AdminOptions::new()).await.expect("kafka answers");
-    let error = check(&topics.cluster(), CARE_TOPIC).await.expect_err("the wrong clock");
+    let error = check(&topics.cluster(), CARE_TOPIC)
+        .await
+        .expect_err("the topic has the wrong timestamp type");
     assert!(
         matches!(&error, TopicError::Timestamp { found, .. } if found == "CreateTime"),
         "{error}"
     );
 
-    // If a record of that kind arrives anyway, reading ends.
+    // If a record with another timestamp type arrives nevertheless, reading ends.
     let log = topics.log(topics.reader("group"), 1);
     append(&log, 0..1).await;
     let mut events = log.read();
@@ -423,7 +425,9 @@ async fn topic_with_create_time_is_refused() {
                         .expect("the log waits");
                 }
                 LogEvent::Revoked { done, .. } => drop(done.send(())),
-                LogEvent::Records { .. } => panic!("no clock, no record"),
+                LogEvent::Records { .. } => {
+                    panic!("a record without LogAppendTime is not handed over")
+                }
             }
         }
     })

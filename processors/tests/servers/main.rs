@@ -1,5 +1,5 @@
-//! Tests that need real servers: locks, roles, scripts, rebalances and the binary. Promises that
-//! the in-memory backends keep too are in the conformance suites. `make test` starts the servers;
+//! Tests that need real servers: locks, roles, scripts, rebalances and the binary. Properties that
+//! the in-memory backends share are in the conformance suites. `make test` starts the servers;
 //! `deploy/dev/servers run -- cargo test -p clinicwire-processors` does so by hand.
 #![cfg(feature = "servers")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests too")]

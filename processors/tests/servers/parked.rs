@@ -36,7 +36,7 @@ async fn counts(client: &Client, sql: &str, expected: i64) {
     .await;
 }
 
-/// The record as a program of another version would write it.
+/// The record in the format of a program of another version.
 fn of_other_version(record: WireRecord) -> WireRecord {
     let changed = |(name, value): (String, String)| match name.as_str() {
         "ce_type" => (name, value.replace(".v1", ".v9")),

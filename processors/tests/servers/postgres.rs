@@ -126,7 +126,7 @@ async fn tenant_tables_force_row_level_security() {
     };
     let open = "NOT c.relispartition AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
     let nobodys = ["audit_retention", "checkpoint", "epoch", "migration"];
-    assert_eq!(names(open).await, nobodys, "these hold nobody's data");
+    assert_eq!(names(open).await, nobodys, "these tables hold no tenant's data");
     // A partition has no policies of its own, so only its writers may name it.
     let seen = "c.relispartition AND has_table_privilege('clinicwire_gateway', c.oid, 'SELECT')";
     assert_eq!(names(seen).await, [""; 0]);
@@ -295,7 +295,7 @@ async fn epochs_asked_for_at_once_are_all_different() {
 }
 
 #[tokio::test]
-async fn views_past_their_time_are_swept_away() {
+async fn expired_views_are_deleted() {
     let database = Database::migrated().await;
     let ledger = database.ledger(2);
     let mut clinic = Clinic::new(&ledger).await;
@@ -316,7 +316,7 @@ async fn views_past_their_time_are_swept_away() {
     );
     processor.batch_execute(&later).await.unwrap();
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
-    assert!(ledger.view(&kept).await.unwrap().is_none(), "past its time it is as good as gone");
+    assert!(ledger.view(&kept).await.unwrap().is_none(), "an expired view counts as deleted");
     ledger.mark_repaired(&kept, 0).await.unwrap();
     assert!(
         ledger.dirty(clinic.partition(), PARTITION_COUNT, 10).await.unwrap().is_empty(),
@@ -354,9 +354,9 @@ async fn database_error_quotes_no_row() {
         source = error.source();
     }
     let told = texts.join(" ");
-    assert!(told.contains("21000"), "the code says what it was: {told}");
+    assert!(told.contains("21000"), "the code names the cause: {told}");
     assert!(!told.contains("riverside") && !told.contains("A-001"), "{told}");
-    // A duplicate key: PostgreSQL's own message would quote it.
+    // A duplicate key: PostgreSQL's message would quote the row.
     batch.tickets.pop();
     batch.journal[0].offset = LogOffset::START;
     let Err(LedgerError::Refused(error)) = ledger.commit(&batch).await else {

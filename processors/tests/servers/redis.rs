@@ -40,7 +40,7 @@ impl Store {
         if present {
             let partition = PartitionId(fastrand::u32(1 << 20..));
             let coverage = self.views.coverage(CARE_TOPIC, partition).await.expect("redis answers");
-            let Coverage::Suspect(identity) = coverage else { panic!("nobody has covered it") };
+            let Coverage::Suspect(identity) = coverage else { panic!("no owner has covered it") };
             let _: () = self.client.set(key, identity.as_str(), None, None, false).await.unwrap();
         } else {
             let _: () = self.client.del(key).await.unwrap();
@@ -50,7 +50,7 @@ impl Store {
     async fn held(&self, name: &str) -> Option<View> {
         let fields: std::collections::HashMap<String, String> =
             self.client.hgetall(redis_keys::view(&self.aggregate, name)).await.unwrap();
-        redis_keys::read_view(fields).expect("what lies there is a view").map(|stored| stored.view)
+        redis_keys::read_view(fields).expect("the stored value is a view").map(|stored| stored.view)
     }
 
     async fn step(&self, name: &str, epoch: u64, delta: Delta) -> StoreOutcome {
@@ -136,7 +136,7 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn any_sequence_of_steps_ends_where_folding_ends() {
+async fn any_steps_end_at_the_folded_view() {
     let store = Store::new().await;
     store.generation(true).await;
     let mut dice = Dice(1);
@@ -270,7 +270,7 @@ async fn line_of_thousands_fits_one_view() {
 }
 
 #[tokio::test]
-async fn forgotten_scripts_are_brought_again() {
+async fn forgotten_scripts_are_loaded_again() {
     let store = Store::new().await;
     store.generation(true).await;
     store.client.script_flush(false).await.unwrap();

@@ -34,7 +34,7 @@ pub fn fresh() -> String {
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
-        .unwrap_or_else(|_| panic!("{what}: did not happen in time"))
+        .unwrap_or_else(|_| panic!("{what}: not within the time limit"))
 }
 
 /// Runs a future to its end on another thread: for `drop`, which cannot await.

@@ -123,7 +123,7 @@ async fn worker_cut_off_while_storing_leaves_nothing() {
     }
     assert!(
         !work.extend_lease(&job, LONG).await.expect("the lease holds"),
-        "a copy holds up no beat"
+        "a copy does not delay the extension of the lease"
     );
     storing.abort();
     assert!(storing.await.expect_err("it was cut off").is_cancelled());
@@ -231,8 +231,11 @@ async fn gateway_reads_no_partition_or_foreign_findings() {
         .unwrap()
         .get(0);
     let refused = gateway.query(&format!("SELECT 1 FROM clinicwire.finding_{day}"), &[]).await;
-    let code = refused.expect_err("nobody granted it").code().map(|code| code.code().to_owned());
+    let code = refused
+        .expect_err("the gateway role has no such right")
+        .code()
+        .map(|code| code.code().to_owned());
     assert_eq!(code.as_deref(), Some("42501"), "insufficient privilege");
     let work_rows = gateway.query("SELECT 1 FROM clinicwire.run_work", &[]).await;
-    assert!(work_rows.is_err(), "the work is none of a gateway's business");
+    assert!(work_rows.is_err(), "a gateway cannot read the work queue");
 }

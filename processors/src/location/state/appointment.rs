@@ -139,8 +139,8 @@ impl Appointment {
         self.is_here() || self.moving.is_some()
     }
 
-    /// Whether somebody may still look at the appointment: it is open or kept, or it began at this
-    /// moment or later. The view of an ended appointment is kept for a day after its start.
+    /// Whether the appointment is still shown: it is open or kept, or it began at this moment or
+    /// later. The view of an ended appointment is kept for a day after its start.
     pub fn is_shown(&self, since: Millis) -> bool {
         self.is_open() || self.is_kept() || self.wakes_at().is_some_and(|at| since <= at)
     }
@@ -155,7 +155,7 @@ impl Appointment {
         self.visit().is_some_and(Visit::is_live)
     }
 
-    /// Whether the patient is here and not being seen yet. Somebody who is absent, set aside or on
+    /// Whether the patient is here and not being seen yet. A patient who is absent, set aside or on
     /// the way to another location does not make the doctor late.
     pub(in crate::location) fn waits(&self) -> bool {
         let is_here =

@@ -1,4 +1,4 @@
-//! Alerts of devices: who is told what, and when subscriptions end.
+//! Alerts of devices: which alert each device gets, and when subscriptions end.
 
 use schemas::push::{PushDevice, PushKeys};
 
@@ -49,7 +49,7 @@ fn only_subscribed_tickets_are_alerted() {
 }
 
 #[test]
-fn each_call_is_told_with_its_room() {
+fn each_call_is_alerted_with_its_room() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(subscribe(1, "a"));
     let called = is(&[(1, "called A-001 Room 1")]);
@@ -58,7 +58,7 @@ fn each_call_is_told_with_its_room() {
 }
 
 #[test]
-fn ways_back_into_the_line_are_silent() {
+fn return_to_the_line_sends_no_alert() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(subscribe(1, "a"));
     clinic.apply(call_next("general", "room-1"));
@@ -70,7 +70,7 @@ fn ways_back_into_the_line_are_silent() {
 }
 
 #[test]
-fn subscription_near_the_front_is_silent() {
+fn subscription_near_the_front_sends_no_alert() {
     let mut clinic = Clinic::waiting(1);
     assert_eq!(changes(&mut clinic, subscribe(1, "a")), is(&[(1, "subscribe")]));
     let hold = Command::HoldTicket { ticket: ticket(1), reason: None };
@@ -134,7 +134,7 @@ fn events_name_devices_by_digest() {
 }
 
 #[test]
-fn moved_ticket_is_told_and_forgotten() {
+fn moved_ticket_is_alerted_and_unsubscribed() {
     let mut clinic = Clinic::waiting(1);
     clinic.apply(subscribe(1, "a"));
     let queue = QueueId::new("hillside.lab").unwrap();

@@ -52,7 +52,7 @@ fn fact_reports_its_change() {
         let revision = fact.revision;
         assert_eq!(clinic.tell(1, fact), Some(expected), "revision {revision}");
     }
-    assert_eq!(clinic.status(1), S::EnteredInError, "a late duplicate raises nobody");
+    assert_eq!(clinic.status(1), S::EnteredInError, "a late duplicate adds nobody");
     let facts = clinic.location.header().facts;
     assert_eq!(
         (facts.applied, facts.repeated, facts.stale),
@@ -181,7 +181,7 @@ fn desk_decides_presence_after_check_in() {
     assert_eq!(
         clinic.tell(2, fact(2, 2, S::Cancelled)),
         Some(AppointmentChange::Overruled),
-        "nobody in the room is called off"
+        "a patient in service is not cancelled"
     );
     assert_eq!((clinic.status(2), clinic.state(2)), (S::Fulfilled, TicketState::InService));
 }
@@ -201,8 +201,11 @@ fn doctor_delay_appears_in_later_appointments() {
         "18 in steps of 5"
     );
     let other = format!("appointment:{}", appointment(2));
-    let delta =
-        effect.deltas.iter().find(|delta| delta.view == other).expect("the next patient is told");
+    let delta = effect
+        .deltas
+        .iter()
+        .find(|delta| delta.view == other)
+        .expect("the next patient sees the delay");
     assert!(delta.delta.set["appointment"].get().contains("\"delay_min\":15"));
 }
 
@@ -211,7 +214,7 @@ fn waiting_since(clinic: &mut Clinic) -> Option<Millis> {
     clinic.location.waiting_since(&DoctorId::new("roy").unwrap())
 }
 
-/// Nobody was started, and the first patient waits: nobody may be told "on time".
+/// No service has started, and the first patient waits: the doctor must not be shown as on time.
 #[test]
 fn waiting_patient_makes_the_doctor_late() {
     let mut clinic = Clinic::open();
@@ -229,7 +232,7 @@ fn waiting_patient_makes_the_doctor_late() {
     assert_eq!(waiting_since(&mut clinic), Some(first + 15 * MINUTE));
     let effect = clinic.apply(check_in(1_000));
     let other = format!("appointment:{}", appointment(2_000));
-    let told = effect.deltas.iter().find(|delta| delta.view == other).expect("others are told");
+    let told = effect.deltas.iter().find(|delta| delta.view == other).expect("others get a change");
     assert!(told.delta.set["appointment"].get().contains(&format!("\"waiting_since\":{first}")));
     for (command, expected) in [
         (call(1_000, "room-1"), Some(first)),

@@ -183,7 +183,7 @@ fn only_changed_views_get_a_delta() {
     let same = Command::Prioritise { ticket: ticket(1), priority: priority(2), reason: None };
     assert!(
         followed.apply(same).is_empty(),
-        "a effect that changes nothing to see is applied without a delta"
+        "an event without a visible change is applied without a delta"
     );
     assert_eq!(followed.apply(transfer(1, "lab")), [board(), load(), general(), lab(), one()]);
     assert_eq!(followed.apply(configure("Europe/Paris")), [""; 0]);
@@ -207,7 +207,8 @@ fn ended_ticket_keeps_last_state_until_reverted() {
     let effect = followed
         .clinic
         .apply(Command::CancelTicket { ticket: ticket(1), reason: Some("ill".into()) });
-    let delta = effect.deltas.iter().find(|delta| delta.view == name).expect("the end is told");
+    let delta =
+        effect.deltas.iter().find(|delta| delta.view == name).expect("the end changes the view");
     assert_eq!(delta.keep_s, Some(KEEP_ENDED_S));
     let TicketEntry::Ended(last) = serde_json::from_str(delta.delta.set["ticket"].get()).unwrap()
     else {
@@ -240,7 +241,8 @@ fn ended_ticket_keeps_last_state_until_reverted() {
     assert!(*last == expected);
 
     let effect = followed.clinic.apply(Command::RevertTicket { ticket: ticket(1) });
-    let back = effect.deltas.iter().find(|delta| delta.view == name).expect("the return is told");
+    let back =
+        effect.deltas.iter().find(|delta| delta.view == name).expect("the return changes the view");
     assert_eq!(
         (back.keep_s, back.delta.from, back.delta.to),
         (None, delta.delta.to, delta.delta.to + 1)

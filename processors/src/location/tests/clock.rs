@@ -131,7 +131,7 @@ fn appointment_becomes_late_then_missed() {
     // A late duplicate does not book the appointment again; a newer start does.
     clinic.apply(report(1, fact(1, 1, S::Booked)));
     clinic.apply(report(1, fact(1, 2, S::Booked)));
-    assert_eq!(held(&clinic).0, S::Noshow, "the source has not heard that nobody came");
+    assert_eq!(held(&clinic).0, S::Noshow, "the source does not know that nobody came");
     let later = start + 5 * 60 * MINUTE;
     clinic.apply(report(
         1,

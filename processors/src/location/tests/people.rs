@@ -1,5 +1,5 @@
-//! Nobody falls out of line: histories over three locations, with moves, refusals, repeats,
-//! reordered and lost records, crashes and time limits. One seed reproduces a history.
+//! No person loses their place in line: histories over three locations, with moves, refusals,
+//! repeats, reordered and lost records, crashes and time limits. One seed reproduces a history.
 //!
 //! At every step each person who has not left has a live ticket. Once records pass again and all
 //! questions are answered, each has exactly one, every booking is where its source last said, and
@@ -359,7 +359,7 @@ impl World {
         }
     }
 
-    /// Notes who is who, and whose visit has ended for a reason that is not a move.
+    /// Records the person of each ticket, and the visits that ended for a reason other than a move.
     fn note(&mut self, event: &Event) {
         let ended = match event {
             Event::TicketIssued { ticket, from, .. } => {

@@ -365,7 +365,7 @@ fn repeated_question_changes_no_booking() {
 }
 
 /// A fact was passed on to where the booking was, and comes back because the booking has left there
-/// too. Two locations could each take the other one for the place.
+/// too. Two locations could each hold the other one for the location of the booking.
 #[test]
 fn returned_fact_is_passed_on_until_it_counts() {
     let mut clinic = booked();

@@ -220,7 +220,7 @@ fn clock_of_location_never_goes_back() {
 }
 
 #[test]
-fn full_queue_takes_nobody_in() {
+fn full_queue_refuses_new_tickets() {
     let mut clinic = Clinic::waiting(3);
     clinic.apply(report(50, fact(50, 1, AppointmentStatus::Booked)));
     clinic.apply(issue("lab", 7, 0));
@@ -237,7 +237,7 @@ fn full_queue_takes_nobody_in() {
         assert_eq!(clinic.refusal(command), Some(Code::QueueFull), "{kind}");
     }
     assert_eq!(clinic.refusal(issue("lab", 8, 0)), None, "other queues are not bounded");
-    // Whoever leaves makes room for one other, and may come back all the same.
+    // A person who leaves makes room for one other, and may still come back.
     clinic.apply(Command::LeaveTicket { ticket: ticket(1) });
     clinic.apply(transfer(7, "general"));
     clinic.apply(Command::RevertTicket { ticket: ticket(1) });
@@ -247,7 +247,7 @@ fn full_queue_takes_nobody_in() {
 }
 
 #[test]
-fn full_location_takes_nobody_in() {
+fn full_location_refuses_new_tickets() {
     let mut clinic = Clinic::waiting(2);
     clinic.apply(report(50, fact(50, 1, AppointmentStatus::Booked)));
     clinic.apply(Command::LeaveTicket { ticket: ticket(2) });

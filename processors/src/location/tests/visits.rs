@@ -213,7 +213,7 @@ fn no_show_is_booked_anew_by_reschedule() {
     clinic.apply(Command::MarkNoShow { ticket: ticket(100) });
     assert_eq!(clinic.held().status, S::Noshow);
     clinic.apply(again(2, S::Booked));
-    assert_eq!(clinic.held().status, S::Noshow, "the source has not heard of it");
+    assert_eq!(clinic.held().status, S::Noshow, "the source does not know of it");
     clinic.now += 10 * MINUTE;
     clinic.apply(rescheduled(3, START + 10 * MINUTE));
     assert_eq!((clinic.held().status, clinic.ends()), (S::Booked, vec![(T::NoShow, true)]));
@@ -308,9 +308,10 @@ fn seventeenth_visit_is_refused() {
     assert_eq!(clinic.refusal(check_in(100)), Some(Code::TooManyVisits));
 }
 
-/// An arrival without an end counts as fulfilled, and what was never confirmed as cancelled.
+/// An arrival without an end counts as fulfilled; an appointment that was never confirmed counts as
+/// cancelled.
 #[test]
-fn silent_source_leaves_nothing_open() {
+fn silent_source_leaves_no_appointment_open() {
     const DAY: Millis = 24 * 60 * MINUTE;
     let midnight = at("2026-03-02T23:00:00Z");
     let undated = MORNING + 90 * DAY;

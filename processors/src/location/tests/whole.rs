@@ -361,7 +361,7 @@ impl Watch {
     }
 
     /// Appointments that may show an earlier name of the clinic: those that a renewal has not
-    /// reached, and those at which nobody looks any more.
+    /// reached, and those that are no longer shown.
     fn lagging(&self) -> BTreeSet<String> {
         let renewal = self.live.header().renewal.as_ref();
         let is_ahead = |one: &Appointment| {

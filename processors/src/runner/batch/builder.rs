@@ -30,8 +30,8 @@ use crate::{
 };
 
 /// Most rows that a batch changes before it takes no further record: tickets, appointments and
-/// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and what
-/// waits for the next one is answered within 100 ms. A batch of 500 ordinary commands changes
+/// views. Rows cost about 20 µs each in PostgreSQL, so a transaction takes about 50 ms, and records
+/// that wait for the next one are answered within 100 ms. A batch of 500 ordinary commands changes
 /// fewer than 2,000. Past it, the remaining records go into the next batch.
 pub(super) const MAX_ROWS: usize = 2_000;
 /// Most bytes of published and parked records in a batch before it takes no further record, for the
@@ -130,9 +130,9 @@ impl<'a> BatchBuilder<'a> {
         self.record_effect(record, command, effect, settled.or(outcome));
     }
 
-    /// Replaces the outcome `moving` of an earlier command, which the batch has read. Its key may
-    /// be forgotten by now, or belong to a newer move: then nobody asks for the outcome, and it is
-    /// left out.
+    /// Replaces the outcome `moving` of an earlier command, which the batch has read. If its key
+    /// has been deleted or belongs to a newer move, nobody asks for the outcome, and it is left
+    /// out.
     fn settle(
         &mut self,
         record: &LogRecord,
@@ -194,8 +194,8 @@ impl<'a> BatchBuilder<'a> {
         let tenant = aggregate.tenant();
         let row = |change| AlertRow { tenant: tenant.clone(), change };
         self.alerts.extend(effect.alerts.into_iter().map(row));
-        // Nobody follows the key of an appointment or asks for the outcome of a claim, and gateways
-        // keep a tail for each aggregate.
+        // No client follows the key of an appointment or asks for the outcome of a claim, and
+        // gateways would keep a tail for each of these aggregates.
         let has_readers = aggregate.kind() != AggregateKind::AppointmentKey
             && (outcome.is_some() || entry.moved().is_some());
         let views = ViewsRecord {

@@ -1,6 +1,6 @@
 //! The last resort against a record that is too large to publish: it leaves out entries of views,
-//! and readers load these views instead. Without it, a committed step that no broker takes would
-//! hold back its partition for ever.
+//! and readers load these views instead. Without it, a committed step that every broker refuses
+//! would block its partition for ever.
 
 use schemas::{
     ids::Aggregate,

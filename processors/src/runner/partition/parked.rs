@@ -26,7 +26,7 @@ pub(in crate::runner) struct ParkedRecords {
 impl ParkedRecords {
     /// Counts the parked records of a committed batch.
     pub(in crate::runner) fn committed(&mut self, journal: &[JournalRow]) {
-        // Ticks come at any time, and say nothing about the records of others.
+        // Ticks come at any time, and say nothing about whether other records can be read.
         let is_tick = |row: &&JournalRow| {
             row.command.as_ref().is_some_and(|(_, id, _)| id.as_str().starts_with(TICK_ID))
         };
@@ -49,7 +49,7 @@ impl ParkedRecords {
         self.in_a_row
     }
 
-    /// Whether a partition stops: as many records in a row were parked as the limit says.
+    /// Whether the partition must stop, because the limit of records parked in a row is reached.
     pub(in crate::runner) fn is_storm(&self, limit: u64) -> bool {
         limit > 0 && self.in_a_row >= limit
     }
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(records.counts, [(code, (20_000, LogOffset(7)))].into());
         assert!(records.due().is_some_and(|due| due <= Instant::now()));
         records.log("care", PartitionId(0));
-        assert_eq!(records.due(), None, "everything is told");
+        assert_eq!(records.due(), None, "every parked record is in a line");
         let told_at = Instant::now();
         records.committed(&rows[..1]);
         records.log("care", PartitionId(0));

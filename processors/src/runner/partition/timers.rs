@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::ledger::AggregateRow;
 
 /// How long a location waits between two ticks. The first one may be lost, or may come too early by
-/// the clock of the log, and timers that follow each other closely are served together. Timers take
-/// minutes, so nobody notices these seconds.
+/// the clock of the log, and timers that follow each other closely are served together. Timers run
+/// for minutes, so these seconds do not matter.
 const TICK_AGAIN: Duration = Duration::from_secs(3);
 /// The longest sleep before a timer, since the clock may be changed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ mod tests {
         assert!(timers.take_due(99, now, 10).is_empty());
         assert_eq!(timers.take_due(250, now, 1), [aggregate("a")]);
         assert_eq!(timers.take_due(250, now, 10), [aggregate("b")]);
-        assert!(timers.take_due(250, now, 10).is_empty(), "nobody is ticked twice in a row");
+        assert!(timers.take_due(250, now, 10).is_empty(), "no location gets two ticks in a row");
         assert_eq!(
             timers.take_due(300, now + TICK_AGAIN, 10).len(),
             3,

@@ -146,7 +146,8 @@ impl PartitionTask {
             return Ok(());
         }
         let marked = answered(self.shared.backends.ledger.mark_dirty(views)).await;
-        // Also when the answer was lost: the views may be marked, and nobody would repair them.
+        // Done even when the answer was lost: the views may be marked, and would not be repaired
+        // otherwise.
         self.shared.dirty.mark(self.partition.claim.partition);
         marked?;
         self.shared.settings.counters.dirtied.fetch_add(views.len() as u64, Relaxed);

@@ -38,7 +38,7 @@ impl PartitionTask {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let ledger = &*self.shared.backends.ledger;
-        // Commands are new but for few, and the commit finds out whether one is not.
+        // Almost all commands are new, and the commit detects one that is not.
         let all_new = !self.partition.expects_repeats();
         let mut outcomes = HashMap::new();
         if !all_new {

@@ -2,7 +2,7 @@
 //! of a partition appends a tick when a timer is due by the owner's clock and no record has moved
 //! the location past that time.
 //!
-//! A tick that comes too early, too late or twice changes nothing, so nobody waits for one. A tick
+//! A tick that comes too early, too late or twice changes nothing, so no step waits for one. A tick
 //! without a commit after it is written again.
 
 use std::{error::Error, sync::atomic::Ordering::Relaxed};

@@ -17,7 +17,7 @@ pub struct AlertArgs {
     /// on all processors. Without it, no alerts are sent
     #[arg(long, env = "CLINICWIRE_PUSH_KEY_FILE", value_name = "FILE", requires = "push_contact")]
     pub push_key_file: Option<PathBuf>,
-    /// Whom a push service may contact about our alerts: `mailto:…` or `https://…`
+    /// Contact that push services get for questions about the alerts: `mailto:…` or `https://…`
     #[arg(long, env = "CLINICWIRE_PUSH_CONTACT", value_name = "URL", requires = "push_key_file")]
     #[arg(value_parser = contact)]
     pub push_contact: Option<String>,

@@ -13,10 +13,10 @@ pub enum AuditCommand {
     /// Hash every stored entry again and report the first that was changed, removed or inserted
     ///
     /// Prints a line for each tenant: the entries checked, the number and the hash of the last one,
-    /// and where the chain is broken. Keep its output elsewhere: somebody who owns
-    /// the database can write a whole chain anew, and then the entry of a kept number has another
-    /// hash. The exit code is 0 when all chains hold, 3 when one is broken, 4 when nothing of the
-    /// tenant is stored, and 1 when the database does not answer.
+    /// and where the chain is broken. Keep its output elsewhere: the owner of the database can
+    /// write a whole chain anew, and then the entry with a number that you kept has another hash.
+    /// The exit code is 0 when all chains hold, 3 when one is broken, 4 when nothing of the tenant
+    /// is stored, and 1 when the database does not answer.
     Verify(VerifyArgs),
 }
 

@@ -15,7 +15,7 @@ use crate::servers::postgres::{ConnectionSettings, RecordPlace};
 pub enum ParkedCommand {
     /// Print a line for each record: place, time, code, type, key and size, but no content
     List(ListParkedArgs),
-    /// Print a record whole. It may name patients: do not send it to anybody
+    /// Print a whole record. It may contain the names of patients: do not send it to anybody
     ///
     /// The exit code is 4 when no such record is parked.
     Show(ShowParkedArgs),

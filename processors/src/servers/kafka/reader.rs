@@ -40,8 +40,8 @@ const PAUSED_POLL_TIMEOUT: Duration = Duration::from_millis(10);
 /// without records.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 /// A member is silent while it joins its group, and joining waits for the other members: their
-/// runners may take five seconds to drop a partition, and a dead one is noticed after six. A sound
-/// member is back that soon after a stall, too.
+/// runners may take five seconds to drop a partition, and a dead one is noticed after six. After a
+/// stall, a working member has joined again within the same time.
 const LIMITS: WatchdogLimits =
     WatchdogLimits { silence: Duration::from_secs(12), recovery: Duration::from_secs(8) };
 /// How long leaving the group may take. Past it, the group notices after its session timeout.
@@ -158,7 +158,7 @@ impl ReaderThread {
 /// Why a membership ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MembershipEnd {
-    /// Nobody reads any more, or the log cannot be trusted.
+    /// The receiver of events is gone, or the log cannot be trusted.
     Over,
     /// The consumer makes no progress.
     Silent,

@@ -1,4 +1,4 @@
-//! Parked records, as an operator looks at them, appends them again or deletes them.
+//! Parked records: an operator reads them, appends them again or deletes them.
 
 use std::{fmt, str::FromStr};
 
@@ -162,7 +162,7 @@ fn headers(text: &str) -> Result<Vec<(String, String)>, PostgresError> {
     json(text, "the headers of a parked record")
 }
 
-/// A key as the reader of the log made text of it.
+/// A key as text, converted as by the reader of the log.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -47,7 +47,7 @@ fn start_is_reported_at_once() {
     assert_eq!((report.progress.phase, report.progress.permille), (RunPhase::Reading, 0));
     assert_eq!(report.progress.bytes_total, 1_000);
     assert!(report.rules.is_empty() && report.findings.is_empty());
-    assert_eq!(reporting.due(), None, "there is nothing more to tell");
+    assert_eq!(reporting.due(), None, "there is nothing more to report");
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn progress_is_reported_every_quarter_second() {
     reporting.see(ms(10), reading(5, 100), &[]);
     assert_eq!(reporting.due(), Some(ms(250)));
     reporting.see(ms(200), reading(50, 300), &[]);
-    assert_eq!(reporting.due(), Some(ms(250)), "what changes meanwhile goes with it");
+    assert_eq!(reporting.due(), Some(ms(250)), "changes until then are part of the report");
     let report = reporting.report(ms(250));
     assert_eq!((report.progress.rows_done, report.progress.bytes_done), (50, 300));
     assert_eq!(report.progress.permille, 270);
     reporting.see(ms(260), reading(50, 300), &[]);
-    assert_eq!(reporting.due(), None, "standing still is no news");
+    assert_eq!(reporting.due(), None, "no progress, no report");
     reporting.see(ms(1_900), reading(51, 301), &[]);
-    assert!(reporting.due() <= Some(ms(1_900)), "whoever was silent for long speaks at once");
+    assert!(reporting.due() <= Some(ms(1_900)), "after a long pause, a change is reported at once");
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn report_has_only_changes_since_last() {
     assert_eq!(
         report.rules.keys().collect::<Vec<_>>(),
         [&a],
-        "a rule that found nothing has nothing to tell"
+        "a rule without a change has no entry"
     );
     assert_eq!(report.counts.error, 2);
     let ended = RuleTally { took_us: Some(12), ..errors(0) };
     reporting.tallies([(&a, &errors(2)), (&b, &ended)]);
     let report = reporting.report(ms(600));
     assert_eq!(report.rules, [(b.clone(), ended)].into());
-    assert_eq!(report.counts.error, 2, "counts are of all rules, always");
+    assert_eq!(report.counts.error, 2, "counts always cover all rules");
     reporting.tallies([(&a, &errors(2)), (&b, &ended)]);
     assert_eq!(reporting.due(), None);
 }

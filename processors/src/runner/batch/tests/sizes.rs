@@ -294,7 +294,7 @@ fn settings_and_days_of_largest_location_fit() {
     assert!(hospital.omitted > 0, "some records would not fit whole");
 }
 
-/// Everybody whom a station has called, and who is absent, shows its name.
+/// The ticket of every absent patient whom a station has called shows the station's name.
 #[test]
 fn new_name_of_busiest_station_fits() {
     let mut hospital = Hospital::open(1, 1);

@@ -32,8 +32,8 @@ use crate::log::{LogEvent, LogOffset, LogRecord, PartitionId};
 const MAX_RECORDS: usize = 500;
 const MAX_BYTES: usize = 4 << 20;
 /// How long the runner may take to answer an assignment or a revocation. It may be in the middle of
-/// a batch on a slow ledger. Well below `max.poll.interval.ms`, past which the group takes this
-/// member for dead.
+/// a batch on a slow ledger. It is well below `max.poll.interval.ms`, after which the group removes
+/// this member.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// First and longest wait before the member joins again for partitions that could not be claimed.
 const REJOIN: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub(super) struct GroupMember {
     /// The partitions that the runner was last told to own.
     owned: Mutex<Vec<PartitionId>>,
     pulse: Mutex<Pulse>,
-    /// The consumer has a successor. Its callbacks no longer speak to the runner.
+    /// The consumer has a successor. Its callbacks no longer send events to the runner.
     is_retired: AtomicBool,
 }
 

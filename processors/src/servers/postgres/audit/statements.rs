@@ -11,12 +11,13 @@ pub const ROWS: &str = "INSERT INTO clinicwire.audit \
        $6::text[], $7::text[], $8::bytea[])";
 pub const PERSONS: &str = "INSERT INTO clinicwire.audit_person (tenant, person, logged_at, number) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])";
-// A day has an anchor already when somebody removed the head of its chain. The chain is broken then
-// and begins anew; the audit goes on.
+// A day has an anchor already when the head of its chain was removed. The chain is broken then and
+// begins anew; the audit goes on.
 pub const ANCHORS: &str = "INSERT INTO clinicwire.audit_anchor (tenant, day, before, hash) \
      SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[]) \
      ON CONFLICT (tenant, day) DO NOTHING";
-// `HEADS` has locked the rows that exist. Another owner of a new tenant finds its row taken.
+// `HEADS` has locked the rows that exist. For a new tenant, the insert of the later of two owners
+// adds no row.
 pub const NEW_HEADS: &str = "INSERT INTO clinicwire.audit_head (tenant, number, logged_at, hash) \
      SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bytea[]) \
      ON CONFLICT (tenant) DO NOTHING";

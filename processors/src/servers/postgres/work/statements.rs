@@ -30,8 +30,8 @@ macro_rules! in_line {
     };
 }
 
-/// A run whose lease expired goes before runs that never had a worker, because somebody has seen it
-/// start. An ended run only waits for its report.
+/// A run whose lease expired goes before runs that never had a worker, because its start was
+/// already shown. An ended run only waits for its report.
 pub(super) const TAKE: &str = concat!(
     waiting!(),
     ", taken AS (UPDATE clinicwire.run_work w \
