@@ -204,7 +204,8 @@ function render() {
   renderRecent(earlier.slice(0, MAX_RECENT));
   renderQueues();
   renderMoves();
-  // After everything that takes room from it: its texts are fitted to what is left.
+  // Rendered after the parts that take room from it, because its texts are fitted to the remaining
+  // room.
   renderCurrent(current);
   renderClock();
   renderSound();
@@ -212,7 +213,8 @@ function render() {
 }
 
 /**
- * Counts turns of this length. A screen whose clock stands before 1970 counts them backwards.
+ * The number of turns of this length since 1970, or until 1970 on a screen whose clock shows an
+ * earlier time.
  * @param {number} now ms
  * @param {number} lastsMs
  */

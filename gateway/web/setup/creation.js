@@ -9,7 +9,7 @@ import { creationBody, creationValues, settingsFault, slugOf } from "./values.js
 export class Creation {
   #form;
   #fields;
-  /** The name that the id was made from. Whoever types an id keeps it. */
+  /** Whether the id is derived from the name. It no longer is once an id was typed. */
   #named = true;
 
   /**

@@ -71,7 +71,7 @@ const privacyForm = new EntryForm(formOf("privacy-form"), {
 });
 const creation = new Creation(site, (created) => {
   const link = new URLSearchParams({ token: site.token(), location: created });
-  // The page starts over with another link; with the same one it has to be told.
+  // A changed hash makes the page start over; with an unchanged hash the page must be reloaded.
   if (created === location) window.location.reload();
   else window.location.hash = String(link);
 });
@@ -148,7 +148,7 @@ function renderCreation() {
   byId("creation").hidden = !isWanted;
   if (!isWanted) return;
   creation.render(text);
-  // Nothing is missing in a link whose purpose is a new clinic.
+  // A link for the creation of a clinic names none, so no note about a missing clinic is shown.
   if (isFirst) byId("note").hidden = true;
   if (isFirst) document.title = `${text.newClinic} · ${text.title}`;
 }

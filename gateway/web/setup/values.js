@@ -85,7 +85,7 @@ export function locationBody(values, entry) {
 }
 
 /**
- * What the form of a new clinic begins with.
+ * The initial values of the form for a new clinic.
  * @param {{id: string, zone: string, languages: string}} first
  * @returns {Values}
  */
@@ -106,7 +106,8 @@ export function creationBody(values) {
 }
 
 /**
- * Why a clinic cannot have these values, as a code of the page: fields that browsers do not check.
+ * Why a clinic cannot have these values, as a code of the page. Covers the fields that browsers do
+ * not check.
  * @param {Values} values
  */
 export function settingsFault({ id, time_zone: zone, languages }) {

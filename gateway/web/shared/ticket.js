@@ -54,7 +54,7 @@ const PASSING = new Set(["waiting", "called", "expected", "on_hold", "absent", "
  */
 export function noteOfTicket({ state, reason }, lossMs = 0) {
   if (lossMs >= HIDE_AFTER_MS && PASSING.has(state)) return "outdated";
-  // The clinic ended the ticket, with its day or otherwise: the patient has not left.
+  // The clinic ended the ticket, for example with the service day; the patient did not leave.
   if (state === "left" && reason && reason in ticketTexts.en.ends) return "ended";
   return state === "waiting" || state === "called" || state === "expected" ? undefined : state;
 }

@@ -19,7 +19,7 @@ export const localeOf = (language) => TEXTS[language].locale;
  */
 export function timeText(ms, language, timeZone) {
   const text = new Intl.DateTimeFormat(localeOf(language), { ...TIME, timeZone }).format(ms);
-  // A line does not end within a time.
+  // No line break within a time.
   return text.replaceAll(" ", "\u00a0");
 }
 
@@ -32,7 +32,8 @@ export function timeText(ms, language, timeZone) {
 export function zonedTimeText(ms, language, timeZone) {
   const text = timeText(ms, language, timeZone);
   if (text === timeText(ms, language)) return text;
-  // Some languages write the hour in another way once the zone is part of it.
+  // The time is formatted without the zone, because some languages format the hour differently when
+  // the zone is included.
   const named = new Intl.DateTimeFormat(localeOf(language), { timeZone, timeZoneName: "short" });
   const zone = named.formatToParts(ms).find(({ type }) => type === "timeZoneName")?.value ?? "";
   return `${text} ${unbroken(zone)}`;
