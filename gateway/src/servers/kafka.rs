@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a record may wait for its acknowledgement, retries included: below the five seconds
-/// after which the caller is told to try again.
+/// after which the caller gets a refusal and may try again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Records between the follower's thread and intake. Past it the thread waits, and unread records
 /// stay in Kafka.

@@ -194,7 +194,7 @@ pub fn encode_reply(form: Form, reply: &Reply<'_>) -> Bytes {
     }
 }
 
-/// The code by which a client without the Centrifugal protocol is told why a subscription ended.
+/// The code that names the end of a subscription to a client without the Centrifugal protocol.
 pub fn unsubscribe_code(close: Close) -> Code {
     match close {
         // Only clients that subscribe again get this close for a view that still exists.

@@ -133,7 +133,7 @@ describe("a board with more than fits", () => {
       stage.show("board:harbour", fullHouse());
       const page = await openBoard(stage, size);
       await page.shows("#calls li:first-child .label", /^A-/);
-      // No language of the pages is written from right to left yet, so the body is told.
+      // No language of the pages is written from right to left yet, so the test sets the direction.
       await page.page.evaluate(() => (document.body.dir = "rtl"));
       await underRtl(page);
       assert.deepEqual(await cutTexts(page), []);
@@ -183,7 +183,7 @@ describe("a call on the board", () => {
     const languages = ["fr", "en", "hi"];
     stage.show("board:harbour", { board: { ...head, messages: [], languages } });
     const page = await openBoard(stage, SIZES["1280x900"]);
-    // No second tick of a clock draws the page once more.
+    // The clock of the page is replaced, so that no tick draws the page again.
     await underClock(page);
     await page.shows("#nobody", /./);
     stage.show("board:harbour", { "call:1/7": call(7, { at: Date.now() }) });

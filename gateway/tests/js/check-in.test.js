@@ -199,7 +199,7 @@ describe("a kiosk", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("keeps an attempt without a network, and says what became of it", async () => {
+  it("keeps an attempt without a network, and shows its result", async () => {
     const { page, sent } = await openPoint(
       "/kiosk",
       TABLET,

@@ -112,7 +112,7 @@ async function create(name) {
   await page.locator("#creation-form [name=address]").fill("1 Pier Road");
   await page.locator("#creation-form [name=time_zone]").fill(ZONE);
   await page.locator("#creation-form [name=languages]").fill("fr, en, hi");
-  // A day that began the day before, and has not ended: it is morning there.
+  // It is morning in the clinic's zone: a day that starts at 11:59 began yesterday and goes on.
   await page.locator("#creation-form [name=day_start_min]").fill("11:59");
   await page.locator("#creation-form .save").click();
   await setup.shows("#link", "Live");
@@ -369,7 +369,8 @@ describe("a day of a clinic", () => {
     assert.notEqual(await desk.page.locator(".ticket").count(), 0);
     const setup = await open("/setup", DESK, setupKeys);
     await setup.shows("#link", "Live");
-    // The day ends with the next minute; not with one that begins while this is stored.
+    // The day ends at the next full minute that is at least three seconds away, so that the minute
+    // does not begin while the setting is stored.
     const end = new Date(Date.now() + 3_000 + MINUTE_MS);
     await setup.page.locator("#location-form [name=day_start_min]").fill(clockOf(end));
     await setup.page.locator("#location-form .save").click();

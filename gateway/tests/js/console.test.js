@@ -297,7 +297,7 @@ describe("the console", () => {
     await site.issue(2);
     const page = await openConsole(site);
     const { keyboard } = page.page;
-    // Without a room, a call leads to its choice.
+    // A call without a chosen room asks for the room.
     await keyboard.press("n");
     await page.shows("#toast", /room/i);
     await keyboard.type("Room 1");

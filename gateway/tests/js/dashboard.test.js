@@ -307,7 +307,7 @@ describe("the dashboard of a real location", () => {
     await page.shows("#figure-waiting b", "1");
     await page.shows("#figure-called b", "1");
     await page.shows("#stations", new RegExp(`Room 1\\s+In use\\s+with ${called.label}`));
-    await until("the queue is told too", async () =>
+    await until("the queue shows it too", async () =>
       /General medicine\s+Open\s+1/.test(await page.text("#queues")),
     );
     assert.deepEqual(page.complaints, []);

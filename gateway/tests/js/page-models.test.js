@@ -298,7 +298,7 @@ describe("somebody who has crossed", () => {
   /** @param {object} payload */
   const token = (payload) => `h.${Buffer.from(JSON.stringify(payload)).toString("base64url")}.s`;
 
-  it("is told where and until when", () => {
+  it("sees where and until when", () => {
     const crossed = { crossed: true, tenant: "north", expires: 0 };
     for (const [payload, place] of /** @type {const} */ ([
       [{ ...crossed, role: "super_admin", locations: [] }, /north/],

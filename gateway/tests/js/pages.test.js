@@ -179,7 +179,7 @@ describe("a move to another location", () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  it("is told while it waits for an answer, in both languages", async () => {
+  it("is shown while it waits for an answer, in both languages", async () => {
     const stage = open(await StagedClinic.start());
     const leaving = { ...ticket, state: "leaving", moving_to: "hill-side.lab" };
     stage.state("ticket:harbour.t", leaving);

@@ -67,7 +67,7 @@ describe("the phone of a patient", () => {
       });
     assert.deepEqual(await noticed(), { felt: [], tones: 0 });
     await page.page.locator("#alert").click();
-    // A proof at once: two notes of two tones.
+    // Switching the sound on plays it once: two notes of two tones.
     await until("it is on", async () => (await noticed()).tones === 4);
     await site.callNext();
     await page.shows("#room", "Room 1");

@@ -183,7 +183,7 @@ describe("a new clinic", () => {
     assert.equal(new URL(page.url()).hash, "#location=metro", "the token is not shown");
     await page.reload();
     await setup.shows("#name", "Metro Clinic");
-    // From here an admin may go on to the next one.
+    // The page of a clinic has a link to create another one.
     await page.getByRole("link", { name: "New clinic" }).click();
     await setup.shows("#creation-title", "New clinic");
     await field("name").fill("Metro");
@@ -195,7 +195,7 @@ describe("a new clinic", () => {
     assert.deepEqual(complaints, []);
   });
 
-  it("is offered to whoever opens one that does not exist", async () => {
+  it("is offered in the page of one that does not exist", async () => {
     const setup = await openCreation(token("admin"), { id: "harbour-2" });
     await setup.shows("#note-title", "There is no clinic with this id");
     assert.equal(await setup.page.locator("#creation-form [name=id]").inputValue(), "harbour-2");

@@ -561,14 +561,14 @@ describe("a refused request", () => {
   });
 
   for (const [name, transports] of TRANSPORTS) {
-    it(`that is too large is told so before the end, by ${name}`, async () => {
+    it(`that is too large gets its reason before the end, by ${name}`, async () => {
       const site = await clinic.furnish();
       const app = connect({ token: site.token("reception") }, transports);
       const last = /** @type {string} */ (transports.at(-1));
       await until("it is connected", () => app.socket.io.engine?.transport.name === last);
       await app.ask("subscribe", { channel: `board:${site.location}` });
       app.socket.emit("subscribe", { channel: "x".repeat(70_000) });
-      await until("it is told", () => app.closes.length > 0);
+      await until("it is closed", () => app.closes.length > 0);
       assert.deepEqual(app.closes, [{ code: 4500, reason: "message too large", reconnect: false }]);
     });
   }

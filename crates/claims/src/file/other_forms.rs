@@ -5,8 +5,8 @@ use schemas::rule::Column;
 
 use super::cell;
 
-/// Most forms that are told apart. A file has one, or two when it was put together from others. A
-/// further one is reported row by row.
+/// Most forms that are distinguished. A file has one, or two when it was put together from others.
+/// A further one is reported row by row.
 const MAX_FORMS: usize = 8;
 
 /// A form that is not the one of its column.

@@ -9,7 +9,8 @@ use std::{
 
 /// Of each kind, one line is printed in this time: often enough to see that a fault continues.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Most kinds that are told apart: librdkafka has about thirty. Lines of further kinds share one.
+/// Most kinds that are distinguished: librdkafka has about thirty. Lines of further kinds share
+/// one.
 const MOST_KINDS: usize = 64;
 const OTHERS: &str = "others";
 

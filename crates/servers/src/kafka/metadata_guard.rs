@@ -105,7 +105,7 @@ mod tests {
         let mut metadata: rd_kafka_metadata = unsafe { MaybeUninit::zeroed().assume_init() };
         metadata.topic_cnt = 1;
         metadata.topics = &raw mut topic;
-        // SAFETY: the metadata lives on this stack.
+        // SAFETY: the metadata is on this stack.
         unsafe { cut_unwritten(&raw mut metadata) };
         topic.partition_cnt
     }

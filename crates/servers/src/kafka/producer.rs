@@ -136,7 +136,7 @@ fn watch(watched: &Weak<ProducerState>, mut watchdog: Watchdog) {
             shared.replace_if(|_| true);
             fresh_looks = if watchdog.broker_answers() { FRESH_LOOKS } else { 0 };
         }
-        // All records of the old client have failed. The new one is as good as at the start: a
+        // All records of the old client have failed. The new one counts as freshly started: a
         // broker answered, and no record waits. Without this, an unused producer would count as
         // failing for ever, and so would stay unused.
         if fresh_looks > 0 {

@@ -24,7 +24,7 @@ async fn stopping_gateway_serves_until_its_delay_is_over() {
 
     let stopped = Instant::now();
     gateway.signal("-TERM");
-    eventually("the balancer is told", async || {
+    eventually("readiness turns false for the balancer", async || {
         let answer = get("/health/ready").await.expect("the listener is open");
         (answer.status == 503 && answer.text == STOPPING).then_some(())
     })

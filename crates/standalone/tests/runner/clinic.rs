@@ -294,7 +294,7 @@ async fn check_but(memory: &Memory, heard: &ViewsTopic, flushed: bool) {
     check_views(memory, heard, &expected_views, flushed).await;
     for (id, told) in model.told {
         let outcomes = heard.outcomes(&id);
-        assert!(!outcomes.is_empty(), "every caller is told");
+        assert!(!outcomes.is_empty(), "every caller gets an outcome");
         assert!(
             outcomes.iter().all(|outcome| told.contains(&outcome.verdict)),
             "the first outcome, every time"

@@ -139,7 +139,7 @@ async fn waiting_runs_learn_place_and_keep_shared_file() {
     let placed = |asked: &RequestedRun| {
         office.events(asked).iter().filter(|event| matches!(event, Event::RunPlaced { .. })).count()
     };
-    assert_eq!((placed(&first), placed(&second)), (0, 1), "a place is told once");
+    assert_eq!((placed(&first), placed(&second)), (0, 1), "a place is sent once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,7 +152,7 @@ async fn subscriptions_of_a_shard_get_one_answer() {
         entry = entry.next();
     }
     let Some(ShardMessage::Audited { entries, written }) = messages.recv().await else {
-        panic!("the shard is told");
+        panic!("the shard gets a message");
     };
     assert_eq!((entries.len(), written), (3, Ok(())));
     assert_eq!(log.names(), [["0", "1", "2"]]);

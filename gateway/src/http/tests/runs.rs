@@ -143,7 +143,7 @@ async fn same_key_gives_same_run_per_caller() {
     assert_ne!(
         node.last().identity(),
         record.identity(),
-        "else it would be answered with what became of the first"
+        "else it would get the outcome of the first"
     );
     let runs: std::collections::HashSet<_> =
         [&first, &other_key, &other_subject].map(run_in).into_iter().collect();

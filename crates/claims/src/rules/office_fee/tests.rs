@@ -141,7 +141,11 @@ fn two_fees_that_both_fail_are_one_error() {
     );
     assert_eq!(day(5, 0, &[large(), large()]), [format!("{both} 12960 code=19929 other=19929")]);
     let three = day(5, 0, &[small(), small(), small()]);
-    assert_eq!(three, [1, 2, 3].map(|row| cancel(row, 19_928, 6, 5)), "three are told one by one");
+    assert_eq!(
+        three,
+        [1, 2, 3].map(|row| cancel(row, 19_928, 6, 5)),
+        "three are reported one by one"
+    );
 }
 
 #[test]

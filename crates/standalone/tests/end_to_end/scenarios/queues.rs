@@ -37,7 +37,7 @@ pub async fn removed_queue_moves_its_line_and_can_return(world: &World) {
         (&phone.state()["position"], &phone.state()["state"]),
         (&json!(2), &json!("waiting"))
     );
-    // Followers are told to subscribe again, and then that there is no such queue.
+    // Followers must subscribe again, and are then refused because the queue does not exist.
     let unsubscribed = loop {
         let push = desk.push().await.unwrap_or_else(|code| panic!("closed with {code}"));
         if let Some(unsubscribe) = push.get("unsubscribe") {

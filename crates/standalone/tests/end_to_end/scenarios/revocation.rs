@@ -102,7 +102,7 @@ pub async fn bumped_permissions_ask_for_a_newer_token(world: &World) {
     revoke(world, &site, json!({"kind": "permissions", "id": subject, "permission_version": 2}))
         .await;
     assert_eq!(until_closed(follower).await, 4002, "an SDK comes back");
-    // With its old token it is told to get a newer one, which is accepted.
+    // The old token is refused with a request for a newer one, which is accepted.
     let mut phone = JsonClient::open(world.here()).await;
     let connect = json!({"token": versioned(1)});
     assert_eq!(phone.command("connect", connect).await, Err(Refusal::Error(109)));

@@ -46,7 +46,7 @@ async fn pair(protocols: &[&[u8]], serve: impl FnOnce(Client) -> Vec<u8> + Send 
     Pair { socket, protocol, client }
 }
 
-/// Reads everything. A client that is told the end reads it as such.
+/// Reads everything. A client that gets a close notification reads the end of the stream.
 fn read_all(mut client: Client) -> Vec<u8> {
     let mut bytes = Vec::new();
     client.read_to_end(&mut bytes).unwrap();
