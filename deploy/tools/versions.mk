@@ -1,5 +1,5 @@
 # Tools that check the deployment, below target/tools. Wheels of PyPI have the programs of Rust and
-# Haskell; those of Go are built; Prometheus and Caddy come out of Debian's packages, which are
+# Haskell; those of Go are built; Prometheus and Caddy are taken from Debian's packages, which are
 # unpacked and not installed, since they would start servers.
 
 deploy_python := target/tools/deploy
