@@ -1,6 +1,6 @@
-//! Escapes in the names of Socket.IO events. socketioxide borrows the name from its packet, and ends
-//! the session of a client whose name has an escape, since it cannot be borrowed. No method has
-//! one, so two question marks may stand in its place: the event is then one of an unknown method.
+//! Escapes in the names of Socket.IO events. socketioxide borrows the name from its packet, and
+//! ends the session of a client whose name has an escape, since it cannot be borrowed. No method
+//! has one, so two question marks replace each escape: the event is then one of an unknown method.
 
 use crate::frame_meter::FramePiece;
 

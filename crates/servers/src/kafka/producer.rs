@@ -203,8 +203,8 @@ fn no_thread(error: std::io::Error) -> KafkaError {
     KafkaError::ClientCreation(error.to_string())
 }
 
-/// Fails the records of a replaced producer, and waits until it is unused, so that this thread drops
-/// it and no other.
+/// Fails the records of a replaced producer, and waits until it is unused, so that this thread
+/// drops it and no other.
 fn end(old: Arc<Client>) {
     let producer = Arc::clone(&old.producer);
     producer.purge(PurgeConfig::default().queue().inflight());

@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Shard {
-    /// Serves all listeners of the views that changed since the last sweep. Views with few listeners
-    /// come first: the staff of a line do not wait for the thousands who watch its board.
+    /// Serves all listeners of the views that changed since the last sweep. Views with few
+    /// listeners come first: the staff of a line do not wait for the thousands who watch its board.
     pub(super) fn sweep(&mut self) {
         let mut changed = self.views.take_changed();
         changed.sort_by_key(|&id| self.views.find(id).map_or(0, |view| view.listeners().len()));
