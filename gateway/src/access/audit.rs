@@ -46,9 +46,8 @@ const MAX_NOTES: usize = 100_000;
 /// Most entries that are written together: an append of 20 records takes about as long as one.
 const BATCH: usize = 20 * MAX_ENTRIES;
 /// The least time between two batches. An entry that comes alone is written at once; when thousands
-/// of clients come at once, a batch for each would cost more than the rest of their subscribe. The
-/// outcome of a command takes longer than this, so its caller does not wait for the pace.
-const PACE: Duration = Duration::from_millis(4);
+/// of clients come at once, a batch for each would cost more than the rest of their subscribe.
+const PACE: Duration = Duration::from_millis(1);
 
 /// An action that a client asks for, or has carried out.
 #[derive(Clone, Default)]

@@ -198,7 +198,6 @@ impl Drop for Client {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn no_thread(error: std::io::Error) -> KafkaError {
     KafkaError::ClientCreation(error.to_string())
 }
