@@ -297,6 +297,7 @@ describe("the console", () => {
     await site.issue(2);
     const page = await openConsole(site);
     const { keyboard } = page.page;
+    await shows(page, "A-002", /./);
     // A call without a chosen room asks for the room.
     await keyboard.press("n");
     await page.shows("#toast", /room/i);
