@@ -128,6 +128,12 @@ impl CommandRecord {
         Self::caused_by(&parts, aggregate, None, command)
     }
 
+    /// A command that the installation itself gives at `aggregate`, without a person or an earlier
+    /// command behind it. Its id is a hash of `parts`.
+    pub fn by_installation(parts: &[&str], aggregate: Aggregate, command: Command) -> Self {
+        Self::caused_by(parts, aggregate, None, command)
+    }
+
     /// A record of the reserved source, whose id is a hash of `parts`.
     fn caused_by(
         parts: &[&str],

@@ -191,7 +191,7 @@ fn start_processors(
         work_signal: Some(alert_signal.clone()),
         ..runner::RunnerSettings::new(CARE_TOPIC)
     };
-    let alert_store = memory.alerts.clone();
+    let (alert_store, alert_log) = (memory.alerts.clone(), memory.log.clone());
     let work = worker::WorkerBackends {
         work: memory.work.clone(),
         log: memory.runs_log.clone(),
@@ -210,7 +210,7 @@ fn start_processors(
             let audit = audit::run(audit_log, audit_store, sink, stop());
             let alerts = async {
                 if let Some(sender) = sender {
-                    sender.run(alert_store, alert_signal, stop()).await;
+                    sender.run(alert_store, alert_log, alert_signal, stop()).await;
                 }
                 Ok(())
             };

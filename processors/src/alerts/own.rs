@@ -10,6 +10,7 @@ use super::AlertStore;
 use super::{SenderSettings, VapidKey};
 #[cfg(feature = "push")]
 use crate::clock::wall_clock;
+use crate::log::Log;
 
 /// A sender with a new key.
 #[cfg(feature = "push")]
@@ -41,10 +42,11 @@ impl OwnSender {
     pub async fn run(
         self,
         store: Arc<dyn AlertStore>,
+        log: Arc<dyn Log>,
         signal: Arc<Notify>,
         stop: impl Future<Output = ()>,
     ) {
-        if let Err(error) = super::run(store, self.0, signal, stop).await {
+        if let Err(error) = super::run(store, log, self.0, signal, stop).await {
             tracing::error!(error = &error as &dyn std::error::Error, "alerts cannot be sent");
         }
     }
@@ -64,7 +66,13 @@ impl OwnSender {
 
     /// Sends until `stop` resolves.
     #[expect(clippy::unused_async, reason = "with the feature it waits")]
-    pub async fn run(self, _: Arc<dyn AlertStore>, _: Arc<Notify>, _: impl Future<Output = ()>) {
+    pub async fn run(
+        self,
+        _: Arc<dyn AlertStore>,
+        _: Arc<dyn Log>,
+        _: Arc<Notify>,
+        _: impl Future<Output = ()>,
+    ) {
         match self {}
     }
 }

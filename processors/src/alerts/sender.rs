@@ -8,14 +8,23 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use schemas::{Millis, push::PushServices};
+use schemas::{
+    Millis,
+    command::Command,
+    ids::Aggregate,
+    push::PushServices,
+    record::{CARE_TOPIC, CommandRecord, WireRecord},
+};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
     AlertCounters, AlertResult, AlertStore, AlertStoreError, DueAlert, VapidKey,
     client::{PushAnswer, PushClient},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    log::{AppendError, Log},
+};
 
 /// Alerts under way at once, over all push services, and most of them at one. A healthy service
 /// answers within 100 ms, so that this is about 80 alerts a second for each.
@@ -56,19 +65,21 @@ pub struct SenderSettings {
     pub clock: Clock,
 }
 
-/// Sends until `stop` resolves. `signal` is notified after commits of this process.
+/// Sends until `stop` resolves. `signal` is notified after commits of this process. Locations learn
+/// through `log` which devices are gone.
 ///
 /// # Errors
 /// When no HTTP client can be made, such as on a machine without root certificates.
 pub async fn run(
     store: Arc<dyn AlertStore>,
+    log: Arc<dyn Log>,
     settings: SenderSettings,
     signal: Arc<Notify>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), reqwest::Error> {
     let SenderSettings { key, contact, services, counters, clock } = settings;
     let client = PushClient::new(&key, contact, services)?;
-    let sender = Arc::new(Sender { store, client, counters, clock });
+    let sender = Arc::new(Sender { store, log, client, counters, clock });
     let (mut requests, mut load) = (JoinSet::new(), ServiceLoad::default());
     tokio::select! {
         () = stop => {}
@@ -82,6 +93,7 @@ pub async fn run(
 
 struct Sender {
     store: Arc<dyn AlertStore>,
+    log: Arc<dyn Log>,
     client: PushClient,
     counters: Arc<AlertCounters>,
     clock: Clock,
@@ -172,7 +184,14 @@ impl Sender {
                 let pause = wait.unwrap_or_else(|| pause_after(due.tries));
                 self.store.retry(&due.name, pause).await
             }
-            (AlertResult::Gone, _) => self.store.remove_device(&due.name).await,
+            (AlertResult::Gone, _) => match self.log.append(&[unsubscribe(&due)]).await {
+                Ok(()) => self.store.remove_device(&due.name).await,
+                Err(error) => {
+                    not_told(&error);
+                    // The push service says once more that the device is gone.
+                    self.store.retry(&due.name, pause_after(due.tries)).await
+                }
+            },
             _ => self.store.end(&due.name).await,
         };
         stored.unwrap_or_else(failed);
@@ -208,6 +227,17 @@ impl Sender {
     }
 }
 
+/// The command that ends the subscription of a device, so that it counts no longer among those of
+/// its ticket.
+fn unsubscribe(due: &DueAlert) -> (&'static str, WireRecord) {
+    let (name, endpoint) = (&due.name, due.device.endpoint.clone());
+    let location = Aggregate::location(&name.tenant, &name.ticket.location());
+    let (device, number) = (name.device.to_string(), name.number.to_string());
+    let parts = ["gone", name.tenant.as_str(), name.ticket.as_str(), &device, &number];
+    let command = Command::UnsubscribeAlerts { ticket: name.ticket.clone(), endpoint };
+    (CARE_TOPIC, CommandRecord::by_installation(&parts, location, command).to_wire())
+}
+
 /// For how long an alert is still of use. `None` when it is too old.
 fn left(due: &DueAlert, now: Millis) -> Option<Duration> {
     let age = u64::try_from(now - due.alert.at).unwrap_or_default();
@@ -223,6 +253,11 @@ fn pause_after(tries: u32) -> Duration {
         .with_jitter()
         .without_max_times();
     pauses.build().nth(tries.saturating_sub(1) as usize).unwrap_or(longest)
+}
+
+fn not_told(error: &AppendError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "a location could not be told of a device that is gone");
 }
 
 fn failed<T: Default>(error: AlertStoreError) -> T {

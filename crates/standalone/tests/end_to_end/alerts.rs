@@ -183,5 +183,11 @@ async fn alert_is_sent_once_over_a_restart() {
         (installation.query(devices).await == ["0"]).then_some(())
     })
     .await;
+    let told = "SELECT count(*)::text FROM clinicwire.journal \
+                WHERE kind = 'applied' AND events::text LIKE '%alerts_unsubscribed%'";
+    eventually("its location is told", async || {
+        (installation.query(told).await == ["1"]).then_some(())
+    })
+    .await;
     installation.stop().await;
 }

@@ -5,6 +5,7 @@ use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 use anyhow::Context;
 use processors::{
     alerts::{self, VapidKey},
+    log::Log,
     servers::{
         config::{PushKeyArgs, RunArgs},
         metrics::Health,
@@ -35,6 +36,7 @@ pub fn make_push_key(settings: &PushKeyArgs) -> anyhow::Result<()> {
 /// Starts the sender, if the settings have its key.
 pub fn start_sender(
     settings: &RunArgs,
+    log: Arc<dyn Log>,
     health: &Health,
     signal: &Arc<Notify>,
     stopped: &watch::Receiver<()>,
@@ -44,7 +46,8 @@ pub fn start_sender(
         return Ok(None);
     };
     let store = PostgresAlerts::new(&settings.alert_pool()).context(POSTGRES_REFUSED)?;
-    let sending = alerts::run(Arc::new(store), sender, Arc::clone(signal), stop(stopped.clone()));
+    let (store, signal) = (Arc::new(store), Arc::clone(signal));
+    let sending = alerts::run(store, log, sender, signal, stop(stopped.clone()));
     Ok(Some(tokio::spawn(async { sending.await.context("alerts cannot be sent") })))
 }
 

@@ -52,7 +52,7 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     )
     .await?;
     let alert_signal = Arc::new(Notify::new());
-    let alerting = start_sender(&settings, &health, &alert_signal, &stopped)?;
+    let alerting = start_sender(&settings, care.log.clone(), &health, &alert_signal, &stopped)?;
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
