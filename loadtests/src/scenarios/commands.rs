@@ -36,7 +36,8 @@ pub struct CommandsArgs {
     /// Seconds of measured load.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Pause of each caller between two commands, in milliseconds: 0 for as fast as they can.
+    /// Mean pause of each caller between two commands, in milliseconds: 0 for as fast as they can.
+    /// Each pause is random, up to twice as long, so that callers do not come in waves.
     #[arg(long, default_value_t = 0)]
     pause: u64,
     /// Tickets in the line of one more location, whose day ends while commands are measured.
@@ -257,16 +258,18 @@ impl Clinic {
     ) -> Result<(String, Vec<f64>)> {
         let mut took = Vec::new();
         let mut turn = 0;
+        let own_pace = || sleep(pause.mul_f64(2.0 * fastrand::f64()));
+        own_pace().await;
         while !*end.borrow() {
             let began = Instant::now();
             let ticket = self.issue(site, turn).await?;
             took.push(began.elapsed().as_secs_f64() * 1e3);
-            sleep(pause).await; // the caller's own pace
+            own_pace().await;
             let began = Instant::now();
             let (path, node) = (format!("/v1/tickets/{ticket}/leave"), self.node(turn));
             self.api.command(node, &site.reception, Method::POST, &path, json!({})).await?;
             took.push(began.elapsed().as_secs_f64() * 1e3);
-            sleep(pause).await; // the caller's own pace
+            own_pace().await;
             turn += 1;
         }
         Ok((site.location.clone(), took))
