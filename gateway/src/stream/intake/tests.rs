@@ -1,5 +1,6 @@
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
+    record::ViewsRecord,
     view::Position,
 };
 
