@@ -66,7 +66,7 @@ pub(in crate::http) struct BookingProof {
     told: String,
 }
 
-/// Where a phone says that it is.
+/// The position that a phone reports.
 #[derive(schemars::JsonSchema)]
 #[expect(dead_code, reason = "it only describes the fields of `PhonePosition`")]
 struct PhonePlace {
