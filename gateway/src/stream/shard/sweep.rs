@@ -16,11 +16,9 @@ use crate::{
 };
 
 impl Shard {
-    /// Serves all listeners of the views that changed since the last sweep. Views with few
-    /// listeners come first: the staff of a line do not wait for the thousands who watch its board.
+    /// Serves all listeners of the views that changed since the last sweep.
     pub(super) fn sweep(&mut self) {
-        let mut changed = self.views.take_changed();
-        changed.sort_by_key(|&id| self.views.find(id).map_or(0, |view| view.listeners().len()));
+        let changed = self.views.take_changed();
         for &id in &changed {
             // The view may have been closed since it changed.
             match self.views.find(id).map(|view| &view.kind) {
