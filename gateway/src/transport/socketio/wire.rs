@@ -26,9 +26,6 @@ use crate::wire::peer::link::SessionLink;
 const SHORT_FRAME: usize = 125;
 /// Bytes that one WebSocket may send before all others of its shard have a turn.
 const TURN_BYTES: usize = 4096;
-/// Bytes that a frame counts for besides its own: socketioxide takes as long for each message as
-/// for so many bytes of a long one.
-const FRAME_BYTES: usize = 64;
 /// The first byte of a frame that is a whole text message.
 const WHOLE_TEXT: u8 = 0x81;
 
@@ -117,7 +114,6 @@ impl Wire {
             };
             let (these, rest) = bytes.split_at_mut(taken);
             if let Some(piece) = piece {
-                self.turn += if piece.at == 0 { FRAME_BYTES } else { 0 };
                 self.names.pass_frame(piece, these);
             }
             bytes = rest;
