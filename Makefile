@@ -55,7 +55,8 @@ test: install ## Start real servers, run every test, stop the servers
 test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES}
 	# All targets, because end-to-end tests start programs that `cargo test` does not build.
 	cargo build --workspace --all-targets
-	cargo test --workspace
+	# Most tests wait for servers and programs, so two for each core keep the cores busy.
+	RUST_TEST_THREADS=$$((2 * $$(getconf _NPROCESSORS_ONLN))) cargo test --workspace
 	npm test --prefix $(js)
 	# Clients in other languages. `-count=1`, because Go would reuse the results of older programs.
 	cd $(go) && go test -count=1 ./...
