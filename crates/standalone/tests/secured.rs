@@ -229,8 +229,18 @@ impl Installation {
         command
     }
 
-    async fn remove(self) {
+    /// The server, as `deploy/dev/servers` lets its administrator reach it.
+    fn as_administrator(&self) -> String {
         let server = setting("CLINICWIRE_POSTGRES");
+        let place = server.rsplit_once('@').unwrap().1;
+        let host = place.split_once('/').unwrap().0;
+        format!("postgres://administrator:{}@{host}/postgres", self.secret)
+    }
+
+    /// A session of a login can outlive its program for a moment. Only the administrator may end
+    /// the sessions of every login.
+    async fn remove(self) {
+        let server = self.as_administrator();
         self.sql(&server, &format!("DROP DATABASE clinicwire_{} WITH (FORCE)", self.run)).await;
         for user in [User::Gateway, User::Processors] {
             self.sql(&server, &format!("DROP ROLE {}", self.login(user))).await;
@@ -347,10 +357,7 @@ async fn logins_above_row_level_security_do_not_serve() {
     let owner = account.split_once(':').unwrap().0;
     let secret = &installation.secret;
     let url = |login: &str| format!("postgres://{login}:{secret}@{place}");
-    // `deploy/dev/servers` makes the administrator. Its sessions are in another database: the owner
-    // may not end them when it drops this one.
-    let host = place.split_once('/').unwrap().0;
-    let as_administrator = format!("postgres://administrator:{secret}@{host}/postgres");
+    let as_administrator = installation.as_administrator();
     let create = format!(
         "CREATE ROLE {member} LOGIN PASSWORD '{secret}';
          CREATE ROLE {bypassing} LOGIN BYPASSRLS PASSWORD '{secret}';
