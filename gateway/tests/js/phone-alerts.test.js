@@ -75,6 +75,8 @@ async function openTicket(language, people = 1) {
   return { site, mine, page, address };
 }
 
+const REDELIVER_AFTER_MS = 3_000;
+
 /** @param {string} ticket */
 async function linkOf(ticket) {
   return { link: /** @type {any} */ (await clinic.get(`tickets/${ticket}/link`)) };
@@ -93,8 +95,13 @@ async function turnOn(page) {
  * @param {unknown} message
  */
 async function deliver({ page }, message) {
-  // A message to a worker that is not active yet is dropped.
-  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+  // A message to a worker that is not active yet is dropped, and `ready` does not wait for the end
+  // of the activation.
+  await page.evaluate(async () => {
+    const { active } = await navigator.serviceWorker.ready;
+    if (!active || active.state === "activated") return;
+    await new Promise((resolve) => active.addEventListener("statechange", resolve));
+  });
   const devtools = await page.context().newCDPSession(page);
   const origin = new URL(page.url()).origin;
   /** @type {string | undefined} */
@@ -106,19 +113,22 @@ async function deliver({ page }, message) {
   await devtools.send("ServiceWorker.enable");
   const id = await until("the service worker is known", () => registrationId);
   const data = JSON.stringify(message);
-  await devtools.send("ServiceWorker.deliverPushMessage", {
-    origin,
-    registrationId: id,
-    data,
-  });
-  return until("a notification is shown", () =>
-    page.evaluate(async () => {
+  let deliveredAt = 0;
+  return until("a notification is shown", async () => {
+    // Unlike a push service, the protocol of the developer tools keeps no message for a worker that
+    // is being stopped or started. A repeat replaces the notification of the first.
+    if (Date.now() - deliveredAt > REDELIVER_AFTER_MS) {
+      deliveredAt = Date.now();
+      const message = { origin, registrationId: id, data };
+      await devtools.send("ServiceWorker.deliverPushMessage", message);
+    }
+    return page.evaluate(async () => {
       const { getNotifications } = /** @type {any} */ (await navigator.serviceWorker.ready);
       const shown = await getNotifications.call(await navigator.serviceWorker.ready);
       const one = shown[0];
       return one && { title: one.title, body: one.body, lang: one.lang, data: one.data };
-    }),
-  );
+    });
+  });
 }
 
 describe("alerts to phones", () => {
