@@ -119,8 +119,8 @@ async function deliver({ page }, message) {
     // is being stopped or started. A repeat replaces the notification of the first.
     if (Date.now() - deliveredAt > REDELIVER_AFTER_MS) {
       deliveredAt = Date.now();
-      const message = { origin, registrationId: id, data };
-      await devtools.send("ServiceWorker.deliverPushMessage", message);
+      const delivery = { origin, registrationId: id, data };
+      await devtools.send("ServiceWorker.deliverPushMessage", delivery);
     }
     return page.evaluate(async () => {
       const { getNotifications } = /** @type {any} */ (await navigator.serviceWorker.ready);
