@@ -10,7 +10,7 @@ const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 /// Kinds of frames from this on are no messages.
 const CONTROL: u8 = 8;
-/// Stands between the packets in the body of a request.
+/// Separates the packets in the body of a request (Engine.IO protocol 4).
 const SEPARATOR: u8 = 0x1e;
 const REPLACEMENT: u8 = b'?';
 

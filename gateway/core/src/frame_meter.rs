@@ -83,7 +83,7 @@ impl FrameMeter {
     /// many they are, and which part of a frame, if they are no head. No bytes are no step.
     ///
     /// # Errors
-    /// Those of [`FrameMeter::count`].
+    /// The errors of [`FrameMeter::count`].
     pub fn step(
         &mut self,
         bytes: &[u8],

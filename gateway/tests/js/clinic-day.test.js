@@ -112,7 +112,8 @@ async function create(name) {
   await page.locator("#creation-form [name=address]").fill("1 Pier Road");
   await page.locator("#creation-form [name=time_zone]").fill(ZONE);
   await page.locator("#creation-form [name=languages]").fill("fr, en, hi");
-  // It is morning in the clinic's zone: a day that starts at 11:59 began yesterday and goes on.
+  // The clock of the clinic's zone shows the morning: a day that starts at 11:59 began yesterday
+  // and goes on.
   await page.locator("#creation-form [name=day_start_min]").fill("11:59");
   await page.locator("#creation-form .save").click();
   await setup.shows("#link", "Live");

@@ -41,7 +41,7 @@ const HIDE_AFTER_MS = 5 * 60_000;
 
 const HIGHLIGHT_MS = 9_000;
 
-// As many rows as people can read from afar. Further calls follow on the next page.
+// The number of rows that people can read from afar. Further calls follow on the next page.
 const MAX_ROWS = 6;
 // A name of more letters is written smaller.
 const LONG_NAME = 36;

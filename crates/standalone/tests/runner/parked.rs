@@ -95,7 +95,8 @@ async fn expired_command_is_refused() {
     let mut in_time = here().record("in-time", issue(&here(), 1));
     in_time.valid_until = Some(START + 60_000);
     send_all(&memory, vec![expired.to_wire(), in_time.to_wire()]).await;
-    // The append time counts: a command does not expire while it waits for a processor.
+    // The append time counts: a command does not expire while it waits for a processor. The time is
+    // simulated.
     tokio::time::sleep(Duration::from_secs(120)).await;
     run(backends(&memory, &Faults::none()), settings());
     assert_eq!(code(&heard.outcome("expired").await), Some(Code::CommandExpired));

@@ -34,13 +34,13 @@ pub(super) enum RequiredRows {
     /// One for each partition, which the statement itself demands; otherwise another owner has one
     /// of the partitions.
     Fence,
-    /// As many as the statement itself demands; otherwise the ledger is not at the start of the
-    /// batch.
+    /// The number that the statement itself demands; otherwise the ledger is not at the start of
+    /// the batch.
     Demanded,
-    /// As many as the statement itself demands; otherwise a command was decided before, or a ticket
-    /// was issued before.
+    /// The number that the statement itself demands; otherwise a command was decided before, or a
+    /// ticket was issued before.
     New,
-    /// This many.
+    /// Exactly this number.
     Count(u64),
     Any,
 }
