@@ -31,9 +31,9 @@ use crate::{
         shared::{
             audited::NamedInBody,
             body::{not_an_id, nothing, read},
-            caller::{Caller, JsonText, QueryParams, Segments, Visitor},
+            caller::{Caller, JsonText, LocationParams, QueryParams, Segments, Visitor},
             command_request::{CommandRequest, SOURCE},
-            snapshots::{load, unreadable},
+            snapshots::{load, settings, unreadable},
         },
     },
     limits::Limit,
@@ -270,24 +270,14 @@ fn device(display: &DisplayId) -> RevocationTarget {
     RevocationTarget { kind: TargetKind::Device, id: display.to_string() }
 }
 
-/// The query of a list of displays.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListParams {
-    #[schemars(with = "LocationId")]
-    location: String,
-}
-
 /// The displays of a location.
 pub(in crate::http) async fn list(
     State(node): NodeState,
     Caller(claims): Caller,
-    QueryParams(ListParams { location }): QueryParams<ListParams>,
+    QueryParams(LocationParams { location }): QueryParams<LocationParams>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
-    let channel = Channel::Settings(location.clone());
-    access::may_open(&claims, &channel)?;
-    let view = load(&node, &claims, &channel).await?.ok_or(Code::NotFound)?;
+    let view = settings(&node, &claims, &location).await?;
     let mut displays = Vec::new();
     for (key, entry) in &view.entries {
         let Some(display) = key.strip_prefix(DISPLAY_PREFIX) else { continue };

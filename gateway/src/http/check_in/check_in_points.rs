@@ -7,14 +7,12 @@ use axum::{
 };
 use gateway_core::access::{self, Claims};
 use schemas::{
-    channel::Channel,
     check_in::{CheckInPointKind, CheckInPointSettings},
     codes::Code,
     ids::{CheckInPointId, LocationId, TenantId},
     settings::{CHECK_IN_POINT_PREFIX, check_in_point_key},
     view::{Position, View},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,10 +24,10 @@ use crate::{
         shared::{
             audited::NamedInBody,
             body::{not_an_id, nothing},
-            caller::{Caller, QueryParams, Segments},
+            caller::{Caller, LocationParams, QueryParams, Segments},
             command_request::CommandRequest,
             qr_image::{ImageParams, NodeAddress, QrImage},
-            snapshots::{load, unreadable},
+            snapshots::{settings, unreadable},
         },
     },
 };
@@ -40,19 +38,11 @@ const WIDTHS_MM: std::ops::RangeInclusive<u16> = 30..=180;
 /// The width without `mm`: people read it from two metres.
 const DEFAULT_MM: u16 = 120;
 
-/// The query of a list of check-in points.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListParams {
-    #[schemars(with = "LocationId")]
-    location: String,
-}
-
 /// The check-in points of a location.
 pub(in crate::http) async fn list(
     State(node): NodeState,
     Caller(claims): Caller,
-    QueryParams(ListParams { location }): QueryParams<ListParams>,
+    QueryParams(LocationParams { location }): QueryParams<LocationParams>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
     let view = settings(&node, &claims, &location).await?;
@@ -85,17 +75,6 @@ pub(in crate::http) async fn one(
     body["epoch"] = json!(epoch.to_string());
     body["version"] = json!(version);
     Ok(Json(body).into_response())
-}
-
-/// Loads the settings of a location for a caller who may read them.
-async fn settings(
-    node: &NodeContext,
-    claims: &Claims,
-    location: &LocationId,
-) -> Result<View, Problem> {
-    let channel = Channel::Settings(location.clone());
-    access::may_open(claims, &channel)?;
-    Ok(load(node, claims, &channel).await?.ok_or(Code::NotFound)?)
 }
 
 /// A check-in point in the settings of its location.

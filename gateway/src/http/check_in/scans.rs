@@ -19,7 +19,7 @@ use serde_json::json;
 use self::scanner::{ScanRequest, Scanner};
 pub(in crate::http) use self::{
     check_in::{ScanBody, WalkInBody, check_in, find, walk_in},
-    suspicion::{FlagsParams, flags},
+    suspicion::flags,
 };
 use crate::http::{
     NodeState, Problem, pages,

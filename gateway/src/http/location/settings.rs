@@ -6,9 +6,9 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use gateway_core::access::Claims;
 use schemas::{
     branding::Branding,
-    channel::Channel,
     codes::Code,
     ids::{LocationId, QueueId, StationId},
     privacy::Privacy,
@@ -28,22 +28,10 @@ use crate::{
         shared::{
             body::not_an_id,
             caller::{Caller, Segments},
-            snapshots::{load, unreadable},
+            snapshots::{settings, unreadable},
         },
     },
 };
-use gateway_core::access::{self, Claims};
-
-/// The view of a location's settings, if the caller may see it.
-async fn settings(
-    node: &NodeContext,
-    claims: &Claims,
-    location: LocationId,
-) -> Result<View, Problem> {
-    let channel = Channel::Settings(location);
-    access::may_open(claims, &channel)?;
-    Ok(load(node, claims, &channel).await?.ok_or(Code::NotFound)?)
-}
 
 /// An entry with its id, and the position of the location at which it was read.
 fn answer(position: Position, field: &str, id: &str, entry: &RawValue) -> Result<Response, Code> {
@@ -78,7 +66,7 @@ pub(in crate::http) async fn location(
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
-    let view = settings(&node, &claims, location.clone()).await?;
+    let view = settings(&node, &claims, &location).await?;
     let entry = view.entries.get(LOCATION_KEY).ok_or(Code::NotFound)?;
     Ok(answer(view.position, "location", location.as_str(), entry)?)
 }
@@ -92,7 +80,7 @@ async fn part<T: Serialize>(
     default: T,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
-    let view = settings(node, claims, location.clone()).await?;
+    let view = settings(node, claims, &location).await?;
     let default = raw(&default);
     let entry = view.entries.get(key).unwrap_or(&default);
     Ok(answer(view.position, "location", location.as_str(), entry)?)
@@ -131,7 +119,7 @@ pub(in crate::http) async fn queues(
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
-    Ok(list(&settings(&node, &claims, location).await?, "queue", "queue:")?)
+    Ok(list(&settings(&node, &claims, &location).await?, "queue", "queue:")?)
 }
 
 pub(in crate::http) async fn stations(
@@ -140,7 +128,7 @@ pub(in crate::http) async fn stations(
     Segments([location]): Segments<1>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
-    Ok(list(&settings(&node, &claims, location).await?, "station", "station:")?)
+    Ok(list(&settings(&node, &claims, &location).await?, "station", "station:")?)
 }
 
 pub(in crate::http) async fn queue(
@@ -149,7 +137,7 @@ pub(in crate::http) async fn queue(
     Segments([queue]): Segments<1>,
 ) -> Result<Response, Problem> {
     let queue = QueueId::new(queue).map_err(not_an_id)?;
-    let view = settings(&node, &claims, queue.location()).await?;
+    let view = settings(&node, &claims, &queue.location()).await?;
     let entry = view.entries.get(&format!("queue:{queue}")).ok_or(Code::NotFound)?;
     Ok(answer(view.position, "queue", queue.as_str(), entry)?)
 }
@@ -160,7 +148,7 @@ pub(in crate::http) async fn station(
     Segments([station]): Segments<1>,
 ) -> Result<Response, Problem> {
     let station = StationId::new(station).map_err(not_an_id)?;
-    let view = settings(&node, &claims, station.location()).await?;
+    let view = settings(&node, &claims, &station.location()).await?;
     let entry = view.entries.get(&format!("station:{station}")).ok_or(Code::NotFound)?;
     Ok(answer(view.position, "station", station.as_str(), entry)?)
 }

@@ -13,8 +13,8 @@ use axum::{
 use gateway_core::access::Claims;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use schemas::{Millis, codes::Code};
-use serde::de::DeserializeOwned;
+use schemas::{Millis, codes::Code, ids::LocationId};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     audited_request::AuditedRequest,
@@ -145,6 +145,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
         })?;
         Ok(Self(asked))
     }
+}
+
+/// The query of a list that belongs to a location.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct LocationParams {
+    #[schemars(with = "LocationId")]
+    pub(in crate::http) location: String,
 }
 
 /// An unparsed JSON body, bounded in size and time. It may be empty.

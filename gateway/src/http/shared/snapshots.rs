@@ -5,7 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims};
-use schemas::{channel::Channel, codes::Code, line::TICKET_KEY, ticket::TicketEntry, view::View};
+use schemas::{
+    channel::Channel, codes::Code, ids::LocationId, line::TICKET_KEY, ticket::TicketEntry,
+    view::View,
+};
 
 use crate::{context::NodeContext, http::Problem, views::reader::FetchGoal};
 
@@ -33,6 +36,17 @@ pub(in crate::http) async fn load(
     let view = node.reader.fetch(&aggregate, &name, goal).await?;
     // A view without entries was removed, such as that of a removed queue.
     Ok(view.filter(|view| !view.entries.is_empty()))
+}
+
+/// The view of a location's settings, if the caller may see it.
+pub(in crate::http) async fn settings(
+    node: &NodeContext,
+    claims: &Claims,
+    location: &LocationId,
+) -> Result<View, Problem> {
+    let channel = Channel::Settings(location.clone());
+    access::may_open(claims, &channel)?;
+    Ok(load(node, claims, &channel).await?.ok_or(Code::NotFound)?)
 }
 
 /// The entry of a view `ticket:<id>`.

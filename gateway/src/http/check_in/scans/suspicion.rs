@@ -31,7 +31,7 @@ use crate::{
         shared::{
             audited::NamedInBody,
             body::not_an_id,
-            caller::{Caller, QueryParams},
+            caller::{Caller, LocationParams, QueryParams},
             snapshots::load,
         },
     },
@@ -158,19 +158,11 @@ fn key_of(tenant: &TenantId, location: &LocationId) -> String {
     format!("check-in-flags:{tenant}:{location}")
 }
 
-/// The query of a list of flags.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct FlagsParams {
-    #[schemars(with = "LocationId")]
-    location: String,
-}
-
 /// The suspicious patterns of a location in the last day, for its desk.
 pub(in crate::http) async fn flags(
     State(node): NodeState,
     Caller(claims): Caller,
-    QueryParams(FlagsParams { location }): QueryParams<FlagsParams>,
+    QueryParams(LocationParams { location }): QueryParams<LocationParams>,
 ) -> Result<Response, Problem> {
     let location = LocationId::new(location).map_err(not_an_id)?;
     access::may_see_flags(&claims, &location)?;

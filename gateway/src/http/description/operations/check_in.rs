@@ -10,6 +10,7 @@ use crate::http::{
         answers as a,
         operation::{Access, Operation},
     },
+    shared::caller::LocationParams,
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -24,7 +25,7 @@ fn screens() -> Vec<Operation> {
             "List the screens of a location",
             "settings",
         )
-        .query::<displays::ListParams>()
+        .query::<LocationParams>()
         .refuses(&[Code::InvalidId])
         .answers::<a::DisplayList>(200, "The screens."),
         Operation::location_command(
@@ -137,7 +138,7 @@ fn scanned() -> Vec<Operation> {
             "List the suspicious scans of the last day",
             "scans.flags",
         )
-        .query::<scans::FlagsParams>()
+        .query::<LocationParams>()
         .refuses(&[Code::InvalidId, Code::LocationUnknown])
         .refuses_with(StatusCode::BAD_REQUEST, Code::Malformed)
         .answers::<a::FlagList>(200, "The patterns."),

@@ -233,7 +233,7 @@ fn views() -> Vec<Operation> {
 }
 
 fn check_in_points() -> Vec<Operation> {
-    use crate::http::{check_in::check_in_points::ListParams, shared::qr_image::ImageParams};
+    use crate::http::shared::{caller::LocationParams, qr_image::ImageParams};
     const POINT: &[Code] = &[Code::CheckInPointUnknown, Code::IllegalMove];
     let read = |path, id, summary, row| Operation::read(path, id, summary, row);
     let post = |path, id, summary, row| Operation::location_command("post", path, id, summary, row);
@@ -245,7 +245,7 @@ fn check_in_points() -> Vec<Operation> {
     };
     vec![
         read("/v1/check-in-points", "listCheckInPoints", "List the check-in points", "settings")
-            .query::<ListParams>()
+            .query::<LocationParams>()
             .refuses(&[Code::InvalidId])
             .answers::<a::CheckInPointList>(200, "The check-in points."),
         read(
