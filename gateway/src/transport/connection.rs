@@ -154,8 +154,12 @@ fn read_frames(
             Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
                 return ReadTurn::Gone;
             }
-            Err(Error::Protocol(_) | Error::Utf8(_)) => {
-                registration.close(Close::BadRequest);
+            Err(Error::Protocol(_)) => {
+                registration.close(Close::ProtocolError);
+                return ReadTurn::Idle;
+            }
+            Err(Error::Utf8(_)) => {
+                registration.close(Close::InvalidText);
                 return ReadTurn::Idle;
             }
             Err(_) => return ReadTurn::Gone,

@@ -36,6 +36,10 @@ pub enum Close {
     PermissionsChanged,
     /// The client sent a message above the limit.
     TooLarge,
+    /// The client broke the framing of WebSocket (RFC 6455, section 7.4.1).
+    ProtocolError,
+    /// The client sent text that is not UTF-8 (RFC 6455, section 8.1).
+    InvalidText,
 }
 
 impl Close {
@@ -56,6 +60,8 @@ impl Close {
         Close::PermissionDenied,
         Close::PermissionsChanged,
         Close::TooLarge,
+        Close::ProtocolError,
+        Close::InvalidText,
     ];
 
     /// The number of the reason.
@@ -96,6 +102,8 @@ impl Close {
             // A number outside the protocol's own, in the range without a reconnect: the same
             // message would be too large again.
             Close::TooLarge => (4500, "message too large"),
+            Close::ProtocolError => (1002, "WebSocket protocol error"),
+            Close::InvalidText => (1007, "text is not UTF-8"),
         }
     }
 }
