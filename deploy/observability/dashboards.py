@@ -329,6 +329,30 @@ CLINIC = [
         ],
         "From the decision to the answer of the push service.",
     ),
+    ("Webhooks", "ops", [("{{result}}", rate("clinicwire_webhook_attempts_total", "result"))]),
+    (
+        "Age of sent webhooks",
+        "s",
+        [
+            (
+                "mean",
+                rate("clinicwire_webhook_age_seconds_total")
+                + " / "
+                + rate("clinicwire_webhook_attempts_total", where='result="sent"'),
+            ),
+            ("oldest that waits", "max(clinicwire_webhook_pending_age_seconds)"),
+        ],
+        "From the decision to the answer of the receiver.",
+    ),
+    (
+        "Queues of webhooks",
+        "short",
+        [
+            ("waiting", "max(clinicwire_webhook_pending)"),
+            ("dead letters", "max(clinicwire_webhook_dead)"),
+            ("failing webhooks", "max(clinicwire_webhook_failing)"),
+        ],
+    ),
     (
         "Records of bridges",
         "ops",

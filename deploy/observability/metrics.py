@@ -41,6 +41,7 @@ LABELS = {
     "clinicwire_tls_(handshakes|reloads)": "result",
     "clinicwire_uploads": "result",
     "clinicwire_view_fetches": "source",
+    "clinicwire_webhook_attempts": "result",
     "clinicwire_worker_attempts": "ended",
     "clinicwire_worker_rule": "rule",
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use claims::tables::Tables;
+use schemas::webhook::WebhookKey;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 #[cfg(feature = "tls")]
@@ -86,6 +87,8 @@ pub struct NodeContext {
     pub files: Arc<Files>,
     /// Alerts to phones, where processors send them.
     pub alerts: Option<AlertOffer>,
+    /// The key of the secrets of webhooks, where processors send them.
+    pub webhook_key: Option<WebhookKey>,
     /// How long a run is kept after its end.
     pub run_retention: Duration,
     /// The reference tables that a rule looks into while it is tried.
@@ -150,6 +153,7 @@ impl NodeContext {
             revocations,
             files: Arc::new(Files::new(files, settings.max_file)),
             alerts: settings.alerts.clone(),
+            webhook_key: settings.webhook_key.clone(),
             run_retention: settings.run_retention,
             tables: settings.tables.clone(),
             refused_sockets: Mutex::default(),

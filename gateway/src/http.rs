@@ -7,6 +7,7 @@ mod description;
 mod location;
 mod pages;
 mod shared;
+mod webhooks;
 
 use std::{
     sync::{Arc, PoisonError},
@@ -51,6 +52,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
         .merge(check_in_routes())
         .merge(claims_routes())
         .merge(access_routes())
+        .merge(webhook_routes())
         .route("/v1/openapi.json", get(description::serve))
         .route("/v1/asyncapi.json", get(description::serve_channels))
         .route("/v1/demo", get(demo))
@@ -179,6 +181,18 @@ fn access_routes() -> Routes {
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{session}", delete(sessions::end))
         .route("/v1/stream-tickets", post(channels::stream_ticket))
+}
+
+/// Webhooks and what was sent to them.
+fn webhook_routes() -> Routes {
+    Router::new()
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/v1/webhooks/{webhook}",
+            get(webhooks::one).put(webhooks::change).delete(webhooks::delete),
+        )
+        .route("/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/v1/webhooks/{webhook}/{action}", post(webhooks::action))
 }
 
 fn metrics_route() -> Routes {

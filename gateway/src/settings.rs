@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use claims::tables::Tables;
-use schemas::push::PushServices;
+use schemas::{push::PushServices, webhook::WebhookKey};
 
 use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
@@ -69,6 +69,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Alerts to phones, where processors send them.
     pub alerts: Option<AlertOffer>,
+    /// The key of the secrets of webhooks, where processors send them.
+    pub webhook_key: Option<WebhookKey>,
     /// Largest uploaded file, in bytes.
     pub max_file: u64,
     /// How long a run is kept after its end.
@@ -107,6 +109,7 @@ pub(crate) fn test_settings() -> Settings {
             .into(),
             services: PushServices::default(),
         }),
+        webhook_key: Some(WebhookKey::from_bytes([7; 32])),
         max_file: 8 * 1024 * 1024,
         run_retention: RUN_RETENTION,
         tables: Arc::default(),

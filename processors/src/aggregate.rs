@@ -15,6 +15,7 @@ use crate::{
     location::{self, Appointment, Location, Ticket},
     rule_book::{self, RuleBook},
     run::{self, Run, RunRow},
+    webhooks::{WebhookBook, WebhookBookHeader},
 };
 
 /// An aggregate as the ledger stores it: its header, and the live parts of a location.
@@ -37,6 +38,8 @@ pub enum AggregateState {
     Run(Box<Run>),
     /// The rules of a tenant.
     Rules(RuleBook),
+    /// The webhooks of a tenant.
+    Webhooks(WebhookBook),
     /// The key of an appointment.
     AppointmentKey(AppointmentKey),
 }
@@ -52,6 +55,8 @@ pub enum AggregateHeader {
     Run(Box<run::RunHeader>),
     /// The rules of a tenant.
     Rules(rule_book::RuleBookHeader),
+    /// The webhooks of a tenant.
+    Webhooks(WebhookBookHeader),
     /// The key of an appointment.
     AppointmentKey(AppointmentKeyHeader),
 }
@@ -66,6 +71,7 @@ impl AggregateHeader {
             AggregateKind::Location => AggregateHeader::Location(serde_json::from_str(text)?),
             AggregateKind::Run => AggregateHeader::Run(serde_json::from_str(text)?),
             AggregateKind::Rules => AggregateHeader::Rules(serde_json::from_str(text)?),
+            AggregateKind::Webhooks => AggregateHeader::Webhooks(serde_json::from_str(text)?),
             AggregateKind::AppointmentKey => {
                 AggregateHeader::AppointmentKey(serde_json::from_str(text)?)
             }
@@ -80,6 +86,7 @@ impl AggregateState {
             AggregateKind::Location => AggregateState::Location(Box::new(Location::new(epoch))),
             AggregateKind::Run => AggregateState::Run(Box::new(Run::new(epoch))),
             AggregateKind::Rules => AggregateState::Rules(RuleBook::new(epoch)),
+            AggregateKind::Webhooks => AggregateState::Webhooks(WebhookBook::new(epoch)),
             AggregateKind::AppointmentKey => {
                 AggregateState::AppointmentKey(AppointmentKey::new(epoch))
             }
@@ -99,6 +106,9 @@ impl AggregateState {
             AggregateHeader::Rules(header) => {
                 AggregateState::Rules(RuleBook::restore(position, header))
             }
+            AggregateHeader::Webhooks(header) => {
+                AggregateState::Webhooks(WebhookBook::restore(position, header))
+            }
             AggregateHeader::AppointmentKey(header) => {
                 AggregateState::AppointmentKey(AppointmentKey::restore(position, header))
             }
@@ -111,6 +121,7 @@ impl AggregateState {
             AggregateState::Location(location) => location.position(),
             AggregateState::Run(run) => run.position(),
             AggregateState::Rules(rules) => rules.position(),
+            AggregateState::Webhooks(webhooks) => webhooks.position(),
             AggregateState::AppointmentKey(key) => key.position(),
         }
     }
@@ -123,6 +134,9 @@ impl AggregateState {
             }
             AggregateState::Run(run) => AggregateHeader::Run(Box::new(run.header().clone())),
             AggregateState::Rules(rules) => AggregateHeader::Rules(rules.header().clone()),
+            AggregateState::Webhooks(webhooks) => {
+                AggregateHeader::Webhooks(webhooks.header().clone())
+            }
             AggregateState::AppointmentKey(key) => {
                 AggregateHeader::AppointmentKey(key.header().clone())
             }
@@ -162,6 +176,7 @@ impl AggregateState {
             AggregateState::Location(location) => location.handle(record, time),
             AggregateState::Run(run) => run.handle(record, time),
             AggregateState::Rules(rules) => rules.handle(record, time),
+            AggregateState::Webhooks(webhooks) => webhooks.handle(record, time),
             AggregateState::AppointmentKey(key) => key.handle(record, time),
         }
     }

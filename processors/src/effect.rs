@@ -7,11 +7,12 @@ use schemas::{
     event::Event,
     identity::CommandIdentity,
     ids::{AppointmentId, TicketId},
+    outward::OutwardData,
     record::{CommandRecord, ViewDelta},
     view::Position,
 };
 
-use crate::alerts::AlertChange;
+use crate::{alerts::AlertChange, webhooks::WebhookChange};
 
 /// The two times of a record. Only the second one can expire a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub struct RecordEffect {
     pub follow_ups: Vec<CommandRecord>,
     /// Changes of devices and due alerts.
     pub alerts: Vec<AlertChange>,
+    /// The events that other systems hear of, in order.
+    pub outward: Vec<OutwardData>,
+    /// Changes of the webhooks of a tenant.
+    pub webhooks: Vec<WebhookChange>,
     /// The final verdict on an earlier command, whose outcome was `moving`.
     pub settles: Option<Settlement<Verdict>>,
 }
@@ -80,6 +85,8 @@ impl RecordEffect {
             appointments: Vec::new(),
             follow_ups: Vec::new(),
             alerts: Vec::new(),
+            outward: Vec::new(),
+            webhooks: Vec::new(),
             settles: None,
         }
     }
@@ -97,6 +104,8 @@ impl RecordEffect {
             appointments: Vec::new(),
             follow_ups: Vec::new(),
             alerts: Vec::new(),
+            outward: Vec::new(),
+            webhooks: Vec::new(),
             settles: None,
         }
     }

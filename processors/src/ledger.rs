@@ -25,6 +25,7 @@ use crate::{
     log::{LogOffset, PartitionId},
     run::RunRow,
     views::ViewStep,
+    webhooks::{OutwardRow, WebhookRow},
 };
 
 /// The epoch of a partition's owner. It rises with each claim, so that the commit of an older owner
@@ -245,6 +246,10 @@ pub struct Batch {
     pub runs: Vec<RunRow>,
     /// Changes of devices and due alerts, in order.
     pub alerts: Vec<AlertRow>,
+    /// Events for webhooks, in order.
+    pub outward: Vec<OutwardRow>,
+    /// Changes of webhooks, in order.
+    pub webhooks: Vec<WebhookRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
     /// Outcomes of commands that this batch decided, at most one for each command. The row of a

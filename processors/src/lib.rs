@@ -16,11 +16,14 @@ pub mod fixtures;
 pub mod ledger;
 pub mod location;
 pub mod log;
+#[cfg(feature = "push")]
+mod outbound;
 pub mod refill;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
 pub mod views;
+pub mod webhooks;
 pub mod work;
 pub mod worker;
 

@@ -38,6 +38,7 @@ mod indexes;
 mod issue;
 mod load;
 mod moves;
+mod outward;
 mod project;
 mod question;
 mod questions;

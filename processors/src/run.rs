@@ -13,6 +13,7 @@ use schemas::{
     attempt::AttemptNumber,
     event::Event,
     ids::{Aggregate, FileId, RuleId},
+    outward::OutwardData,
     record::{CommandRecord, ViewDelta},
     run::{
         FindingCounts, RuleTally, RunFile, RunHead, RunProgress, RunReport, RunState,
@@ -83,7 +84,9 @@ impl Run {
         match decide(self, record, time.decided_at) {
             Ok(events) => {
                 let delta = self.replay(&record.aggregate, self.position.version + 1, at, &events);
-                RecordEffect::applied(self.position, at, events, delta)
+                let outward = outward(&record.aggregate, &events);
+                let applied = RecordEffect::applied(self.position, at, events, delta);
+                RecordEffect { outward, ..applied }
             }
             Err(code) => RecordEffect::refused(self.position, at, code),
         }
@@ -201,6 +204,24 @@ pub enum WorkChange {
     Unchanged,
     /// The work is removed.
     Remove,
+}
+
+/// What other systems hear of these events.
+fn outward(aggregate: &Aggregate, events: &[Event]) -> Vec<OutwardData> {
+    let Some(run) = aggregate.run_id() else { return Vec::new() };
+    let of = |event: &Event| match event {
+        Event::RunCompleted { summary } => Some(OutwardData::RunCompleted {
+            run: run.clone(),
+            rows: summary.rows,
+            findings: summary.stored,
+        }),
+        Event::RunFailed { failure } => {
+            Some(OutwardData::RunFailed { run: run.clone(), code: failure.code })
+        }
+        Event::RunCancelled => Some(OutwardData::RunCancelled { run: run.clone() }),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
 }
 
 /// Whether the event changes what lists and workers see of a run.

@@ -81,9 +81,9 @@ pub struct RunnerSettings {
     /// which records come from a clock that is far ahead. Timers depend on the clock of the log
     /// alone.
     pub clock: Clock,
-    /// Notified after each commit, so that a worker or a sender of alerts in this process need not
-    /// poll for new work.
-    pub work_signal: Option<Arc<Notify>>,
+    /// Notified after each commit, so that workers and senders in this process need not poll for new
+    /// work.
+    pub work_signals: Vec<Arc<Notify>>,
 }
 
 impl RunnerSettings {
@@ -98,7 +98,7 @@ impl RunnerSettings {
             parked_limit: 1_000,
             counters: Arc::default(),
             clock: wall_clock(),
-            work_signal: None,
+            work_signals: Vec::new(),
         }
     }
 

@@ -330,6 +330,14 @@ codes! {
     RuleUnknown = "rule_unknown", 404, 102, "This rule doesn't exist.";
     /// A parameter of the rule is wrong.
     RuleInvalid = "rule_invalid", 422, 107, "The rule can't be applied as it is.";
+    /// The tenant has no such webhook.
+    WebhookUnknown = "webhook_unknown", 404, 102, "This webhook doesn't exist.";
+    /// The tenant has as many webhooks as it may have.
+    TooManyWebhooks = "too_many_webhooks", 409, 107,
+        "There are as many webhooks as there may be. Delete one that isn't used any more.";
+    /// The installation has no key for the secrets of webhooks.
+    WebhooksNotOffered = "webhooks_not_offered", 404, 102,
+        "This installation sends no webhooks. Ask those who run it.";
     // Parked records
     /// The value or a header of a record cannot be parsed.
     RecordMalformed = "record_malformed", 422, 107, "The record's data can't be read.";

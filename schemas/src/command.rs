@@ -18,7 +18,7 @@ use crate::{
     handover::{HandoverAnswer, MoveQuestion},
     ids::{
         AggregateKind, AppointmentId, CheckInPointId, DisplayId, QueueId, RuleId, StationId,
-        TicketId,
+        TicketId, WebhookId,
     },
     load::LoadBands,
     privacy::Privacy,
@@ -28,6 +28,7 @@ use crate::{
     settings::{BoardMessage, CallOrder},
     ticket::Priority,
     timers::Timers,
+    webhook::{Replay, WebhookSettings},
 };
 
 pub use outcome::{CommandOutcome, CommandResult, Verdict};
@@ -583,6 +584,63 @@ commands! {
         /// The rule.
         rule: RuleId,
     };
+    Webhooks:
+    /// Creates a webhook. The caller chooses the random part of the id.
+    CreateWebhook = "webhook.create" {
+        /// The id of the new webhook.
+        webhook: WebhookId,
+        /// The settings.
+        settings: WebhookSettings,
+    }
+    /// Changes the settings of a webhook.
+    ChangeWebhook = "webhook.change" {
+        /// The webhook.
+        webhook: WebhookId,
+        /// The settings.
+        settings: WebhookSettings,
+        /// The edition that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Deletes a webhook. Events that wait are not sent.
+    DeleteWebhook = "webhook.delete" {
+        /// The webhook.
+        webhook: WebhookId,
+    }
+    /// Gives a webhook a new secret.
+    RotateWebhook = "webhook.rotate" {
+        /// The webhook.
+        webhook: WebhookId,
+        /// Seconds for which messages are signed with the old secret too.
+        keep_s: u32,
+    }
+    /// Pauses a webhook: events wait.
+    PauseWebhook = "webhook.pause" {
+        /// The webhook.
+        webhook: WebhookId,
+    }
+    /// Sends to a paused or disabled webhook again.
+    ResumeWebhook = "webhook.resume" {
+        /// The webhook.
+        webhook: WebhookId,
+    }
+    /// Disables a webhook whose receiver has answered 410. Written by a processor.
+    DisableWebhook = "webhook.disable" {
+        /// The webhook.
+        webhook: WebhookId,
+    }
+    /// Sends a test event to one webhook.
+    TestWebhook = "webhook.test" {
+        /// The webhook.
+        webhook: WebhookId,
+    }
+    /// Sends events to a webhook again.
+    ReplayWebhook = "webhook.replay" {
+        /// The webhook.
+        webhook: WebhookId,
+        /// The events.
+        replay: Replay,
+    };
     AppointmentKey:
     /// Says that a location holds the appointment with this key of a source. Written by a
     /// processor, when a location books what it did not hold before.
@@ -599,6 +657,23 @@ commands! {
 pub const MAX_REORDER: usize = 500;
 
 impl Command {
+    /// The webhook that the command is about, if any.
+    pub fn webhook(&self) -> Option<&WebhookId> {
+        use Command as C;
+        match self {
+            C::CreateWebhook { webhook, .. }
+            | C::ChangeWebhook { webhook, .. }
+            | C::DeleteWebhook { webhook }
+            | C::RotateWebhook { webhook, .. }
+            | C::PauseWebhook { webhook }
+            | C::ResumeWebhook { webhook }
+            | C::DisableWebhook { webhook }
+            | C::TestWebhook { webhook }
+            | C::ReplayWebhook { webhook, .. } => Some(webhook),
+            _ => None,
+        }
+    }
+
     /// The ticket that the command is about, if any.
     pub fn ticket(&self) -> Option<&TicketId> {
         use Command as C;

@@ -15,6 +15,7 @@ use crate::{
     handover::{AppointmentHandover, TicketHandover},
     ids::{
         AppointmentId, CheckInPointId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId,
+        WebhookId,
     },
     load::LoadBands,
     privacy::Privacy,
@@ -24,6 +25,7 @@ use crate::{
     settings::{BoardMessage, CallOrder},
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
+    webhook::{Replay, Webhook},
 };
 
 /// One decision of an aggregate.
@@ -558,6 +560,28 @@ pub enum Event {
     RuleDeleted {
         /// The rule.
         rule: RuleId,
+    },
+    /// A webhook was created, or its settings, state or secret changed.
+    WebhookStored {
+        /// The webhook as it is now.
+        stored: Webhook,
+    },
+    /// A webhook was deleted.
+    WebhookDeleted {
+        /// The webhook.
+        webhook: WebhookId,
+    },
+    /// A test of a webhook was requested.
+    WebhookTested {
+        /// The webhook.
+        webhook: WebhookId,
+    },
+    /// Events are sent to a webhook again.
+    WebhookReplayed {
+        /// The webhook.
+        webhook: WebhookId,
+        /// The events.
+        replay: Replay,
     },
 }
 

@@ -15,7 +15,8 @@ pub use fingerprint::Fingerprint;
 pub use source_key::{MAX_SOURCE_KEY, SourceKey};
 
 use self::form::{
-    is_command, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source, is_ticket,
+    is_command, is_event, is_file, is_run, is_schedule, is_scoped_slug, is_slug, is_source,
+    is_ticket, is_webhook,
 };
 
 /// Longest slug in bytes, for a tenant, location, queue, station, check-in point, doctor, source or
@@ -178,6 +179,14 @@ id!(
     /// A rule that claims files are checked against, unique within its tenant.
     RuleId, "rule", is_slug, form::SLUG, "RuleId({})"
 );
+id!(
+    /// An outward event: `e_<32 hex digits>`.
+    EventId, "event", is_event, form::EVENT, "EventId({})"
+);
+id!(
+    /// An endpoint of a tenant that gets outward events: `w_<32 hex digits>`.
+    WebhookId, "webhook", is_webhook, form::WEBHOOK, "WebhookId({})"
+);
 
 macro_rules! scoped {
     ($($name:ident),*) => {$(
@@ -335,6 +344,20 @@ impl FileId {
     pub fn from_path(path: &str) -> Option<(TenantId, Self)> {
         let (tenant, file) = path.strip_suffix(".json").unwrap_or(path).split_once('/')?;
         Some((TenantId::new(tenant).ok()?, Self::new(file).ok()?))
+    }
+}
+
+impl EventId {
+    /// An event with these 128 bits of a digest.
+    pub fn from_random(random: u128) -> Self {
+        Self(format!("e_{random:032x}").into())
+    }
+}
+
+impl WebhookId {
+    /// A webhook with 128 random bits.
+    pub fn from_random(random: u128) -> Self {
+        Self(format!("w_{random:032x}").into())
     }
 }
 

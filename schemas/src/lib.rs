@@ -29,6 +29,7 @@ pub mod language;
 pub mod line;
 pub mod load;
 pub mod log;
+pub mod outward;
 pub mod privacy;
 pub mod push;
 pub mod record;
@@ -39,6 +40,7 @@ pub mod settings;
 pub mod ticket;
 pub mod timers;
 pub mod view;
+pub mod webhook;
 
 /// Milliseconds since the Unix epoch, read from a server's clock.
 pub type Millis = i64;

@@ -23,7 +23,7 @@ pub use wire::{WireRecord, is_attribute};
 
 /// The topic of facts and commands that change a location.
 pub const CARE_TOPIC: &str = "clinicwire.care.v1";
-/// The topic of requests and progress of runs, and of changes to the rules.
+/// The topic of requests and progress of runs, and of changes to rules and webhooks.
 pub const RUNS_TOPIC: &str = "clinicwire.runs.v1";
 /// The topic of the results of both: deltas of views and outcomes of commands.
 pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
@@ -31,6 +31,8 @@ pub const VIEWS_TOPIC: &str = "clinicwire.views.v1";
 pub const AUDIT_TOPIC: &str = "clinicwire.audit.v1";
 /// The compacted topic of revocations, which every gateway reads whole.
 pub const ACCESS_TOPIC: &str = "clinicwire.access.v1";
+/// The topic of outward events, for other systems.
+pub const EVENTS_TOPIC: &str = "clinicwire.events.v1";
 
 /// Most bytes of a record's key, headers and value. Kafka's producers and topics refuse 1,000,000
 /// bytes by default, and count their own framing too.
@@ -57,7 +59,7 @@ pub struct Actor {
 pub fn topic_for(kind: AggregateKind) -> &'static str {
     match kind {
         AggregateKind::Location | AggregateKind::AppointmentKey => CARE_TOPIC,
-        AggregateKind::Run | AggregateKind::Rules => RUNS_TOPIC,
+        AggregateKind::Run | AggregateKind::Rules | AggregateKind::Webhooks => RUNS_TOPIC,
     }
 }
 

@@ -11,7 +11,8 @@ use claims::tables::Tables;
 use clap::Args;
 use schemas::{
     push::{KNOWN_SERVICES, PushService, PushServices},
-    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC},
+    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC},
+    webhook::WebhookKey,
 };
 
 use crate::{
@@ -48,6 +49,27 @@ impl PushServiceArgs {
     }
 }
 
+/// The flag of the key of webhooks, the same on gateways and processors.
+#[derive(Debug, Args)]
+pub struct WebhookKeyArgs {
+    /// File with the key from which the secrets of webhooks are derived, as `clinicwire-processors
+    /// webhook-key` writes it, the same on all gateways and processors. Without it, no webhooks are
+    /// offered and sent
+    #[arg(long, env = "CLINICWIRE_WEBHOOK_KEY_FILE", value_name = "FILE")]
+    pub webhook_key_file: Option<PathBuf>,
+}
+
+impl WebhookKeyArgs {
+    /// The key, if the settings name its file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has no key.
+    pub fn key(&self) -> anyhow::Result<Option<WebhookKey>> {
+        let Some(path) = &self.webhook_key_file else { return Ok(None) };
+        Ok(Some(std::fs::read_to_string(path)?.parse()?))
+    }
+}
+
 /// The flags of a Kafka cluster and its topics.
 #[derive(Debug, Args)]
 pub struct KafkaArgs {
@@ -69,6 +91,9 @@ pub struct KafkaArgs {
     /// Topic of the audit: who read or changed what
     #[arg(long, env = "CLINICWIRE_AUDIT_TOPIC", default_value = AUDIT_TOPIC)]
     pub audit_topic: String,
+    /// Topic of outward events, for other systems
+    #[arg(long, env = "CLINICWIRE_EVENTS_TOPIC", default_value = EVENTS_TOPIC)]
+    pub events_topic: String,
     /// Topic of revocations
     #[arg(long, env = "CLINICWIRE_ACCESS_TOPIC", default_value = ACCESS_TOPIC)]
     pub access_topic: String,
@@ -141,6 +166,7 @@ impl KafkaArgs {
             runs: self.runs_topic.clone(),
             views: self.views_topic.clone(),
             audit: self.audit_topic.clone(),
+            events: self.events_topic.clone(),
             access: self.access_topic.clone(),
         };
         let security = self.security.security();
@@ -163,6 +189,7 @@ impl KafkaArgs {
             ("--runs-topic", &self.runs_topic),
             ("--views-topic", &self.views_topic),
             ("--audit-topic", &self.audit_topic),
+            ("--events-topic", &self.events_topic),
             ("--access-topic", &self.access_topic),
         ];
         for (index, (flag, name)) in topics.into_iter().enumerate() {

@@ -23,7 +23,8 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 use schemas::record::{
-    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC, WireRecord,
+    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, MAX_RECORD_BYTES, RUNS_TOPIC, VIEWS_TOPIC,
+    WireRecord,
 };
 
 pub use access::{
@@ -57,6 +58,8 @@ pub struct Topics {
     pub views: String,
     /// Entries of the audit.
     pub audit: String,
+    /// Outward events.
+    pub events: String,
     /// Revocations.
     pub access: String,
 }
@@ -68,6 +71,7 @@ impl Default for Topics {
             runs: RUNS_TOPIC.to_owned(),
             views: VIEWS_TOPIC.to_owned(),
             audit: AUDIT_TOPIC.to_owned(),
+            events: EVENTS_TOPIC.to_owned(),
             access: ACCESS_TOPIC.to_owned(),
         }
     }
@@ -84,6 +88,7 @@ impl Topics {
             RUNS_TOPIC => &self.runs,
             VIEWS_TOPIC => &self.views,
             AUDIT_TOPIC => &self.audit,
+            EVENTS_TOPIC => &self.events,
             ACCESS_TOPIC => &self.access,
             other => unreachable!("no topic is called {other}"),
         }

@@ -7,6 +7,7 @@ use gateway::{
     access::auth::{DevelopmentKey, WELL_KNOWN_WORDS},
     limits::settings::LimitChange,
 };
+use ipnet::IpNet;
 use schemas::push::{KNOWN_SERVICES, PushService};
 
 use crate::{demo::driver::SPEEDS, tokens::Tokens};
@@ -86,6 +87,12 @@ pub struct Cli {
     #[arg(long = "push-service", value_name = "HOST", value_delimiter = ',')]
     #[arg(default_value = KNOWN_SERVICES, hide_default_value = true)]
     pub push_services: Vec<PushService>,
+
+    /// Network such as 127.0.0.0/8 that receivers of webhooks may be in; may be repeated
+    ///
+    /// Webhooks need a build with `--features push`. Their secrets are new at each start.
+    #[arg(long = "webhook-network", value_name = "NETWORK", value_delimiter = ',')]
+    pub webhook_networks: Vec<IpNet>,
 
     #[command(flatten)]
     pub development: Development,

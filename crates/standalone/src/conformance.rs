@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod log;
 pub mod queries;
 pub mod views;
+pub mod webhooks;
 pub mod work;
 
 use std::time::Duration;

@@ -118,6 +118,7 @@ fn start(cli: &Cli, key: &DevelopmentKey) -> Result<OneProcess> {
         tables,
         limits: limits(cli),
         push_services: PushServices(cli.push_services.clone()),
+        webhook_networks: cli.webhook_networks.clone(),
     };
     OneProcess::start(settings).map_err(|error| {
         let error = anyhow::Error::from(error);

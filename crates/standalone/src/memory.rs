@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod log;
 mod views;
+mod webhooks;
 mod work;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use keys::MemoryKeys;
 pub use ledger::{JournalCounts, MemoryLedger, MemoryQueries};
 pub use log::MemoryLog;
 pub use views::MemoryViews;
+pub use webhooks::MemoryWebhooks;
 pub use work::MemoryWork;
 
 /// The clock of the backends. The log stamps records with it, never below the record before.
@@ -39,6 +41,8 @@ pub struct Memory {
     pub log: Arc<MemoryLog>,
     pub ledger: Arc<MemoryLedger>,
     pub alerts: Arc<MemoryAlerts>,
+    /// The webhooks of both ledgers.
+    pub webhooks: Arc<MemoryWebhooks>,
     /// The log client for runs, and their ledger.
     pub runs_log: Arc<MemoryLog>,
     pub runs_ledger: Arc<MemoryLedger>,
@@ -55,18 +59,21 @@ impl Memory {
         let log = Arc::new(MemoryLog::new(clock.clone()));
         // The log keeps a record of `care` until the ledger has committed it.
         let alerts = Arc::new(MemoryAlerts::new(clock.clone()));
-        let (committed, due) = (log.clone(), alerts.clone());
+        let webhooks = Arc::new(MemoryWebhooks::new(clock.clone()));
+        let (committed, due, queues) = (log.clone(), alerts.clone(), webhooks.clone());
         let ledger = MemoryLedger::new(clock.clone()).on_commit(move |batch| {
             committed.forget_below(batch.to);
             due.committed(batch);
+            queues.committed(batch);
         });
         let runs_log = Arc::new(log.reading(RUNS_TOPIC));
         let work = Arc::new(MemoryWork::new(clock.clone()));
-        let (committed, due) = (runs_log.clone(), work.clone());
+        let (committed, due, queues) = (runs_log.clone(), work.clone(), webhooks.clone());
         let runs_ledger =
             MemoryLedger::new(clock.clone()).share_outcomes(&ledger).on_commit(move |batch| {
                 committed.forget_below(batch.to);
                 due.committed(batch);
+                queues.committed(batch);
             });
         let audit_log = Arc::new(log.reading(AUDIT_TOPIC));
         let stored = audit_log.clone();
@@ -77,6 +84,7 @@ impl Memory {
             audit: Arc::new(audit),
             ledger: Arc::new(ledger),
             alerts,
+            webhooks,
             runs_log,
             runs_ledger: Arc::new(runs_ledger),
             work,
@@ -88,7 +96,8 @@ impl Memory {
     /// The queries of gateways.
     pub fn queries(&self) -> Arc<MemoryQueries> {
         let (care, runs, work) = (self.ledger.clone(), self.runs_ledger.clone(), self.work.clone());
-        Arc::new(MemoryQueries { care, runs, work, audit: self.audit.clone() })
+        let (audit, webhooks) = (self.audit.clone(), self.webhooks.clone());
+        Arc::new(MemoryQueries { care, runs, work, audit, webhooks })
     }
 
     /// The backends of the runner of runs.

@@ -12,16 +12,19 @@ use gateway::{
     readiness::Readiness,
     settings::{AlertOffer, TlsFiles},
 };
+use ipnet::IpNet;
 use object_store::{ObjectStore, local::LocalFileSystem};
 use processors::{
     alerts::OwnSender,
     audit,
     runner::{self, RunnerError},
+    webhooks::OwnWebhooks,
     worker,
 };
 use schemas::{
     push::PushServices,
     record::{CARE_TOPIC, RUNS_TOPIC},
+    webhook::WebhookKey,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -46,6 +49,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The push services that alerts are sent to, in a build that sends them.
     pub push_services: PushServices,
+    /// Networks that receivers of webhooks may be in, beside the public internet.
+    pub webhook_networks: Vec<IpNet>,
 }
 
 /// An error at start.
@@ -55,6 +60,8 @@ pub enum StartError {
     Gateway(#[from] node::StartError),
     #[error("cannot start the processors")]
     Processors(#[source] io::Error),
+    #[error("the system has no random numbers")]
+    Random(#[source] getrandom::Error),
     #[error("cannot make a directory for uploaded files")]
     Files(#[source] io::Error),
 }
@@ -92,6 +99,10 @@ impl OneProcess {
             readiness: Readiness::default(),
         };
         let sender = OwnSender::generate(settings.push_services.clone());
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+        let webhook_key = WebhookKey::from_bytes(bytes);
+        let hooks = OwnWebhooks::new(webhook_key.clone(), settings.webhook_networks);
         let node_settings = node::Settings {
             listen: settings.listen,
             tls: settings.tls,
@@ -112,13 +123,14 @@ impl OneProcess {
                 public_key: sender.public_key(),
                 services: settings.push_services,
             }),
+            webhook_key: hooks.is_some().then_some(webhook_key),
             run_retention: node::RUN_RETENTION,
             tables: settings.tables.clone(),
         };
         let gateway = node::start(node_settings, backends)?;
         let stop = watch::Sender::new(());
         let processors =
-            start_processors(&memory, files, settings.tables, sender, stop.subscribe())
+            start_processors(&memory, files, settings.tables, (sender, hooks), stop.subscribe())
                 .map_err(StartError::Processors)?;
         Ok(Self { gateway, processors, stop, memory, _files: directory })
     }
@@ -171,11 +183,12 @@ fn start_processors(
     memory: &Memory,
     files: Arc<dyn ObjectStore>,
     tables: Arc<Tables>,
-    sender: Option<OwnSender>,
+    (sender, hooks): (Option<OwnSender>, Option<OwnWebhooks>),
     stopped: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (work_signal, alert_signal) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let webhook_signal = Arc::new(Notify::new());
     let stop = move || {
         let mut stopped = stopped.clone();
         // An error means that the sender was dropped, which is how the processors stop.
@@ -184,14 +197,15 @@ fn start_processors(
     let (care, runs) = (memory.processors(), memory.runs());
     let (audit_log, audit_store) = (memory.audit_log.clone(), memory.audit.clone());
     let runs_settings = runner::RunnerSettings {
-        work_signal: Some(work_signal.clone()),
+        work_signals: vec![work_signal.clone(), webhook_signal.clone()],
         ..runner::RunnerSettings::new(RUNS_TOPIC)
     };
     let care_settings = runner::RunnerSettings {
-        work_signal: Some(alert_signal.clone()),
+        work_signals: vec![alert_signal.clone(), webhook_signal.clone()],
         ..runner::RunnerSettings::new(CARE_TOPIC)
     };
     let (alert_store, alert_log) = (memory.alerts.clone(), memory.log.clone());
+    let (webhook_store, webhook_log) = (memory.webhooks.clone(), memory.log.clone());
     let work = worker::WorkerBackends {
         work: memory.work.clone(),
         log: memory.runs_log.clone(),
@@ -214,7 +228,13 @@ fn start_processors(
                 }
                 Ok(())
             };
-            tokio::try_join!(care, runs, audit, work, alerts)
+            let webhooks = async {
+                if let Some(hooks) = hooks {
+                    hooks.run(webhook_store, webhook_log, webhook_signal, stop()).await;
+                }
+                Ok(())
+            };
+            tokio::try_join!(care, runs, audit, work, alerts, webhooks)
         };
         if let Err(error) = runtime.block_on(all) {
             tracing::error!(%error, "the processors ended");

@@ -136,3 +136,24 @@ macro_rules! alerts {
     };
 }
 standalone::alert_promises!(alerts);
+
+macro_rules! webhooks {
+    ($($promise:ident,)*) => {
+        mod webhooks {
+            use standalone::conformance::webhooks::{self, Desk, Sides};
+
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let queries = memory.queries();
+                let sides = Sides {
+                    store: &*memory.webhooks,
+                    ledger: &*memory.ledger,
+                    queries: &*queries,
+                };
+                webhooks::$promise(&mut Desk::open(sides).await).await;
+            })*
+        }
+    };
+}
+standalone::webhook_promises!(webhooks);

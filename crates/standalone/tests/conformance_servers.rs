@@ -139,6 +139,30 @@ macro_rules! alerts {
 }
 standalone::alert_promises!(alerts);
 
+macro_rules! webhooks {
+    ($($promise:ident,)*) => {
+        mod webhooks {
+            use processors::servers::postgres::PostgresWebhooks;
+            use schemas::record::CARE_TOPIC;
+            use standalone::conformance::webhooks::{self, Desk, Sides};
+
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::on_own_database(async |url: &str| {
+                    let pool = super::pool(url, 2);
+                    let store = PostgresWebhooks::new(&pool).expect("the settings make a pool");
+                    let ledger = super::ledger_of(url, CARE_TOPIC);
+                    let queries = super::queries(url);
+                    let sides = Sides { store: &store, ledger: &ledger, queries: &queries };
+                    webhooks::$promise(&mut Desk::open(sides).await).await;
+                })
+                .await;
+            })*
+        }
+    };
+}
+standalone::webhook_promises!(webhooks);
+
 /// Runs a promise of the work backend on a database of its own.
 async fn with_desk(promise: impl AsyncFnOnce(&mut Desk<'_>)) {
     on_own_database(async |url: &str| {
@@ -265,9 +289,10 @@ async fn log_sides() -> Sides {
     let topics = TOPICS
         .get_or_init(async || {
             let name = conformance::fresh();
-            let [care, runs, views, audit, access] =
-                ["care", "runs", "views", "audit", "access"].map(|topic| format!("{name}.{topic}"));
-            let topics = Topics { care, runs, views, audit, access };
+            let [care, runs, views, audit, events, access] =
+                ["care", "runs", "views", "audit", "events", "access"]
+                    .map(|topic| format!("{name}.{topic}"));
+            let topics = Topics { care, runs, views, audit, events, access };
             let new = NewTopics {
                 partition_count: 3,
                 replication_factor: 1,
@@ -276,6 +301,7 @@ async fn log_sides() -> Sides {
                 runs_hours: 1,
                 views_hours: 1,
                 audit_hours: 1,
+                events_hours: 1,
             };
             prepare_topics(&cluster(&topics), &new).await.expect("the topics are created");
             topics

@@ -45,6 +45,7 @@ impl Clinic {
             tables: Arc::new(Tables::empty()),
             limits: LimitSettings::default().changed(&changes),
             push_services: schemas::push::PushServices::default(),
+            webhook_networks: Vec::new(),
         };
         let clinic = Self {
             server: OneProcess::start(settings).unwrap(),

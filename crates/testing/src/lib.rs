@@ -8,6 +8,7 @@ pub mod http;
 pub mod patience;
 pub mod process;
 pub mod ready_file;
+pub mod receiver;
 pub mod records;
 pub mod site;
 pub mod sse;

@@ -13,7 +13,7 @@ mod tests;
 pub use checks::{
     Runs, may_command, may_command_run, may_link, may_list_runs, may_manage_sessions, may_open,
     may_print_code, may_read_audit, may_read_outcome, may_read_outcomes, may_revoke, may_rule,
-    may_see_flags, may_subscribe_alerts, may_upload, source,
+    may_see_flags, may_subscribe_alerts, may_upload, may_webhook, source,
 };
 pub use claims::Claims;
 pub use description::roles_of;

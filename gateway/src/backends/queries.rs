@@ -11,11 +11,12 @@ use schemas::{
     command::CommandOutcome,
     finding::Finding,
     identity::CommandIdentity,
-    ids::{Aggregate, Fingerprint, RuleId, RunId, TenantId},
+    ids::{Aggregate, EventId, Fingerprint, RuleId, RunId, TenantId, WebhookId},
     rule::Severity,
     run::{RunHead, RunState},
     view::View,
 };
+use serde_json::value::RawValue;
 
 use crate::{BoxFuture, backends::snapshots::NotRead};
 
@@ -143,6 +144,53 @@ pub struct AuditRow {
     pub entry: AuditEntry,
 }
 
+/// The queue of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookQueue {
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// Deliveries that wait, as of the last count, some seconds ago.
+    pub pending: u64,
+    /// Attempts that failed since the last success.
+    pub failures: u32,
+}
+
+/// Selects deliveries of a webhook, newest event first.
+#[derive(Debug, Clone)]
+pub struct DeliveriesQuery {
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// Only deliveries in this state: `pending`, `sent` or `dead`.
+    pub state: Option<&'static str>,
+    /// Only deliveries after this one in the list, which are older.
+    pub after: Option<DeliveryPlace>,
+    /// Most rows of the answer.
+    pub limit: u32,
+}
+
+/// The place of a delivery in the list of its webhook: the number of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeliveryPlace(pub i64);
+
+/// One delivery of a list.
+#[derive(Clone)]
+pub struct ListedDelivery {
+    /// Its place.
+    pub place: DeliveryPlace,
+    /// The event.
+    pub event: EventId,
+    /// The kind of the event.
+    pub kind: String,
+    /// When the event was decided.
+    pub at: Millis,
+    /// `pending`, `sent` or `dead`.
+    pub state: String,
+    /// When it is tried next, while it is pending.
+    pub next_at: Option<Millis>,
+    /// The attempts, as their sender wrote them: an array in JSON.
+    pub attempts: Box<RawValue>,
+}
+
 /// The authority (PostgreSQL), as a gateway reads it.
 pub trait Queries: Send + Sync + 'static {
     /// Reads a view from the authority, when the view store lost it or is behind.
@@ -178,6 +226,19 @@ pub trait Queries: Send + Sync + 'static {
 
     /// Whether the authority has a view or a run of the tenant.
     fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>>;
+
+    /// Reads the queues of a tenant's webhooks.
+    fn webhook_queues<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Vec<WebhookQueue>, NotRead>>;
+
+    /// Lists deliveries of a webhook, newest event first.
+    fn webhook_deliveries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a DeliveriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>>;
 
     /// Lists entries of a tenant's audit, newest first.
     fn audit<'a>(

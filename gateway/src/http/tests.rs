@@ -18,6 +18,7 @@ mod ticket_links;
 #[cfg(feature = "tls")]
 mod tls;
 mod tokens;
+mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -59,8 +60,8 @@ use crate::{
     backends::Backends,
     backends::log::{FeedItem, Log, NotAppended},
     backends::queries::{
-        AuditQuery, AuditRow, FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries,
-        RecordedOutcome, RunsQuery,
+        AuditQuery, AuditRow, DeliveriesQuery, FindingPlace, FindingsPage, FindingsQuery,
+        ListedDelivery, ListedRun, Queries, RecordedOutcome, RunsQuery, WebhookQueue,
     },
     backends::quota::{Bucket, Moment, Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
@@ -250,6 +251,21 @@ impl Queries for FakeBackends {
         let selected = stored.iter().rev().filter(|row| own && asked.selects(row));
         let rows = selected.take(asked.limit as usize).cloned().collect();
         Box::pin(async { Ok(rows) })
+    }
+
+    fn webhook_queues<'a>(
+        &'a self,
+        _: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Vec<WebhookQueue>, NotRead>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn webhook_deliveries<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a DeliveriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

@@ -33,6 +33,7 @@ pub async fn check_access(
         need(&topics.runs, Need::Forbidden, Need::Needed),
         need(&topics.views, Need::Needed, Need::Forbidden),
         need(&topics.audit, Need::Forbidden, Need::Needed),
+        need(&topics.events, Need::Forbidden, Need::Forbidden),
         need(&topics.access, Need::Needed, Need::Needed),
     ];
     if check_login(&mut report, cluster).await {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod statements;
+mod webhooks;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -28,8 +29,8 @@ use self::statements::{
 use crate::{
     BoxFuture,
     backends::queries::{
-        AuditQuery, AuditRow, FindingPlace, FindingsPage, FindingsQuery, ListedRun, Queries,
-        RecordedOutcome, RunsQuery,
+        AuditQuery, AuditRow, DeliveriesQuery, FindingPlace, FindingsPage, FindingsQuery,
+        ListedDelivery, ListedRun, Queries, RecordedOutcome, RunsQuery, WebhookQueue,
     },
     backends::snapshots::NotRead,
 };
@@ -40,10 +41,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection is dead.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
-const NEEDED_MIGRATION: i32 = 4;
+const NEEDED_MIGRATION: i32 = 7;
 /// Tables whose row-level security must be on, for the owner too.
-pub(super) const TABLES: [&str; 7] =
-    ["view", "view_entry", "outcome", "run", "finding", "audit", "audit_person"];
+pub(super) const TABLES: [&str; 9] = [
+    "view",
+    "view_entry",
+    "outcome",
+    "run",
+    "finding",
+    "audit",
+    "audit_person",
+    "webhook",
+    "webhook_delivery",
+];
 
 /// Why a gateway cannot use the database.
 #[derive(Debug, thiserror::Error)]
@@ -408,5 +418,20 @@ impl Queries for PostgresQueries {
         asked: &'a AuditQuery,
     ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
         Box::pin(self.read_audit(tenant, asked))
+    }
+
+    fn webhook_queues<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Vec<WebhookQueue>, NotRead>> {
+        Box::pin(self.read_webhook_queues(tenant))
+    }
+
+    fn webhook_deliveries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a DeliveriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
+        Box::pin(self.read_webhook_deliveries(tenant, asked))
     }
 }

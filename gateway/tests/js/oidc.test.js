@@ -149,6 +149,7 @@ describe("an OpenID Connect provider", { skip: missing.length > 0 && "needs the 
       CLINICWIRE_RUNS_TOPIC: topic("runs"),
       CLINICWIRE_VIEWS_TOPIC: topic("views"),
       CLINICWIRE_AUDIT_TOPIC: topic("audit"),
+      CLINICWIRE_EVENTS_TOPIC: topic("events"),
       CLINICWIRE_ACCESS_TOPIC: topic("access"),
       CLINICWIRE_PARTITIONS: "1",
       CLINICWIRE_FILES: `file://${directory}`,

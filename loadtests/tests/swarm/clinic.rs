@@ -34,6 +34,7 @@ impl Clinic {
             tables: Arc::new(Tables::empty()),
             limits: LimitSettings::off(),
             push_services: schemas::push::PushServices::default(),
+            webhook_networks: Vec::new(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let here = json!({"locations": [LOCATION]});

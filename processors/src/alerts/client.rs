@@ -1,18 +1,13 @@
 //! Requests to push services (RFC 8030): encrypted, signed, and only to accepted services at
 //! public addresses.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use p256::PublicKey;
 use reqwest::{
     Client, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
-    redirect::Policy,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
 };
 use schemas::{
     Millis,
@@ -22,11 +17,7 @@ use schemas::{
 use web_push_native::Auth;
 
 use super::{DueAlert, VapidKey, vapid::VapidSigner};
-
-/// How long a connection to a push service may take, and a whole request. An alert that waits
-/// longer is tried again, and does not hold its place.
-const CONNECT_WITHIN: Duration = Duration::from_secs(4);
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::outbound::{AddressGuard, asked_pause, client};
 
 /// The answer of a push service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +50,9 @@ impl PushClient {
         contact: String,
         services: PushServices,
     ) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("clinicwire-processors/", env!("CARGO_PKG_VERSION")))
-                .redirect(Policy::none())
-                .no_proxy()
-                .connect_timeout(CONNECT_WITHIN)
-                .timeout(ANSWER_WITHIN)
-        };
         Ok(Self {
-            public: builder().https_only(true).dns_resolver(PublicAddresses).build()?,
-            named: builder().build()?,
+            public: client().https_only(true).dns_resolver(AddressGuard::default()).build()?,
+            named: client().build()?,
             services,
             signer: VapidSigner::new(key, contact),
         })
@@ -106,12 +89,11 @@ impl PushClient {
 }
 
 fn answer(status: StatusCode, headers: &HeaderMap) -> PushAnswer {
-    let seconds = || headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok();
     match status {
         _ if status.is_success() => PushAnswer::Taken,
         StatusCode::NOT_FOUND | StatusCode::GONE => PushAnswer::Gone,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            PushAnswer::Wait(seconds().map(Duration::from_secs))
+            PushAnswer::Wait(asked_pause(headers))
         }
         _ if status.is_server_error() => PushAnswer::Failed,
         _ => PushAnswer::Refused,
@@ -140,93 +122,16 @@ fn encrypted(due: &DueAlert) -> Option<Vec<u8>> {
     web_push_native::encrypt(message, &key, &Auth::from(secret)).ok()
 }
 
-/// Finds the public addresses of a name alone, so that a name that resolves to an address of our
-/// own network reaches nothing there.
-struct PublicAddresses;
-
-impl Resolve for PublicAddresses {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|at| is_public(at.ip())).collect();
-            if public.is_empty() {
-                return Err("the push service has no public address".into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Whether an address is one of the public internet (IANA's registries of special addresses).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let is_special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        || a == 0
-        || (a == 100 && (64..128).contains(&b))
-        || (a, b, c) == (192, 0, 0)
-        || (a == 198 && (18..20).contains(&b))
-        || a >= 224;
-    !is_special
-}
-
-/// Only global unicast addresses, 2000::/3, without those for documentation and those that contain
-/// an IPv4 address (6to4 and Teredo).
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, ..] = address.segments();
-    (0x2000..0x4000).contains(&a) && a != 0x2002 && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn special_addresses_are_not_public() {
-        for (address, expected) in [
-            ("142.250.69.10", true),
-            ("2607:f8b0:4020:801::200a", true),
-            ("127.0.0.1", false),
-            ("10.1.2.3", false),
-            ("172.31.0.1", false),
-            ("192.168.0.1", false),
-            ("169.254.169.254", false),
-            ("100.64.0.1", false),
-            ("198.18.0.1", false),
-            ("0.0.0.0", false),
-            ("255.255.255.255", false),
-            ("224.0.0.1", false),
-            ("::1", false),
-            ("::", false),
-            ("fc00::1", false),
-            ("fe80::1", false),
-            ("::ffff:10.0.0.1", false),
-            ("64:ff9b::a00:1", false),
-            ("2002:a00:1::", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_public(address.parse().unwrap()), expected, "{address}");
-        }
-    }
 
     #[test]
     fn answers_are_distinguished() {
         let with = |status: u16, wait: Option<&'static str>| {
             let mut headers = HeaderMap::new();
             if let Some(wait) = wait {
-                headers.insert(RETRY_AFTER, wait.parse().unwrap());
+                headers.insert(reqwest::header::RETRY_AFTER, wait.parse().unwrap());
             }
             answer(StatusCode::from_u16(status).unwrap(), &headers)
         };

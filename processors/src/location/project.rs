@@ -35,6 +35,7 @@ use super::{
     Location,
     alerts::SubscribedTickets,
     moves::{BoardPlace, shown},
+    outward::NearTickets,
     state::DoctorDay,
 };
 
@@ -92,6 +93,8 @@ pub(super) struct VersionChange {
     before: ViewEntries,
     /// The tickets whose devices may have to be alerted.
     pub(super) subscribed: SubscribedTickets,
+    /// The tickets that were near their turn.
+    pub(super) near: NearTickets,
     /// The versions that the views of removed queues and forgotten doctors had.
     removed: BTreeMap<Channel, u64>,
 }
@@ -111,6 +114,7 @@ impl Location {
         let schedules = self.schedules(location, &scope);
         let new = changing.scope.take_in(scope);
         self.note_subscribed(&mut changing.subscribed, &new.tickets, &new.queues);
+        self.note_near(&mut changing.near, &new.queues);
         for (view, entries) in self.render(location, &new, Rendering::Shown) {
             changing.before.entry(view).or_default().extend(entries);
         }
@@ -133,7 +137,7 @@ impl Location {
         changing: VersionChange,
         location: &LocationId,
     ) -> (Vec<Event>, Vec<ViewDelta>) {
-        let VersionChange { events, scope, before, removed, subscribed: _ } = changing;
+        let VersionChange { events, scope, before, removed, subscribed: _, near: _ } = changing;
         let after = self.render(location, &scope, Rendering::Current);
         let deltas = self.step_views(before, after, &events, &removed);
         (events, deltas)

@@ -78,6 +78,7 @@ impl Location {
         let (touched, appointments) = self.touched(&change.events);
         let subscribed = std::mem::take(&mut change.subscribed);
         alerts.extend(self.alerts(subscribed, &change.events));
+        let outward = self.outward(&change.near, &change.events);
         let (events, deltas) = self.finish_change(change, &location);
         RecordEffect {
             position: self.position,
@@ -89,6 +90,8 @@ impl Location {
             appointments,
             follow_ups,
             alerts,
+            outward,
+            webhooks: Vec::new(),
             settles,
         }
     }

@@ -275,9 +275,7 @@ impl PartitionTask {
             tally,
             took,
         );
-        if let Some(work_signal) = &settings.work_signal {
-            work_signal.notify_one();
-        }
+        settings.work_signals.iter().for_each(|signal| signal.notify_one());
     }
 
     /// Whether the ledger refused the batch itself, or failed.

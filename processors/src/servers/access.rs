@@ -39,8 +39,8 @@ pub async fn check_access(command: &ServiceCommand) -> AccessReport {
             check_verify(&mut report, verify).await;
         }
         ServiceCommand::Parked(parked) => check_parked(&mut report, parked).await,
-        // `push-key` uses no server.
-        ServiceCommand::PushKey(_) => {}
+        // The commands that make keys use no server.
+        ServiceCommand::PushKey(_) | ServiceCommand::WebhookKey(_) => {}
     }
     report
 }
@@ -119,6 +119,7 @@ async fn check_run(report: &mut AccessReport, run: &RunArgs) {
         need(&topics.runs, Need::Needed, Need::Needed),
         need(&topics.views, Need::Indifferent, Need::Needed),
         need(&topics.audit, Need::Needed, Need::Forbidden),
+        need(&topics.events, Need::Indifferent, Need::Needed),
         need(&topics.access, Need::Indifferent, Need::Forbidden),
     ];
     if check_login(report, &cluster).await {
@@ -137,6 +138,7 @@ async fn check_work(report: &mut AccessReport, work: &WorkArgs) {
         need(&topics.runs, Need::Indifferent, Need::Needed),
         need(&topics.views, Need::Indifferent, Need::Forbidden),
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
+        need(&topics.events, Need::Forbidden, Need::Forbidden),
         need(&topics.access, Need::Forbidden, Need::Forbidden),
     ];
     if check_login(report, &cluster).await {
@@ -155,6 +157,7 @@ async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
         need(&topics.runs, Need::Forbidden, Need::Forbidden),
         need(&topics.views, Need::Forbidden, Need::Forbidden),
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
+        need(&topics.events, Need::Forbidden, Need::Forbidden),
         need(&topics.access, Need::Forbidden, Need::Forbidden),
     ];
     if check_login(report, &cluster).await {

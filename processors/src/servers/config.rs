@@ -8,6 +8,7 @@ mod prepare;
 mod run;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod work;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ pub use parked::{
 };
 pub use prepare::PrepareArgs;
 pub use run::RunArgs;
+pub use webhooks::{WebhookArgs, WebhookKeyFileArgs};
 pub use work::{CheckArgs, NO_WORKERS, WorkArgs};
 
 use super::postgres::{ConnectionSettings, Role};
@@ -73,7 +75,7 @@ pub enum ServiceCommand {
     /// Apply the database's migrations and create missing topics; safe to repeat
     Prepare(PrepareArgs),
     /// Process records and check claims files until SIGTERM or Ctrl-C
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Only check claims files: any number of these share the runs with those of `run`
     Work(WorkArgs),
     /// Pass on reports of appointments from a source's own topic
@@ -104,6 +106,8 @@ pub enum ServiceCommand {
     /// Make the keys of alerts to phones: writes the private key to a new file, and prints the
     /// public one, which gateways get
     PushKey(PushKeyArgs),
+    /// Make the key from which the secrets of webhooks are derived: writes it to a new file
+    WebhookKey(WebhookKeyFileArgs),
 }
 
 /// The name of these programs in Kafka.
@@ -121,7 +125,7 @@ impl ServiceCommand {
                 verify.postgres.validate(faults);
             }
             ServiceCommand::Parked(parked) => parked.validate(faults),
-            ServiceCommand::PushKey(_) => {}
+            ServiceCommand::PushKey(_) | ServiceCommand::WebhookKey(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod audit;
 mod copied;
 mod runner;
+mod webhooks;
 mod worker;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     audit::SinkCounters,
     bridge::BridgeCounters,
     runner::{Failure, FailureKind, RunnerCounters},
+    webhooks::WebhookCounters,
     worker::WorkerCounters,
 };
 
@@ -40,6 +42,8 @@ pub struct Health {
     pub audit: Arc<SinkCounters>,
     /// Counters of the sender of alerts.
     pub alerts: Arc<AlertCounters>,
+    /// Counters of the sender of webhooks.
+    pub webhooks: Arc<WebhookCounters>,
     /// Set while records are processed.
     pub ready: AtomicBool,
     /// The clients of Kafka in this process.
@@ -58,8 +62,10 @@ impl Default for Health {
         audit::register_audit(&registry, &sink).expect("series have valid, unique names");
         let sender = Arc::default();
         alerts::register_alerts(&registry, &sender).expect("series have valid, unique names");
-        let (audit, alerts) = (sink, sender);
-        Self { counters, checks, bridge, audit, alerts, ready, clients, registry }
+        let hooks = Arc::default();
+        webhooks::register_webhooks(&registry, &hooks).expect("series have valid, unique names");
+        let (audit, alerts, webhooks) = (sink, sender, hooks);
+        Self { counters, checks, bridge, audit, alerts, webhooks, ready, clients, registry }
     }
 }
 

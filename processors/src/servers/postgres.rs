@@ -13,6 +13,7 @@ mod runs;
 mod shared_commits;
 mod statements;
 mod transaction;
+mod webhooks;
 mod work;
 mod writes;
 
@@ -30,6 +31,7 @@ use pool::{Lease, LeasePool};
 use rows::json;
 use shared_commits::SharedCommits;
 use statements::{BEGIN_LIGHT, BEGIN_SNAPSHOT, SWEEP_VIEWS};
+pub use webhooks::PostgresWebhooks;
 pub use work::PostgresWork;
 
 use crate::{

@@ -54,6 +54,7 @@ impl Installation {
             .env("CLINICWIRE_RUNS_TOPIC", &self.topics.names.runs)
             .env("CLINICWIRE_VIEWS_TOPIC", &self.topics.names.views)
             .env("CLINICWIRE_AUDIT_TOPIC", &self.topics.names.audit)
+            .env("CLINICWIRE_EVENTS_TOPIC", &self.topics.names.events)
             .env("CLINICWIRE_ACCESS_TOPIC", &self.topics.names.access)
             .env("CLINICWIRE_FILES", format!("file://{}", self.files.display()))
             .env("CLINICWIRE_GROUP", &self.topics.names.care)

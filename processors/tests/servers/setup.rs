@@ -113,9 +113,10 @@ impl TestTopics {
     /// Names without topics.
     pub fn named() -> Self {
         let name = fresh();
-        let [care, runs, views, audit, access] =
-            ["care", "runs", "views", "audit", "access"].map(|topic| format!("{name}.{topic}"));
-        Self { names: Topics { care, runs, views, audit, access } }
+        let [care, runs, views, audit, events, access] =
+            ["care", "runs", "views", "audit", "events", "access"]
+                .map(|topic| format!("{name}.{topic}"));
+        Self { names: Topics { care, runs, views, audit, events, access } }
     }
 
     pub async fn created(partition_count: u32) -> Self {
@@ -167,6 +168,7 @@ pub fn new_topics(partition_count: u32) -> NewTopics {
         runs_hours: 1,
         views_hours: 1,
         audit_hours: 1,
+        events_hours: 1,
     }
 }
 
@@ -177,7 +179,14 @@ impl Drop for TestTopics {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
             let _ = admin()
                 .delete_topics(
-                    &[&topics.care, &topics.runs, &topics.views, &topics.audit, &topics.access],
+                    &[
+                        &topics.care,
+                        &topics.runs,
+                        &topics.views,
+                        &topics.audit,
+                        &topics.events,
+                        &topics.access,
+                    ],
                     &options,
                 )
                 .await;

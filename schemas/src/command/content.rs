@@ -1,7 +1,7 @@
 //! The fingerprint of a command's content.
 
 use super::Command;
-use crate::ids::{Aggregate, AppointmentId, Fingerprint, TicketId};
+use crate::ids::{Aggregate, AppointmentId, Fingerprint, TicketId, WebhookId};
 
 impl Command {
     /// The fingerprint of the command to `aggregate`, without the random ids that its sender drew
@@ -27,6 +27,10 @@ impl Command {
             Command::ReportAppointment { appointment, fact } => Some(Command::ReportAppointment {
                 appointment: AppointmentId::from_random(&appointment.location(), 0),
                 fact: fact.clone(),
+            }),
+            Command::CreateWebhook { settings, .. } => Some(Command::CreateWebhook {
+                webhook: WebhookId::from_random(0),
+                settings: settings.clone(),
             }),
             _ => None,
         }

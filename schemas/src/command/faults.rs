@@ -10,6 +10,7 @@ use crate::{
     ids::LocationId,
     load::LoadBands,
     settings::BoardMessage,
+    webhook::MAX_OVERLAP_S,
 };
 
 /// A field, whether its value is within its bounds, and these bounds.
@@ -68,6 +69,15 @@ impl Command {
                 text("reason", fact.reason.as_ref()),
                 ("start", false, "start and end lie between 1970 and 9999".to_owned()),
             ],
+            C::CreateWebhook { settings, .. } | C::ChangeWebhook { settings, .. } => {
+                let fault = settings.fault();
+                fault.map(|(field, bounds)| (field, false, bounds.to_owned())).into_iter().collect()
+            }
+            C::RotateWebhook { keep_s, .. } => {
+                let is_good = *keep_s <= MAX_OVERLAP_S;
+                vec![("keep_s", is_good, format!("at most {MAX_OVERLAP_S}"))]
+            }
+            C::ReplayWebhook { .. } => vec![("until", false, "later than from".to_owned())],
             _ => Vec::new(),
         }
     }

@@ -7,8 +7,8 @@ use super::{
     form::{is_appointment_key, is_run, is_slug},
 };
 
-/// An aggregate, which owns one order of versions: a location, a run, the rules of a tenant, or the
-/// key of an appointment. Its text `<tenant>/<id>` is the key of a record in every topic.
+/// An aggregate, which owns one order of versions: a location, a run, the rules or the webhooks of
+/// a tenant, or the key of an appointment. Its text `<tenant>/<id>` is the key of a record in every topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
 
@@ -21,12 +21,16 @@ pub enum AggregateKind {
     Run,
     /// The rules of a tenant.
     Rules,
+    /// The webhooks of a tenant.
+    Webhooks,
     /// The key of an appointment at its source.
     AppointmentKey,
 }
 
 /// The id of the rules aggregate of every tenant. It is no slug, so no location can have it.
 const RULES: &str = "_rules";
+/// The id of the webhooks aggregate of every tenant.
+const WEBHOOKS: &str = "_webhooks";
 
 impl Aggregate {
     /// The aggregate of a location.
@@ -42,6 +46,11 @@ impl Aggregate {
     /// The aggregate of the tenant's rules.
     pub fn rules(tenant: &TenantId) -> Self {
         Self(format!("{tenant}/{RULES}").into())
+    }
+
+    /// The aggregate of the tenant's webhooks.
+    pub fn webhooks(tenant: &TenantId) -> Self {
+        Self(format!("{tenant}/{WEBHOOKS}").into())
     }
 
     /// The aggregate of the key that a source gave an appointment. Its id is a digest, since a key
@@ -76,6 +85,7 @@ impl Aggregate {
     pub fn kind(&self) -> AggregateKind {
         match self.id() {
             RULES => AggregateKind::Rules,
+            WEBHOOKS => AggregateKind::Webhooks,
             id if id.starts_with("r_") => AggregateKind::Run,
             id if id.starts_with("k_") => AggregateKind::AppointmentKey,
             _ => AggregateKind::Location,
@@ -105,7 +115,7 @@ impl Aggregate {
 
 /// Whether a text is the id of an aggregate of a known kind.
 fn is_known(id: &str) -> bool {
-    is_slug(id) || is_run(id) || is_appointment_key(id) || id == RULES
+    is_slug(id) || is_run(id) || is_appointment_key(id) || id == RULES || id == WEBHOOKS
 }
 
 impl fmt::Display for Aggregate {

@@ -10,6 +10,8 @@ pub(super) const SCHEDULE: &str = "^[a-z0-9-]{1,40}/[a-z0-9-]{1,40}$";
 pub(super) const COMMAND: &str = "^[A-Za-z0-9_.:-]{1,64}$";
 pub(super) const RUN: &str = "^r_[0-9a-f]{16}_[0-9a-f]{32}$";
 pub(super) const FILE: &str = "^f_[0-9a-f]{32}$";
+pub(super) const EVENT: &str = "^e_[0-9a-f]{32}$";
+pub(super) const WEBHOOK: &str = "^w_[0-9a-f]{32}$";
 
 pub(super) fn is_slug(text: &str) -> bool {
     (1..=MAX_SLUG).contains(&text.len())
@@ -49,6 +51,14 @@ pub(super) fn is_file(text: &str) -> bool {
     text.strip_prefix("f_").is_some_and(|random| is_hex(random, TICKET_HEX))
 }
 
+pub(super) fn is_event(text: &str) -> bool {
+    text.strip_prefix("e_").is_some_and(|digest| is_hex(digest, TICKET_HEX))
+}
+
+pub(super) fn is_webhook(text: &str) -> bool {
+    text.strip_prefix("w_").is_some_and(|random| is_hex(random, TICKET_HEX))
+}
+
 pub(super) fn is_schedule(text: &str) -> bool {
     text.split_once('/').is_some_and(|(location, doctor)| is_slug(location) && is_slug(doctor))
 }
@@ -67,7 +77,7 @@ mod tests {
     /// A form: its pattern and its function.
     type Form = (&'static str, fn(&str) -> bool);
 
-    const FORMS: [Form; 7] = [
+    const FORMS: [Form; 9] = [
         (SLUG, is_slug),
         (SCOPED_SLUG, is_scoped_slug),
         (TICKET, is_ticket),
@@ -75,6 +85,8 @@ mod tests {
         (COMMAND, is_command),
         (RUN, is_run),
         (FILE, is_file),
+        (EVENT, is_event),
+        (WEBHOOK, is_webhook),
     ];
 
     #[test]
@@ -96,6 +108,9 @@ mod tests {
             format!("r_{hex}_{hex}{hex}"),
             format!("r_{hex}_{hex}"),
             format!("f_{hex}{hex}"),
+            format!("e_{hex}{hex}"),
+            format!("w_{hex}{hex}"),
+            format!("w_{hex}"),
             format!("f_{}{}", hex.to_uppercase(), hex),
             "a_b.c:d-e".to_owned(),
             "x".repeat(MAX_COMMAND_ID + 1),

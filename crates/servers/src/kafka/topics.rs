@@ -80,6 +80,8 @@ pub struct NewTopics {
     pub views_hours: u64,
     /// The system that stores the audit must have read the topic by then.
     pub audit_hours: u64,
+    /// Other systems must have read the topic by then.
+    pub events_hours: u64,
 }
 
 /// Creates missing topics and checks existing ones. Returns the names of the created topics.
@@ -98,6 +100,7 @@ pub async fn prepare_topics(
         (&topics.runs, new.runs_hours),
         (&topics.views, new.views_hours),
         (&topics.audit, new.audit_hours),
+        (&topics.events, new.events_hours),
         (&topics.access, ACCESS_HOURS),
     ] {
         match admin.partition_count(topic).await {

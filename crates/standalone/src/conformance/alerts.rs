@@ -72,6 +72,8 @@ impl<'a> Desk<'a> {
             appointments: Vec::new(),
             runs: Vec::new(),
             alerts,
+            outward: Vec::new(),
+            webhooks: Vec::new(),
             all_new: false,
             views: Vec::new(),
             outcomes: Vec::new(),

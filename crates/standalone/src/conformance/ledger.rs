@@ -13,7 +13,7 @@ use processors::{
 use schemas::{
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
-    record::{CARE_TOPIC, VIEWS_TOPIC},
+    record::{CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC},
     view::{Fold, View},
 };
 
@@ -263,10 +263,8 @@ pub async fn refused_record_carries_timer_events(ledger: &dyn Ledger) {
     let id = batch.outcomes[0].identity.clone();
     let known = ledger.outcomes(&[id]).await.expect("the ledger answers");
     assert!(matches!(known[0].outcome.verdict, Verdict::Refused { code: Code::NothingDue }));
-    assert_eq!(
-        ledger.outbox(claim.partition, 100).await.expect("the ledger answers").len(),
-        4 + 2 + 1
-    );
+    let outbox = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
+    assert_eq!(outbox.iter().filter(|row| row.topic == VIEWS_TOPIC).count(), 4 + 2 + 1);
 
     let claim = PartitionClaim { next_offset: batch.to, ..claim };
     let next = clinic.batch(claim, vec![leave(2)]);
@@ -336,15 +334,16 @@ pub async fn outbox_keeps_order_until_published(ledger: &dyn Ledger) {
     let (mut clinic, claim) = opened(ledger, 0).await;
     let mut batch = clinic.batch(claim, vec![issue(1), issue(2)]);
     let follow_up = clinic.record(issue(3));
-    batch.outbox.insert(
-        1,
-        OutboxRow { offset: claim.next_offset, part: 1, topic: CARE_TOPIC, record: follow_up },
-    );
+    let offset = claim.next_offset;
+    let first = batch.outbox.iter().filter(|row| row.offset == offset).count();
+    let follow_up = OutboxRow { offset, part: 100, topic: CARE_TOPIC, record: follow_up };
+    batch.outbox.insert(first, follow_up);
     ledger.commit(&batch).await.expect("the ledger commits");
     let held = ledger.outbox(claim.partition, 100).await.expect("the ledger answers");
     let (old, new) = held.split_at(4);
     assert!(keys(new) == keys(&batch.outbox), "oldest first, and parts in order");
-    assert!(new.iter().map(|row| row.topic).eq([VIEWS_TOPIC, CARE_TOPIC, VIEWS_TOPIC]));
+    let topics = new.iter().map(|row| row.topic).filter(|topic| *topic != EVENTS_TOPIC);
+    assert!(topics.eq([VIEWS_TOPIC, CARE_TOPIC, VIEWS_TOPIC]));
     assert!(new.iter().zip(&batch.outbox).all(|(held, put)| held.record == put.record));
     let page = ledger.outbox(claim.partition, 2).await.expect("the ledger answers");
     assert!(keys(&page) == keys(&old[..2]));

@@ -11,8 +11,8 @@ use std::{
 
 use gateway::{
     backends::queries::{
-        AuditQuery, AuditRow, FindingPlace, FindingsQuery, ListedRun, Queries, RecordedOutcome,
-        RunsQuery,
+        AuditQuery, AuditRow, DeliveriesQuery, FindingPlace, FindingsQuery, ListedDelivery,
+        ListedRun, Queries, RecordedOutcome, RunsQuery, WebhookQueue,
     },
     backends::snapshots::NotRead,
 };
@@ -35,7 +35,7 @@ use schemas::{
     view::View,
 };
 
-use super::{Clock, MemoryAudit, MemoryWork, lock};
+use super::{Clock, MemoryAudit, MemoryWebhooks, MemoryWork, lock};
 use state::State;
 
 pub use state::JournalCounts;
@@ -259,12 +259,14 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// The queries of gateways, over the ledgers of both topics, the work of runs and the audit.
+/// The queries of gateways, over the ledgers of both topics, the work of runs, the audit and the
+/// webhooks.
 pub struct MemoryQueries {
     pub care: Arc<MemoryLedger>,
     pub runs: Arc<MemoryLedger>,
     pub work: Arc<MemoryWork>,
     pub audit: Arc<MemoryAudit>,
+    pub webhooks: Arc<MemoryWebhooks>,
 }
 
 impl Queries for MemoryQueries {
@@ -333,5 +335,20 @@ impl Queries for MemoryQueries {
         asked: &'a AuditQuery,
     ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>> {
         Box::pin(async move { Ok(self.audit.page(tenant, asked)) })
+    }
+
+    fn webhook_queues<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+    ) -> BoxFuture<'a, Result<Vec<WebhookQueue>, NotRead>> {
+        Box::pin(async move { Ok(self.webhooks.queues(tenant)) })
+    }
+
+    fn webhook_deliveries<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a DeliveriesQuery,
+    ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
+        Box::pin(async move { Ok(self.webhooks.deliveries(tenant, asked)) })
     }
 }

@@ -9,7 +9,9 @@ use std::{
 
 use gateway::backends::log::{FeedItem, NotAppended};
 use processors::log::{AppendError, LogEvent, LogOffset, LogRecord, PartitionId};
-use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, VIEWS_TOPIC, WireRecord};
+use schemas::record::{
+    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC, WireRecord,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -98,6 +100,8 @@ impl Broker {
             match *topic {
                 VIEWS_TOPIC => kept.views.records.push_back((now, at, record)),
                 ACCESS_TOPIC => kept.access.push(at, record),
+                // No other system can read the topic of a process.
+                EVENTS_TOPIC => {}
                 topic => {
                     if topic == AUDIT_TOPIC {
                         kept.drop_unread_audit();

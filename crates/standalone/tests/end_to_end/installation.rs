@@ -69,6 +69,7 @@ impl Installation {
             ("CLINICWIRE_RUNS_TOPIC", format!("clinicwire.runs.v1.{run}")),
             ("CLINICWIRE_VIEWS_TOPIC", format!("clinicwire.views.v1.{run}")),
             ("CLINICWIRE_AUDIT_TOPIC", format!("clinicwire.audit.v1.{run}")),
+            ("CLINICWIRE_EVENTS_TOPIC", format!("clinicwire.events.v1.{run}")),
             ("CLINICWIRE_ACCESS_TOPIC", format!("clinicwire.access.v1.{run}")),
             ("CLINICWIRE_FILES", format!("file://{}", files.display())),
             ("CLINICWIRE_CODES", path("codes.csv")),

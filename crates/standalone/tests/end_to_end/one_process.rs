@@ -26,6 +26,7 @@ pub async fn on_one_process(scenario: impl AsyncFnOnce(&World)) {
         // Scenarios poll faster than any client.
         limits: LimitSettings::off(),
         push_services: schemas::push::PushServices::default(),
+        webhook_networks: Vec::new(),
         tables: Arc::new(Tables::read(&codes[..], &establishments[..]).unwrap()),
     };
     let clinic = OneProcess::start(settings).unwrap();

@@ -51,6 +51,7 @@ impl Clinic {
             // These tests are about sockets.
             limits: LimitSettings::off().changed(&limits),
             push_services: schemas::push::PushServices::default(),
+            webhook_networks: Vec::new(),
         });
         let issuer = DevelopmentIssuer::from_words(WORDS, 3600);
         let clinic = Self { server: server.unwrap(), issuer };

@@ -100,7 +100,7 @@ impl Office {
         memory.runs_ledger.keep_journal();
         let work_signal = Arc::new(Notify::new());
         let settings = runner::RunnerSettings {
-            work_signal: Some(Arc::clone(&work_signal)),
+            work_signals: vec![Arc::clone(&work_signal)],
             ..runner::RunnerSettings::new(RUNS_TOPIC)
         };
         let running = runner::run(memory.runs(), settings, std::future::pending());

@@ -172,6 +172,9 @@ envFrom:
       {{- if and (eq $program "processors") (ne .component "workers") $v.alerts.key.name }}
       {{- include "clinicwire.secretItem" (dict "secret" $v.alerts.key "path" "push-key") | nindent 6 }}
       {{- end }}
+      {{- if and (has $program (list "gateway" "processors")) (ne .component "workers") $v.webhooks.key.name }}
+      {{- include "clinicwire.secretItem" (dict "secret" $v.webhooks.key "path" "webhook-key") | nindent 6 }}
+      {{- end }}
       {{- if eq $program "gateway" }}
       {{- include "clinicwire.secretItem" (dict "secret" $v.gateway.grantSecret "path" "grant-secret") | nindent 6 }}
       {{- end }}

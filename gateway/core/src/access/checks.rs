@@ -150,6 +150,15 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Target::default())
 }
 
+/// Checks whether the bearer may do `kind` with the webhooks of its tenant, such as `webhook.create`
+/// or `webhooks.list`. They show events of the whole tenant, so an admin of some locations may not.
+///
+/// # Errors
+/// `forbidden` otherwise.
+pub fn may_webhook(claims: &Claims, kind: &str) -> Result<(), Code> {
+    claims.reaches(kind, Target::default())
+}
+
 /// Checks whether the bearer may revoke: a ticket link at `location`, or anything else for `None`.
 ///
 /// # Errors

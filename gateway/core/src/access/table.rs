@@ -124,6 +124,14 @@ pub(super) const TABLE: &[(&str, [Reach; 10])] = &[
     ("rule.enable", [N, N, N, N, N, X, N, N, N, N]),
     ("rule.disable", [N, N, N, N, N, X, N, N, N, N]),
     ("rule.delete", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.create", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.change", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.delete", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.rotate", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.pause", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.resume", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.test", [N, N, N, N, N, X, N, N, N, N]),
+    ("webhook.replay", [N, N, N, N, N, X, N, N, N, N]),
     // Requests other than commands: get the link of a ticket, read the outcome of another caller's
     // command, upload a file, list runs, list rules, try a rule on a file.
     ("ticket.link", [O, N, L, N, N, X, N, N, N, N]),
@@ -135,6 +143,7 @@ pub(super) const TABLE: &[(&str, [Reach; 10])] = &[
     ("files.put", [N, N, N, N, N, X, N, T, N, N]),
     ("runs.list", [N, N, N, N, N, X, T, R, N, N]),
     ("rules.list", [N, N, N, N, N, X, T, T, N, N]),
+    ("webhooks.list", [N, N, N, N, N, X, N, N, N, N]),
     ("rules.try", [N, N, N, N, N, X, N, T, N, N]),
     // Revocations: of a ticket link at its location, of everything else in the whole tenant.
     ("revocations.put", [N, N, N, N, N, X, N, N, N, N]),

@@ -284,13 +284,13 @@ fn promised(role: Role) -> Vec<&'static str> {
 
 /// The kinds of commands to locations.
 fn location_kinds() -> Vec<&'static str> {
-    let others = ["run.", "rule.", "appointment_key."];
+    let others = ["run.", "rule.", "webhook.", "appointment_key."];
     let of_location = |kind: &&str| !others.iter().any(|other| kind.starts_with(other));
     Command::KINDS.iter().copied().filter(of_location).collect()
 }
 
 /// The kinds that gateways accept. Only workers write the others.
-const RUN_AND_RULE_KINDS: [&str; 7] = [
+const OTHER_KINDS: [&str; 15] = [
     "run.request",
     "run.cancel",
     "run.retry",
@@ -298,6 +298,14 @@ const RUN_AND_RULE_KINDS: [&str; 7] = [
     "rule.enable",
     "rule.disable",
     "rule.delete",
+    "webhook.create",
+    "webhook.change",
+    "webhook.delete",
+    "webhook.rotate",
+    "webhook.pause",
+    "webhook.resume",
+    "webhook.test",
+    "webhook.replay",
 ];
 
 /// Commands that only a processor writes.
@@ -373,8 +381,15 @@ fn every_kind_has_exactly_one_row() {
     let rows: Vec<_> = TABLE.iter().map(|(kind, _)| *kind).collect();
     let mut expected = Channel::KINDS.to_vec();
     expected.extend(location_kinds().into_iter().filter(|kind| !OF_PROCESSORS.contains(kind)));
-    expected.extend(RUN_AND_RULE_KINDS);
-    expected.extend(["outcome", "files.put", "runs.list", "rules.list", "rules.try"]);
+    expected.extend(OTHER_KINDS);
+    expected.extend([
+        "outcome",
+        "files.put",
+        "runs.list",
+        "rules.list",
+        "rules.try",
+        "webhooks.list",
+    ]);
     expected.extend(["revocations.put", "audit.list", "sessions"]);
     expected.extend(["ticket.link", "check_in_point.code", "scans.flags"]);
     for kind in &expected {

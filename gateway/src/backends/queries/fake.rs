@@ -46,6 +46,33 @@ macro_rules! no_lists {
         > {
             unreachable!("nothing is listed")
         }
+
+        fn webhook_queues<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<
+                Vec<$crate::backends::queries::WebhookQueue>,
+                $crate::backends::snapshots::NotRead,
+            >,
+        > {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn webhook_deliveries<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a $crate::backends::queries::DeliveriesQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<
+                Vec<$crate::backends::queries::ListedDelivery>,
+                $crate::backends::snapshots::NotRead,
+            >,
+        > {
+            unreachable!("nothing is listed")
+        }
     };
 }
 

@@ -19,7 +19,10 @@ use gateway::{
 };
 use ipnet::IpNet;
 use servers::{
-    args::{FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs},
+    args::{
+        FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs,
+        WebhookKeyArgs,
+    },
     config_check::Faults,
     kafka::KafkaCluster,
     logging::LogArgs,
@@ -154,6 +157,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub alerts: AlertArgs,
     #[command(flatten)]
+    pub webhooks: WebhookKeyArgs,
+    #[command(flatten)]
     pub development: DevelopmentArgs,
     /// Serve other machines although the development key is trusted
     ///
@@ -279,6 +284,7 @@ impl RunArgs {
         if let Some(files) = self.tls.files() {
             faults.check("--tls-cert", Certificates::check(&files));
         }
+        faults.check("--webhook-key-file", self.webhooks.key());
         self.trust(faults);
     }
 
@@ -289,6 +295,7 @@ impl RunArgs {
     pub fn node(&self) -> anyhow::Result<node::Settings> {
         let mut faults = Faults::default();
         let trust = self.trust(&mut faults);
+        let webhook_key = faults.check("--webhook-key-file", self.webhooks.key());
         let tables = self.claims_files.tables.tables()?;
         faults.into_result()?;
         let (issuers, grant_secret) = trust.context("no key to verify tokens with")?;
@@ -323,6 +330,7 @@ impl RunArgs {
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,
             alerts: self.alerts.offer(),
+            webhook_key: webhook_key.flatten(),
             run_retention: Duration::from_secs(self.claims_files.run_retention.into()),
             tables: Arc::new(tables),
         })

@@ -8,6 +8,7 @@ mod claims;
 mod screens;
 mod settings;
 mod snapshots;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,9 @@ use schemas::{
     ids::{CommandId, TenantId, TicketId},
 };
 
-pub(in crate::http) use self::{access::*, claims::*, screens::*, settings::*, snapshots::*};
+pub(in crate::http) use self::{
+    access::*, claims::*, screens::*, settings::*, snapshots::*, webhooks::*,
+};
 
 /// Why a request was refused (RFC 9457).
 #[derive(JsonSchema)]

@@ -11,7 +11,10 @@ use schemas::{
     command::Command,
     frame::{FrameError, SocketFrame, StreamFrame},
     ids::{AppointmentId, DoctorId, LocationId, QueueId, RunId, TicketId},
-    record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, ViewsRecord},
+    outward::OutwardEvent,
+    record::{
+        ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, ViewsRecord,
+    },
     ticket::TicketView,
     view::{Delta, View},
 };
@@ -320,7 +323,7 @@ fn topics() -> Vec<MessageGroup> {
         topic(
             "runs",
             RUNS_TOPIC,
-            "Requests, progress and ends of runs, and changes of rules.",
+            "Requests, progress and ends of runs, and changes of rules and webhooks.",
             true,
             vec![("Command", "A command or a report.", payload::<Command>())],
         ),
@@ -330,6 +333,14 @@ fn topics() -> Vec<MessageGroup> {
             "One record for each applied record: its steps of views and the outcomes.",
             false,
             vec![("Record", "The steps and outcomes.", payload::<ViewsRecord>())],
+        ),
+        topic(
+            "events",
+            EVENTS_TOPIC,
+            "What other systems hear of: one record for each event, in the order of each location. \
+             The key is tenant/location, or tenant/run.",
+            false,
+            vec![("Event", "An outward event.", payload::<OutwardEvent>())],
         ),
         topic(
             "access",

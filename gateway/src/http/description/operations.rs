@@ -5,6 +5,7 @@ mod check_in;
 mod claims;
 mod location;
 mod visits;
+mod webhooks;
 
 use super::operation::Operation;
 
@@ -15,6 +16,7 @@ pub(super) fn all() -> Vec<Operation> {
     all.extend(check_in::operations());
     all.extend(access::operations());
     all.extend(claims::operations());
+    all.extend(webhooks::operations());
     all.sort_by(|one, other| (one.path, one.method).cmp(&(other.path, other.method)));
     all
 }

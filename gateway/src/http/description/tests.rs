@@ -43,10 +43,11 @@ fn every_route_is_described_and_every_description_has_its_route() {
 
 #[test]
 fn every_action_is_described() {
-    const SOURCES: [&str; 4] = [
+    const SOURCES: [&str; 5] = [
         include_str!("../location/requests.rs"),
         include_str!("../claims/runs.rs"),
         include_str!("../claims/rules.rs"),
+        include_str!("../webhooks.rs"),
         include_str!("../location/appointments.rs"),
     ];
     let operations = operations::all();

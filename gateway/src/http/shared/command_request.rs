@@ -21,7 +21,7 @@ use schemas::{
     record::{Actor, CommandRecord},
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     audited_request::AuditedRequest,
@@ -186,6 +186,26 @@ impl CommandRequest {
         })
     }
 
+    /// Gives a command that is allowed, and answers with its outcome and the fields that `more`
+    /// makes of it.
+    pub(in crate::http) async fn answer_with_fields(
+        &self,
+        node: &NodeContext,
+        aggregate: Aggregate,
+        command: Command,
+        more: impl FnOnce(&CommandOutcome) -> Map<String, Value>,
+    ) -> Result<Response, Problem> {
+        let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
+        let outcome = self.submit(node, aggregate, id.clone(), command).await?;
+        let Some(outcome) = outcome else { return Ok(pending(&id, self.fingerprint)) };
+        let mut fields = more(&outcome);
+        let outcome = serde_json::to_value(visible_to(&self.claims, outcome));
+        if let Value::Object(own) = outcome.map_err(|_| Code::Internal)? {
+            fields.extend(own);
+        }
+        Ok(Json(fields).into_response())
+    }
+
     /// Gives a command that is allowed. Returns `None` when it is appended and not decided yet.
     pub(in crate::http) async fn submit(
         &self,
@@ -294,6 +314,8 @@ fn named(record: &CommandRecord) -> impl Iterator<Item = String> {
     let ticket = record.command.ticket().map(ToString::to_string);
     let appointment = record.command.appointment().map(ToString::to_string);
     let run = record.aggregate.run_id().map(|run| run.to_string());
+    let webhook = record.command.webhook().map(ToString::to_string);
+    let run = run.into_iter().chain(webhook);
     ticket.into_iter().chain(appointment).chain(run).chain(privacy.into_iter().flatten())
 }
 

@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
     let done = match command {
         ServiceCommand::Prepare(settings) => prepare(&settings).await,
-        ServiceCommand::Run(settings) => run::run(settings).await,
+        ServiceCommand::Run(settings) => run::run(*settings).await,
         ServiceCommand::Work(settings) => work::work(settings).await,
         ServiceCommand::Bridge(settings) => bridge::run_bridge(settings).await,
         ServiceCommand::Audit(AuditCommand::Verify(settings)) => {
@@ -71,6 +71,7 @@ async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
             return Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN_RECORD) });
         }
         ServiceCommand::PushKey(settings) => alerts::make_push_key(&settings),
+        ServiceCommand::WebhookKey(settings) => alerts::make_webhook_key(&settings),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

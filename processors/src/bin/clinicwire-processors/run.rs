@@ -23,7 +23,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     KAFKA_REFUSED, POSTGRES_REFUSED,
-    alerts::{sender_result, start_sender},
+    alerts::{sender_result, start_sender, start_webhooks},
     process::{finish, report_ready, serve, stop, stop_signal},
     work::{start_worker, worker_result},
 };
@@ -53,12 +53,15 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     .await?;
     let alert_signal = Arc::new(Notify::new());
     let alerting = start_sender(&settings, care.log.clone(), &health, &alert_signal, &stopped)?;
+    let webhook_signal = Arc::new(Notify::new());
+    let hooks = start_webhooks(&settings, runs.log.clone(), &health, &webhook_signal, &stopped)?;
     let (address, served) = serve(settings.listen, &health).await?;
     let swept = tokio::spawn(sweep(Arc::clone(&care.ledger)));
 
     let start = |topic_backends: &TopicBackends, signal: &Arc<Notify>| {
+        let signals = [signal, &webhook_signal];
         let backends = topic_backends.runner_backends(&views);
-        let topic_settings = runner_settings(&settings, topic_backends.topic, &health, signal);
+        let topic_settings = runner_settings(&settings, topic_backends.topic, &health, signals);
         tokio::spawn(runner::run(backends, topic_settings, stop(stopped.clone())))
     };
     let (care_running, runs_running) = (start(&care, &alert_signal), start(&runs, &work_signal));
@@ -73,7 +76,8 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
             runner_result(runs_running),
             runner_result(storing),
             worker_result(checking),
-            sender_result(alerting)
+            sender_result(alerting),
+            sender_result(hooks)
         );
         done.map(drop)
     };
@@ -96,7 +100,7 @@ fn runner_settings(
     settings: &RunArgs,
     topic: &'static str,
     health: &Health,
-    work_signal: &Arc<Notify>,
+    signals: [&Arc<Notify>; 2],
 ) -> RunnerSettings {
     RunnerSettings {
         batch: settings.batch as usize,
@@ -104,7 +108,7 @@ fn runner_settings(
         key_lifetime: Duration::from_secs(settings.key_hours * 3600),
         parked_limit: settings.parked_limit,
         counters: Arc::clone(&health.counters),
-        work_signal: Some(Arc::clone(work_signal)),
+        work_signals: signals.map(Arc::clone).to_vec(),
         ..RunnerSettings::new(topic)
     }
 }

@@ -9,9 +9,10 @@ use schemas::{
     event::Event,
     identity::CommandIdentity,
     ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
+    outward::{OutwardData, OutwardEvent},
     record::{
-        CommandRecord, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewsRecord, WireRecord,
-        topic_for,
+        CommandRecord, EVENTS_TOPIC, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewsRecord,
+        WireRecord, topic_for,
     },
     view::Position,
 };
@@ -27,6 +28,7 @@ use crate::{
     },
     log::{LogOffset, LogRecord},
     run,
+    webhooks::{OutwardRow, WebhookRow},
 };
 
 /// Most rows that a batch changes before it takes no further record: tickets, appointments and
@@ -52,6 +54,8 @@ pub(super) struct BatchBuilder<'a> {
     /// Runs whose row changed.
     listed: BTreeSet<Aggregate>,
     alerts: Vec<AlertRow>,
+    outward: Vec<OutwardRow>,
+    webhooks: Vec<WebhookRow>,
     /// Bytes of the values in the outbox and of parked records.
     bytes: usize,
     tally: BatchTally,
@@ -70,6 +74,8 @@ impl<'a> BatchBuilder<'a> {
             appointments: BTreeSet::new(),
             listed: BTreeSet::new(),
             alerts: Vec::new(),
+            outward: Vec::new(),
+            webhooks: Vec::new(),
             bytes: 0,
             tally: BatchTally::default(),
         }
@@ -194,6 +200,8 @@ impl<'a> BatchBuilder<'a> {
         let tenant = aggregate.tenant();
         let row = |change| AlertRow { tenant: tenant.clone(), change };
         self.alerts.extend(effect.alerts.into_iter().map(row));
+        let row = |change| WebhookRow { tenant: tenant.clone(), change };
+        self.webhooks.extend(effect.webhooks.into_iter().map(row));
         // No client follows the key of an appointment or asks for the outcome of a claim, and
         // gateways would keep a tail for each of these aggregates.
         let has_readers = aggregate.kind() != AggregateKind::AppointmentKey
@@ -213,8 +221,13 @@ impl<'a> BatchBuilder<'a> {
         for delta in views.deltas {
             self.steps.add(&aggregate, effect.position.epoch, delta);
         }
-        for (part, next) in (1..).zip(effect.follow_ups) {
+        let mut parts = 1..;
+        for (next, part) in effect.follow_ups.into_iter().zip(parts.by_ref()) {
             self.publish(record.offset, part, topic_for(next.aggregate.kind()), next.to_wire());
+        }
+        for ((data, part), index) in effect.outward.into_iter().zip(parts).zip(0..) {
+            let event = OutwardEvent::new(&aggregate, effect.position, index, effect.at, data);
+            self.outward(record.offset, part, &aggregate, &event, effect.at);
         }
         let command = Some((aggregate, id, actor));
         self.journal.push(JournalRow {
@@ -224,6 +237,28 @@ impl<'a> BatchBuilder<'a> {
             command,
             entry,
         });
+    }
+
+    /// Adds an outward event for webhooks, and publishes it. The test of a webhook is not for
+    /// others.
+    fn outward(
+        &mut self,
+        offset: LogOffset,
+        part: i16,
+        aggregate: &Aggregate,
+        event: &OutwardEvent,
+        at: Millis,
+    ) {
+        let wire = event.to_wire(aggregate);
+        let webhook = match &event.data {
+            OutwardData::WebhookTest { webhook } => Some(webhook.clone()),
+            _ => None,
+        };
+        let is_public = webhook.is_none();
+        self.outward.push(OutwardRow::new(event, &wire, at, webhook));
+        if is_public {
+            self.publish(offset, part, EVENTS_TOPIC, wire);
+        }
     }
 
     /// Counts a verdict, and returns it with its events as the journal keeps them.
@@ -349,6 +384,8 @@ impl<'a> BatchBuilder<'a> {
             appointments: self.appointments.into_iter().map(appointment).collect(),
             runs: self.listed.iter().filter_map(run).collect(),
             alerts: self.alerts,
+            outward: self.outward,
+            webhooks: self.webhooks,
             views: self.steps.into_vec(),
             outcomes: self.outcomes.rows,
             all_new: self.state.all_new,

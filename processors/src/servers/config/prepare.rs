@@ -45,6 +45,11 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_AUDIT_HOURS", default_value_t = 90 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub audit_hours: u64,
+    /// Hours that a new topic of outward events keeps records; other systems that are stopped for
+    /// longer lose events
+    #[arg(long, env = "CLINICWIRE_EVENTS_HOURS", default_value_t = 7 * 24)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
+    pub events_hours: u64,
     /// Days that the stored audit is kept. Six years by default, as long as HIPAA has such
     /// documentation kept (45 CFR 164.316); a later `prepare` may change it
     #[arg(long, env = "CLINICWIRE_AUDIT_DAYS", default_value_t = 2_192)]
@@ -83,6 +88,7 @@ impl PrepareArgs {
             runs_hours: self.runs_hours,
             views_hours: self.views_hours,
             audit_hours: self.audit_hours,
+            events_hours: self.events_hours,
         }
     }
 }

@@ -10,7 +10,9 @@ use servers::{
     kafka::KafkaCluster,
 };
 
-use super::{CLIENT_ID, alerts::AlertArgs, processor_connection, work::CheckArgs};
+use super::{
+    CLIENT_ID, alerts::AlertArgs, processor_connection, webhooks::WebhookArgs, work::CheckArgs,
+};
 use crate::servers::{
     kafka::ReaderSettings,
     postgres::{Consumer, PoolSettings},
@@ -67,6 +69,9 @@ pub struct RunArgs {
     /// Alerts to phones.
     #[command(flatten)]
     pub alerts: AlertArgs,
+    /// Webhooks.
+    #[command(flatten)]
+    pub webhooks: WebhookArgs,
 }
 
 impl RunArgs {
@@ -75,6 +80,7 @@ impl RunArgs {
         self.postgres.validate(faults);
         self.redis.validate(faults);
         faults.check("--push-key-file", self.alerts.key());
+        faults.check("--webhook-key-file", self.webhooks.key.key());
         if self.checks.run_workers > 0 {
             self.checks.validate(faults);
         }
@@ -87,6 +93,11 @@ impl RunArgs {
 
     /// The connections of the sender of alerts: each statement finds a few rows by key.
     pub fn alert_pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 2 }
+    }
+
+    /// The connections of the sender of webhooks: one for deliveries, and one for upkeep.
+    pub fn webhook_pool(&self) -> PoolSettings {
         PoolSettings { connection: processor_connection(&self.postgres), size: 2 }
     }
 

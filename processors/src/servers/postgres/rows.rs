@@ -4,7 +4,7 @@ use schemas::{
     command::CommandOutcome,
     identity::CommandIdentity,
     ids::{Aggregate, Fingerprint},
-    record::{CARE_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
+    record::{CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio_postgres::Row;
 
@@ -43,6 +43,7 @@ pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {
         CARE_TOPIC => CARE_TOPIC,
         RUNS_TOPIC => RUNS_TOPIC,
         VIEWS_TOPIC => VIEWS_TOPIC,
+        EVENTS_TOPIC => EVENTS_TOPIC,
         _ => return Err(PostgresError::Unreadable("an outbox row's topic")),
     };
     Ok(OutboxRow {

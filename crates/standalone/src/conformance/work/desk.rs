@@ -70,6 +70,8 @@ impl<'a> Desk<'a> {
             appointments: Vec::new(),
             runs,
             alerts: Vec::new(),
+            outward: Vec::new(),
+            webhooks: Vec::new(),
             views,
             outcomes: Vec::new(),
             all_new: false,

@@ -107,6 +107,7 @@ impl State {
             AggregateHeader::Location(header) => header.today(),
             AggregateHeader::Run(_)
             | AggregateHeader::Rules(_)
+            | AggregateHeader::Webhooks(_)
             | AggregateHeader::AppointmentKey(_) => 0..0,
         };
         Some(StoredAggregate {

@@ -42,6 +42,8 @@ pub struct Planted {
     pub pairing: String,
     /// A session of the planted tenant's admin.
     pub session: String,
+    /// A webhook of the planted tenant.
+    pub webhook: String,
 }
 
 /// A person who may see nothing of the planted tenant or of its location.
@@ -63,6 +65,7 @@ impl Planted {
             // Limits would refuse the many requests before their rights are looked at.
             limits: LimitSettings::off(),
             push_services: schemas::push::PushServices::default(),
+            webhook_networks: Vec::new(),
             tls: None,
         });
         let mut planted = Self {
@@ -79,6 +82,7 @@ impl Planted {
             point: format!("{LOCATION}.door"),
             pairing: String::new(),
             session: String::new(),
+            webhook: String::new(),
         };
         planted.open().await;
         planted.pair_a_display().await;
@@ -124,6 +128,13 @@ impl Planted {
         let mut rule = json!(testing::claims_files::rules::planted()[0]);
         rule.as_object_mut().unwrap().remove("id");
         self.put("/v1/rules/planted-rule".to_owned(), rule).await;
+        let url = format!("https://hooks.example/{CANARY}");
+        let create = ApiRequest::post("/v1/webhooks").json(json!({
+            "url": url,
+            // Nothing is sent, so that the list of webhooks stays as it is.
+            "events": ["webhook.test"],
+        }));
+        self.webhook = text(&self.settle("admin", create).await.body["webhook"]);
     }
 
     async fn pair_a_display(&mut self) {
@@ -180,6 +191,8 @@ impl Planted {
             format!("/v1/check-in-points?location={LOCATION}"),
             "/v1/runs".to_owned(),
             "/v1/rules".to_owned(),
+            "/v1/webhooks".to_owned(),
+            format!("/v1/webhooks/{}", self.webhook),
         ] {
             let answer = self.send(ApiRequest::get(&path).token(&self.own("admin"))).await;
             assert_eq!(answer.status, 200, "{path}: {}", answer.text);

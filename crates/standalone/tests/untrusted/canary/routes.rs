@@ -14,7 +14,7 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/location/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 22] = [
+const OWN: [&str; 23] = [
     "/health/live",
     "/health/ready",
     "/metrics",
@@ -36,6 +36,7 @@ const OWN: [&str; 22] = [
     "/v1/stream-tickets",
     "/v1/tenants/{tenant}/crossings",
     "/v1/tokens/renew",
+    "/v1/webhooks",
     // The public key of the installation, which is no secret.
     "/v1/tickets/{ticket}/alerts",
 ];
@@ -48,7 +49,7 @@ const NAMES_IN_BODY_OR_QUERY: [&str; 5] = [
     "/v1/ticket-links/exchange",
 ];
 /// Parameters of things that belong to a tenant and to no location.
-const OF_TENANT: [&str; 4] = ["{run}", "{rule}", "{command}", "{session}"];
+const OF_TENANT: [&str; 5] = ["{run}", "{rule}", "{command}", "{session}", "{webhook}"];
 
 /// One request of the walk.
 struct Step {
@@ -152,12 +153,16 @@ fn routes() -> Vec<(String, Vec<Method>)> {
     routes
 }
 
-/// The words of all actions, from the source that reads them, and those of runs and rules.
+/// The words of all actions, from the source that reads them, and those of runs, rules and
+/// webhooks.
 fn actions() -> BTreeSet<&'static str> {
     let arms = REQUESTS.lines().filter_map(|line| line.trim().strip_prefix('"'));
     let words = arms.filter_map(|arm| arm.split_once("\" =>")).map(|(word, _)| word);
     let words = words.filter(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
-    words.chain(["undo-check-in", "cancel", "retry", "enable", "disable", "try"]).collect()
+    words
+        .chain(["undo-check-in", "cancel", "retry", "enable", "disable", "try"])
+        .chain(["rotate", "test", "replay"])
+        .collect()
 }
 
 fn path(planted: &Planted, route: &str, action: &str) -> String {
@@ -177,6 +182,7 @@ fn path(planted: &Planted, route: &str, action: &str) -> String {
         ("{point}", &planted.point),
         ("{code}", &planted.pairing),
         ("{session}", &planted.session),
+        ("{webhook}", &planted.webhook),
         // A logo is public to anyone who knows its name, which cannot be guessed. No logo has this
         // name.
         ("{name}", "00000000000000000000000000000000.svg"),
@@ -226,6 +232,10 @@ fn body(planted: &Planted, route: &str, action: &str) -> Value {
         ("/v1/scans/check-in" | "/v1/scans/find", _) => {
             json!({"bookings": [{"code": planted.booking, "told": "1980"}]})
         }
+        ("/v1/webhooks" | "/v1/webhooks/{webhook}", _) => {
+            json!({"url": "https://hooks.example/x"})
+        }
+        ("/v1/webhooks/{webhook}/{action}", "replay") => json!({"dead": true}),
         ("/v1/scans/walk-in", _) => json!({"queue": queue()}),
         ("/v1/check-in-points/{point}", _) => json!({"name": "Door", "kind": "poster"}),
         ("/v1/displays/{display}", _) => json!({"name": "Screen"}),

@@ -130,6 +130,6 @@ fn batch_statement_count_is_constant() {
     let statements =
         |tickets| writes(&[&morning(tickets)], &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
     assert_eq!(statements(2), statements(200));
-    assert_eq!(statements(200).len(), 11, "every statement there is");
+    assert_eq!(statements(200).len(), 12, "every statement there is");
     assert!(statements(200)[0].contains("UPDATE clinicwire.checkpoint"), "the fence is the first");
 }
