@@ -81,8 +81,8 @@ pub struct RunnerSettings {
     /// which records come from a clock that is far ahead. Timers depend on the clock of the log
     /// alone.
     pub clock: Clock,
-    /// Notified after each commit, so that workers and senders in this process need not poll for new
-    /// work.
+    /// Notified after each commit, so that workers and senders in this process need not poll for
+    /// new work.
     pub work_signals: Vec<Arc<Notify>>,
 }
 

@@ -250,8 +250,8 @@ pub struct OutwardEvent {
 }
 
 impl OutwardEvent {
-    /// The event number `index` of the step to `position`. The id is a digest of aggregate, position
-    /// and index, so a step that is repeated after a fault gives the same event.
+    /// The event number `index` of the step to `position`. The id is a digest of aggregate,
+    /// position and index, so a step that is repeated after a fault gives the same event.
     ///
     /// # Panics
     /// Never: every time of a record is a time of the calendar.

@@ -132,8 +132,8 @@ pub(super) async fn create(
     give_secret(&node, &request, webhook, command).await
 }
 
-/// The id of a new webhook. A repeat of the request makes the same one, so that its answer shows the
-/// webhook that the first request made.
+/// The id of a new webhook. A repeat of the request makes the same one, so that its answer shows
+/// the webhook that the first request made.
 fn new_id(request: &CommandRequest) -> Result<WebhookId, Code> {
     let Some(key) = &request.key else {
         return random::bits().map(WebhookId::from_random);

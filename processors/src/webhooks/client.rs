@@ -1,5 +1,5 @@
-//! Requests to receivers: signed by Standard Webhooks, bounded in time and size, and only to allowed
-//! addresses.
+//! Requests to receivers: signed by Standard Webhooks, bounded in time and size, and only to
+//! allowed addresses.
 
 use std::{error::Error, time::Duration};
 

@@ -217,8 +217,8 @@ pub trait WebhookStore: Send + Sync + 'static {
     /// `full` deliveries takes no more: they become dead letters.
     fn queue(&self, limit: u32, full: u32) -> WebhookFuture<'_, u64>;
 
-    /// Carries out a part of what batches asked for, of at most `limit` deliveries: replays, and the
-    /// ends of deleted webhooks. Returns whether there may be more.
+    /// Carries out a part of what batches asked for, of at most `limit` deliveries: replays, and
+    /// the ends of deleted webhooks. Returns whether there may be more.
     fn carry_out(&self, limit: u32) -> WebhookFuture<'_, bool>;
 
     /// Gives the caller due deliveries for the time of `lease`, those that wait longest first: at

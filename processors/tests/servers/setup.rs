@@ -122,7 +122,7 @@ impl TestTopics {
     pub async fn created(partition_count: u32) -> Self {
         let topics = Self::named();
         let created = prepare_topics(&topics.cluster(), &new_topics(partition_count)).await;
-        assert_eq!(created.expect("topics can be created").len(), 5);
+        assert_eq!(created.expect("topics can be created").len(), 6);
         topics
     }
 

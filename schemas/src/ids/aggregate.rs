@@ -8,7 +8,8 @@ use super::{
 };
 
 /// An aggregate, which owns one order of versions: a location, a run, the rules or the webhooks of
-/// a tenant, or the key of an appointment. Its text `<tenant>/<id>` is the key of a record in every topic.
+/// a tenant, or the key of an appointment. Its text `<tenant>/<id>` is the key of a record in every
+/// topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
 

@@ -150,8 +150,8 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
     claims.reaches(kind, Target::default())
 }
 
-/// Checks whether the bearer may do `kind` with the webhooks of its tenant, such as `webhook.create`
-/// or `webhooks.list`. They show events of the whole tenant, so an admin of some locations may not.
+/// Checks whether the bearer may do `kind` with the webhooks of its tenant: `webhook.create` or
+/// `webhooks.list` for example. They show events of the whole tenant, so an admin of some locations may not.
 ///
 /// # Errors
 /// `forbidden` otherwise.

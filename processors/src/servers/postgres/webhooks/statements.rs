@@ -69,7 +69,8 @@ pub(super) const QUEUE: &str = "WITH alone AS MATERIALIZED ( \
      SELECT count(*) FROM marked";
 
 pub(super) const TAKE: &str = "WITH room AS MATERIALIZED ( \
-       SELECT w.*, CASE WHEN w.failures >= $4 THEN 1 ELSE $2::bigint END - coalesce(b.count, 0) AS places \
+       SELECT w.*, CASE WHEN w.failures >= $4 THEN 1 ELSE $2::bigint END \
+         - coalesce(b.count, 0) AS places \
        FROM clinicwire.webhook w \
        LEFT JOIN unnest($5::text[], $6::text[], $7::bigint[]) AS b (tenant, webhook, count) \
          ON b.tenant = w.tenant AND b.webhook = w.webhook \
