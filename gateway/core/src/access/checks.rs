@@ -151,7 +151,8 @@ pub fn may_rule(claims: &Claims, kind: &str) -> Result<(), Code> {
 }
 
 /// Checks whether the bearer may do `kind` with the webhooks of its tenant: `webhook.create` or
-/// `webhooks.list` for example. They show events of the whole tenant, so an admin of some locations may not.
+/// `webhooks.list` for example. They show events of the whole tenant, so an admin of some locations
+/// may not.
 ///
 /// # Errors
 /// `forbidden` otherwise.
