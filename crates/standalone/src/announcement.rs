@@ -18,6 +18,8 @@ pub struct Announcement<'a> {
     pub ready_file: Option<&'a Path>,
     /// The speed of the demo clinic, or none without a demo.
     pub speed: Option<f64>,
+    /// Whether rules were stored, so that the built-in ones are not active.
+    pub has_rules: bool,
 }
 
 impl Announcement<'_> {
@@ -49,15 +51,28 @@ impl Announcement<'_> {
         let (url, location) = (&ready.url, &ready.location);
         let token = self.token_command("admin", url);
         format!(
-            "Clinicwire serves tenant {} at {url}. Nothing exists yet. Nothing is stored.\n\n  \
+            "Clinicwire serves tenant {} at {url}. Nothing exists yet. Nothing is stored.\n\n{}  \
              Create   token=$({token})\n           \
              curl -X PUT {url}/v1/locations/{location} \
              -H \"Authorization: Bearer $token\" \\\n             \
              -H 'Content-Type: application/json' \\\n             \
              -d '{{\"name\":\"Riverside\",\
              \"time_zone\":\"America/Toronto\",\"languages\":[\"en\"]}}'\n",
-            ready.tenant
+            ready.tenant,
+            self.rules()
         )
+    }
+
+    /// Which rules check claims files, and how to install the others.
+    fn rules(&self) -> String {
+        match self.has_rules {
+            true => "  Rules    Those of --rules check claims files.\n".to_owned(),
+            false => format!(
+                "  Rules    The built-in rule office-fee alone checks claims files.\n           \
+                 All shipped rules: {} --empty --rules shipped\n",
+                self.program
+            ),
+        }
     }
 
     /// The command that prints a token of this clinic.

@@ -12,6 +12,9 @@ use crate::cli::Cli;
 const CODES: &str = include_str!("checks/codes.csv");
 const ESTABLISHMENTS: &str = include_str!("checks/establishments.csv");
 
+/// The word in place of a file for all shipped rules.
+const SHIPPED: &str = "shipped";
+
 /// Reads the reference tables.
 ///
 /// # Errors
@@ -31,6 +34,7 @@ pub fn tables(cli: &Cli) -> Result<Tables> {
 /// When the file does not contain rules.
 pub fn rules(cli: &Cli) -> Result<Option<Vec<Rule>>> {
     match &cli.rules {
+        Some(path) if path.as_os_str() == SHIPPED => Ok(Some(rules::shipped())),
         Some(path) => {
             let rules = serde_json::from_reader(std::io::BufReader::new(open(path)?));
             Ok(Some(

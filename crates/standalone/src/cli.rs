@@ -10,7 +10,8 @@ use gateway::{
 use ipnet::IpNet;
 use schemas::push::{KNOWN_SERVICES, PushService};
 
-use crate::{demo::driver::SPEEDS, tokens::Tokens};
+use crate::demo::driver::SPEEDS;
+pub use crate::operator::arguments::{CallNextArgs, ImportArgs, SeedArgs, TailArgs, TokenArgs};
 
 /// Runs all of Clinicwire in one process with a demo clinic: no servers, everything in memory
 #[derive(Debug, Parser)]
@@ -49,7 +50,8 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Rules that check claims files, as a JSON array [default: all shipped rules]
+    /// Rules that check claims files, as a JSON array, or the word `shipped` for all shipped rules
+    /// [default: all shipped rules, and the built-in one alone with --empty]
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
 
@@ -105,27 +107,16 @@ pub struct Cli {
 /// The subcommands of `clinicwire`, which serves if none is given.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Print a token of the clinic that runs on this machine
+    /// Print a token: of the clinic that runs on this machine, or signed with your own words
     Token(TokenArgs),
-}
-
-/// The role of a token, and the clinic that signed it.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  \
-    curl -H \"Authorization: Bearer $(clinicwire token reception)\" \\\n    \
-    http://127.0.0.1:8080/v1/boards/riverside")]
-pub struct TokenArgs {
-    /// Who the token is for
-    #[arg(value_parser = Tokens::NAMES)]
-    pub role: String,
-
-    /// Port that the clinic serves on
-    #[arg(long, value_name = "PORT", default_value_t = 8080, conflicts_with = "ready_file")]
-    pub port: u16,
-
-    /// Ready file of a clinic that was started with this flag
-    #[arg(long, value_name = "PATH")]
-    pub ready_file: Option<PathBuf>,
+    /// Create locations, queues, stations and check-in points from a file
+    Seed(SeedArgs),
+    /// Call the next person to a station
+    CallNext(CallNextArgs),
+    /// Follow channels in the terminal, a line of JSON for each message
+    Tail(TailArgs),
+    /// Report the appointments of a CSV file
+    Import(ImportArgs),
 }
 
 /// The key that signs and verifies tokens where no issuer does.
@@ -163,6 +154,9 @@ const EXAMPLES: &str = "\
 Examples:
   clinicwire                         run a demo clinic at http://127.0.0.1:8080
   clinicwire token reception         print a token of it, for curl and scripts
+  clinicwire tail board:riverside    follow what its board shows
+  clinicwire call-next riverside.room-1
+                                     call the next person, as its reception
   clinicwire --speed 1               run at the speed of a real clinic
   clinicwire --listen 0.0.0.0:9000 --insecure-public-demo
                                      serve other machines (everybody gets the tokens!)

@@ -10,5 +10,6 @@ pub mod conformance;
 pub mod demo;
 pub mod memory;
 pub mod one_process;
+pub mod operator;
 pub mod ready;
 pub mod tokens;

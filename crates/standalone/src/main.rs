@@ -23,7 +23,7 @@ use schemas::push::PushServices;
 use standalone::{
     announcement::Announcement,
     checks,
-    cli::{Cli, CliCommand, TokenArgs},
+    cli::{Cli, CliCommand},
     demo::{
         clinic::DemoClinic,
         desk::{CallerTokens, DemoClient},
@@ -31,6 +31,7 @@ use standalone::{
         plan,
     },
     one_process::{OneProcess, Settings},
+    operator,
     ready::{self, ReadyFile},
     tokens::{Signer, TokenScope},
 };
@@ -54,8 +55,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    if let Some(CliCommand::Token(arguments)) = &cli.command {
-        return print_token(arguments);
+    if let Some(command) = &cli.command {
+        return operate(command).await;
     }
     let filter = EnvFilter::try_new(&cli.log)
         .with_context(|| format!("--log {} is not a filter", cli.log))?;
@@ -210,6 +211,7 @@ fn announce(cli: &Cli, files: &mut ReadyPath, ready: &ReadyFile) -> Result<()> {
         named_file: cli.ready_file.as_deref(),
         ready_file: files.path.as_deref(),
         speed: (!cli.empty).then_some(cli.speed),
+        has_rules: cli.rules.is_some(),
     };
     let mut out = io::stdout().lock();
     // A closed terminal is no reason to stop.
@@ -259,17 +261,17 @@ impl Drop for ReadyPath {
     }
 }
 
-/// Prints one token of a running clinic.
-fn print_token(arguments: &TokenArgs) -> Result<()> {
-    let named = arguments.ready_file.clone();
-    let path = named.or_else(|| ready::default_path(arguments.port)).context(
-        "neither XDG_RUNTIME_DIR nor HOME is set; start clinicwire with --ready-file PATH",
-    )?;
-    let token = ready::read_token(&path, &arguments.role).context(
-        "no token; is a clinic running? Name its --port, or the --ready-file it was started with",
-    )?;
-    println!("{token}");
-    Ok(())
+/// Carries out a subcommand, and prints its lines as they come.
+async fn operate(command: &CliCommand) -> Result<()> {
+    // A closed pipe ends the program quietly, as `head` expects.
+    let mut print = |line: &str| writeln!(io::stdout().lock(), "{line}").is_ok();
+    match command {
+        CliCommand::Token(arguments) => operator::token::print(arguments, &mut print),
+        CliCommand::Seed(arguments) => operator::seed::run(arguments, &mut print).await,
+        CliCommand::CallNext(arguments) => operator::call_next::run(arguments, &mut print).await,
+        CliCommand::Tail(arguments) => operator::tail::run(arguments, &mut print).await,
+        CliCommand::Import(arguments) => operator::import::run(arguments, &mut print).await,
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

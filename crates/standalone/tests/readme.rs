@@ -1,4 +1,4 @@
-//! Runs the README's tested snippets as printed, against the built program.
+//! Runs the tested snippets of the README and the guides as printed, against the built program.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use std::{fs, net::TcpListener, path::Path, process::Command};
@@ -24,13 +24,24 @@ fn snippets(readme: &str) -> (String, Vec<String>) {
 
 #[test]
 fn readme_snippets_run_as_printed() {
+    run("README.md");
+}
+
+#[test]
+fn snippets_of_the_guide_to_a_clinic_run_as_printed() {
+    run("docs/guides/set-up-a-clinic.md");
+}
+
+/// Runs the tested snippets of a page, and compares what they print.
+fn run(page: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let (script, expected) = snippets(&fs::read_to_string(root.join("README.md")).unwrap());
+    let (script, expected) = snippets(&fs::read_to_string(root.join(page)).unwrap());
     let home = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let start = format!("{} --listen 127.0.0.1:{port}", env!("CARGO_BIN_EXE_clinicwire"));
     let ready = home.path().join("ready.json").display().to_string();
     let script = script
+        .replace("clinicwire ", &format!("{} ", env!("CARGO_BIN_EXE_clinicwire")))
         .replace("cargo run --release --", &start)
         .replace("localhost:8080", &format!("127.0.0.1:{port}"))
         .replace("ready.json", &ready);

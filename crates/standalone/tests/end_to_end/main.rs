@@ -10,6 +10,7 @@ mod installation;
 mod metrics;
 mod moving_people;
 mod one_process;
+mod operator;
 mod program;
 mod real_servers;
 mod scenarios;

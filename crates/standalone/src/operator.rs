@@ -1,0 +1,13 @@
+//! The subcommands of `clinicwire` for operators: they use a gateway by its public API, as any
+//! other client does.
+
+pub mod arguments;
+pub mod call_next;
+mod gateway_client;
+pub mod import;
+pub mod seed;
+pub mod tail;
+pub mod token;
+
+/// Prints a line. Returns whether somebody still reads.
+pub type Print<'a> = dyn FnMut(&str) -> bool + Send + 'a;
