@@ -166,7 +166,8 @@ Examples:
                                      for scripts: wait for the file, then read url and tokens
 
 From the source, flags follow two dashes: cargo run --release -- --speed 60
-Ctrl-C stops the clinic. Nothing is stored: the next start begins with a new clinic.";
+Ctrl-C stops the clinic. Nothing is stored: the next start begins with a new clinic.
+Exit status of a subcommand: 0 done, 1 refused or not possible, 2 wrong command line.";
 
 /// A speed within [`SPEEDS`].
 ///

@@ -31,7 +31,7 @@ use standalone::{
         plan,
     },
     one_process::{OneProcess, Settings},
-    operator,
+    operator::{self, Terminal},
     ready::{self, ReadyFile},
     tokens::{Signer, TokenScope},
 };
@@ -263,14 +263,14 @@ impl Drop for ReadyPath {
 
 /// Carries out a subcommand, and prints its lines as they come.
 async fn operate(command: &CliCommand) -> Result<()> {
-    // A closed pipe ends the program quietly, as `head` expects.
-    let mut print = |line: &str| writeln!(io::stdout().lock(), "{line}").is_ok();
+    let (mut output, mut notes) = (io::stdout(), io::stderr());
+    let terminal = &mut Terminal::new(&mut output, &mut notes);
     match command {
-        CliCommand::Token(arguments) => operator::token::print(arguments, &mut print),
-        CliCommand::Seed(arguments) => operator::seed::run(arguments, &mut print).await,
-        CliCommand::CallNext(arguments) => operator::call_next::run(arguments, &mut print).await,
-        CliCommand::Tail(arguments) => operator::tail::run(arguments, &mut print).await,
-        CliCommand::Import(arguments) => operator::import::run(arguments, &mut print).await,
+        CliCommand::Token(arguments) => operator::token::print(arguments, terminal),
+        CliCommand::Seed(arguments) => operator::seed::run(arguments, terminal).await,
+        CliCommand::CallNext(arguments) => operator::call_next::run(arguments, terminal).await,
+        CliCommand::Tail(arguments) => operator::tail::run(arguments, terminal).await,
+        CliCommand::Import(arguments) => operator::import::run(arguments, terminal).await,
     }
 }
 

@@ -7,7 +7,7 @@ mod gateway_client;
 pub mod import;
 pub mod seed;
 pub mod tail;
+mod terminal;
 pub mod token;
 
-/// Prints a line. Returns whether somebody still reads.
-pub type Print<'a> = dyn FnMut(&str) -> bool + Send + 'a;
+pub use terminal::Terminal;

@@ -22,7 +22,7 @@ pub struct GatewayArgs {
     )]
     pub url: String,
 
-    /// Token [default: that of a clinic which runs on this machine]
+    /// Token [default: the token of a clinic that runs on this machine]
     #[arg(long, value_name = "TOKEN", env = "CLINICWIRE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 
@@ -38,9 +38,9 @@ pub struct GatewayArgs {
     http://127.0.0.1:8080/v1/boards/riverside\n  \
     clinicwire token pharmacist --insecure-development-key=WORDS --tenant north \\\n    \
     --location north --queue north.pharmacy\n\n\
-    Without the key, the token is that of a clinic which runs on this machine. With it, the token \
-    \nis signed here, for any role and with the claims that you give. Gateways that were started \
-    \nwith the same words accept it; never use such a key with patient data.")]
+    Without the key, this prints a token of a clinic that runs on this machine. With the key, \
+    it\nsigns a token for any role, with the claims that you give. Gateways that were started with \
+    \nthe same words accept it. Never use such a key with patient data.")]
 pub struct TokenArgs {
     /// Who the token is for, such as reception, doctor or patient
     #[arg(value_parser = role_word)]
@@ -65,6 +65,7 @@ pub struct TokenArgs {
 
 /// The claims of a token that is signed here.
 #[derive(Debug, Default, Args)]
+#[group(requires = "insecure_development_key")]
 #[command(next_help_heading = "Claims of a token that is signed here")]
 pub struct ClaimArgs {
     /// Organisation [default: demo]
@@ -100,12 +101,10 @@ pub struct ClaimArgs {
     pub expires_in: Option<u16>,
 }
 
-/// The file to seed from.
+/// The file with the clinic.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The file is JSON. Ids are those of the paths of the API, and each value is \
-    the body that a PUT\nof it takes (docs/setup.md). Queues named in `open` issue tickets at \
-    once:\n\n  \
+#[command(after_help = "The file is JSON. Each value is the body of the PUT request for its id \
+    (docs/setup.md).\nQueues in `open` issue tickets at once:\n\n  \
     {\n    \
     \"locations\": { \"north\": { \"name\": \"North\", \"time_zone\": \"UTC\", \"languages\": \
     [\"en\"] } },\n    \
@@ -113,10 +112,9 @@ pub struct ClaimArgs {
     \"stations\": { \"north.room-1\": { \"name\": \"Room 1\" } },\n    \
     \"check_in_points\": { \"north.door\": { \"name\": \"Door\", \"kind\": \"poster\" } },\n    \
     \"open\": [\"north.general\"]\n  \
-    }\n\nSeeding again changes what differs."
-)]
+    }\n\nSeeding again changes what differs.")]
 pub struct SeedArgs {
-    /// The file
+    /// The file; `-` reads standard input
     pub file: PathBuf,
 
     #[command(flatten)]
@@ -150,7 +148,7 @@ pub struct CallNextArgs {
     clinicwire tail board:riverside\n  \
     clinicwire tail queue:riverside.general load:riverside --count 10 | jq .data\n\n\
     Each line is a message of the event stream, with `event` beside its data \
-    (docs/api/asyncapi.json).")]
+    (docs/api/asyncapi.json).\nA stream that ends is opened again and continues; Ctrl-C stops.")]
 pub struct TailArgs {
     /// Channels such as board:riverside or queue:riverside.general
     #[arg(required = true, value_name = "CHANNEL")]
@@ -168,29 +166,31 @@ pub struct TailArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "The first line names the columns. `key`, `location` and `status` are \
     required, and `version` or\n`updated_at`; `start`, `end`, `doctor`, `doctor_name`, `queue` and \
-    `label` are optional. Times are\nthose of RFC 3339:\n\n  \
+    `label` are optional. Times have\nthe form of RFC 3339:\n\n  \
     key,location,version,status,start,end,queue\n  \
     4711,north,1,booked,2026-11-30T09:00:00-05:00,2026-11-30T09:20:00-05:00,north.general\n\n\
-    The token is one of the role source, whose subject is the name of the source. A line that was \
-    \nimported before changes nothing.")]
+    The token has the role source, and its subject is the name of the source. When a line cannot \
+    be\nread, nothing is sent. A line that a clinic refuses is named, and the others are reported. \
+    \nA line that was imported before changes nothing.")]
 pub struct ImportArgs {
-    /// The CSV file
+    /// The CSV file; `-` reads standard input
     pub file: PathBuf,
 
     #[command(flatten)]
     pub gateway: GatewayArgs,
 }
 
-/// The role of a token that is signed here.
+/// Finds the role of a token that is signed here.
 ///
 /// # Errors
-/// A message for the name of a token that is no role.
+/// A message for the name of a demo token that is not a role.
 pub fn role(word: &str) -> anyhow::Result<Role> {
     let known = Role::ALL.into_iter().find(|role| role.as_str() == word);
-    known.ok_or_else(|| anyhow::anyhow!("{word} is a token of the demo: say patient instead"))
+    known
+        .ok_or_else(|| anyhow::anyhow!("{word} is a token of the demo and not a role: use patient"))
 }
 
-/// A role, or another name of a token of the demo.
+/// Accepts a role, or the name of a demo token.
 fn role_word(text: &str) -> Result<String, String> {
     let roles = || Role::ALL.iter().map(|role| role.as_str()).chain(Tokens::NAMES);
     if roles().any(|word| word == text) {
@@ -200,16 +200,16 @@ fn role_word(text: &str) -> Result<String, String> {
     Err(format!("the roles are {}", words.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-/// Checks the subject of a source, which is its name.
+/// Checks the subject of a token of a source: the name of the source.
 ///
 /// # Errors
-/// A message that says what a source's subject is.
+/// A message that names the form.
 pub fn check_subject(role: Role, subject: &str) -> anyhow::Result<()> {
     let is_good = role != Role::Source || SourceId::new(subject).is_ok();
     anyhow::ensure!(
         is_good,
-        "the subject of a source is its name: small letters, digits and hyphens, and not \
-         clinicwire…"
+        "--subject is the name of the source: small letters, digits and hyphens, and it does not \
+         begin with clinicwire"
     );
     Ok(())
 }

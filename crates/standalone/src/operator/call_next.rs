@@ -4,13 +4,13 @@ use anyhow::Result;
 use hyper::Method;
 use serde_json::json;
 
-use super::{Print, arguments::CallNextArgs, gateway_client::GatewayClient};
+use super::{Terminal, arguments::CallNextArgs, gateway_client::GatewayClient};
 
 /// Calls, and prints the label of the ticket.
 ///
 /// # Errors
 /// The refusal in words, such as that nobody waits.
-pub async fn run(arguments: &CallNextArgs, print: &mut Print<'_>) -> Result<()> {
+pub async fn run(arguments: &CallNextArgs, terminal: &mut Terminal<'_>) -> Result<()> {
     let client = GatewayClient::new(&arguments.gateway, "reception")?;
     let CallNextArgs { station, queue, force, .. } = arguments;
     let (path, body) = match queue {
@@ -20,6 +20,6 @@ pub async fn run(arguments: &CallNextArgs, print: &mut Print<'_>) -> Result<()> 
         None => (format!("/v1/stations/{station}/call-next"), json!({ "force": force })),
     };
     let answer = client.command(Method::POST, &path, &body).await?;
-    print(answer["result"]["label"].as_str().unwrap_or_default());
+    terminal.print(answer["result"]["label"].as_str().unwrap_or_default());
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, Response, Uri,
+    Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
     header,
 };
@@ -22,8 +22,68 @@ use crate::ready;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Attempts of a command whose answer was lost or is not there yet. Each repeats its key.
 const ATTEMPTS: usize = 5;
+/// The pause between attempts where the gateway names none.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause. A gateway names longer ones where a rate counts by the hour: the operator
+/// then decides.
+const MOST_PAUSE: Duration = Duration::from_secs(30);
 const DEFAULT_PORT: u16 = 8080;
+
+/// The reason why a request has no result.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    /// The gateway has answered, and not by a success.
+    #[error("{text}")]
+    Refused { status: StatusCode, text: String },
+    /// The command was accepted, but its outcome did not come while this program waited.
+    #[error(
+        "the gateway has no outcome of the command yet; before you repeat it, read \
+         GET /v1/commands/{command}"
+    )]
+    Undecided { command: String },
+    #[error("{url} does not answer within {} s", ANSWER_WITHIN.as_secs())]
+    Silent { url: String },
+    #[error("nothing answers at {url}")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl RequestError {
+    /// Whether a later request may succeed: the gateway is away or busy.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => is_busy(*status),
+            Self::Undecided { .. } => false,
+            Self::Silent { .. } | Self::Unreachable { .. } => true,
+        }
+    }
+
+    /// Whether the gateway has refused the content of this request, and not its sender.
+    pub(super) fn is_of_content(&self) -> bool {
+        let content = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_FOUND,
+            StatusCode::CONFLICT,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ];
+        matches!(self, Self::Refused { status, .. } if content.contains(status))
+    }
+}
+
+fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+/// An answer that was read to its end.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Value,
+}
 
 /// A gateway and the token for it.
 pub(super) struct GatewayClient {
@@ -33,17 +93,18 @@ pub(super) struct GatewayClient {
 }
 
 impl GatewayClient {
-    /// The gateway of the arguments. Without a token, that of `role` at a clinic on this machine.
+    /// The gateway of the arguments. Without a token, the token of `role` at a clinic on this
+    /// machine.
     ///
     /// # Errors
     /// When the address is no `http` address, or there is no token.
     pub(super) fn new(arguments: &GatewayArgs, role: &str) -> Result<Self> {
-        let address: Uri = arguments.url.parse().context("--url is no address")?;
+        let address: Uri = arguments.url.parse().context("--url is not an address")?;
         if address.scheme_str() != Some("http") {
             bail!("--url begins with http://: use a gateway's own port, or a tunnel to it");
         }
         let token = match &arguments.token {
-            Some(token) => token.clone(),
+            Some(token) => token.trim().to_owned(),
             None => {
                 let port = address.port_u16().unwrap_or(DEFAULT_PORT);
                 let named = arguments.ready_file.clone();
@@ -55,104 +116,140 @@ impl GatewayClient {
                 )?
             }
         };
+        let is_readable = header::HeaderValue::from_str(&token).is_ok();
+        anyhow::ensure!(is_readable, "the token contains characters that no token has");
         let client = Client::builder(TokioExecutor::new()).build_http();
         Ok(Self { client, url: arguments.url.trim_end_matches('/').to_owned(), token })
     }
 
-    /// Gives a command until it has an outcome, under one key.
+    /// Sends a command until it has an outcome, under one key.
     ///
     /// # Errors
-    /// The problem of a refusal, in words, and that nothing answers.
-    pub(super) async fn command(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+    /// A refusal in words, and that nothing answers.
+    pub(super) async fn command(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, RequestError> {
         let key = format!("{:032x}", fastrand::u128(..));
         for attempt in 1.. {
-            let sent = self.send(method.clone(), path, Some(body), Some(&key)).await;
-            let (status, answer) = match sent {
-                Err(error) if attempt == ATTEMPTS => return Err(error),
-                Err(_) => (503, Value::Null),
-                Ok(answer) => answer,
+            let sent = self.send(method.clone(), path, body, Some(&key)).await;
+            let is_last = attempt == ATTEMPTS;
+            let pause = match sent {
+                Ok(Answer { status: StatusCode::ACCEPTED, .. }) if is_last => {
+                    return Err(RequestError::Undecided { command: key });
+                }
+                Ok(Answer { status: StatusCode::ACCEPTED, .. }) => PAUSE,
+                Ok(Answer { status, body, .. }) if status.is_success() => return Ok(body),
+                Ok(Answer { status, retry_after, .. })
+                    if is_busy(status) && !is_last && retry_after.is_none_or(is_short) =>
+                {
+                    retry_after.unwrap_or(PAUSE)
+                }
+                Ok(answer) => return Err(refusal(&answer)),
+                Err(error) if is_last || !error.is_temporary() => return Err(error),
+                Err(_) => PAUSE,
             };
-            match status {
-                200 | 201 => return Ok(answer),
-                202 if answer["outcome"] == "moving" => return Ok(answer),
-                202 | 429 | 503 if attempt < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-                _ => return Err(refusal(status, &answer)),
-            }
+            tokio::time::sleep(pause).await;
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// Sends a request with a body of JSON.
+    ///
+    /// # Errors
+    /// A refusal in words, and that nothing answers.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, RequestError> {
+        let answer = self.send(Method::POST, path, body, None).await?;
+        if answer.status.is_success() { Ok(answer.body) } else { Err(refusal(&answer)) }
+    }
+
+    /// Opens a stream of events, whose body has no end. It continues after the event `last_id`.
+    ///
+    /// # Errors
+    /// A refusal in words, and that nothing answers.
+    pub(super) async fn open_stream(
+        &self,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> Result<Incoming, RequestError> {
+        let mut request = Request::get(format!("{}{path}", self.url));
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = self.exchange(request, Bytes::new()).await?;
+        if answer.status() == StatusCode::OK {
+            return Ok(answer.into_body());
+        }
+        Err(refusal(&self.read(answer).await?))
     }
 
     async fn send(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: &Value,
         key: Option<&str>,
-    ) -> Result<(u16, Value)> {
-        let exchange = async {
-            let answer = self.request(method, path, body, key).await?;
-            let status = answer.status().as_u16();
-            let bytes = answer.into_body().collect().await?.to_bytes();
-            Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
-        };
-        let answered = tokio::time::timeout(ANSWER_WITHIN, exchange).await;
-        answered.with_context(|| format!("{} does not answer", self.url))?
-    }
-
-    /// Sends a request with a body of JSON.
-    ///
-    /// # Errors
-    /// The problem of a refusal, in words, and that nothing answers.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
-        let (status, answer) = self.send(method, path, Some(body), None).await?;
-        if (200..300).contains(&status) { Ok(answer) } else { Err(refusal(status, &answer)) }
-    }
-
-    /// Opens a stream, whose body has no end.
-    ///
-    /// # Errors
-    /// When nothing answers, or not by a stream.
-    pub(super) async fn open(&self, path: &str) -> Result<Incoming> {
-        let opened = self.request(Method::GET, path, None, None);
-        let answer = tokio::time::timeout(ANSWER_WITHIN, opened).await;
-        let answer = answer.with_context(|| format!("{} does not answer", self.url))??;
-        if !answer.status().is_success() {
-            bail!("the stream was answered by {}", answer.status());
-        }
-        Ok(answer.into_body())
-    }
-
-    async fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        key: Option<&str>,
-    ) -> Result<Response<Incoming>> {
-        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    ) -> Result<Answer, RequestError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let request = request.body(Full::new(bytes)).context("the request cannot be built")?;
-        let answer = self.client.request(request).await;
-        answer.with_context(|| format!("nothing answers at {}", self.url))
+        let answer = self.exchange(request, Bytes::from(body.to_string())).await?;
+        self.read(answer).await
+    }
+
+    async fn exchange(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, RequestError> {
+        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(error))?;
+        let answer = self.within(self.client.request(request)).await?;
+        answer.map_err(|error| self.unreachable(error))
+    }
+
+    async fn read(&self, answer: Response<Incoming>) -> Result<Answer, RequestError> {
+        let status = answer.status();
+        let retry_after = answer.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        let body = self.within(answer.into_body().collect()).await?;
+        let body = body.map_err(|error| self.unreachable(error))?.to_bytes();
+        Ok(Answer {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        })
+    }
+
+    async fn within<T>(&self, answer: impl Future<Output = T>) -> Result<T, RequestError> {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        answer.map_err(|_| RequestError::Silent { url: self.url.clone() })
+    }
+
+    fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> RequestError {
+        RequestError::Unreachable { url: self.url.clone(), source: Box::new(source) }
     }
 }
 
+fn is_short(pause: Duration) -> bool {
+    pause <= MOST_PAUSE
+}
+
 /// A refusal in words: what happened, which field, and the code to look up.
-fn refusal(status: u16, problem: &Value) -> anyhow::Error {
-    let text = |field: &str| problem[field].as_str().unwrap_or_default().to_owned();
-    let (title, detail, code) = (text("title"), text("detail"), text("code"));
-    match (title.is_empty(), detail.is_empty()) {
-        (true, _) => anyhow::anyhow!("the gateway answered {status}"),
-        (false, true) => anyhow::anyhow!("{title} ({code})"),
-        (false, false) => anyhow::anyhow!("{title} {detail} ({code})"),
-    }
+fn refusal(answer: &Answer) -> RequestError {
+    let text = |field: &str| answer.body[field].as_str().unwrap_or_default();
+    let text = match (text("title"), text("detail"), text("code")) {
+        ("", ..) => {
+            format!("the answer {} does not come from a Clinicwire gateway", answer.status)
+        }
+        (title, "", code) => format!("{title} ({code})"),
+        (title, detail, code) => format!("{title} {detail} ({code})"),
+    };
+    RequestError::Refused { status: answer.status, text }
 }

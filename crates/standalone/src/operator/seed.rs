@@ -8,7 +8,7 @@ use schemas::ids::{CheckInPointId, LocationId, QueueId, StationId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Print, arguments::SeedArgs, gateway_client::GatewayClient};
+use super::{Terminal, arguments::SeedArgs, gateway_client::GatewayClient, terminal::read_file};
 
 /// The content of a seed file: the body of a PUT for each id.
 #[derive(Debug, Default, Deserialize)]
@@ -51,16 +51,14 @@ impl SeedFile {
 ///
 /// # Errors
 /// When the file is no seed file, and the first refusal with the thing that was refused.
-pub async fn run(arguments: &SeedArgs, print: &mut Print<'_>) -> Result<()> {
-    let text = std::fs::read(&arguments.file)
-        .with_context(|| format!("cannot read {}", arguments.file.display()))?;
-    let file: SeedFile = serde_json::from_slice(&text)
+pub async fn run(arguments: &SeedArgs, terminal: &mut Terminal<'_>) -> Result<()> {
+    let file: SeedFile = serde_json::from_slice(&read_file(&arguments.file)?)
         .with_context(|| format!("{} is not a seed file", arguments.file.display()))?;
     let client = GatewayClient::new(&arguments.gateway, "admin")?;
     for (method, path, body) in file.requests() {
         let thing = path.trim_start_matches("/v1/").to_owned();
         client.command(method, &path, &body).await.with_context(|| thing.clone())?;
-        print(&thing);
+        terminal.print(&thing);
     }
     Ok(())
 }

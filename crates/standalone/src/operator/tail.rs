@@ -1,87 +1,117 @@
 //! `clinicwire tail`: follows channels in the terminal.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
-use http_body_util::BodyExt;
-use hyper::Method;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
+use sse_stream::{Sse, SseStream};
 
-use super::{Print, arguments::TailArgs, gateway_client::GatewayClient};
+use super::{
+    Terminal,
+    arguments::TailArgs,
+    gateway_client::{GatewayClient, RequestError},
+};
 
-/// Follows the channels until the stream ends, the count is reached or nobody reads any more.
+/// The pause before a lost stream is opened again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The reason why a stream is no longer read.
+enum StreamEnd {
+    /// The count is reached, or nobody reads the output any more.
+    Done,
+    /// The gateway is away or ended the stream, and another stream can continue.
+    Lost,
+}
+
+/// A stream that is opened again after each loss.
+struct Follower<'a> {
+    client: GatewayClient,
+    channels: &'a [String],
+    /// The id of the last event, after which the next stream continues.
+    last_id: Option<String>,
+    /// Messages until the end.
+    left: u64,
+}
+
+/// Follows the channels until the count is reached or nobody reads any more.
 ///
 /// # Errors
-/// The refusal in words, and the end of a stream that was refused.
-pub async fn run(arguments: &TailArgs, print: &mut Print<'_>) -> Result<()> {
-    let client = GatewayClient::new(&arguments.gateway, "reception")?;
-    let asked = json!({ "channels": arguments.channels });
-    let ticket = client.ask(Method::POST, "/v1/stream-tickets", &asked).await?;
-    let ticket = ticket["ticket"].as_str().unwrap_or_default();
-    let channels: String =
-        arguments.channels.iter().map(|channel| format!("&channel={channel}")).collect();
-    let mut stream = client.open(&format!("/v1/stream?ticket={ticket}{channels}")).await?;
-    let (mut events, mut left) = (Events::default(), arguments.count.unwrap_or(u64::MAX));
-    while let Some(frame) = stream.frame().await {
-        for (event, data) in events.read(&frame?.into_data().unwrap_or_default()) {
-            if event == "problem" {
+/// A refusal in words, and that nothing answers at the start. A stream that is lost later is opened
+/// again.
+pub async fn run(arguments: &TailArgs, terminal: &mut Terminal<'_>) -> Result<()> {
+    let mut follower = Follower {
+        client: GatewayClient::new(&arguments.gateway, "reception")?,
+        channels: &arguments.channels,
+        last_id: None,
+        left: arguments.count.unwrap_or(u64::MAX),
+    };
+    let mut stream = follower.open().await?;
+    loop {
+        if let StreamEnd::Done = follower.read(stream, terminal).await? {
+            return Ok(());
+        }
+        terminal.note("the stream has ended; connecting again (Ctrl-C stops)");
+        stream = loop {
+            tokio::time::sleep(PAUSE).await;
+            match follower.open().await {
+                Err(error) if error.is_temporary() => {}
+                opened => break opened?,
+            }
+        };
+    }
+}
+
+type EventStream = SseStream<hyper::body::Incoming>;
+
+impl Follower<'_> {
+    async fn open(&self) -> Result<EventStream, RequestError> {
+        let wanted = json!({ "channels": self.channels });
+        let ticket = self.client.post("/v1/stream-tickets", &wanted).await?;
+        let ticket = ticket["ticket"].as_str().unwrap_or_default();
+        let channels: String =
+            self.channels.iter().map(|channel| format!("&channel={channel}")).collect();
+        let path = format!("/v1/stream?ticket={ticket}{channels}");
+        Ok(SseStream::new(self.client.open_stream(&path, self.last_id.as_deref()).await?))
+    }
+
+    /// Prints the messages of a stream.
+    async fn read(
+        &mut self,
+        mut stream: EventStream,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<StreamEnd> {
+        while let Some(Ok(event)) = stream.next().await {
+            let Some((name, data)) = content(&event) else { continue };
+            if name == "problem" {
+                if data["retry"] == true {
+                    return Ok(StreamEnd::Lost);
+                }
                 bail!("{} ({})", text(&data, "message"), text(&data, "code"));
             }
-            let mut line = data;
-            line["event"] = json!(event);
-            left = left.saturating_sub(1);
-            if !print(&line.to_string()) || left == 0 {
-                return Ok(());
+            let line = message(name, data);
+            self.last_id = event.id.or(self.last_id.take());
+            self.left = self.left.saturating_sub(1);
+            if !terminal.print(&line) || self.left == 0 {
+                return Ok(StreamEnd::Done);
             }
         }
-    }
-    bail!("the gateway ended the stream: run the command again")
-}
-
-fn text(data: &Value, field: &str) -> String {
-    data[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// The events of a stream (HTML Standard, §9.2), of which a part may have arrived.
-#[derive(Default)]
-struct Events {
-    rest: Vec<u8>,
-    event: String,
-    data: String,
-}
-
-impl Events {
-    /// Adds bytes, and returns the events that are complete now, with their names.
-    fn read(&mut self, bytes: &[u8]) -> Vec<(String, Value)> {
-        self.rest.extend_from_slice(bytes);
-        let mut complete = Vec::new();
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches(['\r', '\n']);
-            match line.split_once(':').map(|(name, value)| (name, value.trim_start())) {
-                Some(("event", name)) => name.clone_into(&mut self.event),
-                Some(("data", data)) => self.data.push_str(data),
-                _ if line.is_empty() => {
-                    let event = std::mem::take(&mut self.event);
-                    let data = serde_json::from_str(&std::mem::take(&mut self.data));
-                    complete.extend(data.ok().map(|data| (event, data)));
-                }
-                _ => {}
-            }
-        }
-        complete
+        Ok(StreamEnd::Lost)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The name and the data of an event. None for a beat, which only shows that the stream is alive.
+fn content(event: &Sse) -> Option<(&str, Value)> {
+    let name = event.event.as_deref().filter(|name| *name != "beat")?;
+    Some((name, serde_json::from_str(event.data.as_deref()?).ok()?))
+}
 
-    #[test]
-    fn events_are_read_across_frames() {
-        let mut events = Events::default();
-        assert!(events.read(b"retry: 1000\n\n: ping\n\nevent: del").is_empty());
-        assert!(events.read(b"ta\nid: 7\ndata: {\"to\"").is_empty());
-        let complete = events.read(b":3}\n\n");
-        assert_eq!(complete, [("delta".to_owned(), json!({"to": 3}))]);
-    }
+/// A line for a message.
+fn message(event: &str, mut data: Value) -> String {
+    data["event"] = json!(event);
+    data.to_string()
+}
+
+fn text<'a>(data: &'a Value, field: &str) -> &'a str {
+    data[field].as_str().unwrap_or_default()
 }

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use gateway::{access::auth::DevelopmentKey, clock::now};
+use gateway_core::access::Role;
 
 use super::{
-    Print,
+    Terminal,
     arguments::{TokenArgs, check_subject, role},
 };
 use crate::{demo::plan, ready, tokens::Signer};
@@ -15,18 +16,18 @@ const MINUTES: u16 = 60;
 /// Prints one token.
 ///
 /// # Errors
-/// When the role is none, or no clinic runs here.
-pub fn print(arguments: &TokenArgs, print: &mut Print<'_>) -> Result<()> {
+/// When no role has this name, or no clinic runs here.
+pub fn print(arguments: &TokenArgs, terminal: &mut Terminal<'_>) -> Result<()> {
     let token = match &arguments.insecure_development_key {
-        Some(words) => signed(arguments, words)?,
-        None => held(arguments)?,
+        Some(words) => sign(arguments, words)?,
+        None => read(arguments)?,
     };
-    print(&token);
+    terminal.print(&token);
     Ok(())
 }
 
-/// A token of the ready file of a running clinic.
-fn held(arguments: &TokenArgs) -> Result<String> {
+/// Reads a token from the ready file of a running clinic.
+fn read(arguments: &TokenArgs) -> Result<String> {
     let named = arguments.ready_file.clone();
     let path = named.or_else(|| ready::default_path(arguments.port)).context(
         "neither XDG_RUNTIME_DIR nor HOME is set; start clinicwire with --ready-file PATH",
@@ -37,11 +38,12 @@ fn held(arguments: &TokenArgs) -> Result<String> {
     )
 }
 
-fn signed(arguments: &TokenArgs, words: &str) -> Result<String> {
+/// Signs a token with the given words.
+fn sign(arguments: &TokenArgs, words: &str) -> Result<String> {
     let given = &arguments.claims;
     let role = role(&arguments.role)?;
     let subject = given.subject.clone().unwrap_or_else(|| match role {
-        gateway_core::access::Role::Source => plan::SOURCE.to_owned(),
+        Role::Source => plan::SOURCE.to_owned(),
         role => role.as_str().to_owned(),
     });
     check_subject(role, &subject)?;
