@@ -60,7 +60,7 @@ struct Installation {
 impl Installation {
     async fn prepare() -> Self {
         let run = format!("s{:012x}", fastrand::u64(..1 << 48));
-        let topics = ["care", "runs", "views", "audit", "access"]
+        let topics = ["care", "runs", "views", "audit", "events", "access"]
             .map(|name| (name, format!("clinicwire.{name}.v1.{run}")));
         let installation = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -174,6 +174,7 @@ impl Installation {
             ("runs", &[Read, Write]),
             ("views", &[Write]),
             ("audit", &[Read]),
+            ("events", &[Write]),
         ] {
             topic(User::Processors, name, operations);
         }

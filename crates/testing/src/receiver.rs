@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -13,12 +13,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A request as it came: its path, its headers with names in lower case, and its body.
+/// A request as it came: its path, its headers with names in lower case, its body, and when its
+/// last byte was read.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    pub received_at: SystemTime,
 }
 
 impl ReceivedRequest {
@@ -72,6 +74,11 @@ impl Receiver {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The number of requests that were answered with 2xx.
+    pub fn count(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The number of the other requests.
     pub fn refused(&self) -> usize {
         self.refused.load(SeqCst)
@@ -99,7 +106,8 @@ impl Receiver {
             let status = self.status.load(SeqCst);
             match status {
                 200..=299 => {
-                    let request = ReceivedRequest { path, headers, body };
+                    let received_at = SystemTime::now();
+                    let request = ReceivedRequest { path, headers, body, received_at };
                     self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 }
                 _ => drop(self.refused.fetch_add(1, SeqCst)),

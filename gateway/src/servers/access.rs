@@ -16,7 +16,8 @@ use servers::{
 use super::{postgres, redis};
 
 /// The tables of the processors, among them the journal with its whole history.
-const HIDDEN: [&str; 4] = ["journal", "checkpoint", "outbox", "parked"];
+const HIDDEN: [&str; 6] =
+    ["journal", "checkpoint", "outbox", "parked", "webhook_event", "webhook_task"];
 
 /// Tries every right that a gateway needs, and every right that it must not have.
 pub async fn check_access(

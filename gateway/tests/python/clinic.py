@@ -56,13 +56,13 @@ class Clinic:
         self.admin = ready["tokens"]["admin"]
 
     @classmethod
-    async def start(cls):
-        """Starts the binary, waits until it serves, and creates a location."""
+    async def start(cls, *flags):
+        """Starts the binary with these flags too, waits until it serves, and creates a location."""
         with tempfile.TemporaryDirectory() as directory:
             ready, log = Path(directory, "ready.json"), Path(directory, "log")
             arguments = [
                 "--empty", "--listen", "127.0.0.1:0", "--ready-file", str(ready),
-                f"--insecure-development-key={SECRET}",
+                f"--insecure-development-key={SECRET}", *flags,
             ]
             with log.open("wb") as stderr:
                 process = await asyncio.create_subprocess_exec(
@@ -88,6 +88,10 @@ class Clinic:
 
     async def ask(self, method, path, body=None):
         """Sends a request and answers its result."""
+        return (await self.answer(method, path, body)).get("result")
+
+    async def answer(self, method, path, body=None):
+        """Sends a request and answers the whole answer."""
         request = urllib.request.Request(
             f"{self.url}/v1/{path}", json.dumps(body or {}).encode(), method=method,
             headers={"authorization": f"Bearer {self.admin}", "content-type": "application/json"},
@@ -97,7 +101,7 @@ class Clinic:
             with urllib.request.urlopen(request, timeout=WITHIN) as response:
                 return json.load(response)
 
-        return (await asyncio.to_thread(answer)).get("result")
+        return await asyncio.to_thread(answer)
 
     async def issue(self):
         """Issues a ticket and answers its id."""

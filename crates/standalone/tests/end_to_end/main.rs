@@ -16,4 +16,5 @@ mod real_servers;
 mod scenarios;
 mod stopping;
 mod stream;
+mod webhooks;
 mod world;
