@@ -91,7 +91,7 @@ pub struct NodeContext {
     pub webhook_key: Option<WebhookKey>,
     /// How long a run is kept after its end.
     pub run_retention: Duration,
-    /// The reference tables that a rule looks into while it is tried.
+    /// The reference tables of tenants that have stored none.
     pub tables: Arc<Tables>,
     /// The log lines about sockets that no shard could accept.
     pub refused_sockets: Mutex<Throttle>,

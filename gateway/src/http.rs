@@ -149,7 +149,7 @@ fn check_in_routes() -> Routes {
 
 /// Claims files, their runs and findings, and the rules of the checks.
 fn claims_routes() -> Routes {
-    use claims::{files, findings, rules, runs};
+    use claims::{files, findings, reference, rules, runs};
     Router::new()
         .route("/v1/files", post(files::upload))
         .route("/v1/runs", get(runs::list).post(runs::request))
@@ -161,6 +161,18 @@ fn claims_routes() -> Routes {
         .route("/v1/rules", get(rules::list))
         .route("/v1/rules/{rule}", put(rules::put).delete(rules::delete))
         .route("/v1/rules/{rule}/{action}", post(rules::action))
+        .route("/v1/reference", get(reference::list))
+        .route(
+            "/v1/reference/{table}",
+            get(reference::page)
+                .put(reference::replace)
+                .patch(reference::merge)
+                .delete(reference::clear),
+        )
+        .route(
+            "/v1/reference/{table}/{key}",
+            get(reference::one).put(reference::put).delete(reference::delete),
+        )
 }
 
 /// Tokens, sessions, displays, streams and the audit.

@@ -75,7 +75,7 @@ pub struct Settings {
     pub max_file: u64,
     /// How long a run is kept after its end.
     pub run_retention: Duration,
-    /// The reference tables that a rule looks into while it is tried.
+    /// The reference tables of tenants that have stored none.
     pub tables: Arc<Tables>,
 }
 

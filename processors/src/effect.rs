@@ -92,14 +92,19 @@ impl RecordEffect {
     }
 
     /// An applied command with these events and no follow-up.
-    pub fn applied(position: Position, at: Millis, events: Vec<Event>, delta: ViewDelta) -> Self {
+    pub fn applied(
+        position: Position,
+        at: Millis,
+        events: Vec<Event>,
+        deltas: Vec<ViewDelta>,
+    ) -> Self {
         let Position { epoch, version } = position;
         Self {
             position,
             at,
             verdict: Verdict::Applied { epoch, version, result: CommandResult::default() },
             events,
-            deltas: vec![delta],
+            deltas,
             touched: Vec::new(),
             appointments: Vec::new(),
             follow_ups: Vec::new(),

@@ -1,5 +1,8 @@
-//! The rules of one tenant as a value. A worker that checks a claims file reads them from the view
-//! `rules`, which has one entry per rule.
+//! The rules and the reference tables of one tenant as a value. A worker that checks a claims file
+//! reads the rules from the view `rules`, and each table from a view of its own. Each view has one
+//! entry per rule, code, establishment or context.
+
+mod reference;
 
 use std::collections::BTreeMap;
 
@@ -17,8 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::{RecordEffect, RecordTime};
 
-/// The name of the view.
+/// The name of the view of rules.
 pub const VIEW: &str = "rules";
+/// The name of the view with the edition of each rule. Workers of older versions read the entries
+/// of the view `rules`, which therefore have no further field.
+pub const EDITIONS_VIEW: &str = "rules:editions";
 
 /// The rules of a tenant in memory.
 pub struct RuleBook {
@@ -32,6 +38,18 @@ pub struct RuleBookHeader {
     /// The latest append time of its records.
     now: Millis,
     rules: BTreeMap<RuleId, Rule>,
+    /// The edition of each rule that changed since editions are counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    editions: BTreeMap<RuleId, u64>,
+    /// The version of the view with the editions.
+    #[serde(default)]
+    editions_version: u64,
+    /// The version of the view `rules`. Absent: the version of the rule book, because nothing but
+    /// rules has changed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules_version: Option<u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tables: reference::Tables,
 }
 
 impl RuleBook {
@@ -59,40 +77,64 @@ impl RuleBook {
     pub fn handle(&mut self, record: &CommandRecord, time: RecordTime) -> RecordEffect {
         let at = self.header.now.max(time.appended_at);
         self.header.now = at;
-        match decide(&self.header.rules, record, time.decided_at) {
+        match decide(&self.header, record, time.decided_at) {
             Ok(event) => {
-                let delta = self.replay(self.position.version + 1, at, &event);
-                RecordEffect::applied(self.position, at, vec![event], delta)
+                let deltas = self.replay(self.position.version + 1, at, &event);
+                RecordEffect::applied(self.position, at, vec![event], deltas)
             }
             Err(code) => RecordEffect::refused(self.position, at, code),
         }
     }
 
     /// Applies the event of one version, from a decision or from the journal, and returns the
-    /// change of the view.
-    pub fn replay(&mut self, version: u64, at: Millis, event: &Event) -> ViewDelta {
-        let mut delta = Delta { from: self.position.version, to: version, at, ..Delta::default() };
-        let rules = &mut self.header.rules;
+    /// changes of the views.
+    pub fn replay(&mut self, version: u64, at: Millis, event: &Event) -> Vec<ViewDelta> {
+        let before = self.position.version;
+        self.header.now = at;
+        self.position.version = version;
+        let header = &mut self.header;
+        if let Some(delta) = reference::replay(&mut header.tables, version, at, event) {
+            header.rules_version.get_or_insert(before);
+            return vec![delta];
+        }
+        let from = header.rules_version.unwrap_or(before);
+        let mut delta = Delta { from, to: version, at, ..Delta::default() };
+        if let Some(held) = &mut header.rules_version {
+            *held = version;
+        }
+        let from = std::mem::replace(&mut header.editions_version, version);
+        let mut editions = Delta { from, to: version, at, ..Delta::default() };
+        let mut put = |delta: &mut Delta, rule: &Rule| {
+            delta.put(rule.id.as_str(), rule);
+            editions.put(rule.id.as_str(), &version);
+            header.editions.insert(rule.id.clone(), version);
+        };
         match event {
             Event::RulePut { rule } => {
-                delta.put(rule.id.as_str(), rule);
-                rules.insert(rule.id.clone(), rule.clone());
+                put(&mut delta, rule);
+                header.rules.insert(rule.id.clone(), rule.clone());
             }
             Event::RuleEnabled { rule, enabled } => {
-                if let Some(rule) = rules.get_mut(rule) {
+                if let Some(rule) = header.rules.get_mut(rule) {
                     rule.enabled = *enabled;
-                    delta.put(rule.id.as_str(), rule);
+                    put(&mut delta, rule);
                 }
             }
             Event::RuleDeleted { rule } => {
-                rules.remove(rule);
+                header.rules.remove(rule);
+                header.editions.remove(rule);
                 delta.drop_key(rule.as_str());
+                editions.drop_key(rule.as_str());
             }
             _ => {}
         }
-        self.header.now = at;
-        self.position.version = version;
-        ViewDelta { view: VIEW.to_owned(), keep_s: None, urgent: false, delta }
+        let step = |view: &str, delta| ViewDelta {
+            view: view.to_owned(),
+            keep_s: None,
+            urgent: false,
+            delta,
+        };
+        vec![step(VIEW, delta), step(EDITIONS_VIEW, editions)]
     }
 }
 
@@ -102,17 +144,23 @@ impl RuleBook {
 /// # Errors
 /// The code under which the command is refused.
 fn decide(
-    rules: &BTreeMap<RuleId, Rule>,
+    header: &RuleBookHeader,
     record: &CommandRecord,
     decided_at: Millis,
 ) -> Result<Event, Code> {
     if record.is_expired(decided_at) {
         return Err(Code::CommandExpired);
     }
+    if let Some(decided) = reference::decide(&header.tables, &record.command) {
+        return decided;
+    }
+    let rules = &header.rules;
+    let held = |rule: &RuleId| header.editions.get(rule).copied().unwrap_or_default();
     let known =
         |rule: &RuleId| rules.contains_key(rule).then(|| rule.clone()).ok_or(Code::RuleUnknown);
     match &record.command {
-        Command::PutRule { rule } => {
+        Command::PutRule { rule, edition } => {
+            check_edition(held(&rule.id), *edition)?;
             claims::rules::validate(rule).map_err(|_| Code::RuleInvalid)?;
             if rules.len() >= MAX_RULES && !rules.contains_key(&rule.id) {
                 return Err(Code::InvalidValue);
@@ -125,8 +173,20 @@ fn decide(
         Command::DisableRule { rule } => {
             Ok(Event::RuleEnabled { rule: known(rule)?, enabled: false })
         }
-        Command::DeleteRule { rule } => Ok(Event::RuleDeleted { rule: known(rule)? }),
+        Command::DeleteRule { rule, edition } => {
+            let known = known(rule)?;
+            check_edition(held(rule), *edition)?;
+            Ok(Event::RuleDeleted { rule: known })
+        }
         _ => Err(Code::IllegalMove),
+    }
+}
+
+/// Checks that an entry is still the one from which a change was made.
+fn check_edition(held: u64, edition: Option<u64>) -> Result<(), Code> {
+    match edition {
+        Some(edition) if edition != held => Err(Code::SettingsChanged),
+        _ => Ok(()),
     }
 }
 

@@ -85,7 +85,7 @@ impl Run {
             Ok(events) => {
                 let delta = self.replay(&record.aggregate, self.position.version + 1, at, &events);
                 let outward = outward(&record.aggregate, &events);
-                let applied = RecordEffect::applied(self.position, at, events, delta);
+                let applied = RecordEffect::applied(self.position, at, events, vec![delta]);
                 RecordEffect { outward, ..applied }
             }
             Err(code) => RecordEffect::refused(self.position, at, code),

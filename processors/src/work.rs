@@ -11,8 +11,9 @@ use schemas::{
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
+    reference::ReferenceTable,
     rule::Rule,
-    view::Position,
+    view::{Entries, Position},
 };
 use tokio::sync::mpsc;
 
@@ -92,6 +93,15 @@ pub struct StoredRules {
     pub rules: Vec<Rule>,
 }
 
+/// A stored reference table of a tenant, and its position.
+#[derive(Debug, Clone, Default)]
+pub struct StoredTable {
+    /// 0.0 when the tenant has never stored the table.
+    pub position: Position,
+    /// The entries by key, as the view has them.
+    pub entries: Entries,
+}
+
 /// Whether a released attempt counts towards the tries of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TryCounting {
@@ -152,6 +162,14 @@ pub trait Work: Send + Sync + 'static {
         tenant: &'a TenantId,
         known: Option<Position>,
     ) -> WorkFuture<'a, Option<StoredRules>>;
+
+    /// Reads a reference table of the tenant, unless it still has the position `known`.
+    fn table<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        table: ReferenceTable,
+        known: Option<Position>,
+    ) -> WorkFuture<'a, Option<StoredTable>>;
 
     /// Returns those of the files that a run waits for or reads.
     fn in_use<'a>(

@@ -15,6 +15,7 @@ mod records;
 mod report_sender;
 mod reporting;
 mod rules;
+mod tables;
 mod thread;
 mod upkeep;
 
@@ -34,6 +35,7 @@ pub use records::SOURCE;
 
 use crate::{log::Log, work::Work};
 use rules::TenantRules;
+use tables::TenantTables;
 
 /// The backends of a worker.
 #[derive(Clone)]
@@ -57,7 +59,7 @@ pub struct WorkerSettings {
     pub at_once: usize,
     /// How long a run stays with a worker that does not extend its lease.
     pub lease: Duration,
-    /// The reference tables of codes and establishments.
+    /// The reference tables of tenants that have stored none.
     pub tables: Arc<Tables>,
     /// The rules for tenants that have stored none.
     pub rules: Vec<Rule>,
@@ -93,6 +95,7 @@ struct WorkerContext {
     backends: WorkerBackends,
     settings: WorkerSettings,
     rules: TenantRules,
+    tables: TenantTables,
 }
 
 /// Runs until `stop` resolves. Then gives its runs back, so that other workers continue at once.
@@ -103,7 +106,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) {
     let rules = TenantRules::new(settings.rules.clone());
-    let shared = Arc::new(WorkerContext { backends, settings, rules });
+    let tables = TenantTables::new(Arc::clone(&settings.tables));
+    let shared = Arc::new(WorkerContext { backends, settings, rules, tables });
     let (stopping, stopped) = watch::channel(false);
     let stop = async {
         stop.await;

@@ -132,6 +132,9 @@ pub struct CheckInPointSettings {
     /// Whether the point is out of use until it is rotated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+    /// The edition of the setup. A rotation does not change it.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 #[cfg(test)]

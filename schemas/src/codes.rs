@@ -338,6 +338,10 @@ codes! {
     /// The installation has no key for the secrets of webhooks.
     WebhooksNotOffered = "webhooks_not_offered", 404, 102,
         "This installation sends no webhooks. Ask those who run it.";
+    /// A reference table cannot be loaded; the detail names the line and the column.
+    TableInvalid = "table_invalid", 422, 107, "The table can't be loaded as it is.";
+    /// The reference table has no entry with this key.
+    ReferenceUnknown = "reference_unknown", 404, 102, "The table has no such entry.";
     // Parked records
     /// The value or a header of a record cannot be parsed.
     RecordMalformed = "record_malformed", 422, 107, "The record's data can't be read.";

@@ -2,6 +2,7 @@
 //! `clinicwire.runs.v1` carry them. Each is one record with an id of its own.
 
 mod content;
+mod edition;
 mod faults;
 mod outcome;
 
@@ -23,6 +24,7 @@ use crate::{
     load::LoadBands,
     privacy::Privacy,
     push::PushDevice,
+    reference::{ReferenceEntry, ReferenceTable},
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
@@ -129,6 +131,9 @@ commands! {
     OrderQueues = "location.order_queues" {
         /// Queues, in order.
         queues: Vec<QueueId>,
+        /// The edition of the order that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Creates a queue of this location, or changes its settings. A new queue is closed.
     ConfigureQueue = "queue.configure" {
@@ -194,6 +199,9 @@ commands! {
         display: DisplayId,
         /// The new name.
         name: String,
+        /// The edition of the display that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Removes a display, whose credential is then not renewed any more.
     UnpairDisplay = "display.unpair" {
@@ -206,6 +214,9 @@ commands! {
         point: CheckInPointId,
         /// The setup.
         setup: CheckInPointSetup,
+        /// The edition of the setup that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Gives a check-in point a new code, so that older ones expire. Takes a revoked point into use
     /// again.
@@ -568,6 +579,9 @@ commands! {
     PutRule = "rule.put" {
         /// The rule.
         rule: Rule,
+        /// The edition of the rule that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     }
     /// Enables a rule.
     EnableRule = "rule.enable" {
@@ -583,6 +597,52 @@ commands! {
     DeleteRule = "rule.delete" {
         /// The rule.
         rule: RuleId,
+        /// The edition of the rule that the removal was decided from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Stores an entry of a reference table, new or changed.
+    PutReference = "reference.put" {
+        /// The table.
+        table: ReferenceTable,
+        /// The key of the entry, in the form of [`ReferenceTable::key`].
+        key: String,
+        /// The entry.
+        entry: ReferenceEntry,
+        /// The edition of the entry that the change was made from, 0 for a new one. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Deletes an entry of a reference table.
+    DeleteReference = "reference.delete" {
+        /// The table.
+        table: ReferenceTable,
+        /// The key of the entry.
+        key: String,
+        /// The edition of the entry that the removal was decided from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Loads a reference table from CSV, as a whole or not at all.
+    LoadReference = "reference.load" {
+        /// The table.
+        table: ReferenceTable,
+        /// The table as CSV with a header row, in UTF-8.
+        csv: String,
+        /// Whether entries stay that the CSV does not name. Otherwise they are deleted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep_others: bool,
+        /// The edition of the table that the load was made from, 0 for none. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
+    }
+    /// Deletes a whole reference table: the tenant uses the table of the installation again.
+    ClearReference = "reference.clear" {
+        /// The table.
+        table: ReferenceTable,
+        /// The edition of the table that the removal was decided from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     };
     Webhooks:
     /// Creates a webhook. The caller chooses the random part of the id.

@@ -1,7 +1,7 @@
 //! Events: what an aggregate decided. The journal keeps events for ever and a rebuild folds them
 //! again, so a field may be added with a default but never change its meaning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ use crate::{
     load::LoadBands,
     privacy::Privacy,
     push::DeviceId,
+    reference::{ReferenceEntry, ReferenceTable},
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
@@ -582,6 +583,36 @@ pub enum Event {
         webhook: WebhookId,
         /// The events.
         replay: Replay,
+    },
+    /// An entry of a reference table was stored, new or changed.
+    ReferencePut {
+        /// The table.
+        table: ReferenceTable,
+        /// The key of the entry.
+        key: String,
+        /// The entry.
+        entry: ReferenceEntry,
+    },
+    /// An entry of a reference table was deleted.
+    ReferenceDeleted {
+        /// The table.
+        table: ReferenceTable,
+        /// The key of the entry.
+        key: String,
+    },
+    /// A reference table was loaded.
+    ReferenceLoaded {
+        /// The table.
+        table: ReferenceTable,
+        /// The loaded entries by key.
+        entries: BTreeMap<String, ReferenceEntry>,
+        /// Whether entries stayed that were not loaded.
+        keep_others: bool,
+    },
+    /// A reference table was deleted as a whole.
+    ReferenceCleared {
+        /// The table.
+        table: ReferenceTable,
     },
 }
 

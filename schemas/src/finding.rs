@@ -148,6 +148,11 @@ outcomes! {
     CodeUnknown = "code_unknown",
         "Le code {code} ne figure pas dans la table des codes.",
         "Code {code} is not in the code table.";
+    /// A context of the row is not in the table of contexts.
+    ContextUnknown = "context_unknown",
+        "La colonne «\u{a0}{column}\u{a0}» contient un élément de contexte qui ne figure pas \
+         dans la table.",
+        "Column “{column}” contains a context that is not in the table.";
     /// Billed several times, and paid more than once.
     OnceSeveralPaid = "once_several_paid",
         "Facturé {count} fois pendant la période et payé {paid} fois\u{a0}: vérifiez que chaque \

@@ -34,6 +34,7 @@ pub mod privacy;
 pub mod push;
 pub mod record;
 pub mod redis_keys;
+pub mod reference;
 pub mod rule;
 pub mod run;
 pub mod settings;

@@ -256,7 +256,7 @@ fn refers_only_to(command: &Command, aggregate: &Aggregate) -> bool {
         C::ConfigureStation { queues: Some(queues), .. } => {
             queues.iter().all(|queue| queue.belongs_to(&location))
         }
-        C::OrderQueues { queues } => queues.iter().all(|queue| queue.belongs_to(&location)),
+        C::OrderQueues { queues, .. } => queues.iter().all(|queue| queue.belongs_to(&location)),
         C::ConfigureCheckInPoint { setup, .. } => {
             setup.queues.iter().all(|queue| queue.belongs_to(&location))
         }

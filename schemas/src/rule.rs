@@ -42,6 +42,19 @@ fn enabled() -> bool {
     true
 }
 
+/// A rule as the rule book stores it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct StoredRule {
+    /// The rule.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// The version of the rule book at which the rule last changed. 0 for a rule that changed
+    /// before editions were counted.
+    #[serde(default)]
+    pub edition: u64,
+}
+
 /// A text for people, at most [`crate::bounds::MAX_TEXT`] characters in each language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
@@ -141,6 +154,13 @@ pub enum RuleCheck {
         #[serde(default)]
         when: RowFilter,
     },
+    /// Each context of the row must be in the table of contexts. Without a table, this check finds
+    /// nothing.
+    KnownContext {
+        /// The rows to look at.
+        #[serde(default)]
+        when: RowFilter,
+    },
     /// A group must have at most one such row in a period.
     Once {
         /// The grouping of rows.
@@ -212,6 +232,7 @@ impl RuleCheck {
             RuleCheck::Range { .. } => "range",
             RuleCheck::Allowed { .. } => "allowed",
             RuleCheck::KnownCode { .. } => "known_code",
+            RuleCheck::KnownContext { .. } => "known_context",
             RuleCheck::Once { .. } => "once",
             RuleCheck::SumLimit { .. } => "sum_limit",
             RuleCheck::MissingThoughDue { .. } => "missing_though_due",

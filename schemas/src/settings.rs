@@ -75,6 +75,9 @@ pub struct LocationSettings {
     /// The edition of these settings.
     #[serde(default)]
     pub edition: u64,
+    /// The edition of the order of the queues. 0 before an admin has ordered them.
+    #[serde(default)]
+    pub queue_order_edition: u64,
 }
 
 /// The privacy settings of lines and boards: the entry `privacy`.
@@ -158,6 +161,9 @@ pub struct DisplaySettings {
     /// The check-in point whose kiosk the display is. Absent: it shows the board.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_in_point: Option<CheckInPointId>,
+    /// The edition of the display: the version at which it was paired or renamed last.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 /// The key of a display's entry in the settings of its location.

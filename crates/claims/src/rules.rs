@@ -94,6 +94,9 @@ impl CompiledRule {
                 Box::new(row_wise::AllowedValues::new(*column, values, rows(when)))
             }
             RuleCheck::KnownCode { when } => Box::new(row_wise::KnownCode::new(tables, rows(when))),
+            RuleCheck::KnownContext { when } => {
+                Box::new(row_wise::KnownContexts::new(tables, rows(when)))
+            }
             RuleCheck::Once { per, period, when, cents } => Box::new(grouped::BilledOnce::new(
                 grouped::Grouping::new(per, *period),
                 *cents,

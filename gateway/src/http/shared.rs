@@ -8,6 +8,7 @@ pub(super) mod caller;
 pub(super) mod command_request;
 pub(super) mod cursor;
 pub(super) mod edge;
+pub(super) mod editions;
 pub(super) mod export;
 pub(super) mod limits;
 pub(super) mod link_offers;

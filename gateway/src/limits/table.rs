@@ -110,7 +110,7 @@ limits! {
         "Commands of a patient",
         "A person checks in once or leaves a line; more is a script";
     Bulk = "bulk", SubjectEverywhere, rate(5, 300), RateLimited,
-        "Exports of findings and of the audit, and trials of rules",
+        "Exports of findings and of the audit, trials of rules, and loads of reference tables",
         "Each reads a whole run or takes a core for seconds";
     Upload = "upload", SubjectEverywhere, rate(30, 300), RateLimited,
         "Uploads of claims files",

@@ -78,7 +78,12 @@ pub(super) fn change_branding(
     Ok(Event::BrandingChanged { branding: branding.clone() }.into())
 }
 
-pub(super) fn order_queues(state: &Location, queues: &[QueueId]) -> Result<Decision, Code> {
+pub(super) fn order_queues(
+    state: &Location,
+    queues: &[QueueId],
+    edition: Option<u64>,
+) -> Result<Decision, Code> {
+    check_edition(state.header.editions.queue_order, edition)?;
     let distinct: HashSet<_> = queues.iter().collect();
     if distinct.len() != queues.len() {
         return Err(Code::InvalidValue);
@@ -103,6 +108,7 @@ impl Location {
                 replace(&mut header.branding, branding, &mut header.editions.branding, version);
             }
             Event::QueuesOrdered { queues } => {
+                header.editions.queue_order = version;
                 let places = queues.iter().zip(0..);
                 header.queues.values_mut().for_each(|queue| queue.place = None);
                 for (id, place) in places {

@@ -40,7 +40,7 @@ impl Location {
             Event::QueueConfigured { .. } => self.configure_queue(event, version),
             Event::DisplayPaired { .. }
             | Event::DisplayRenamed { .. }
-            | Event::DisplayUnpaired { .. } => self.change_displays(event, now),
+            | Event::DisplayUnpaired { .. } => self.change_displays(event, version, now),
             Event::CheckInPointConfigured { .. }
             | Event::CheckInPointRotated { .. }
             | Event::CheckInPointRevoked { .. }

@@ -10,6 +10,7 @@ use schemas::{
 
 use super::{
     Location,
+    appearance::check_edition,
     decision::{Decision, queue_of},
     settings::{self, MAX_CHECK_IN_POINTS},
 };
@@ -18,7 +19,10 @@ pub(super) fn configure(
     state: &Location,
     id: &CheckInPointId,
     setup: &CheckInPointSetup,
+    edition: Option<u64>,
 ) -> Result<Decision, Code> {
+    let held = state.header.check_in_points.get(id).map_or(0, |point| point.edition);
+    check_edition(held, edition)?;
     settings::check_text(&setup.name)?;
     for queue in &setup.queues {
         queue_of(state, queue)?;
@@ -67,8 +71,10 @@ impl Location {
                     rotation: version,
                     rotated_at: now,
                     revoked: false,
+                    edition: version,
                 };
-                points.entry(point.clone()).or_insert_with(created).setup = setup.clone();
+                let point = points.entry(point.clone()).or_insert_with(created);
+                (point.setup, point.edition) = (setup.clone(), version);
             }
             Event::CheckInPointRotated { point } => {
                 if let Some(known) = points.get_mut(point) {

@@ -47,16 +47,18 @@ pub fn decide(state: &Location, record: &CommandRecord) -> Result<Decision, Code
         C::ChangeBranding { branding, edition } => {
             appearance::change_branding(state, branding, *edition)
         }
-        C::OrderQueues { queues } => appearance::order_queues(state, queues),
+        C::OrderQueues { queues, edition } => appearance::order_queues(state, queues, *edition),
         C::ConfigureQueue { .. } => configure_queue(state, &record.command),
         C::ConfigureStation { .. } => configure_station(state, &record.command),
         C::PairDisplay { display, name, check_in_point } => {
             displays::pair(state, display, name, check_in_point.as_ref())
         }
-        C::RenameDisplay { display, name } => displays::rename(state, display, name),
+        C::RenameDisplay { display, name, edition } => {
+            displays::rename(state, display, name, *edition)
+        }
         C::UnpairDisplay { display } => displays::unpair(state, display),
-        C::ConfigureCheckInPoint { point, setup } => {
-            check_in_points::configure(state, point, setup)
+        C::ConfigureCheckInPoint { point, setup, edition } => {
+            check_in_points::configure(state, point, setup, *edition)
         }
         C::RotateCheckInPoint { point } => check_in_points::rotate(state, point),
         C::RevokeCheckInPoint { point } => check_in_points::revoke(state, point),

@@ -9,7 +9,9 @@ use schemas::{
 };
 
 use super::{
-    Location, check_in_points,
+    Location,
+    appearance::check_edition,
+    check_in_points,
     decision::Decision,
     settings::{self, MAX_DISPLAYS},
     state::Display,
@@ -37,9 +39,15 @@ pub(super) fn pair(
     Ok(Event::DisplayPaired { display, name, check_in_point: check_in_point.cloned() }.into())
 }
 
-pub(super) fn rename(state: &Location, id: &DisplayId, name: &str) -> Result<Decision, Code> {
+pub(super) fn rename(
+    state: &Location,
+    id: &DisplayId,
+    name: &str,
+    edition: Option<u64>,
+) -> Result<Decision, Code> {
     settings::check_text(name)?;
     known(state, id)?;
+    check_edition(state.header.displays[id].edition, edition)?;
     Ok(Event::DisplayRenamed { display: id.clone(), name: name.to_owned() }.into())
 }
 
@@ -54,17 +62,18 @@ fn known(state: &Location, id: &DisplayId) -> Result<(), Code> {
 
 impl Location {
     /// Applies an event of a display.
-    pub(super) fn change_displays(&mut self, event: &Event, now: Millis) {
+    pub(super) fn change_displays(&mut self, event: &Event, version: u64, now: Millis) {
         let displays = &mut self.header.displays;
         match event {
             Event::DisplayPaired { display, name, check_in_point } => {
                 let (name, check_in_point) = (name.clone(), check_in_point.clone());
-                let paired = Display { name, paired_at: now, check_in_point };
+                let paired = Display { name, paired_at: now, check_in_point, edition: version };
                 displays.insert(display.clone(), paired);
             }
             Event::DisplayRenamed { display, name } => {
                 if let Some(known) = displays.get_mut(display) {
                     known.name.clone_from(name);
+                    known.edition = version;
                 }
             }
             Event::DisplayUnpaired { display } => drop(displays.remove(display)),

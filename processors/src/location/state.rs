@@ -131,6 +131,9 @@ pub struct Editions {
     pub messages: u64,
     /// The colour and the logo.
     pub branding: u64,
+    /// The order of the queues.
+    #[serde(default)]
+    pub queue_order: u64,
 }
 
 /// A queue of a location.
@@ -281,6 +284,9 @@ pub struct Display {
     /// The check-in point whose kiosk it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_in_point: Option<CheckInPointId>,
+    /// The version at which it was paired or renamed last.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 /// A call that is over and that the board still shows.

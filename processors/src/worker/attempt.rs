@@ -182,12 +182,13 @@ impl Attempt {
     }
 
     async fn check(&self, parts: mpsc::Sender<AttemptOutput>) -> Result<Command, Interrupt> {
-        let WorkerContext { backends, settings, rules } = &*self.shared;
+        let WorkerContext { backends, settings, rules, tables } = &*self.shared;
         let Job { tenant, request, attempt, .. } = &self.job;
         let slot = Arc::new(ProgressSlot::new(request.file.bytes));
         let report_sender =
             ReportSender::begin(Arc::clone(&backends.log), self.job.clone(), Arc::clone(&slot));
         let rules = rules.of(&*backends.work, tenant).await?;
+        let tables = tables.of(&*backends.work, tenant).await?;
         let opened =
             OpenFile::open(&*backends.files, tenant, &request.file.file, request.file.bytes)
                 .await?;
@@ -202,7 +203,7 @@ impl Attempt {
         let check = Check {
             file,
             rules,
-            tables: Arc::clone(&settings.tables),
+            tables,
             list_passes: request.list_passes,
             progress: Arc::clone(&slot),
             parts: parts.clone(),

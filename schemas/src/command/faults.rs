@@ -9,6 +9,8 @@ use crate::{
     },
     ids::LocationId,
     load::LoadBands,
+    reference::{MAX_REFERENCE_ENTRIES, ReferenceEntry, ReferenceTable},
+    rule::MAX_RULES,
     settings::BoardMessage,
     webhook::MAX_OVERLAP_S,
 };
@@ -64,6 +66,7 @@ impl Command {
             | C::CancelTicket { reason, .. }
             | C::Prioritise { reason, .. } => vec![text("reason", reason.as_ref())],
             C::OverrideCheckIn { reason, .. } => vec![text("override_reason", Some(reason))],
+            C::PutReference { table, key, entry, .. } => reference_checks(*table, key, entry),
             C::ReportAppointment { fact, .. } => vec![
                 text("label", fact.label.as_ref()),
                 text("reason", fact.reason.as_ref()),
@@ -122,6 +125,13 @@ impl Command {
             Command::ConfigureStation { .. } => ("stations", MAX_STATIONS),
             Command::PairDisplay { .. } => ("screens", MAX_DISPLAYS),
             Command::ConfigureCheckInPoint { .. } => ("check-in points", MAX_CHECK_IN_POINTS),
+            Command::PutRule { .. } => {
+                return Some(format!("a tenant has at most {MAX_RULES} rules: delete one first"));
+            }
+            Command::PutReference { .. } | Command::LoadReference { .. } => {
+                let most = MAX_REFERENCE_ENTRIES;
+                return Some(format!("a table has at most {most} entries: delete some first"));
+            }
             _ => return None,
         };
         Some(format!("a location has at most {most} {things}: remove one first"))
@@ -137,7 +147,7 @@ impl Command {
             C::ConfigureStation { queues: Some(queues), .. } => {
                 ("queues", queues.iter().any(|queue| !queue.belongs_to(location)))
             }
-            C::OrderQueues { queues } => {
+            C::OrderQueues { queues, .. } => {
                 ("queues", queues.iter().any(|queue| !queue.belongs_to(location)))
             }
             C::ConfigureCheckInPoint { setup, .. } => {
@@ -155,6 +165,20 @@ impl Command {
         };
         is_foreign.1.then_some(is_foreign.0)
     }
+}
+
+fn reference_checks(
+    table: ReferenceTable,
+    key: &str,
+    entry: &ReferenceEntry,
+) -> Vec<Check<'static>> {
+    let is_key = table.key(key).is_some_and(|form| form == key);
+    let (field, bounds) = entry.fault().unwrap_or(("entry", "an entry of this table"));
+    let is_entry = entry.table() == table && entry.fault().is_none();
+    vec![
+        (table.columns()[0], is_key, table.key_form().to_owned()),
+        (field, is_entry, bounds.to_owned()),
+    ]
 }
 
 fn message_checks(messages: &[BoardMessage]) -> Vec<Check<'static>> {

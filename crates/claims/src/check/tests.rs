@@ -10,8 +10,10 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use schemas::{
     finding::{Finding, FindingOutcome},
     language::Language,
+    reference::ReferenceTable,
     rule::{Column, Rule},
     run::{FindingCounts, RunSummary},
+    view::raw,
 };
 use serde_json::json;
 
@@ -336,6 +338,12 @@ fn every_outcome() -> Vec<Finding> {
         "terms": [{ "column": "paid" }]
     }));
     found.extend(find(&[cents], &tables(), &[line(8857).paid(2)], true));
+    let mut known = tables();
+    let context = [("AR".to_owned(), raw(&json!({"description": "", "edition": 1})))];
+    known.set_stored(ReferenceTable::Contexts, &context.into()).unwrap();
+    let contexts = rule(json!({ "kind": "known_context" }));
+    let rows = [line(8857).context("STAR"), line(8857).context("AR")];
+    found.extend(find(&[contexts], &known, &rows, true));
     let row_wise = line(9999).units(5000).context("STAR").cell(Column::Invoice, "1");
     let of: Vec<Rule> =
         rules::shipped().into_iter().map(|rule| Rule { enabled: true, ..rule }).collect();

@@ -255,6 +255,28 @@ impl Evaluator for KnownCode<'_> {
     }
 }
 
+pub(super) struct KnownContexts<'r> {
+    tables: &'r Tables,
+    when: RowMatcher<'r>,
+}
+
+impl<'r> KnownContexts<'r> {
+    pub fn new(tables: &'r Tables, when: RowMatcher<'r>) -> Self {
+        Self { tables, when }
+    }
+}
+
+impl Evaluator for KnownContexts<'_> {
+    fn row(&mut self, keyed: &KeyedRow<'_>, found: &mut FindingSink<'_>) {
+        let Some(known) = self.tables.contexts() else { return };
+        if keyed.row.contexts.is_empty() || !self.when.matches(keyed.row) {
+            return;
+        }
+        let holds = keyed.row.contexts.iter().all(|context| known.contains(*context));
+        report_cell(keyed, found, Column::Contexts, FindingOutcome::ContextUnknown, holds);
+    }
+}
+
 pub(super) struct BetterCode<'r> {
     pub from_minutes: u16,
     pub base_cents: i64,

@@ -185,6 +185,7 @@ fn any_check() -> impl Strategy<Value = RuleCheck> {
         (column(), vec(any_text(), 0..3), when())
             .prop_map(|(column, values, when)| RuleCheck::Allowed { column, values, when }),
         when().prop_map(|when| RuleCheck::KnownCode { when }),
+        when().prop_map(|when| RuleCheck::KnownContext { when }),
         (per(), period(), when(), any_number())
             .prop_map(|(per, period, when, cents)| RuleCheck::Once { per, period, when, cents }),
         (per(), period(), select(Unit::ALL.to_vec()), vec(term, 0..3), any_number(), when())

@@ -135,9 +135,9 @@ fn head(rule: &Rule) -> Field {
 
 fn check(check: &RuleCheck) -> Field {
     match check {
-        RuleCheck::Required { when, .. } | RuleCheck::KnownCode { when } => {
-            under("when", filter(when))
-        }
+        RuleCheck::Required { when, .. }
+        | RuleCheck::KnownCode { when }
+        | RuleCheck::KnownContext { when } => under("when", filter(when)),
         RuleCheck::Pattern { pattern, when, .. } => {
             whole_pattern(pattern).map_err(|wrong| ("pattern".to_owned(), wrong))?;
             under("when", filter(when))

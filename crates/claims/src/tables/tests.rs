@@ -55,17 +55,17 @@ fn errors_name_table_line_and_column() {
         (
             "code,leaf,group,top,cents\n8857,,,,\nABC,,,,\n",
             "",
-            "line 3 of the table of codes has an invalid \"code\"",
+            "line 3 of the table of codes has an invalid \"code\": it is a number of 1 to 99999",
         ),
         (
             "code,leaf,group,top,cents\n8857,,,,9.35\n",
             "",
-            "line 2 of the table of codes has an invalid \"cents\"",
+            "line 2 of the table of codes has an invalid \"cents\": it is a number, or empty",
         ),
         (
             "",
             "place,gmf\n55123,maybe\n",
-            "line 2 of the table of establishments has an invalid \"gmf\"",
+            "line 2 of the table of establishments has an invalid \"gmf\": it is yes or no, or empty for no",
         ),
         (
             "code,leaf,group,top,cents\n8857,,,\n",
@@ -75,4 +75,32 @@ fn errors_name_table_line_and_column() {
     ] {
         assert_eq!(tables(codes.as_bytes(), places.as_bytes()).unwrap_err(), said);
     }
+}
+
+#[test]
+fn contexts_are_known_once_their_table_is_set() {
+    let entries =
+        parse(ReferenceTable::Contexts, "context;description\n#icep;Suivi\nAR;\n").unwrap();
+    let mut tables = Tables::empty();
+    assert!(tables.contexts().is_none());
+    tables.set(ReferenceTable::Contexts, entries);
+    let known = tables.contexts().unwrap();
+    assert!(known.contains("ICEP") && known.contains("AR") && known.len() == 2);
+}
+
+#[test]
+fn stored_entries_replace_a_table() {
+    let mut tables = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
+    let entry = |entry| schemas::view::raw(&StoredReference { entry, edition: 3 });
+    let gmf = |gmf| entry(ReferenceEntry::Establishment { gmf });
+    let view = Entries::from([("55200".into(), gmf(true)), ("55201".into(), gmf(false))]);
+    tables.set_stored(ReferenceTable::Establishments, &view).unwrap();
+    assert!(tables.is_gmf(55200) && !tables.is_gmf(55201) && !tables.is_gmf(55123));
+    assert_eq!(tables.codes().count(), 2);
+    let [(key, _)] =
+        &tables.entries(ReferenceTable::Establishments).into_iter().collect::<Vec<_>>()[..]
+    else {
+        panic!("one establishment is a GMF")
+    };
+    assert_eq!(key, "55200");
 }

@@ -44,6 +44,7 @@ macro_rules! work_promises {
             unpublished_end_is_handed_on,
             failure_ends_without_findings,
             changed_rules_are_read,
+            changed_table_is_read,
             file_is_in_use_until_run_ends,
             expired_run_is_forgotten,
         }

@@ -74,7 +74,7 @@ async fn standing(desk: &DemoClient) -> Result<DemoLines, DemoClientError> {
 /// When the gateway refuses a rule, or a rule cannot be applied.
 pub async fn put_rules(desk: &DemoClient, rules: Vec<Rule>) -> Result<(), DemoError> {
     for rule in rules {
-        let command = Command::PutRule { rule };
+        let command = Command::PutRule { rule, edition: None };
         if let Verdict::Refused { code } = desk.send(&command).await? {
             return Err(DemoError::Refused { command: command.kind(), code });
         }

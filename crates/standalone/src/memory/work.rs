@@ -10,14 +10,15 @@ use processors::{
     ledger::Batch,
     rule_book,
     work::{
-        AttemptOutput, Job, RunPlace, StoredRules, TryCounting, Work, WorkError, WorkFuture,
-        WorkItem,
+        AttemptOutput, Job, RunPlace, StoredRules, StoredTable, TryCounting, Work, WorkError,
+        WorkFuture, WorkItem,
     },
 };
 use schemas::{
     Millis,
     finding::Finding,
-    ids::{FileId, RunId, TenantId},
+    ids::{AggregateKind, FileId, RunId, TenantId},
+    reference::ReferenceTable,
     view::{Position, View},
 };
 use serde_json::value::RawValue;
@@ -42,11 +43,11 @@ impl MemoryWork {
         let mut state = lock(&self.state);
         let now = (self.clock)();
         batch.runs.iter().for_each(|row| state.put(row, now));
-        for step in batch.views.iter().filter(|step| step.step.view == rule_book::VIEW) {
-            let view = state
-                .rules
-                .entry(step.aggregate.tenant())
-                .or_insert_with(|| View::empty(step.epoch));
+        let of_rule_books =
+            batch.views.iter().filter(|step| step.aggregate.kind() == AggregateKind::Rules);
+        for step in of_rule_books {
+            let name = (step.aggregate.tenant(), step.step.view.clone());
+            let view = state.rule_books.entry(name).or_insert_with(|| View::empty(step.epoch));
             view.fold(&step.step.delta);
         }
     }
@@ -144,7 +145,8 @@ impl Work for MemoryWork {
         known: Option<Position>,
     ) -> WorkFuture<'a, Option<StoredRules>> {
         self.answer(move |state, _| {
-            let Some(view) = state.rules.get(tenant) else {
+            let Some(view) = state.rule_books.get(&(tenant.clone(), rule_book::VIEW.to_owned()))
+            else {
                 return Ok((known != Some(Position::default())).then(StoredRules::default));
             };
             let read = |entry: &RawValue| serde_json::from_str(entry.get());
@@ -152,6 +154,22 @@ impl Work for MemoryWork {
             let rules = rules.map_err(|error| WorkError::Unavailable(error.into()))?;
             Ok((known != Some(view.position))
                 .then_some(StoredRules { position: view.position, rules }))
+        })
+    }
+
+    fn table<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        table: ReferenceTable,
+        known: Option<Position>,
+    ) -> WorkFuture<'a, Option<StoredTable>> {
+        self.answer(move |state, _| {
+            let view = state.rule_books.get(&(tenant.clone(), table.view().to_owned()));
+            let stored = view.map_or_else(StoredTable::default, |view| StoredTable {
+                position: view.position,
+                entries: view.entries.clone(),
+            });
+            Ok((known != Some(stored.position)).then_some(stored))
         })
     }
 

@@ -23,13 +23,14 @@ use processors::{
     BoxFuture,
     log::{AppendError, Log, LogEvent, PartitionId},
     work::{
-        AttemptOutput, Job, RunPlace, StoredRules, TryCounting, Work, WorkError, WorkFuture,
-        WorkItem,
+        AttemptOutput, Job, RunPlace, StoredRules, StoredTable, TryCounting, Work, WorkError,
+        WorkFuture, WorkItem,
     },
 };
 use schemas::{
     ids::{FileId, TenantId},
     record::WireRecord,
+    reference::ReferenceTable,
     view::Position,
 };
 use tokio::sync::{mpsc, watch};
@@ -268,6 +269,15 @@ impl Work for DeafWork {
         known: Option<Position>,
     ) -> WorkFuture<'a, Option<StoredRules>> {
         self.inner.rules(tenant, known)
+    }
+
+    fn table<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        table: ReferenceTable,
+        known: Option<Position>,
+    ) -> WorkFuture<'a, Option<StoredTable>> {
+        self.inner.table(tenant, table, known)
     }
 
     fn in_use<'a>(

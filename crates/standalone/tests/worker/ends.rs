@@ -8,6 +8,7 @@ use schemas::{
     event::Event,
     finding::{FindingOutcome, Param},
     ids::{Aggregate, FileId, RuleId},
+    reference::ReferenceTable,
     rule::{Bilingual, Column, Rule, RuleCheck, Severity},
     run::{RunPhase, RunProgress, RunState, SHOWN_FINDINGS},
 };
@@ -179,11 +180,43 @@ async fn run_uses_tenant_rules_of_its_start() {
     };
     assert_eq!(counts(&office).await, (10, 0, true), "none is stored: the built-in one");
     let rules = Aggregate::rules(&office.tenant);
-    office.say_to(&rules, Command::PutRule { rule }).await;
+    office.say_to(&rules, Command::PutRule { rule, edition: None }).await;
     // Records of a rule book and of a run have no common order, so the rule is stored first.
     office.until_rules(1).await;
     assert_eq!(counts(&office).await, (10, 100, false), "the tenant's own instead");
     office.say_to(&rules, Command::DisableRule { rule: id }).await;
     office.until_rules(2).await;
     assert_eq!(counts(&office).await, (10, 0, false), "no rule at all, as the tenant wants it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn next_run_uses_the_tables_of_its_tenant() {
+    let office = Office::open();
+    let worker = office.worker(|_, settings| settings.rules = claims::rules::shipped());
+    let unknown_codes = async || {
+        let asked = office.ask_for(10).await;
+        office.until_state(&asked, RunState::Completed).await;
+        let found = office.findings(&asked).await;
+        let outcomes = found.iter().map(|(_, finding)| finding.outcome);
+        outcomes.filter(|outcome| *outcome == FindingOutcome::CodeUnknown).count()
+    };
+    let rules = Aggregate::rules(&office.tenant);
+    let load = |csv: &str| Command::LoadReference {
+        table: ReferenceTable::Codes,
+        csv: csv.to_owned(),
+        keep_others: false,
+        edition: None,
+    };
+    assert_eq!(unknown_codes().await, 0, "without a table, nothing is known of codes");
+    office.say_to(&rules, load("code,leaf,group,top,cents\n8857,a,b,c,935\n")).await;
+    office.until_codes(1).await;
+    assert_eq!(unknown_codes().await, 10, "each row has the code 9999");
+    office.say_to(&rules, load("code,leaf,group,top,cents\n9999,a,b,c,\n")).await;
+    office.until_codes(2).await;
+    assert_eq!(unknown_codes().await, 0, "the same worker sees the new table");
+    let clear = Command::ClearReference { table: ReferenceTable::Codes, edition: None };
+    office.say_to(&rules, clear).await;
+    office.until_codes(3).await;
+    assert_eq!(unknown_codes().await, 0, "the table of the installation again");
+    worker.stop().await;
 }

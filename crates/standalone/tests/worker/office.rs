@@ -19,6 +19,7 @@ use schemas::{
     finding::Finding,
     ids::{Aggregate, CommandId, FileId, RunId, TenantId},
     record::{CommandRecord, RUNS_TOPIC},
+    reference::ReferenceTable,
     run::{RunFile, RunHead, RunReport, RunState},
     view::View,
 };
@@ -203,6 +204,21 @@ impl Office {
             }
         };
         timeout(PATIENCE, stored).await.expect("the rules are stored");
+    }
+
+    /// Waits until the stored table of codes has this version.
+    pub async fn until_codes(&self, version: u64) {
+        let stored = async {
+            loop {
+                let stored = self.memory.work.table(&self.tenant, ReferenceTable::Codes, None);
+                let stored = stored.await.unwrap().expect("nothing is known");
+                if stored.position.version == version {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, stored).await.expect("the table is stored");
     }
 
     /// Requests a check of the file.

@@ -142,7 +142,8 @@ pub enum Runs {
 }
 
 /// Checks whether the bearer may do `kind` with the rules of its tenant: `rule.put`, `rule.enable`,
-/// `rule.disable`, `rule.delete`, `rules.list` or `rules.try`.
+/// `rule.disable`, `rule.delete`, `rules.list`, `rules.try`, or a command about its reference data.
+/// Whoever may list rules may read the reference data that they look into.
 ///
 /// # Errors
 /// `forbidden` otherwise.

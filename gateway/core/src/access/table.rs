@@ -132,8 +132,13 @@ pub(super) const TABLE: &[(&str, [Reach; 10])] = &[
     ("webhook.resume", [N, N, N, N, N, X, N, N, N, N]),
     ("webhook.test", [N, N, N, N, N, X, N, N, N, N]),
     ("webhook.replay", [N, N, N, N, N, X, N, N, N, N]),
+    ("reference.put", [N, N, N, N, N, X, N, N, N, N]),
+    ("reference.delete", [N, N, N, N, N, X, N, N, N, N]),
+    ("reference.load", [N, N, N, N, N, X, N, N, N, N]),
+    ("reference.clear", [N, N, N, N, N, X, N, N, N, N]),
     // Requests other than commands: get the link of a ticket, read the outcome of another caller's
-    // command, upload a file, list runs, list rules, try a rule on a file.
+    // command, upload a file, list runs, list rules and reference data, try a rule on
+    // a file.
     ("ticket.link", [O, N, L, N, N, X, N, N, N, N]),
     // The code of a check-in point, to print it.
     ("check_in_point.code", [N, N, L, N, N, X, N, N, N, N]),

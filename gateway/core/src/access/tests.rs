@@ -114,7 +114,7 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         C::ChangePrivacy { privacy: Default::default(), edition: None },
         C::ChangeMessages { messages: vec![], edition: None },
         C::ChangeBranding { branding: Default::default(), edition: None },
-        C::OrderQueues { queues: vec![] },
+        C::OrderQueues { queues: vec![], edition: None },
         C::ConfigureQueue {
             queue: queue.clone(),
             name: String::new(),
@@ -132,9 +132,9 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
         },
         C::RemoveStation { station: station.clone() },
         C::PairDisplay { display: display.clone(), name: String::new(), check_in_point: None },
-        C::RenameDisplay { display: display.clone(), name: String::new() },
+        C::RenameDisplay { display: display.clone(), name: String::new(), edition: None },
         C::UnpairDisplay { display },
-        C::ConfigureCheckInPoint { point: point.clone(), setup: setup() },
+        C::ConfigureCheckInPoint { point: point.clone(), setup: setup(), edition: None },
         C::RotateCheckInPoint { point: point.clone() },
         C::RevokeCheckInPoint { point: point.clone() },
         C::RemoveCheckInPoint { point },
@@ -284,13 +284,13 @@ fn promised(role: Role) -> Vec<&'static str> {
 
 /// The kinds of commands to locations.
 fn location_kinds() -> Vec<&'static str> {
-    let others = ["run.", "rule.", "webhook.", "appointment_key."];
+    let others = ["run.", "rule.", "reference.", "webhook.", "appointment_key."];
     let of_location = |kind: &&str| !others.iter().any(|other| kind.starts_with(other));
     Command::KINDS.iter().copied().filter(of_location).collect()
 }
 
 /// The kinds that gateways accept. Only workers write the others.
-const OTHER_KINDS: [&str; 15] = [
+const OTHER_KINDS: [&str; 19] = [
     "run.request",
     "run.cancel",
     "run.retry",
@@ -306,6 +306,10 @@ const OTHER_KINDS: [&str; 15] = [
     "webhook.resume",
     "webhook.test",
     "webhook.replay",
+    "reference.put",
+    "reference.delete",
+    "reference.load",
+    "reference.clear",
 ];
 
 /// Commands that only a processor writes.

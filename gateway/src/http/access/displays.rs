@@ -64,6 +64,8 @@ pub(in crate::http) struct SecretBody {
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(in crate::http) struct NameBody {
     name: String,
+    /// The edition of the display that the change was made from.
+    edition: Option<u64>,
 }
 
 /// Begins a pairing: the screen shows the code, and asks with the secret.
@@ -296,9 +298,9 @@ pub(in crate::http) async fn rename(
     request: CommandRequest,
 ) -> Result<Response, Problem> {
     let display = DisplayId::new(display).map_err(not_an_id)?;
-    let NameBody { name } = read(&request.body, r#"{"name"}"#)?;
+    let NameBody { name, edition } = read(&request.body, r#"{"name","edition"?}"#)?;
     let location = display.location();
-    request.give(&node, &location, Command::RenameDisplay { display, name }).await
+    request.give(&node, &location, Command::RenameDisplay { display, name, edition }).await
 }
 
 /// Removes a display and ends its tokens. Those end first: a display that is no longer listed must

@@ -19,14 +19,18 @@ use schemas::{
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RuleId},
-    rule::Rule,
+    rule::{Rule, StoredRule},
     run::FindingCounts,
+    view::Entries,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::findings::{FindingMessage, LanguageParams, language};
+use super::{
+    findings::{FindingMessage, LanguageParams, language},
+    reference,
+};
 use crate::{
     context::NodeContext,
     files::BlockingRead,
@@ -44,6 +48,8 @@ use crate::{
 
 /// The view with the rules of a tenant, one entry each.
 const VIEW: &str = "rules";
+/// The view with the edition of each rule.
+const EDITIONS_VIEW: &str = "rules:editions";
 /// How long a trial may take. Past it the answer has the findings so far and says that it is
 /// partial.
 const TRIAL_WITHIN: Duration = Duration::from_secs(10);
@@ -58,22 +64,40 @@ pub(in crate::http) async fn list(
     Caller(claims): Caller,
 ) -> Result<Response, Problem> {
     access::may_rule(&claims, "rules.list")?;
-    let (rules, builtin) = stored(&node, &claims).await?;
+    let (rules, builtin) = stored_rules(&node, &claims).await?;
     Ok(Json(json!({ "rules": rules, "builtin": builtin })).into_response())
 }
 
 /// The rules of the tenant by id; the built-in ones when it has stored none.
-async fn stored(node: &NodeContext, claims: &Claims) -> Result<(Vec<Rule>, bool), Code> {
-    let aggregate = Aggregate::rules(&claims.tenant);
-    let floor = node.tails.floor(&aggregate, VIEW);
-    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
-    let view = node.reader.fetch(&aggregate, VIEW, goal).await?;
-    let entries = view.map(|view| view.entries).unwrap_or_default();
+async fn stored_rules(
+    node: &NodeContext,
+    claims: &Claims,
+) -> Result<(Vec<StoredRule>, bool), Code> {
+    let entries = entries(node, claims, VIEW).await?;
     if entries.is_empty() {
-        return Ok((builtin(), true));
+        let builtin = builtin().into_iter().map(|rule| StoredRule { rule, edition: 0 });
+        return Ok((builtin.collect(), true));
     }
-    let rules = entries.values().map(|entry| serde_json::from_str(entry.get()).map_err(unreadable));
-    Ok((rules.collect::<Result<_, _>>()?, false))
+    let editions = self::entries(node, claims, EDITIONS_VIEW).await?;
+    let edition_of = |key: &String| {
+        let edition = editions.get(key).map(|entry| serde_json::from_str(entry.get()));
+        edition.transpose().map(Option::unwrap_or_default)
+    };
+    let stored = entries.iter().map(|(key, entry)| {
+        let rule = serde_json::from_str(entry.get())?;
+        Ok(StoredRule { rule, edition: edition_of(key)? })
+    });
+    let stored = stored.collect::<serde_json::Result<_>>();
+    Ok((stored.map_err(unreadable)?, false))
+}
+
+/// The entries of a view of the tenant's rule book.
+async fn entries(node: &NodeContext, claims: &Claims, view: &str) -> Result<Entries, Code> {
+    let aggregate = Aggregate::rules(&claims.tenant);
+    let floor = node.tails.floor(&aggregate, view);
+    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
+    let view = node.reader.fetch(&aggregate, view, goal).await?;
+    Ok(view.map(|view| view.entries).unwrap_or_default())
 }
 
 pub(in crate::http) async fn put(
@@ -83,8 +107,13 @@ pub(in crate::http) async fn put(
 ) -> Result<Response, Problem> {
     let id = RuleId::new(rule).map_err(not_an_id)?;
     may(&node, &request.claims, "rule.put")?;
-    let rule = rule_of(&id, read(&request.body, "a rule")?)?;
-    give(&node, &request, Command::PutRule { rule }).await
+    let mut body: Value = read(&request.body, "a rule")?;
+    let edition = body.as_object_mut().and_then(|fields| fields.remove("edition"));
+    let edition = edition.filter(|edition| !edition.is_null());
+    let bad = || Problem::from(Code::RuleInvalid).explained("edition is not a whole number");
+    let edition = edition.map(|edition| edition.as_u64().ok_or_else(bad)).transpose()?;
+    let rule = rule_of(&id, body)?;
+    give(&node, &request, Command::PutRule { rule, edition }).await
 }
 
 pub(in crate::http) async fn delete(
@@ -94,7 +123,7 @@ pub(in crate::http) async fn delete(
 ) -> Result<Response, Problem> {
     let rule = RuleId::new(rule).map_err(not_an_id)?;
     may(&node, &request.claims, "rule.delete")?;
-    give(&node, &request, Command::DeleteRule { rule }).await
+    give(&node, &request, Command::DeleteRule { rule, edition: None }).await
 }
 
 pub(in crate::http) async fn action(
@@ -177,7 +206,7 @@ async fn attempt(
     let mut rule = match rule {
         Some(body) => rule_of(&id, body)?,
         None => {
-            let rules = stored(node, claims).await?.0;
+            let rules = stored_rules(node, claims).await?.0.into_iter().map(|stored| stored.rule);
             rules.into_iter().find(|rule| rule.id == id).ok_or(Code::RuleUnknown)?
         }
     };
@@ -187,7 +216,8 @@ async fn attempt(
     let reader = node.files.open(&claims.tenant, &file).await?.ok_or(Code::FileUnknown)?;
     let place = timeout(TRIAL_WAIT, node.trials.clone().acquire_owned()).await;
     let place = place.map_err(|_| Code::TryAgain)?.map_err(|_| Code::Internal)?;
-    let (tables, (done, trial)) = (node.tables.clone(), oneshot::channel());
+    let tables = reference::tables(node, &claims.tenant).await?;
+    let (done, trial) = oneshot::channel();
     node.files.runtime().spawn_blocking(move || {
         let result = check(reader, &rules, &tables, || done.is_closed());
         drop(place);

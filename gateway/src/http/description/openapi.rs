@@ -200,6 +200,15 @@ fn parameters(operation: &Operation, components: &mut Components) -> Value {
             json!({ "type": "string" }),
         ));
     }
+    let changed = (Code::SettingsChanged.status(), Code::SettingsChanged);
+    if operation.is_command && operation.problems.contains(&changed) {
+        parameters.push(header(
+            "If-Match",
+            "The `ETag` or edition from which the change was made. With another one, the request \
+             is refused as `settings_changed`.",
+            json!({ "type": "string" }),
+        ));
+    }
     for (name, text) in operation.headers {
         parameters.push(header(name, text, json!({ "type": "string" })));
     }
@@ -220,6 +229,8 @@ fn pattern(name: &str) -> &'static str {
         "command" => CommandId::PATTERN,
         "run" => RunId::PATTERN,
         "rule" => RuleId::PATTERN,
+        "table" => "^(codes|establishments|contexts)$",
+        "key" => "^[^/]{1,40}$",
         "tenant" => TenantId::PATTERN,
         "session" => "^[0-9a-f]{16}$",
         // The code of a pairing, as people type it.

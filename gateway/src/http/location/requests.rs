@@ -113,9 +113,9 @@ pub(in crate::http) fn branding(body: &[u8]) -> Result<Command, Problem> {
 
 /// Reads the order of the queues.
 pub(in crate::http) fn queue_order(body: &[u8]) -> Result<Command, Problem> {
-    let OrderBody { queues } = read(body, r#"{"queues":[…]}"#)?;
+    let OrderBody { queues, edition } = read(body, r#"{"queues":[…],"edition"?}"#)?;
     let queues = queues.into_iter().map(QueueId::new).collect::<Result<_, _>>();
-    Ok(Command::OrderQueues { queues: queues.map_err(not_an_id)? })
+    Ok(Command::OrderQueues { queues: queues.map_err(not_an_id)?, edition })
 }
 
 fn of_station(station: StationId, action: &str, body: &[u8]) -> Result<Command, Problem> {
@@ -209,7 +209,8 @@ fn of_check_in_point(point: CheckInPointId, action: &str, body: &[u8]) -> Result
     match action {
         CONFIGURE => {
             let expected = r#"{"name","kind","queues"?:[…],"factor"?,"place"?}"#;
-            Ok(Command::ConfigureCheckInPoint { point, setup: read(body, expected)? })
+            let setup = read(body, expected)?;
+            Ok(Command::ConfigureCheckInPoint { point, setup, edition: None })
         }
         "rotate" => nothing(body, Command::RotateCheckInPoint { point }),
         "revoke" => nothing(body, Command::RevokeCheckInPoint { point }),

@@ -28,6 +28,7 @@ use crate::{
         shared::{
             body::not_an_id,
             caller::{Caller, Segments},
+            editions,
             snapshots::{settings, unreadable},
         },
     },
@@ -38,7 +39,8 @@ fn answer(position: Position, field: &str, id: &str, entry: &RawValue) -> Result
     let mut body = with_id(field, id, entry)?;
     body["epoch"] = json!(position.epoch.to_string());
     body["version"] = json!(position.version);
-    Ok(Json(body).into_response())
+    let edition = body["edition"].as_u64().unwrap_or_default();
+    Ok((editions::tag(edition), Json(body)).into_response())
 }
 
 fn with_id(field: &str, id: &str, entry: &RawValue) -> Result<Value, Code> {

@@ -4,12 +4,12 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
 use gateway_core::access::{self, Claims};
-use http::{HeaderMap, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::PathAndQuery};
 use schemas::{
     Millis,
     appointment_report::CheckInKeys,
@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use super::{
     audited_request::AuditedRequest,
     caller::{Caller, JsonText},
-    link_offers,
+    editions, link_offers,
 };
 use crate::{
     commands::Submission,
@@ -47,13 +47,60 @@ pub(in crate::http) struct CommandRequest {
     pub claims: Claims,
     /// The id that the caller gave by `Idempotency-Key`.
     pub key: Option<CommandId>,
-    /// The fingerprint of method, path, query and body, which must be equal in a repeat of the key.
+    /// The fingerprint of method, path, query, body and edition, which must be equal in a repeat of
+    /// the key.
     pub fingerprint: Fingerprint,
     /// The end of the command's validity, when the caller gave one by `Valid-Until`.
     valid_until: Option<Millis>,
     pub body: Bytes,
     /// The entry of the audit. Routes outside of `/v1` have none.
     audited: Option<AuditedRequest>,
+    /// The edition that the caller gave by `If-Match`.
+    edition: Option<u64>,
+}
+
+/// A command's request before its body is read.
+pub(in crate::http) struct CommandParts {
+    pub claims: Claims,
+    key: Option<CommandId>,
+    valid_until: Option<Millis>,
+    audited: Option<AuditedRequest>,
+    edition: Option<u64>,
+    method: Method,
+    target: String,
+}
+
+impl CommandParts {
+    /// Reads everything but the body, which is given back.
+    pub(in crate::http) async fn split(
+        request: Request,
+        node: &Arc<NodeContext>,
+    ) -> Result<(Self, Body), Problem> {
+        let (mut parts, body) = request.into_parts();
+        Ok((Self::read(&mut parts, node).await?, body))
+    }
+
+    async fn read(parts: &mut Parts, node: &Arc<NodeContext>) -> Result<Self, Problem> {
+        let Caller(claims) = Caller::from_request_parts(parts, node).await?;
+        Ok(Self {
+            claims,
+            key: key(&parts.headers)?,
+            valid_until: valid_until(&parts.headers)?,
+            audited: parts.extensions.get::<AuditedRequest>().cloned(),
+            edition: editions::if_match(&parts.headers)?,
+            method: parts.method.clone(),
+            target: parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+        })
+    }
+
+    pub(in crate::http) fn with_body(self, body: Bytes) -> CommandRequest {
+        let Self { claims, key, valid_until, audited, edition, method, target } = self;
+        let (content, tag) = (normal_form(&body), edition.map(u64::to_be_bytes));
+        let mut content = vec![method.as_str().as_bytes(), target.as_bytes(), &content];
+        content.extend(tag.as_ref().map(|tag| tag.as_slice()));
+        let fingerprint = Fingerprint::from_parts(content);
+        CommandRequest { claims, key, fingerprint, valid_until, body, audited, edition }
+    }
 }
 
 impl FromRequest<Arc<NodeContext>> for CommandRequest {
@@ -61,20 +108,10 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
 
     async fn from_request(request: Request, node: &Arc<NodeContext>) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let Caller(claims) = Caller::from_request_parts(&mut parts, node).await?;
-        let key = key(&parts.headers)?;
-        let valid_until = valid_until(&parts.headers)?;
-        let audited = parts.extensions.get::<AuditedRequest>().cloned();
-        let method = parts.method.clone();
-        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        let command = CommandParts::read(&mut parts, node).await?;
         let request = Request::from_parts(parts, body);
         let JsonText(body) = JsonText::from_request(request, node).await?;
-        let fingerprint = Fingerprint::from_parts([
-            method.as_str().as_bytes(),
-            target.as_bytes(),
-            &normal_form(&body),
-        ]);
-        Ok(Self { claims, key, fingerprint, valid_until, body, audited })
+        Ok(command.with_body(body))
     }
 }
 
@@ -212,8 +249,9 @@ impl CommandRequest {
         node: &NodeContext,
         aggregate: Aggregate,
         id: CommandId,
-        command: Command,
+        mut command: Command,
     ) -> Result<Option<CommandOutcome>, Problem> {
+        editions::apply(&mut command, self.edition)?;
         let kind = command.kind();
         if let Some(location) = aggregate.location_id()
             && let Some(field) = command.foreign_field(&location)

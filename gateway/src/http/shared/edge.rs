@@ -115,14 +115,14 @@ impl Edge {
             set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE");
             set(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-digest, content-type, idempotency-key, traceparent, \
-                 valid-until, x-request-id",
+                "authorization, content-digest, content-type, idempotency-key, if-match, \
+                 traceparent, valid-until, x-request-id",
             );
             set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
         } else {
             set(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                "content-disposition, date, location, ratelimit, ratelimit-policy, retry-after, \
+                "content-disposition, date, etag, location, ratelimit, ratelimit-policy, retry-after, \
                  traceparent, x-request-id",
             );
         }

@@ -50,6 +50,7 @@ pub(in crate::http) fn tier(method: &Method, route: &str, role: Role) -> Limit {
     match route {
         "/v1/files" => Limit::Upload,
         "/v1/runs/{run}/findings.csv" | "/v1/rules/{rule}/{action}" => Limit::Bulk,
+        "/v1/reference/{table}" if matches!(*method, Method::PUT | Method::PATCH) => Limit::Bulk,
         "/v1/commands/{command}" => Limit::Lookup,
         "/v1/loads/{location}"
         | "/v1/boards/{location}"

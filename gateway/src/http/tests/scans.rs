@@ -22,6 +22,7 @@ fn point_settings(kind: CheckInPointKind) -> CheckInPointSettings {
         rotation: 17,
         rotated_at: 7,
         revoked: false,
+        edition: 17,
     }
 }
 

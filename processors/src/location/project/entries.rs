@@ -87,6 +87,7 @@ impl Location {
             call_order: header.call_order,
             address: header.address.clone(),
             edition: header.editions.location,
+            queue_order_edition: header.editions.queue_order,
         }
     }
 
@@ -250,6 +251,7 @@ pub(super) fn display_settings(display: &Display) -> DisplaySettings {
         name: display.name.clone(),
         paired_at: display.paired_at,
         check_in_point: display.check_in_point.clone(),
+        edition: display.edition,
     }
 }
 

@@ -129,6 +129,7 @@ impl Location {
                 scope.queues.extend(self.header.queues.keys().cloned());
             }
             Event::QueuesOrdered { .. } => {
+                scope.settings.insert(SettingsPart::Location);
                 for queue in self.header.queues.keys() {
                     scope.queues.insert(queue.clone());
                     scope.settings.insert(SettingsPart::Queue(queue.clone()));

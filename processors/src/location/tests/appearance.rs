@@ -230,12 +230,18 @@ fn order_of_queues_is_shown_everywhere() {
     let mut clinic = Clinic::open();
     let order = |slugs: &[&str]| Command::OrderQueues {
         queues: slugs.iter().copied().map(queue).collect(),
+        edition: None,
     };
     let effect = clinic.apply(order(&["lab", "general"]));
     for view in ["board:riverside", "settings:riverside", "load:riverside"] {
         let entry: Value = set(&effect.deltas, view, "queue:riverside.general").unwrap();
         assert_eq!(entry["place"], json!(1), "{view}");
     }
+    let settings: Value = set(&effect.deltas, "settings:riverside", "location").unwrap();
+    let held = settings["queue_order_edition"].as_u64().unwrap();
+    let from = |edition| Command::OrderQueues { queues: vec![], edition: Some(edition) };
+    assert_eq!(clinic.refusal(from(held - 1)), Some(Code::SettingsChanged));
+    clinic.apply(from(held));
     assert_eq!(clinic.refusal(order(&["lab", "lab"])), Some(Code::InvalidValue));
     assert_eq!(clinic.refusal(order(&["dental"])), Some(Code::QueueUnknown));
 }

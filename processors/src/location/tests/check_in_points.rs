@@ -23,7 +23,7 @@ fn setup(kind: CheckInPointKind) -> CheckInPointSetup {
 }
 
 fn configure(slug: &str, setup: &CheckInPointSetup) -> Command {
-    Command::ConfigureCheckInPoint { point: point(slug), setup: setup.clone() }
+    Command::ConfigureCheckInPoint { point: point(slug), setup: setup.clone(), edition: None }
 }
 
 /// The entry of the point in the settings of the location after the effect.

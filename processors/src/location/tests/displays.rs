@@ -15,6 +15,10 @@ fn pair(number: u64, name: &str) -> Command {
     Command::PairDisplay { display: display(number), name: name.into(), check_in_point: None }
 }
 
+fn rename(number: u64, name: &str, edition: Option<u64>) -> Command {
+    Command::RenameDisplay { display: display(number), name: name.into(), edition }
+}
+
 /// The names of the displays in the settings of the location, after the deltas of all effects.
 fn shown(effects: &[RecordEffect]) -> BTreeMap<String, Option<String>> {
     let mut shown = BTreeMap::new();
@@ -34,7 +38,7 @@ fn shown(effects: &[RecordEffect]) -> BTreeMap<String, Option<String>> {
 #[test]
 fn display_is_paired_renamed_and_removed_in_settings() {
     let mut clinic = Clinic::open();
-    let rename = Command::RenameDisplay { display: display(1), name: "Hall".into() };
+    let rename = rename(1, "Hall", None);
     let unpair = Command::UnpairDisplay { display: display(2) };
     let effects: Vec<_> = [pair(1, "Entrance"), pair(2, "Lab"), rename, unpair]
         .into_iter()
@@ -54,7 +58,8 @@ fn unknown_display_and_faulty_pairing_are_refused() {
     clinic.apply(pair(1, "Entrance"));
     let table = [
         (pair(2, " "), Code::InvalidValue),
-        (Command::RenameDisplay { display: display(9), name: "Hall".into() }, Code::DisplayUnknown),
+        (rename(9, "Hall", None), Code::DisplayUnknown),
+        (rename(1, "Hall", Some(0)), Code::SettingsChanged),
         (Command::UnpairDisplay { display: display(9) }, Code::DisplayUnknown),
     ];
     for (command, code) in table {

@@ -104,6 +104,7 @@ fn settings(header: &LocationHeader) -> Value {
     let mut settings = json!({ "location": {
         "name": name, "time_zone": time_zone, "languages": languages, "timers": timers,
         "bands": header.bands, "call_order": call_order, "edition": header.editions.location,
+        "queue_order_edition": header.editions.queue_order,
     }});
     let LocationHeader { privacy, messages, editions, branding, .. } = header;
     if let Some(address) = &header.address {

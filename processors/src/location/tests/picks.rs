@@ -217,7 +217,7 @@ pub(super) fn command(pick: &Pick) -> Command {
         "location.order_queues" => {
             let mut queues = QUEUES.map(super::queue).to_vec();
             queues.rotate_left(usize::from(pick.number % 3));
-            C::OrderQueues { queues }
+            C::OrderQueues { queues, edition: None }
         }
         "queue.open" => C::OpenQueue { queue },
         "queue.resume" => C::ResumeQueue { queue },

@@ -12,7 +12,8 @@ use schemas::{
     command::Command,
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
-    view::Position,
+    reference::ReferenceTable,
+    view::{Entries, Position},
 };
 use tokio::sync::mpsc;
 use tokio_postgres::{CopyInSink, Row, types::ToSql};
@@ -27,8 +28,8 @@ use super::{
 use crate::{
     rule_book,
     work::{
-        AttemptOutput, Job, MAX_PLACES, RunPlace, StoredRules, TryCounting, Work, WorkError,
-        WorkFuture, WorkItem,
+        AttemptOutput, Job, MAX_PLACES, RunPlace, StoredRules, StoredTable, TryCounting, Work,
+        WorkError, WorkFuture, WorkItem,
     },
 };
 
@@ -195,21 +196,49 @@ impl PostgresWork {
         tenant: &TenantId,
         known: Option<Position>,
     ) -> Result<Option<StoredRules>, PostgresError> {
+        let Some((position, rows)) = self.stored_view(tenant, rule_book::VIEW, known).await? else {
+            return Ok(None);
+        };
+        let bodies = rows.iter().filter_map(|row| row.get::<_, Option<&str>>(2));
+        let rules = bodies.map(|body| json(body, "a rule")).collect::<Result<_, _>>()?;
+        Ok(Some(StoredRules { position, rules }))
+    }
+
+    async fn stored_table(
+        &self,
+        tenant: &TenantId,
+        table: ReferenceTable,
+        known: Option<Position>,
+    ) -> Result<Option<StoredTable>, PostgresError> {
+        let Some((position, rows)) = self.stored_view(tenant, table.view(), known).await? else {
+            return Ok(None);
+        };
+        let mut entries = Entries::new();
+        for row in &rows {
+            if let (Some(key), Some(body)) = (row.get::<_, Option<&str>>(3), row.get(2)) {
+                entries.insert(key.to_owned(), json(body, "an entry of a table")?);
+            }
+        }
+        Ok(Some(StoredTable { position, entries }))
+    }
+
+    /// The rows of a view of the tenant's rule book, unless it still has the position `known`.
+    async fn stored_view(
+        &self,
+        tenant: &TenantId,
+        view: &str,
+        known: Option<Position>,
+    ) -> Result<Option<(Position, Vec<Row>)>, PostgresError> {
         let aggregate = Aggregate::rules(tenant);
         let (tenant, id) = parts(&aggregate);
         let held = known.unwrap_or_default();
         let (epoch, version) = (long(held.epoch), long(held.version));
-        let rows = self.rows(RULES, &[&tenant, &id, &rule_book::VIEW, &epoch, &version]).await?;
+        let rows = self.rows(RULES, &[&tenant, &id, &view, &epoch, &version]).await?;
         let position = rows.first().map_or(Position::default(), |row| Position {
             epoch: unsigned(row, 0),
             version: unsigned(row, 1),
         });
-        if known == Some(position) {
-            return Ok(None);
-        }
-        let bodies = rows.iter().filter_map(|row| row.get::<_, Option<&str>>(2));
-        let rules = bodies.map(|body| json(body, "a rule")).collect::<Result<_, _>>()?;
-        Ok(Some(StoredRules { position, rules }))
+        Ok((known != Some(position)).then_some((position, rows)))
     }
 
     async fn used_files(
@@ -388,6 +417,15 @@ impl Work for PostgresWork {
         known: Option<Position>,
     ) -> WorkFuture<'a, Option<StoredRules>> {
         Box::pin(bounded(self.stored_rules(tenant, known)))
+    }
+
+    fn table<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        table: ReferenceTable,
+        known: Option<Position>,
+    ) -> WorkFuture<'a, Option<StoredTable>> {
+        Box::pin(bounded(self.stored_table(tenant, table, known)))
     }
 
     fn in_use<'a>(

@@ -17,6 +17,7 @@ use schemas::{
     finding::Finding,
     ids::{Aggregate, FileId, RunId, TenantId},
     record::ViewDelta,
+    reference::{ReferenceEntry, ReferenceTable, StoredReference},
     rule::Rule,
     run::{
         FindingCounts, RunFile, RunHead, RunPhase, RunProgress, RunReport, RunState, RunSummary,
@@ -129,8 +130,26 @@ impl<'a> Desk<'a> {
     pub async fn store_rules(&mut self, tenant: &TenantId, version: u64, rules: &[Rule]) {
         let mut delta = Delta { from: version - 1, to: version, at: 1, ..Delta::default() };
         rules.iter().for_each(|rule| delta.put(rule.id.as_str(), rule));
-        let step =
-            ViewDelta { view: rule_book::VIEW.to_owned(), keep_s: None, urgent: false, delta };
+        self.step_rule_book(tenant, rule_book::VIEW, delta).await;
+    }
+
+    /// Stores entries of a table with this version, which follows `from`.
+    pub async fn store_table(
+        &mut self,
+        tenant: &TenantId,
+        table: ReferenceTable,
+        (from, to): (u64, u64),
+        entries: &[(&str, ReferenceEntry)],
+    ) {
+        let mut delta = Delta { from, to, at: 1, ..Delta::default() };
+        for (key, entry) in entries {
+            delta.put(*key, &StoredReference { entry: entry.clone(), edition: to });
+        }
+        self.step_rule_book(tenant, table.view(), delta).await;
+    }
+
+    async fn step_rule_book(&mut self, tenant: &TenantId, view: &str, delta: Delta) {
+        let step = ViewDelta { view: view.to_owned(), keep_s: None, urgent: false, delta };
         let aggregate = Aggregate::rules(tenant);
         self.commit(Vec::new(), vec![ViewStep { aggregate, epoch: 3, step }]).await;
     }

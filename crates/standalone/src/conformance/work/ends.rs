@@ -13,6 +13,7 @@ use schemas::{
     command::Command,
     finding::{Finding, FindingOutcome, Param},
     ids::RuleId,
+    reference::{ReferenceEntry, ReferenceTable},
     rule::{Bilingual, Column, Rule, RuleCheck, Severity},
     run::{RunFailure, RunState},
     view::Position,
@@ -182,6 +183,33 @@ pub async fn changed_rules_are_read(desk: &mut Desk<'_>) {
         Some(none),
         "tenants never meet"
     );
+}
+
+pub async fn changed_table_is_read(desk: &mut Desk<'_>) {
+    let work = desk.sides.work;
+    let (one, other) = (tenant(), tenant());
+    let places = ReferenceTable::Establishments;
+    let none = Some(Position::default());
+    let read = async |tenant, table, known| {
+        work.table(tenant, table, known).await.expect("the work answers")
+    };
+    assert!(read(&one, places, none).await.is_none(), "no table, and none was known");
+    let gmf = |gmf| ReferenceEntry::Establishment { gmf };
+    let entries = [("55001", gmf(true)), ("55002", gmf(false))];
+    desk.store_rules(&one, 1, &[rule("a")]).await;
+    desk.store_table(&one, places, (0, 2), &entries).await;
+    let stored = read(&one, places, none).await.expect("it changed");
+    assert_eq!(stored.position, Position { epoch: 3, version: 2 });
+    assert_eq!(stored.entries.keys().collect::<Vec<_>>(), ["55001", "55002"]);
+    assert_eq!(stored.entries["55001"].get(), r#"{"gmf":true,"edition":2}"#);
+    assert!(read(&one, places, Some(stored.position)).await.is_none());
+    assert!(read(&one, ReferenceTable::Codes, none).await.is_none(), "tables are apart");
+    assert!(read(&other, places, none).await.is_none(), "tenants never meet");
+    desk.store_table(&one, places, (2, 5), &[("55002", gmf(true))]).await;
+    let changed = read(&one, places, Some(stored.position)).await.expect("it changed");
+    assert_eq!((changed.position.version, changed.entries.len()), (5, 2));
+    let rules = work.rules(&one, None).await.expect("the work answers").expect("it was not known");
+    assert_eq!((rules.position.version, rules.rules.len()), (1, 1), "the rules are as before");
 }
 
 pub async fn file_is_in_use_until_run_ends(desk: &mut Desk<'_>) {

@@ -67,7 +67,7 @@ pub(super) fn request_of(location: &LocationId, command: &Command) -> (Method, S
             let to = move_to.as_ref().map_or(String::new(), |to| format!("?move_to={to}"));
             (Method::DELETE, format!("/v1/queues/{queue}{to}"), json!({}))
         }
-        C::PutRule { rule } => {
+        C::PutRule { rule, .. } => {
             let mut body = json!(rule);
             body.as_object_mut().expect("a rule is an object").remove("id"); // the path contains it
             (Method::PUT, format!("/v1/rules/{}", rule.id), body)

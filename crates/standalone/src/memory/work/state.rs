@@ -33,7 +33,7 @@ pub(super) struct State {
     ended: VecDeque<Key>,
     kept: usize,
     /// The views of rule books.
-    pub(super) rules: HashMap<TenantId, View>,
+    pub(super) rule_books: HashMap<(TenantId, String), View>,
     /// Counts queued and taken runs, so that two runs of one millisecond have an order.
     count: u64,
     /// The count at which each tenant's last run was taken.

@@ -135,6 +135,8 @@ impl Planted {
             "events": ["webhook.test"],
         }));
         self.webhook = text(&self.settle("admin", create).await.body["webhook"]);
+        let context = json!({"description": CANARY});
+        self.put("/v1/reference/contexts/PLANTED".to_owned(), context).await;
     }
 
     async fn pair_a_display(&mut self) {

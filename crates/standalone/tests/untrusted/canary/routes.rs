@@ -14,7 +14,7 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/location/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 23] = [
+const OWN: [&str; 25] = [
     "/health/live",
     "/health/ready",
     "/metrics",
@@ -25,6 +25,9 @@ const OWN: [&str; 23] = [
     "/v1/files",
     "/v1/messages",
     "/v1/openapi.json",
+    "/v1/reference",
+    "/v1/reference/{table}",
+    "/v1/reference/{table}/{key}",
     "/v1/revocations",
     "/v1/rules",
     "/v1/runs",
@@ -176,6 +179,8 @@ fn path(planted: &Planted, route: &str, action: &str) -> String {
         ("{doctor}", "dr-planted"),
         ("{run}", &planted.run),
         ("{rule}", "planted-rule"),
+        ("{table}", "contexts"),
+        ("{key}", "PLANTED"),
         ("{command}", &planted.command),
         ("{tenant}", "planted"),
         ("{display}", &planted.display),
@@ -229,6 +234,7 @@ fn body(planted: &Planted, route: &str, action: &str) -> Value {
             rule.as_object_mut().unwrap().remove("id");
             rule
         }
+        ("/v1/reference/{table}/{key}", _) => json!({"description": "a context"}),
         ("/v1/scans/check-in" | "/v1/scans/find", _) => {
             json!({"bookings": [{"code": planted.booking, "told": "1980"}]})
         }

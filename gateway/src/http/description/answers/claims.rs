@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use schemas::{
     ids::{FileId, RunId},
-    rule::Rule,
+    reference::{ReferenceTable, StoredReference},
+    rule::StoredRule,
     run::{FindingCounts, RunHead, RunState},
 };
 
-use crate::http::claims::findings::FindingMessage;
+use crate::http::claims::{
+    findings::FindingMessage,
+    reference::{CodeBody, ContextBody, EstablishmentBody},
+};
 
 /// An uploaded file.
 #[derive(JsonSchema)]
@@ -67,7 +71,7 @@ pub(in crate::http) struct MessageTexts {
 /// The rules of a tenant.
 #[derive(JsonSchema)]
 pub(in crate::http) struct RuleList {
-    rules: Vec<Rule>,
+    rules: Vec<StoredRule>,
     /// Whether they are the built-in rules, because the tenant has stored none.
     builtin: bool,
 }
@@ -82,4 +86,50 @@ pub(in crate::http) struct TrialAnswer {
     /// Whether the trial stopped before the end of the file.
     partial: bool,
     took_ms: u64,
+}
+
+/// A table of reference data.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TableHead {
+    table: ReferenceTable,
+    /// The version at which the tenant's own table last changed. 0 when it never had one.
+    edition: u64,
+    /// Whether it is the table of the installation, because the tenant has none of its own.
+    builtin: bool,
+    count: u64,
+}
+
+/// The tables of reference data.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TableList {
+    tables: Vec<TableHead>,
+}
+
+/// An entry of a table, with its key as `code`, `place` or `context`.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TableEntry {
+    code: Option<String>,
+    place: Option<String>,
+    context: Option<String>,
+    #[serde(flatten)]
+    stored: StoredReference,
+}
+
+/// A page of a table.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TablePage {
+    #[serde(flatten)]
+    head: TableHead,
+    entries: Vec<TableEntry>,
+    /// The key after which the next page begins. Absent on the last one.
+    next: Option<String>,
+}
+
+/// An entry of a table, as a change names it.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub(in crate::http) enum TableEntryBody {
+    Code(CodeBody),
+    Establishment(EstablishmentBody),
+    Context(ContextBody),
 }

@@ -36,7 +36,7 @@ fn screens() -> Vec<Operation> {
             "display.rename",
         )
         .takes::<displays::NameBody>()
-        .refuses(&[Code::DisplayUnknown]),
+        .refuses(&[Code::DisplayUnknown, Code::SettingsChanged]),
         Operation::location_command(
             "delete",
             "/v1/displays/{display}",

@@ -4,7 +4,7 @@ use http::StatusCode;
 use schemas::{codes::Code, rule::Rule};
 
 use crate::http::{
-    claims::{files, findings, rules, runs},
+    claims::{files, findings, reference, rules, runs},
     description::{
         answers as a,
         operation::{Access, Operation},
@@ -12,7 +12,7 @@ use crate::http::{
 };
 
 pub(super) fn operations() -> Vec<Operation> {
-    [runs_and_files(), listed(), rules()].into_iter().flatten().collect()
+    [runs_and_files(), listed(), rules(), tables()].into_iter().flatten().collect()
 }
 
 const RUN: &[Code] = &[Code::RunUnknown, Code::RunOver, Code::RunNotRetryable, Code::IllegalMove];
@@ -99,7 +99,12 @@ fn rules() -> Vec<Operation> {
     let command = |method, path, id, summary, row| {
         Operation::command(method, path, id, summary, row)
             .answers::<a::CommandAnswer>(200, "The outcome of the command.")
-            .refuses(&[Code::RuleUnknown, Code::RuleInvalid, Code::IllegalMove])
+            .refuses(&[
+                Code::RuleUnknown,
+                Code::RuleInvalid,
+                Code::IllegalMove,
+                Code::SettingsChanged,
+            ])
     };
     vec![
         Operation::request(
@@ -142,5 +147,45 @@ fn rules() -> Vec<Operation> {
             Code::FileMalformed,
             Code::Unavailable,
         ]),
+    ]
+}
+
+fn tables() -> Vec<Operation> {
+    let list = |path, id, summary| Operation::read(path, id, summary, "rules.list");
+    let command = |method, path, id, summary, row| {
+        Operation::command(method, path, id, summary, row)
+            .answers::<a::CommandAnswer>(200, "The outcome of the command.")
+            .refuses(&[Code::NotFound, Code::SettingsChanged])
+    };
+    let load = |method, id, summary| {
+        command(method, "/v1/reference/{table}", id, summary, "reference.load")
+            .takes_bytes(&["text/csv"])
+            .refuses(&[Code::TableInvalid])
+    };
+    const ENTRY: &str = "/v1/reference/{table}/{key}";
+    vec![
+        list("/v1/reference", "listTables", "List the tables of reference data")
+            .answers::<a::TableList>(200, "The tables."),
+        list("/v1/reference/{table}", "readTable", "Read a table, by pages")
+            .query::<reference::PageParams>()
+            .answers::<a::TablePage>(200, "A page, in the order of the keys.")
+            .refuses(&[Code::InvalidValue]),
+        list(ENTRY, "readTableEntry", "Read an entry of a table")
+            .answers::<a::TableEntry>(200, "The entry.")
+            .refuses(&[Code::ReferenceUnknown]),
+        load("put", "replaceTable", "Replace a table by a CSV file"),
+        load("patch", "mergeTable", "Add and replace the entries of a CSV file"),
+        command(
+            "delete",
+            "/v1/reference/{table}",
+            "clearTable",
+            "Delete a table, and use that of the installation again",
+            "reference.clear",
+        )
+        .refuses(&[Code::ReferenceUnknown]),
+        command("put", ENTRY, "storeTableEntry", "Store an entry of a table", "reference.put")
+            .takes::<a::TableEntryBody>(),
+        command("delete", ENTRY, "deleteTableEntry", "Delete an entry", "reference.delete")
+            .refuses(&[Code::ReferenceUnknown]),
     ]
 }

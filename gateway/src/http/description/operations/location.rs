@@ -263,6 +263,7 @@ fn check_in_points() -> Vec<Operation> {
             "check_in_point.configure",
         )
         .takes::<CheckInPointSetup>()
+        .refuses(EDITED)
         .refuses(&[Code::QueueUnknown, Code::IllegalMove]),
         Operation::location_command(
             "delete",

@@ -55,6 +55,7 @@ pub(in crate::http) struct BrandingBody {
 pub(in crate::http) struct OrderBody {
     #[schemars(with = "Vec<QueueId>")]
     pub(super) queues: Vec<String>,
+    pub(super) edition: Option<u64>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -90,7 +90,7 @@ pub(super) const UNTOLD: &str = "UPDATE clinicwire.run_work w SET told_ahead = N
      WHERE w.tenant = told.tenant AND w.run = told.run";
 
 /// The position of the rule book, and the rules if the position is new.
-pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body FROM clinicwire.view v \
+pub(super) const RULES: &str = "SELECT v.epoch, v.version, e.body, e.key FROM clinicwire.view v \
      LEFT JOIN clinicwire.view_entry e ON e.tenant = v.tenant AND e.aggregate = v.aggregate \
        AND e.view = v.view AND (v.epoch <> $4 OR v.version <> $5) \
      WHERE v.tenant = $1 AND v.aggregate = $2 AND v.view = $3 ORDER BY e.key";
