@@ -70,7 +70,7 @@ impl WebhookBook {
                     verdict: Verdict::Applied { epoch, version, result },
                     outward: Vec::from_iter(outward),
                     webhooks: Vec::from_iter(change),
-                    ..RecordEffect::applied(self.position, at, vec![event], delta)
+                    ..RecordEffect::applied(self.position, at, vec![event], vec![delta])
                 }
             }
             Err(code) => RecordEffect::refused(self.position, at, code),
