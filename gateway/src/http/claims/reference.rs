@@ -1,5 +1,5 @@
-//! The reference data of claims: reading a table, changing one entry, and loading a whole table from
-//! CSV. All of it is state of the tenant's rule book, so a change is a command like any other.
+//! The reference data of claims: reading a table, changing one entry, and loading a whole table
+//! from CSV. All of it is state of the tenant's rule book, so a change is a command like any other.
 
 use std::{ops::Bound, sync::Arc, time::Duration};
 

@@ -122,8 +122,8 @@ impl Edge {
         } else {
             set(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                "content-disposition, date, etag, location, ratelimit, ratelimit-policy, retry-after, \
-                 traceparent, x-request-id",
+                "content-disposition, date, etag, location, ratelimit, ratelimit-policy, \
+                 retry-after, traceparent, x-request-id",
             );
         }
         if let Some(asked) = &self.socketio {
