@@ -106,11 +106,11 @@ impl Tables {
     /// # Errors
     /// When an entry cannot be read.
     pub fn set_stored(&mut self, table: ReferenceTable, view: &Entries) -> serde_json::Result<()> {
-        let read = |(key, entry): (&String, &Box<serde_json::value::RawValue>)| {
+        let mut entries = Vec::with_capacity(view.len());
+        for (key, entry) in view {
             let stored: StoredReference = serde_json::from_str(entry.get())?;
-            Ok((key.clone(), stored.entry))
-        };
-        let entries = view.iter().map(read).collect::<serde_json::Result<Vec<_>>>()?;
+            entries.push((key.clone(), stored.entry));
+        }
         self.set(table, entries);
         Ok(())
     }

@@ -37,9 +37,8 @@ pub(super) fn decide(tables: &Tables, command: &Command) -> Option<Result<Event,
         Command::PutReference { table, key, entry: new, edition } => {
             let held = entry(table, key).copied();
             let is_key = table.key(key).is_some_and(|form| form == *key);
-            if !is_key || new.table() != *table || new.fault().is_some() {
-                Err(Code::InvalidValue)
-            } else if held.is_none() && count(table_of(table)) >= MAX_REFERENCE_ENTRIES {
+            let has_room = held.is_some() || count(table_of(table)) < MAX_REFERENCE_ENTRIES;
+            if !is_key || !has_room || new.table() != *table || new.fault().is_some() {
                 Err(Code::InvalidValue)
             } else {
                 check_edition(held.unwrap_or_default(), *edition).map(|()| Event::ReferencePut {
