@@ -45,6 +45,11 @@ const DAY_CHARS: usize = 10;
 const SHORT_DAY_DIGITS: usize = 8;
 /// Longest subject or action that is searched for. No entry has a longer one.
 const MAX_TEXT: usize = 256;
+/// The form of times in the query.
+const TIME: &str = concat!(
+    "^([0-9]{1,13}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
+    "(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9]))?)$",
+);
 
 /// Selects entries.
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -54,10 +59,17 @@ pub(in crate::http) struct Filter {
     ticket: Option<String>,
     #[schemars(with = "Option<AppointmentId>")]
     appointment: Option<String>,
+    #[schemars(length(max = MAX_TEXT))]
     subject: Option<String>,
+    #[schemars(length(max = MAX_TEXT))]
     action: Option<String>,
+    /// A day, a time of RFC 3339, or milliseconds since 1970.
+    #[schemars(regex(pattern = TIME))]
     from: Option<String>,
+    /// Like `from`.
+    #[schemars(regex(pattern = TIME))]
     until: Option<String>,
+    /// The `next` of the page before.
     cursor: Option<String>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,

@@ -32,6 +32,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListParams {
     /// Absent: the caller.
+    #[schemars(length(min = 1, max = MAX_TARGET_ID))]
     subject: Option<String>,
 }
 

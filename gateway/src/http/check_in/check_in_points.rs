@@ -26,7 +26,7 @@ use crate::{
             body::{not_an_id, nothing},
             caller::{Caller, LocationParams, QueryParams, Segments},
             command_request::CommandRequest,
-            qr_image::{ImageParams, NodeAddress, QrImage},
+            qr_image::{self, NodeAddress, QrImage},
             snapshots::{settings, unreadable},
         },
     },
@@ -34,7 +34,17 @@ use crate::{
 
 /// Widths of a poster's code in millimetres, with its quiet zone: from a card on the desk to a
 /// sheet of A4.
-const WIDTHS_MM: std::ops::RangeInclusive<u16> = 30..=180;
+const LEAST_MM: u16 = 30;
+const MOST_MM: u16 = 180;
+
+/// The query of an image of the code of a poster.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PosterImageParams {
+    /// Width of the image with its quiet zone, in millimetres.
+    #[schemars(range(min = LEAST_MM, max = MOST_MM))]
+    mm: Option<u16>,
+}
 /// The width without `mm`: people read it from two metres.
 const DEFAULT_MM: u16 = 120;
 
@@ -180,10 +190,10 @@ pub(in crate::http) async fn svg(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([point]): Segments<1>,
-    QueryParams(params): QueryParams<ImageParams>,
+    QueryParams(PosterImageParams { mm }): QueryParams<PosterImageParams>,
     address: NodeAddress,
 ) -> Result<Response, Problem> {
-    let mm = params.width(DEFAULT_MM, WIDTHS_MM)?;
+    let mm = qr_image::width(mm, DEFAULT_MM, LEAST_MM..=MOST_MM)?;
     Ok(image(&node, &claims, point, &address).await?.svg_response(mm))
 }
 
@@ -192,10 +202,10 @@ pub(in crate::http) async fn png(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([point]): Segments<1>,
-    QueryParams(params): QueryParams<ImageParams>,
+    QueryParams(PosterImageParams { mm }): QueryParams<PosterImageParams>,
     address: NodeAddress,
 ) -> Result<Response, Problem> {
-    let mm = params.width(DEFAULT_MM, WIDTHS_MM)?;
+    let mm = qr_image::width(mm, DEFAULT_MM, LEAST_MM..=MOST_MM)?;
     image(&node, &claims, point, &address).await?.png_response(mm)
 }
 

@@ -40,15 +40,32 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Filter {
     /// Severities, separated by commas.
+    #[schemars(regex(pattern = SEVERITIES))]
     severity: Option<String>,
     #[schemars(with = "Option<RuleId>")]
     rule: Option<String>,
     #[schemars(regex(pattern = "^(fr|en)$"))]
     language: Option<String>,
+    /// The `next` of the page before.
     cursor: Option<String>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
 }
+
+/// Selects the findings of an export, which has no pages.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ExportFilter {
+    /// Severities, separated by commas.
+    #[schemars(regex(pattern = SEVERITIES))]
+    severity: Option<String>,
+    #[schemars(with = "Option<RuleId>")]
+    rule: Option<String>,
+    #[schemars(regex(pattern = "^(fr|en)$"))]
+    language: Option<String>,
+}
+
+const SEVERITIES: &str = "^(error|warning|optimisation|pass)(,(error|warning|optimisation|pass))*$";
 
 impl Filter {
     fn asked(&self) -> Result<FindingsQuery, Problem> {
@@ -129,13 +146,10 @@ pub(in crate::http) async fn export(
     State(node): NodeState,
     Caller(claims): Caller,
     Segments([run]): Segments<1>,
-    QueryParams(filter): QueryParams<Filter>,
+    QueryParams(filter): QueryParams<ExportFilter>,
 ) -> Result<Response, Problem> {
-    if filter.cursor.is_some() || filter.limit.is_some() {
-        return Err(Problem::malformed(
-            "an export has all findings: it takes no cursor and no limit",
-        ));
-    }
+    let ExportFilter { severity, rule, language: asked_language } = filter;
+    let filter = Filter { severity, rule, language: asked_language, cursor: None, limit: None };
     let (mut asked, language) = (filter.asked()?, language(filter.language.as_deref())?);
     let run = runs::seen(&claims, run)?;
     let file = format!("findings-{run}.csv");

@@ -146,6 +146,7 @@ pub(in crate::http) struct ListParams {
     state: Option<String>,
     #[serde(default)]
     mine: bool,
+    /// The `next` of the page before.
     cursor: Option<String>,
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,

@@ -36,6 +36,13 @@ impl Components {
         marked(plain(schema(&mut self.input)))
     }
 
+    /// Whether an object without fields does not fit the schema of a body.
+    pub(in crate::http) fn has_required_fields(&self, body: &Value) -> bool {
+        let name = body["$ref"].as_str().and_then(|target| target.strip_prefix(MARK));
+        let schema = name.and_then(|name| self.input.definitions().get(name)).unwrap_or(body);
+        schema["required"].as_array().is_some_and(|required| !required.is_empty())
+    }
+
     /// The schema of an answer.
     pub(in crate::http) fn output(&mut self, schema: SchemaOf) -> Value {
         plain(schema(&mut self.output))
@@ -66,7 +73,8 @@ impl Components {
     /// All schemas, and the document with its references to bodies made final.
     pub(in crate::http) fn finish(mut self, paths: &mut Value) -> Value {
         let mut schemas = definitions(&mut self.output);
-        let inputs = definitions(&mut self.input);
+        let mut inputs = definitions(&mut self.input);
+        inputs.values_mut().for_each(close);
         let own = differing(&schemas, &inputs);
         for (name, schema) in inputs {
             let mut schema = marked(schema);
@@ -79,6 +87,29 @@ impl Components {
         }
         name_inputs(paths, &own);
         Value::Object(schemas)
+    }
+}
+
+/// Says of the objects of a body that they have no other fields: gateways refuse unknown ones.
+fn close(schema: &mut Value) {
+    const CHOICES: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+    match schema {
+        Value::Object(fields) => {
+            let is_object = fields.get("type").is_some_and(|kind| kind == "object");
+            let has_fields = fields.contains_key("properties");
+            let has_choices = CHOICES.iter().any(|name| fields.contains_key(*name));
+            if is_object && !has_choices && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), json!(false));
+            }
+            for (name, value) in fields {
+                // Choices beside fields are parts of one object, of which none may close it.
+                if !(has_fields && CHOICES.contains(&name.as_str())) {
+                    close(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     answers::Problem,
     components::Components,
-    operation::{Access, Body, Content, Operation},
+    operation::{Access, Body, Content, Header, Operation},
 };
 use crate::{
     http::shared::limits,
@@ -197,7 +197,7 @@ fn parameters(operation: &Operation, components: &mut Components) -> Value {
             "A time of RFC 3339, after which the command must not be carried out. 30 seconds by \
              default; reports never expire.",
             // Generated clients cannot put a value of another type than text into a header.
-            json!({ "type": "string" }),
+            json!({ "type": "string", "pattern": TIME }),
         ));
     }
     let changed = (Code::SettingsChanged.status(), Code::SettingsChanged);
@@ -206,14 +206,23 @@ fn parameters(operation: &Operation, components: &mut Components) -> Value {
             "If-Match",
             "The `ETag` or edition from which the change was made. With another one, the request \
              is refused as `settings_changed`.",
-            json!({ "type": "string" }),
+            json!({ "type": "string", "pattern": EDITION }),
         ));
     }
-    for (name, text) in operation.headers {
-        parameters.push(header(name, text, json!({ "type": "string" })));
+    for Header { name, text, pattern } in operation.headers {
+        parameters.push(header(name, text, json!({ "type": "string", "pattern": pattern })));
     }
     json!(parameters)
 }
+
+/// The form of a time in a header (RFC 3339).
+const TIME: &str = concat!(
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
+    "(\\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$",
+);
+
+/// The form of an edition in a header: a number, in the quotes of an `ETag` or without.
+const EDITION: &str = "^(\"[0-9]{1,15}\"|[0-9]{1,15})$";
 
 /// The form of a part of a path.
 fn pattern(name: &str) -> &'static str {
@@ -242,7 +251,10 @@ fn request_body(body: &Body, components: &mut Components) -> Value {
     match body {
         Body::Json(schema) => {
             let schema = components.input(*schema);
-            json!({ "content": { "application/json": { "schema": schema } } })
+            // An absent body equals an empty object.
+            let is_required = components.has_required_fields(&schema);
+            let content = json!({ "application/json": { "schema": schema } });
+            json!({ "required": is_required, "content": content })
         }
         Body::Bytes(kinds) => {
             let bytes = |kind: &&str| match *kind {

@@ -35,6 +35,13 @@ pub(in crate::http) enum Content {
     Nothing,
 }
 
+/// A header of a request.
+pub(in crate::http) struct Header {
+    pub(in crate::http) name: &'static str,
+    pub(in crate::http) text: &'static str,
+    pub(in crate::http) pattern: &'static str,
+}
+
 /// An answer that is not a problem.
 pub(in crate::http) struct Answer {
     pub(in crate::http) status: u16,
@@ -53,7 +60,7 @@ pub(in crate::http) struct Operation {
     pub(in crate::http) access: Access,
     /// Whether it takes the headers of a command.
     pub(in crate::http) is_command: bool,
-    pub(in crate::http) headers: &'static [(&'static str, &'static str)],
+    pub(in crate::http) headers: &'static [Header],
     pub(in crate::http) query: Option<SchemaOf>,
     pub(in crate::http) body: Option<Body>,
     pub(in crate::http) answers: Vec<Answer>,
@@ -210,10 +217,7 @@ impl Operation {
         self.refuses(&[Code::Malformed])
     }
 
-    pub(in crate::http) fn headers(
-        mut self,
-        headers: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    pub(in crate::http) fn headers(mut self, headers: &'static [Header]) -> Self {
         self.headers = headers;
         self
     }

@@ -99,6 +99,7 @@ pub(in crate::http) async fn ticket(
 
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(in crate::http) struct StreamBody {
+    #[schemars(length(min = 1, max = MAX_STREAM_CHANNELS))]
     channels: Vec<String>,
 }
 

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use qrcode::{Color, EcLevel, QrCode};
 use schemas::codes::Code;
-use serde::Deserialize;
 
 use crate::{client_address::ReportedClient, context::NodeContext, http::Problem};
 
@@ -15,28 +14,17 @@ const QUIET_ZONE: usize = 4;
 /// Dots of a receipt printer in a millimetre, at 203 dpi.
 const DOTS_PER_MM: usize = 8;
 
-/// The query of an image.
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ImageParams {
-    /// Width of the image with its quiet zone: 24 to 72 for a ticket, 30 to 180 for a poster.
-    #[schemars(range(min = 24, max = 180))]
+/// The width of an image in millimetres, which is `default` unless the request names one.
+pub(in crate::http) fn width(
     mm: Option<u16>,
-}
-
-impl ImageParams {
-    /// The width in millimetres, which is `default` unless the request names one.
-    pub(in crate::http) fn width(
-        &self,
-        default: u16,
-        allowed: RangeInclusive<u16>,
-    ) -> Result<u16, Problem> {
-        let mm = self.mm.unwrap_or(default);
-        let (least, most) = (allowed.start(), allowed.end());
-        allowed.contains(&mm).then_some(mm).ok_or_else(|| {
-            Problem::malformed(format!("mm is a width in millimetres, from {least} to {most}"))
-        })
-    }
+    default: u16,
+    allowed: RangeInclusive<u16>,
+) -> Result<u16, Problem> {
+    let mm = mm.unwrap_or(default);
+    let (least, most) = (allowed.start(), allowed.end());
+    allowed.contains(&mm).then_some(mm).ok_or_else(|| {
+        Problem::malformed(format!("mm is a width in millimetres, from {least} to {most}"))
+    })
 }
 
 /// The address under which the caller reached this node.

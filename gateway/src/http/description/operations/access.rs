@@ -6,14 +6,18 @@ use crate::http::{
     access::{audit, revocations, sessions},
     description::{
         answers as a,
-        operation::{Access, Operation},
+        operation::{Access, Header, Operation},
     },
     location::{channels, commands},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
     let request = Operation::request;
-    const REASON: &[(&str, &str)] = &[("Clinicwire-Reason", "Why, in 10 to 500 characters.")];
+    const REASON: &[Header] = &[Header {
+        name: "Clinicwire-Reason",
+        text: "Why, in 10 to 500 characters.",
+        pattern: "^.{10,500}$",
+    }];
     vec![
         request(
             "get",

@@ -8,7 +8,7 @@ use crate::http::{
     check_in::scans,
     description::{
         answers as a,
-        operation::{Access, Operation},
+        operation::{Access, Header, Operation},
     },
     shared::caller::LocationParams,
 };
@@ -90,10 +90,11 @@ fn scanned() -> Vec<Operation> {
     let post = |path, id, summary| {
         Operation::request("post", path, id, summary, Access::Scanner).refuses(SCAN)
     };
-    const KEYED: &[(&str, &str)] = &[(
-        "Idempotency-Key",
-        "At least 16 characters. A repeated scan with it does nothing more.",
-    )];
+    const KEYED: &[Header] = &[Header {
+        name: "Idempotency-Key",
+        text: "At least 16 characters. A repeated scan with it does nothing more.",
+        pattern: "^[A-Za-z0-9_.:-]{16,64}$",
+    }];
     vec![
         post("/v1/scans/open", "openCheckInPoint", "Read what a check-in point asks and offers")
             .headers(KEYED)

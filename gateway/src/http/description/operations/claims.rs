@@ -7,7 +7,7 @@ use crate::http::{
     claims::{files, findings, reference, rules, runs},
     description::{
         answers as a,
-        operation::{Access, Operation},
+        operation::{Access, Header, Operation},
     },
 };
 
@@ -18,8 +18,11 @@ pub(super) fn operations() -> Vec<Operation> {
 const RUN: &[Code] = &[Code::RunUnknown, Code::RunOver, Code::RunNotRetryable, Code::IllegalMove];
 
 fn runs_and_files() -> Vec<Operation> {
-    const DIGEST: &[(&str, &str)] =
-        &[("Content-Digest", "`sha-256=:<base64>:` of the whole body (RFC 9530).")];
+    const DIGEST: &[Header] = &[Header {
+        name: "Content-Digest",
+        text: "`sha-256=:<base64>:` of the whole body (RFC 9530).",
+        pattern: "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$",
+    }];
     let act = |path, id, summary, row| {
         Operation::command("post", path, id, summary, row)
             .takes::<a::Empty>()
@@ -80,7 +83,7 @@ fn listed() -> Vec<Operation> {
             .query::<findings::Filter>()
             .answers::<a::FindingPage>(200, "A page."),
         list("/v1/runs/{run}/findings.csv", "exportFindings", "Export all findings", "run")
-            .query::<findings::Filter>()
+            .query::<findings::ExportFilter>()
             .answers_bytes("All findings.", "text/csv"),
         Operation::request(
             "get",

@@ -233,13 +233,15 @@ fn views() -> Vec<Operation> {
 }
 
 fn check_in_points() -> Vec<Operation> {
-    use crate::http::shared::{caller::LocationParams, qr_image::ImageParams};
+    use crate::http::{
+        check_in::check_in_points::PosterImageParams, shared::caller::LocationParams,
+    };
     const POINT: &[Code] = &[Code::CheckInPointUnknown, Code::IllegalMove];
     let read = |path, id, summary, row| Operation::read(path, id, summary, row);
     let post = |path, id, summary, row| Operation::location_command("post", path, id, summary, row);
     let image = |path, id, kind| {
         read(path, id, "Draw the QR code of a poster", "check_in_point.code")
-            .query::<ImageParams>()
+            .query::<PosterImageParams>()
             .answers_bytes("The image.", kind)
             .refuses(&[Code::IllegalMove, Code::QrExpired])
     };

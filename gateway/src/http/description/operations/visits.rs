@@ -4,13 +4,12 @@ use schemas::{appointment_report::AppointmentReport, codes::Code, push::PushDevi
 
 use super::location::{CALL, ISSUE};
 use crate::http::{
-    access::ticket_links,
+    access::{ticket_links, ticket_qr},
     description::{
         answers as a,
         operation::{Access, Operation},
     },
     location::requests::bodies,
-    shared::qr_image,
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -22,7 +21,7 @@ const LINK: &[Code] = &[Code::TicketLinkUnknown, Code::TicketLinkEnded];
 fn tickets() -> Vec<Operation> {
     let image = |path, id, kind| {
         Operation::read(path, id, "Draw the QR code of a ticket's link", "ticket.link")
-            .query::<qr_image::ImageParams>()
+            .query::<ticket_qr::TicketImageParams>()
             .answers_bytes("The image.", kind)
             .refuses(LINK)
     };
