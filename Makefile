@@ -11,6 +11,8 @@ cargo_fuzz := target/tools/bin/cargo-fuzz
 # The reader that `make fuzz` runs, and for how long.
 TARGET ?= frames
 SECONDS ?= 60
+# How long `make schemathesis` takes for each role.
+MINUTES ?= 5
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh deploy/check \
 	deploy/local-issuer deploy/compose/init deploy/images/try \
@@ -62,6 +64,12 @@ test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES
 	cd $(go) && go test -count=1 ./...
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
+
+.PHONY: schemathesis
+schemathesis: install ## Send generated requests by the served OpenAPI for longer (MINUTES=5 a role)
+	cargo build --workspace --bins
+	cd $(python) && SCHEMATHESIS_SECONDS=$$((60 * $(MINUTES))) $(CURDIR)/$(venv)/bin/python \
+	    -m unittest test_openapi.OpenApiTest.test_answers_to_generated_requests_are_documented
 
 .PHONY: abuse
 abuse: ## Attack a fresh node in each known way, and print what its neighbours feel (ARGS="pongs")

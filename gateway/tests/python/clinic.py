@@ -53,6 +53,7 @@ class Clinic:
     def __init__(self, process, ready):
         self._process = process
         self.url = ready["url"]
+        self.tokens = ready["tokens"]
         self.admin = ready["tokens"]["admin"]
 
     @classmethod

@@ -221,8 +221,8 @@ const TIME: &str = concat!(
     "(\\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$",
 );
 
-/// The form of an edition in a header: a number, in the quotes of an `ETag` or without.
-const EDITION: &str = "^(\"[0-9]{1,15}\"|[0-9]{1,15})$";
+/// The form of `If-Match`: the tag of an answer, or `*` for any edition.
+const EDITION: &str = "^(\\*|\"[0-9]{1,15}\")$";
 
 /// The form of a part of a path.
 fn pattern(name: &str) -> &'static str {
