@@ -17,6 +17,7 @@ pub struct Terminal<'a> {
 }
 
 impl<'a> Terminal<'a> {
+    /// A terminal that writes to these streams.
     pub fn new(output: &'a mut (dyn Write + Send), notes: &'a mut (dyn Write + Send)) -> Self {
         Self { output, notes }
     }
