@@ -1,6 +1,7 @@
 //! The backends that a node reads from and writes to. Each trait has two implementations, memory
 //! and a server, and one conformance suite that both pass.
 
+pub mod history;
 pub mod log;
 pub mod queries;
 pub mod quota;

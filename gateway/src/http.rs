@@ -48,6 +48,7 @@ pub fn router(node: Arc<NodeContext>) -> Router {
     pages::routes(Router::new())
         .merge(location_routes())
         .merge(line_routes())
+        .merge(history_routes())
         .merge(appointment_routes())
         .merge(check_in_routes())
         .merge(claims_routes())
@@ -112,6 +113,16 @@ fn line_routes() -> Routes {
         .route("/v1/boards/{location}", get(channels::board))
         .route("/v1/loads/{location}", get(channels::location_load))
         .route("/v1/commands/{command}", get(commands::outcome))
+}
+
+/// What happened to tickets, and the figures of locations.
+fn history_routes() -> Routes {
+    use location::{analytics, history};
+    Router::new()
+        .route("/v1/tickets/{ticket}/history", get(history::of_ticket))
+        .route("/v1/queues/{queue}/history", get(history::of_queue))
+        .route("/v1/locations/{location}/history", get(history::of_location))
+        .route("/v1/locations/{location}/analytics", get(analytics::figures))
 }
 
 /// Appointments, schedules and check-ins at the desk.

@@ -12,7 +12,7 @@ use schemas::{
     view::Position,
 };
 
-use crate::{alerts::AlertChange, webhooks::WebhookChange};
+use crate::{alerts::AlertChange, location::History, webhooks::WebhookChange};
 
 /// The two times of a record. Only the second one can expire a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct RecordEffect {
     pub webhooks: Vec<WebhookChange>,
     /// The final verdict on an earlier command, whose outcome was `moving`.
     pub settles: Option<Settlement<Verdict>>,
+    /// The stays of tickets that began or ended, and the changes of figures.
+    pub history: History,
 }
 
 /// The end of a move, whose outcome was `moving`.
@@ -88,6 +90,7 @@ impl RecordEffect {
             outward: Vec::new(),
             webhooks: Vec::new(),
             settles: None,
+            history: History::default(),
         }
     }
 
@@ -112,6 +115,7 @@ impl RecordEffect {
             outward: Vec::new(),
             webhooks: Vec::new(),
             settles: None,
+            history: History::default(),
         }
     }
 }

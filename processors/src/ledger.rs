@@ -11,6 +11,8 @@ use schemas::{
     codes::Code,
     command::{CommandOutcome, Verdict},
     event::Event,
+    figures::Figure,
+    history::Stay,
     identity::CommandIdentity,
     ids::{Aggregate, AppointmentId, CommandId, Fingerprint, SourceId, SourceKey, TicketId},
     record::{Actor, WireRecord},
@@ -166,6 +168,24 @@ pub struct AppointmentRow {
     pub appointment: Appointment,
 }
 
+/// The row of a stay that began or ended with a batch.
+#[derive(Clone)]
+pub struct StayRow {
+    /// The location of the ticket.
+    pub aggregate: Aggregate,
+    /// The stay after the batch.
+    pub stay: Stay,
+}
+
+/// The change of a row of figures.
+#[derive(Clone)]
+pub struct FigureRow {
+    /// The location.
+    pub aggregate: Aggregate,
+    /// The change, which is added to the row.
+    pub figure: Figure,
+}
+
 /// The outcome of a command, kept for callers that send the command again.
 #[derive(Clone)]
 pub struct OutcomeRow {
@@ -250,6 +270,11 @@ pub struct Batch {
     pub outward: Vec<OutwardRow>,
     /// Changes of webhooks, in order.
     pub webhooks: Vec<WebhookRow>,
+    /// Stays of tickets that began or ended, each as it is after the batch: at most two for each
+    /// step of a ticket.
+    pub stays: Vec<StayRow>,
+    /// Changes of figures, one for each row: at most three for each step of a ticket.
+    pub figures: Vec<FigureRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
     /// Outcomes of commands that this batch decided, at most one for each command. The row of a

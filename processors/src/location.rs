@@ -34,6 +34,7 @@ mod decision;
 mod displays;
 mod doctors;
 mod handover;
+mod history;
 mod indexes;
 mod issue;
 mod load;
@@ -60,6 +61,7 @@ use step::Step;
 
 pub use decide::decide;
 pub use decision::Decision;
+pub use history::{CurrentStay, History, LineTime};
 pub use project::KEEP_ENDED_S;
 pub use question::Question;
 pub use renewal::RenewalNeed;
@@ -91,6 +93,8 @@ pub struct Location {
     slice: usize,
     /// Most moves that are not settled. A test sets a smaller number.
     most_moves: usize,
+    /// The history of the steps that nobody has taken yet.
+    history: History,
     indexes: Indexes,
 }
 
@@ -121,6 +125,7 @@ impl Location {
             renewing: None,
             slice: timers::SLICE,
             most_moves: question::MAX_MOVES,
+            history: History::default(),
             header,
             tickets: HashMap::new(),
             appointments: HashMap::new(),
@@ -257,7 +262,7 @@ impl Location {
         let version = self.position.version + 1;
         let mut step = Step::new(record, version, at);
         self.fire_slice(&mut step);
-        let decided = match &record.command {
+        let mut decided = match &record.command {
             Command::Tick {} if step.change.events.is_empty() => Err(Code::NothingDue),
             Command::Tick {} => Ok(Decision::default()),
             _ if record.is_expired(time.decided_at) => Err(Code::CommandExpired),
@@ -266,6 +271,9 @@ impl Location {
                 decide(self, record)
             }
         };
+        if let Ok(decision) = &mut decided {
+            history::note_method(self, record, &mut decision.events);
+        }
         step.follow_ups.extend(handover::answer(record, &decided));
         step.follow_ups.extend(rebooking::answer(record, &decided));
         let mut settles = None;
@@ -298,7 +306,8 @@ impl Location {
         }
     }
 
-    /// Applies the events of one version from the journal, and returns the changes of the views. A
+    /// Applies the events of one version from the journal, and returns the changes of the views.
+    /// [`Location::take_history`] has the changes of the history. A
     /// ticket that a later event reverts must still be in memory, so a rebuild does not call
     /// [`Location::forget_ended`].
     pub fn replay(

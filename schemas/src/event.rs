@@ -12,6 +12,7 @@ use crate::{
     branding::Branding,
     check_in::CheckInPointSetup,
     codes::Code,
+    figures::CheckInMethod,
     handover::{AppointmentHandover, TicketHandover},
     ids::{
         AppointmentId, CheckInPointId, DisplayId, LocationId, QueueId, RuleId, StationId, TicketId,
@@ -212,6 +213,9 @@ pub enum Event {
         /// The ticket at another location that this one continues.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<TicketId>,
+        /// How the ticket was taken. Events of older versions lack it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<CheckInMethod>,
     },
     /// The ticket was issued although check-in was not open.
     CheckInOverridden {

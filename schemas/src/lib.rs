@@ -18,9 +18,11 @@ pub mod clinic;
 pub mod codes;
 pub mod command;
 pub mod event;
+pub mod figures;
 pub mod finding;
 pub mod frame;
 pub mod handover;
+pub mod history;
 pub mod identity;
 pub mod ids;
 #[cfg(any(test, feature = "json-schema"))]

@@ -62,6 +62,12 @@ impl TicketState {
         matches!(self, Completed | NoShow | Cancelled | Left | Transferred)
     }
 
+    /// The state that JSON spells like this.
+    pub fn parse(name: &str) -> Option<Self> {
+        let known = Self::ALL.iter().chain(&[Self::Leaving]);
+        known.copied().find(|state| state.as_str() == name)
+    }
+
     /// The state as JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod history;
 pub mod keys;
 pub mod ledger;
 pub mod log;

@@ -72,6 +72,20 @@ macro_rules! queries {
 }
 standalone::query_promises!(queries);
 
+macro_rules! history {
+    ($($promise:ident,)*) => {
+        mod history {
+            $(#[tokio::test]
+            async fn $promise() {
+                let memory = super::memory();
+                let queries = memory.queries();
+                standalone::conformance::history::$promise(&*memory.ledger, &*queries).await;
+            })*
+        }
+    };
+}
+standalone::history_promises!(history);
+
 macro_rules! short_keys {
     ($($promise:ident,)*) => {
         mod short_keys {

@@ -202,6 +202,21 @@ macro_rules! queries {
 }
 standalone::query_promises!(queries);
 
+macro_rules! history {
+    ($($promise:ident,)*) => {
+        mod history {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let ledger = super::ledger().await;
+                let url = super::server("CLINICWIRE_POSTGRES");
+                let queries = super::queries(&url);
+                standalone::conformance::history::$promise(&ledger, &queries).await;
+            })*
+        }
+    };
+}
+standalone::history_promises!(history);
+
 macro_rules! audit {
     ($($promise:ident,)*) => {
         mod audit {

@@ -12,8 +12,9 @@ mod tests;
 
 pub use checks::{
     Runs, may_command, may_command_run, may_link, may_list_runs, may_manage_sessions, may_open,
-    may_print_code, may_read_audit, may_read_outcome, may_read_outcomes, may_revoke, may_rule,
-    may_see_flags, may_subscribe_alerts, may_upload, may_webhook, source,
+    may_print_code, may_read_analytics, may_read_audit, may_read_history, may_read_outcome,
+    may_read_outcomes, may_read_ticket_history, may_revoke, may_rule, may_see_flags,
+    may_subscribe_alerts, may_upload, may_webhook, source,
 };
 pub use claims::Claims;
 pub use description::roles_of;

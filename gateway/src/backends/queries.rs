@@ -10,6 +10,7 @@ use schemas::{
     audit::{AuditEntry, PersonKey},
     command::CommandOutcome,
     finding::Finding,
+    history::Stay,
     identity::CommandIdentity,
     ids::{Aggregate, EventId, Fingerprint, RuleId, RunId, TenantId, WebhookId},
     rule::Severity,
@@ -18,7 +19,13 @@ use schemas::{
 };
 use serde_json::value::RawValue;
 
-use crate::{BoxFuture, backends::snapshots::NotRead};
+use crate::{
+    BoxFuture,
+    backends::{
+        history::{Figures, FiguresQuery, HistoryQuery},
+        snapshots::NotRead,
+    },
+};
 
 /// The outcome of a command as the authority keeps it.
 #[derive(Clone, PartialEq)]
@@ -246,4 +253,18 @@ pub trait Queries: Send + Sync + 'static {
         tenant: &'a TenantId,
         asked: &'a AuditQuery,
     ) -> BoxFuture<'a, Result<Vec<AuditRow>, NotRead>>;
+
+    /// Lists stays of a tenant's tickets, newest first.
+    fn history<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<Vec<Stay>, NotRead>>;
+
+    /// Reads the figures of a location.
+    fn figures<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a FiguresQuery,
+    ) -> BoxFuture<'a, Result<Figures, NotRead>>;
 }

@@ -268,6 +268,7 @@ impl Queries for FakeBackends {
     ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+    crate::backends::queries::fake::no_history!();
 }
 
 impl FakeBackends {

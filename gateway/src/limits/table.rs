@@ -104,13 +104,13 @@ macro_rules! limits {
 
 limits! {
     Dashboard = "dashboard", SubjectEverywhere, rate(60, 60), RateLimited,
-        "Reads of loads, boards, schedules, lists of runs and the audit",
+        "Reads of loads, boards, schedules, histories, figures, lists of runs and the audit",
         "A dashboard changes at most once a second; a screen follows its channel instead";
     Booking = "booking", SubjectEverywhere, rate(10, 60), RateLimited,
         "Commands of a patient",
         "A person checks in once or leaves a line; more is a script";
     Bulk = "bulk", SubjectEverywhere, rate(5, 300), RateLimited,
-        "Exports of findings and of the audit, trials of rules, and loads of reference tables",
+        "Exports of findings, figures and the audit, trials of rules, and loads of reference tables",
         "Each reads a whole run or takes a core for seconds";
     Upload = "upload", SubjectEverywhere, rate(30, 300), RateLimited,
         "Uploads of claims files",

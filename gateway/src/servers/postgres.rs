@@ -1,6 +1,7 @@
 //! Reads on PostgreSQL: a closed list, each in a read-only transaction that has named its tenant.
 
 mod audit;
+mod history;
 mod statements;
 mod webhooks;
 
@@ -12,6 +13,7 @@ use std::{
 use deadpool_postgres::{Object, Pool};
 use schemas::{
     Millis,
+    history::Stay,
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
     view::{Entries, Position, View},
@@ -28,6 +30,7 @@ use self::statements::{
 };
 use crate::{
     BoxFuture,
+    backends::history::{Figures, FiguresQuery, HistoryQuery},
     backends::queries::{
         AuditQuery, AuditRow, DeliveriesQuery, FindingPlace, FindingsPage, FindingsQuery,
         ListedDelivery, ListedRun, Queries, RecordedOutcome, RunsQuery, WebhookQueue,
@@ -43,7 +46,7 @@ const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
 const NEEDED_MIGRATION: i32 = 7;
 /// Tables whose row-level security must be on, for the owner too.
-pub(super) const TABLES: [&str; 9] = [
+pub(super) const TABLES: [&str; 11] = [
     "view",
     "view_entry",
     "outcome",
@@ -51,6 +54,8 @@ pub(super) const TABLES: [&str; 9] = [
     "finding",
     "audit",
     "audit_person",
+    "stay",
+    "figure",
     "webhook",
     "webhook_delivery",
 ];
@@ -433,5 +438,21 @@ impl Queries for PostgresQueries {
         asked: &'a DeliveriesQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
         Box::pin(self.read_webhook_deliveries(tenant, asked))
+    }
+
+    fn history<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<Vec<Stay>, NotRead>> {
+        Box::pin(self.read_history(tenant, asked))
+    }
+
+    fn figures<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a FiguresQuery,
+    ) -> BoxFuture<'a, Result<Figures, NotRead>> {
+        Box::pin(self.read_figures(tenant, asked))
     }
 }

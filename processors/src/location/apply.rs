@@ -15,6 +15,7 @@ use super::{
     Location,
     appearance::replace,
     handover,
+    history::{CurrentStay, LineTime},
     indexes::Update,
     moves, settings,
     state::{Queue, ServiceTime, Station},
@@ -81,6 +82,7 @@ impl Location {
                 None => self.apply_to_appointments(other),
             },
         }
+        self.count_appointments(event);
     }
 
     fn configure(&mut self, event: &Event, version: u64, now: Millis) {
@@ -134,13 +136,14 @@ impl Location {
             rank,
             appointment,
             from,
+            method,
         } = event
         else {
             return;
         };
         self.count_label(queue, day, *number);
         self.count_quarter(now, |quarter| quarter.arrived += 1);
-        self.put(Ticket {
+        let mut ticket = Ticket {
             id: ticket.clone(),
             label: label.clone(),
             day: day.clone(),
@@ -156,9 +159,15 @@ impl Location {
             back: None,
             moves: 0,
             yields: 0,
+            doctor: self.doctor_of(appointment.as_ref()),
+            stay: CurrentStay::default(),
+            line: Some(LineTime { joined_at: now, awaits_call: true }),
             devices: BTreeSet::new(),
             view: 0,
-        });
+        };
+        self.change_stay(&mut ticket, None, now);
+        self.count_arrival(&ticket, *method);
+        self.put(ticket);
     }
 
     fn apply_to_appointments(&mut self, event: &Event) {
@@ -291,8 +300,10 @@ impl Location {
     fn remove_queue(&mut self, id: &QueueId, move_to: Option<&QueueId>, ranks: &[(TicketId, u64)]) {
         for (ticket, rank) in ranks {
             if let (Some(mut ticket), Some(there)) = (self.take(ticket), move_to) {
+                let before = ticket.standing.clone();
                 ticket.standing.queue = there.clone();
                 ticket.standing.rank = *rank;
+                self.change_stay(&mut ticket, Some(&before), self.header.now);
                 // The queue of the last step no longer exists.
                 ticket.undo = None;
                 self.put(ticket);
@@ -357,10 +368,12 @@ impl Location {
         let undo = ticket.undo.take();
         if let Event::TicketReverted { .. } = event {
             if let Some(undo) = undo {
+                self.uncount_step(&mut ticket, &undo.trace);
                 self.take_back(undo, &ticket, &before, stepped_at);
             }
         } else {
-            let trace = self.trace_step(event, &ticket, &before, version, at);
+            let mut trace = self.trace_step(event, &ticket, &before, version, at);
+            self.count_step(event, &mut ticket, &before, at, &mut trace);
             let lasting = matches!(
                 event,
                 Event::TicketLeaving { .. }
@@ -379,6 +392,7 @@ impl Location {
             }
         }
         Self::follow_handover(&mut ticket, event, version, at);
+        self.change_stay(&mut ticket, Some(&before), at);
         if !ticket.is_live() {
             ticket.devices.clear();
         }

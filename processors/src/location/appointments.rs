@@ -198,6 +198,8 @@ fn accepted(
             .filter(|_| successor.is_none())
             .map(|moving| AppointmentMove { known: true, ..moving }),
         passed_on: None,
+        booked_at: old.map_or(Some(now), |old| old.booked_at),
+        counted: old.and_then(|old| old.counted.clone()),
         clinic: old.and_then(|old| old.clinic.clone()),
         view: old.map_or(0, |old| old.view),
     };

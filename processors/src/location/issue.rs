@@ -50,6 +50,7 @@ pub(super) fn issue(
         rank: state.rank_of_new(id, appointment),
         appointment: appointment.cloned(),
         from: None,
+        method: None,
     };
     Ok(Decision { result, ..event.into() })
 }

@@ -43,6 +43,13 @@ pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String
     if begun { date } else { date.yesterday().unwrap_or(date) }.to_string()
 }
 
+/// The service day at `at`, and the hour that the location's clocks show then.
+pub(super) fn service_hour(zone: &TimeZone, start_min: u16, at: Millis) -> (String, u8) {
+    let now = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
+    let hour = u8::try_from(zone.to_datetime(now).hour()).unwrap_or_default();
+    (service_day(zone, start_min, at), hour)
+}
+
 /// The moment when the service day starts.
 pub(super) fn day_start(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     day.parse::<Date>().map_or(0, |date| start_of(zone, start_min, date))

@@ -93,6 +93,7 @@ impl Location {
             outward,
             webhooks: Vec::new(),
             settles,
+            history: self.take_history(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod displays;
 mod doctors;
 mod guards;
 mod handover;
+mod history;
 mod labels;
 mod lines;
 mod load;

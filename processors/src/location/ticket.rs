@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemas::{
     Millis,
     event::TicketStatus,
+    figures::Figure,
     handover::TicketHandover,
     ids::{AppointmentId, DoctorId, QueueId, TicketId},
     line::LinePlace,
@@ -14,6 +15,7 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    history::{CurrentStay, LineTime},
     question::Question,
     state::{RecentCall, ServiceTime},
 };
@@ -60,6 +62,15 @@ pub struct Ticket {
     /// How often the patient let others go first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub yields: u32,
+    /// The doctor of the appointment when the ticket was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor: Option<DoctorId>,
+    /// The stay that the ticket is in.
+    #[serde(default)]
+    pub stay: CurrentStay,
+    /// Since when the ticket is in its queue. Rows of older versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineTime>,
     /// The devices that are alerted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub devices: BTreeSet<DeviceId>,
@@ -138,6 +149,12 @@ pub struct StepTrace {
     /// How the step changed the recent calls of the board.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent: Option<RecentChange>,
+    /// The figures that the step counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
+    /// Since when the ticket was in its queue before the step, which changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineTime>,
 }
 
 impl StepTrace {

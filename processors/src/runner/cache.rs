@@ -103,6 +103,8 @@ mod tests {
             successor: None,
             moving: None,
             passed_on: None,
+            booked_at: None,
+            counted: None,
             clinic: None,
             view: 1,
         };

@@ -5,6 +5,7 @@
 mod alerts;
 mod audit;
 mod columns;
+mod history;
 mod ledger;
 mod parked;
 mod pool;

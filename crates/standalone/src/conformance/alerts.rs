@@ -77,6 +77,8 @@ impl<'a> Desk<'a> {
             all_new: false,
             views: Vec::new(),
             outcomes: Vec::new(),
+            stays: Vec::new(),
+            figures: Vec::new(),
             key_lifetime: 0,
             outbox: Vec::new(),
             published: Vec::new(),

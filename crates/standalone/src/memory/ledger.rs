@@ -1,6 +1,7 @@
 //! The ledger in memory: fenced like PostgreSQL, without durability.
 
 mod bounded_map;
+mod history;
 mod outcomes;
 mod state;
 
@@ -10,6 +11,7 @@ use std::{
 };
 
 use gateway::{
+    backends::history::{Figures, FiguresQuery, HistoryQuery},
     backends::queries::{
         AuditQuery, AuditRow, DeliveriesQuery, FindingPlace, FindingsQuery, ListedDelivery,
         ListedRun, Queries, RecordedOutcome, RunsQuery, WebhookQueue,
@@ -29,6 +31,7 @@ use processors::{
 use schemas::{
     Millis,
     finding::Finding,
+    history::Stay,
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
     record::{CARE_TOPIC, topic_for},
@@ -350,5 +353,21 @@ impl Queries for MemoryQueries {
         asked: &'a DeliveriesQuery,
     ) -> BoxFuture<'a, Result<Vec<ListedDelivery>, NotRead>> {
         Box::pin(async move { Ok(self.webhooks.deliveries(tenant, asked)) })
+    }
+
+    fn history<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a HistoryQuery,
+    ) -> BoxFuture<'a, Result<Vec<Stay>, NotRead>> {
+        Box::pin(async move { Ok(lock(&self.care.state).history.page(tenant, asked)) })
+    }
+
+    fn figures<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        asked: &'a FiguresQuery,
+    ) -> BoxFuture<'a, Result<Figures, NotRead>> {
+        Box::pin(async move { Ok(lock(&self.care.state).history.figures(tenant, asked)) })
     }
 }

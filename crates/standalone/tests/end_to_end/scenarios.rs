@@ -5,6 +5,7 @@ mod audit;
 mod commands;
 mod credentials;
 mod headers;
+mod history;
 mod identity;
 pub mod moves;
 mod queues;
@@ -19,6 +20,7 @@ pub use audit::*;
 pub use commands::*;
 pub use credentials::*;
 pub use headers::*;
+pub use history::*;
 pub use identity::*;
 pub use moves::*;
 pub use queues::*;
@@ -47,6 +49,9 @@ macro_rules! for_each_scenario {
             // audit
             audit_names_who_saw_a_ticket_and_what,
             emergency_access_is_listed_with_its_reason,
+            // history
+            history_has_every_state_of_a_ticket,
+            figures_count_a_visit_once,
             // moves
             moved_ticket_continues_at_other_location,
             patient_follows_two_moves_with_one_token,

@@ -187,6 +187,32 @@ pub fn may_link(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
     claims.reaches("ticket.link", at)
 }
 
+/// Checks whether the bearer may read the history of a ticket.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the ticket exists.
+pub fn may_read_ticket_history(claims: &Claims, ticket: &TicketId) -> Result<(), Code> {
+    let location = ticket.location();
+    let at = Target { location: Some(&location), ticket: Some(ticket), ..Target::default() };
+    claims.reaches("ticket.history", at)
+}
+
+/// Checks whether the bearer may read the history of a location and of its queues.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the location exists.
+pub fn may_read_history(claims: &Claims, location: &LocationId) -> Result<(), Code> {
+    claims.reaches("location.history", Target { location: Some(location), ..Target::default() })
+}
+
+/// Checks whether the bearer may read the figures of a location.
+///
+/// # Errors
+/// `forbidden` otherwise, whether or not the location exists.
+pub fn may_read_analytics(claims: &Claims, location: &LocationId) -> Result<(), Code> {
+    claims.reaches("location.analytics", Target { location: Some(location), ..Target::default() })
+}
+
 /// Checks whether the bearer may have a device alerted for a ticket.
 ///
 /// # Errors

@@ -381,6 +381,32 @@ const OPENED_BY: [(&str, &str); 20] = [
 ];
 
 #[test]
+fn histories_and_figures_have_their_own_readers() {
+    let (here, north) = (location("riverside"), location("north"));
+    let roles = |allowed: &dyn Fn(&Claims) -> bool| -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| allowed(&claims(*role))).collect()
+    };
+    use Role as R;
+    let staff = [R::Reception, R::SupportStaff, R::Doctor, R::Therapist, R::Counselor];
+    let admins = [R::Admin, R::SuperAdmin];
+    assert_eq!(
+        roles(&|claims| may_read_history(claims, &here).is_ok()),
+        [&staff[..], &admins].concat()
+    );
+    assert_eq!(roles(&|claims| may_read_history(claims, &north).is_ok()), admins);
+    assert_eq!(
+        roles(&|claims| may_read_analytics(claims, &here).is_ok()),
+        [&staff[..2], &admins].concat()
+    );
+    assert_eq!(roles(&|claims| may_read_analytics(claims, &north).is_ok()), admins);
+    let patient = claims(R::Patient);
+    assert!(may_read_ticket_history(&patient, &ticket("riverside")).is_ok());
+    let foreign = TicketId::from_random(&here, 99);
+    assert_eq!(may_read_ticket_history(&patient, &foreign), Err(Code::Forbidden));
+    assert!(may_read_ticket_history(&claims(R::Pharmacist), &foreign).is_ok());
+}
+
+#[test]
 fn every_kind_has_exactly_one_row() {
     let rows: Vec<_> = TABLE.iter().map(|(kind, _)| *kind).collect();
     let mut expected = Channel::KINDS.to_vec();
@@ -396,6 +422,7 @@ fn every_kind_has_exactly_one_row() {
     ]);
     expected.extend(["revocations.put", "audit.list", "sessions"]);
     expected.extend(["ticket.link", "check_in_point.code", "scans.flags"]);
+    expected.extend(["ticket.history", "location.history", "location.analytics"]);
     for kind in &expected {
         assert_eq!(rows.iter().filter(|row| row == &kind).count(), 1, "{kind}");
     }

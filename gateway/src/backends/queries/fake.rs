@@ -73,7 +73,37 @@ macro_rules! no_lists {
         > {
             unreachable!("nothing is listed")
         }
+        $crate::backends::queries::fake::no_history!();
     };
 }
+
+/// The methods of `Queries` that read histories and figures, of which there are none.
+macro_rules! no_history {
+    () => {
+        fn history<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a $crate::backends::history::HistoryQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<Vec<schemas::history::Stay>, $crate::backends::snapshots::NotRead>,
+        > {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn figures<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a $crate::backends::history::FiguresQuery,
+        ) -> $crate::BoxFuture<
+            'a,
+            Result<$crate::backends::history::Figures, $crate::backends::snapshots::NotRead>,
+        > {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+    };
+}
+
+pub(crate) use no_history;
 
 pub(crate) use no_lists;

@@ -141,7 +141,7 @@ impl Filter {
 
 /// Reads a time: milliseconds since the Unix epoch, a time such as `2026-11-28T08:00:00Z`, or the
 /// start of a day of UTC such as `2026-11-28` or `20261128`.
-fn time(text: &str) -> Result<Millis, Problem> {
+pub(in crate::http) fn time(text: &str) -> Result<Millis, Problem> {
     let is_short_day = text.len() == SHORT_DAY_DIGITS;
     // Later years overflow when days are added.
     let milliseconds = || text.parse().ok().filter(|at: &Millis| (0..1 << 50).contains(at));

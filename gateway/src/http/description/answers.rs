@@ -5,6 +5,7 @@
 
 mod access;
 mod claims;
+mod history;
 mod screens;
 mod settings;
 mod snapshots;
@@ -21,7 +22,7 @@ use schemas::{
 };
 
 pub(in crate::http) use self::{
-    access::*, claims::*, screens::*, settings::*, snapshots::*, webhooks::*,
+    access::*, claims::*, history::*, screens::*, settings::*, snapshots::*, webhooks::*,
 };
 
 /// Why a request was refused (RFC 9457).

@@ -3,6 +3,7 @@
 mod access;
 mod check_in;
 mod claims;
+mod history;
 mod location;
 mod visits;
 mod webhooks;
@@ -13,6 +14,7 @@ use super::operation::Operation;
 pub(super) fn all() -> Vec<Operation> {
     let mut all = location::operations();
     all.extend(visits::operations());
+    all.extend(history::operations());
     all.extend(check_in::operations());
     all.extend(access::operations());
     all.extend(claims::operations());

@@ -57,6 +57,10 @@ pub(in crate::http) fn tier(method: &Method, route: &str, role: Role) -> Limit {
         | "/v1/schedules/{location}/{doctor}"
         | "/v1/runs"
         | "/v1/audit"
+        | "/v1/tickets/{ticket}/history"
+        | "/v1/queues/{queue}/history"
+        | "/v1/locations/{location}/history"
+        | "/v1/locations/{location}/analytics"
             if is_read =>
         {
             Limit::Dashboard

@@ -6,6 +6,7 @@ use schemas::{
     Millis,
     appointment::{AppointmentFact, AppointmentStatus},
     clinic::ClinicInfo,
+    figures::FigureKey,
     handover::AppointmentHandover,
     ids::{AppointmentId, DoctorId, SourceId, SourceKey, TicketId},
     ticket::TicketState,
@@ -43,6 +44,12 @@ pub struct Appointment {
     /// The revision of the newest fact that was passed on to the other location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_on: Option<u64>,
+    /// When the source first reported the appointment. Rows of older versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booked_at: Option<Millis>,
+    /// The figure that counts the appointment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<FigureKey>,
     /// What the view `appointment:<id>` shows of the location. Rows of older versions lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clinic: Option<ClinicInfo>,

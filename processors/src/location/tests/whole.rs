@@ -183,6 +183,7 @@ impl Watch {
             assert_eq!(effect.position, Position { version: before.version + 1, ..before });
             let events: Vec<Event> = copy(&effect.events);
             self.rebuilt.replay(&location_id(), effect.position.version, effect.at, &events);
+            assert!(self.rebuilt.take_history() == effect.history, "a rebuild counts the same");
         }
         self.note(&effect);
         self.check_recents(&was, &effect);

@@ -7,6 +7,8 @@ use schemas::{
     codes::Code,
     command::{CommandOutcome, Verdict},
     event::Event,
+    figures::{Figure, FigureKey, Tally},
+    history::Stay,
     identity::CommandIdentity,
     ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
     outward::{OutwardData, OutwardEvent},
@@ -23,9 +25,10 @@ use crate::{
     alerts::AlertRow,
     effect::{RecordEffect, RecordTime, Settlement},
     ledger::{
-        AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, OutboxRow, OutcomeRow,
-        PartitionClaim, TicketRow,
+        AggregateRow, AppointmentRow, Batch, FigureRow, JournalEntry, JournalRow, OutboxRow,
+        OutcomeRow, PartitionClaim, StayRow, TicketRow,
     },
+    location::History,
     log::{LogOffset, LogRecord},
     run,
     webhooks::{OutwardRow, WebhookRow},
@@ -56,6 +59,8 @@ pub(super) struct BatchBuilder<'a> {
     alerts: Vec<AlertRow>,
     outward: Vec<OutwardRow>,
     webhooks: Vec<WebhookRow>,
+    stays: BTreeMap<(Aggregate, TicketId, u32), Stay>,
+    figures: BTreeMap<(Aggregate, FigureKey), Tally>,
     /// Bytes of the values in the outbox and of parked records.
     bytes: usize,
     tally: BatchTally,
@@ -76,6 +81,8 @@ impl<'a> BatchBuilder<'a> {
             alerts: Vec::new(),
             outward: Vec::new(),
             webhooks: Vec::new(),
+            stays: BTreeMap::new(),
+            figures: BTreeMap::new(),
             bytes: 0,
             tally: BatchTally::default(),
         }
@@ -202,6 +209,7 @@ impl<'a> BatchBuilder<'a> {
         self.alerts.extend(effect.alerts.into_iter().map(row));
         let row = |change| WebhookRow { tenant: tenant.clone(), change };
         self.webhooks.extend(effect.webhooks.into_iter().map(row));
+        self.add_history(&aggregate, effect.history);
         // No client follows the key of an appointment or asks for the outcome of a claim, and
         // gateways would keep a tail for each of these aggregates.
         let has_readers = aggregate.kind() != AggregateKind::AppointmentKey
@@ -258,6 +266,17 @@ impl<'a> BatchBuilder<'a> {
         self.outward.push(OutwardRow::new(event, &wire, at, webhook));
         if is_public {
             self.publish(offset, part, EVENTS_TOPIC, wire);
+        }
+    }
+
+    /// Merges the changes of a history: a later change of a stay replaces an earlier one, and
+    /// changes of a figure are added up.
+    fn add_history(&mut self, aggregate: &Aggregate, history: History) {
+        for stay in history.stays {
+            self.stays.insert((aggregate.clone(), stay.ticket.clone(), stay.number), stay);
+        }
+        for Figure { key, tally } in history.figures {
+            self.figures.entry((aggregate.clone(), key)).or_default().add(tally);
         }
     }
 
@@ -374,6 +393,13 @@ impl<'a> BatchBuilder<'a> {
                 appointment.expect("a changed appointment is kept until the commit").clone();
             AppointmentRow { aggregate, appointment }
         };
+        let stay = |((aggregate, ..), stay): ((Aggregate, TicketId, u32), Stay)| StayRow {
+            aggregate,
+            stay,
+        };
+        let figure = |((aggregate, key), tally): ((Aggregate, FigureKey), Tally)| {
+            (!tally.is_empty()).then(|| FigureRow { aggregate, figure: Figure { key, tally } })
+        };
         let run = |aggregate: &Aggregate| aggregates[aggregate].run(aggregate);
         let batch = Batch {
             claim,
@@ -386,6 +412,8 @@ impl<'a> BatchBuilder<'a> {
             alerts: self.alerts,
             outward: self.outward,
             webhooks: self.webhooks,
+            stays: self.stays.into_iter().map(stay).collect(),
+            figures: self.figures.into_iter().filter_map(figure).collect(),
             views: self.steps.into_vec(),
             outcomes: self.outcomes.rows,
             all_new: self.state.all_new,

@@ -56,6 +56,10 @@ pub struct RunArgs {
     #[arg(long, env = "CLINICWIRE_KEY_HOURS", default_value_t = 48)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub key_hours: u64,
+    /// Days that the history of tickets is kept. Figures are kept for three years
+    #[arg(long, env = "CLINICWIRE_HISTORY_DAYS", default_value_t = 400)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub history_days: u32,
     /// Unreadable records in a row after which a partition stops, since they mean that programs of
     /// wrong versions run; a restart goes on. With 0, all of them are set aside
     #[arg(long, env = "CLINICWIRE_PARKED_LIMIT", default_value_t = 1_000)]

@@ -65,6 +65,7 @@ pub(super) fn writes<'a>(batches: &[&'a Batch], consumer: &'a Consumer) -> Vec<W
     writes.add_runs(batches);
     writes.add_alerts(batches);
     writes.add_webhooks(batches);
+    writes.add_history(batches);
     writes.add_records(batches, consumer);
     writes.0
 }

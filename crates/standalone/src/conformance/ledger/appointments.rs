@@ -68,6 +68,8 @@ fn appointment(number: u32, day: Option<&str>, status: AppointmentStatus) -> App
         successor: None,
         moving: None,
         passed_on: None,
+        booked_at: None,
+        counted: None,
         clinic: None,
         view: 3,
     }

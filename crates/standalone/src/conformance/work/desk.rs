@@ -75,6 +75,8 @@ impl<'a> Desk<'a> {
             webhooks: Vec::new(),
             views,
             outcomes: Vec::new(),
+            stays: Vec::new(),
+            figures: Vec::new(),
             all_new: false,
             key_lifetime: 0,
             outbox: Vec::new(),

@@ -22,7 +22,7 @@ use schemas::{
     view::{Position, View},
 };
 
-use super::{super::lock, bounded_map::BoundedMap, outcomes::Outcomes};
+use super::{super::lock, bounded_map::BoundedMap, history::KeptHistory, outcomes::Outcomes};
 
 /// Number of views before expired ones are removed.
 const SWEEP_AT: usize = 1_000;
@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) outcomes: Arc<Mutex<Outcomes>>,
     /// Distinguishes the partitions of the ledgers that share outcomes.
     pub(super) number: u32,
+    pub(super) history: KeptHistory,
     outbox: BTreeMap<(PartitionId, LogOffset, i16), OutboxRow>,
     views: HashMap<ViewName, StoredView>,
     /// Size at which expired views are removed: twice what the last sweep left.
@@ -264,6 +265,7 @@ impl State {
         for row in &batch.appointments {
             self.set_appointment(row);
         }
+        self.history.commit(batch);
         for step in &batch.views {
             self.set_view(step, now);
         }

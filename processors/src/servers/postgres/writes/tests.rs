@@ -119,6 +119,8 @@ fn appointment(id: AppointmentId) -> Appointment {
         successor: None,
         moving: None,
         passed_on: None,
+        booked_at: None,
+        counted: None,
         clinic: None,
         view: 1,
     }
@@ -130,6 +132,6 @@ fn batch_statement_count_is_constant() {
     let statements =
         |tickets| writes(&[&morning(tickets)], &consumer).iter().map(|w| w.sql).collect::<Vec<_>>();
     assert_eq!(statements(2), statements(200));
-    assert_eq!(statements(200).len(), 12, "every statement there is");
+    assert_eq!(statements(200).len(), 14, "every statement there is");
     assert!(statements(200)[0].contains("UPDATE clinicwire.checkpoint"), "the fence is the first");
 }
