@@ -435,6 +435,8 @@ const start = {
     appointment: "Appointment",
     "check-in": "Check in",
     "desk-console": "Open the front desk’s console",
+    "analytics-link": "See the figures",
+    "bare-analytics-link": "See the figures",
     "setup-link": "Set the clinic up",
     "bare-setup-link": "Set the clinic up",
     reception: "Open the front desk’s dashboard",
@@ -1185,6 +1187,83 @@ const runs = {
   },
 };
 
+// The figures of a clinic.
+const analytics = {
+  title: "Figures",
+  period: "Period",
+  group: "By",
+  export: "Save as CSV",
+  table: "Show as a table",
+  /** @type {Record<string, string>} */
+  periods: { today: "Today", week: "Last 7 days", month: "Last 30 days" },
+  /** @type {Record<string, string>} */
+  groups: { queue: "Line", doctor: "Doctor", hour: "Hour", day: "Day" },
+  /** @param {string} from @param {string} until */
+  days: (from, until) => `${from} to ${until}`,
+  number: figures.number,
+  /** @param {number} share */
+  percent: (share) => `${share}\u00a0%`,
+  /** @param {number} seconds */
+  duration: (seconds) => times.age(seconds * 1000),
+  totals: {
+    tickets: "Tickets",
+    wait: "Half waited at most",
+    longWait: "9 of 10 waited at most",
+    service: "Average visit",
+    abandoned: "Left or didn’t answer",
+    missed: "Missed appointments",
+    peak: "Busiest hour",
+  },
+  charts: {
+    arrivals: "Tickets",
+    waits: "Waits before the first call",
+    services: "Length of visits",
+    abandoned: "Left or didn’t answer the call",
+    leads: "Missed appointments, by how long ago they were booked",
+    methods: "How people checked in",
+  },
+  /** @type {Record<string, string>} */
+  series: {
+    tickets: "Tickets",
+    half: "Half, at most",
+    most: "9 of 10, at most",
+    share: "Share",
+  },
+  /** The titles of first columns. @type {Record<string, string>} */
+  keys: { leads: "Booked", methods: "Way" },
+  /** @type {Record<string, (key: string) => string>} */
+  keyNames: {
+    leads: (days) => (days === "0" ? "the same day" : `${days}+ days before`),
+    methods: (method) =>
+      ({
+        desk: "Front desk",
+        poster: "Poster",
+        kiosk: "Kiosk",
+        transfer: "From another location",
+        program: "Another program",
+      })[method] ?? method,
+  },
+  /** @type {Record<string, string>} */
+  none: { queue: "No line", doctor: "Without an appointment" },
+  nothing: "Nothing happened in this period.",
+  problem: "These figures couldn’t be read. Try again in a moment.",
+  notes: {
+    missing: [
+      "Open the link you were given",
+      "This link doesn’t say which clinic to show. Your administrator can give you the full one.",
+    ],
+    refused: [
+      "This link doesn’t work here",
+      "It may have expired, or it is for another location. Only the front desk and " +
+        "administrators see these figures.",
+    ],
+    unreachable: [
+      "We can’t reach the clinic right now",
+      "We keep trying. The figures appear once we’re connected.",
+    ],
+  },
+};
+
 export const en = {
   /** The name of the language in the language itself, and its mark on the switch. */
   name: "English",
@@ -1210,6 +1289,7 @@ export const en = {
   start,
   console,
   dashboard,
+  analytics,
   setup,
   runs,
   scan: {

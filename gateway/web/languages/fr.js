@@ -425,6 +425,8 @@ const start = {
     appointment: "Rendez-vous",
     "check-in": "Inscrire",
     "desk-console": "Ouvrir la console de l’accueil",
+    "analytics-link": "Voir les statistiques",
+    "bare-analytics-link": "Voir les statistiques",
     "setup-link": "Configurer la clinique",
     "bare-setup-link": "Configurer la clinique",
     reception: "Ouvrir le tableau de bord de l’accueil",
@@ -1143,6 +1145,84 @@ const runs = {
   },
 };
 
+// Les chiffres d’une clinique.
+const analytics = {
+  title: "Statistiques",
+  period: "Période",
+  group: "Par",
+  export: "Enregistrer en CSV",
+  table: "Afficher en tableau",
+  /** @type {Record<string, string>} */
+  periods: { today: "Aujourd’hui", week: "7 derniers jours", month: "30 derniers jours" },
+  /** @type {Record<string, string>} */
+  groups: { queue: "File", doctor: "Médecin", hour: "Heure", day: "Jour" },
+  /** @param {string} from @param {string} until */
+  days: (from, until) => `du ${from} au ${until}`,
+  number: figures.number,
+  /** @param {number} share */
+  percent: (share) => `${share}\u00a0%`,
+  /** @param {number} seconds */
+  duration: (seconds) => times.age(seconds * 1000),
+  totals: {
+    tickets: "Billets",
+    wait: "Attente d’une personne sur deux, au plus",
+    longWait: "Attente de 9 personnes sur 10, au plus",
+    service: "Visite moyenne",
+    abandoned: "Parties ou absentes à l’appel",
+    missed: "Rendez-vous manqués",
+    peak: "Heure de pointe",
+  },
+  charts: {
+    arrivals: "Billets",
+    waits: "Attente avant le premier appel",
+    services: "Durée des visites",
+    abandoned: "Personnes parties ou absentes à l’appel",
+    leads: "Rendez-vous manqués, selon le délai de réservation",
+    methods: "Façons de s’enregistrer",
+  },
+  /** @type {Record<string, string>} */
+  series: {
+    tickets: "Billets",
+    half: "Une personne sur deux, au plus",
+    most: "9 sur 10, au plus",
+    share: "Part",
+  },
+  /** @type {Record<string, string>} */
+  keys: { leads: "Réservé", methods: "Façon" },
+  /** @type {Record<string, (key: string) => string>} */
+  keyNames: {
+    leads: (days) => (days === "0" ? "le jour même" : `${days} jours avant ou plus`),
+    methods: (method) =>
+      ({
+        desk: "Accueil",
+        poster: "Affiche",
+        kiosk: "Borne",
+        transfer: "Autre établissement",
+        program: "Autre logiciel",
+      })[method] ?? method,
+  },
+  /** @type {Record<string, string>} */
+  none: { queue: "Sans file", doctor: "Sans rendez-vous" },
+  nothing: "Rien ne s’est passé pendant cette période.",
+  problem: "Impossible de lire ces chiffres. Réessayez dans un instant.",
+  notes: {
+    missing: [
+      "Ouvrez le lien que vous avez reçu",
+      "Ce lien ne dit pas quelle clinique afficher. L’administration peut vous donner le lien " +
+        "complet.",
+    ],
+    refused: [
+      "Ce lien ne fonctionne pas ici",
+      "Il a peut-être expiré, ou il est pour un autre établissement. Seuls l’accueil et " +
+        "l’administration voient ces chiffres.",
+    ],
+    unreachable: [
+      "La clinique est injoignable pour le moment",
+      "Nous réessayons. Les chiffres s’afficheront dès que la connexion sera rétablie.",
+    ],
+  },
+};
+
 /** @type {Texts} */
 export const fr = {
   name: "Français",
@@ -1165,6 +1245,7 @@ export const fr = {
   start,
   console,
   dashboard,
+  analytics,
   setup,
   runs,
   scan: {

@@ -370,6 +370,8 @@ const start = {
     appointment: "अपॉइंटमेंट",
     "check-in": "चेक-इन करें",
     "desk-console": "रिसेप्शन का कंसोल खोलें",
+    "analytics-link": "आँकड़े देखें",
+    "bare-analytics-link": "आँकड़े देखें",
     "setup-link": "क्लिनिक की सेटिंग करें",
     "bare-setup-link": "क्लिनिक की सेटिंग करें",
     reception: "रिसेप्शन का डैशबोर्ड खोलें",
@@ -1007,6 +1009,79 @@ const runs = {
   },
 };
 
+// क्लिनिक के आँकड़े।
+const analytics = {
+  title: "आँकड़े",
+  period: "समय",
+  group: "किसके हिसाब से",
+  export: "CSV में सहेजें",
+  table: "तालिका में देखें",
+  /** @type {Record<string, string>} */
+  periods: { today: "आज", week: "पिछले 7 दिन", month: "पिछले 30 दिन" },
+  /** @type {Record<string, string>} */
+  groups: { queue: "कतार", doctor: "डॉक्टर", hour: "घंटा", day: "दिन" },
+  /** @param {string} from @param {string} until */
+  days: (from, until) => `${from} से ${until} तक`,
+  number: figures.number,
+  /** @param {number} share */
+  percent: (share) => `${share}\u00a0%`,
+  /** @param {number} seconds */
+  duration: (seconds) => times.age(seconds * 1000),
+  totals: {
+    tickets: "टिकट",
+    wait: "आधे लोगों का इंतज़ार, ज़्यादा से ज़्यादा",
+    longWait: "10 में से 9 का इंतज़ार, ज़्यादा से ज़्यादा",
+    service: "औसत मुलाक़ात",
+    abandoned: "चले गए या बुलाने पर नहीं आए",
+    missed: "छूटे अपॉइंटमेंट",
+    peak: "सबसे व्यस्त घंटा",
+  },
+  charts: {
+    arrivals: "टिकट",
+    waits: "पहली बार बुलाए जाने तक का इंतज़ार",
+    services: "मुलाक़ात कितनी लंबी रही",
+    abandoned: "चले गए या बुलाने पर नहीं आए",
+    leads: "छूटे अपॉइंटमेंट, कितने दिन पहले बुक हुए",
+    methods: "लोगों ने कैसे चेक-इन किया",
+  },
+  /** @type {Record<string, string>} */
+  series: {
+    tickets: "टिकट",
+    half: "आधे लोग, ज़्यादा से ज़्यादा",
+    most: "10 में से 9, ज़्यादा से ज़्यादा",
+    share: "हिस्सा",
+  },
+  /** @type {Record<string, string>} */
+  keys: { leads: "बुकिंग", methods: "तरीका" },
+  /** @type {Record<string, (key: string) => string>} */
+  keyNames: {
+    leads: (days) => (days === "0" ? "उसी दिन" : `${days} या ज़्यादा दिन पहले`),
+    methods: (method) =>
+      ({
+        desk: "रिसेप्शन",
+        poster: "पोस्टर",
+        kiosk: "कियोस्क",
+        transfer: "दूसरी जगह से",
+        program: "दूसरे प्रोग्राम से",
+      })[method] ?? method,
+  },
+  /** @type {Record<string, string>} */
+  none: { queue: "बिना कतार", doctor: "बिना अपॉइंटमेंट" },
+  nothing: "इस समय में कुछ नहीं हुआ।",
+  problem: "ये आँकड़े पढ़े नहीं जा सके। थोड़ी देर में फिर कोशिश करें।",
+  notes: {
+    missing: [
+      "वह लिंक खोलें जो आपको मिला था",
+      "यह लिंक नहीं बताता कि कौन-सा क्लिनिक दिखाना है। आपका एडमिन पूरा लिंक दे सकता है।",
+    ],
+    refused: [
+      "यह लिंक यहाँ काम नहीं करता",
+      "शायद इसका समय पूरा हो गया है, या यह किसी दूसरी जगह का है। ये आँकड़े केवल रिसेप्शन और " + "एडमिन देखते हैं।",
+    ],
+    unreachable: ["अभी क्लिनिक से संपर्क नहीं हो पा रहा", "हम कोशिश कर रहे हैं। जुड़ते ही आँकड़े दिख जाएँगे।"],
+  },
+};
+
 /** @type {Texts} */
 export const hi = {
   name: "हिन्दी",
@@ -1029,6 +1104,7 @@ export const hi = {
   start,
   console,
   dashboard,
+  analytics,
   setup,
   runs,
   scan: {

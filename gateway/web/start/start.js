@@ -302,6 +302,12 @@ function showSetup(id, keys) {
   setLink(id, "setup", keys);
 }
 
+/** @param {string} id @param {Record<string, string>} keys */
+function showAnalytics(id, keys) {
+  byId(id).hidden = false;
+  setLink(id, "analytics", keys);
+}
+
 /** Without a demo each page opens without keys, and asks for the link that it needs. */
 function showBareLinks() {
   byId("no-demo").hidden = false;
@@ -311,6 +317,7 @@ function showBareLinks() {
   }
   setLink("console-link", "console", {});
   showSetup("bare-setup-link", {});
+  showAnalytics("bare-analytics-link", {});
   byId("claims-links").hidden = false;
   byId("watch-link").hidden = true;
   setLink("claims-link", "runs", {});
@@ -335,6 +342,10 @@ async function start() {
   if (clinician && location) {
     showDashboard(clinician, location);
     setLink("console-link", "console", { token: clinician, location });
+  }
+  const manager = tokens.reception ?? tokens.admin;
+  if (manager && location) {
+    showAnalytics(desk ? "analytics-link" : "bare-analytics-link", { token: manager, location });
   }
   if (tokens.admin && location) {
     // Beside the desk's other pages where there is a desk.
