@@ -117,7 +117,15 @@ function fillChoice(id, values, names) {
   for (const option of select.options) setText(option, names[option.value]);
 }
 
+/** What the charts were last drawn from. @type {string} */
+let drawn = "";
+
+/** Draws the figures anew where something changed: a reader may be inside of a table. */
 function renderFigures() {
+  const names = [...load].map(([key, { name }]) => [key, name]);
+  const source = JSON.stringify([shown, shell.language, names, [...settings]]);
+  if (source === drawn) return;
+  drawn = source;
   const { analytics } = shown ?? {};
   byId("totals").replaceChildren(...(analytics ? totals(analytics) : []));
   const charts = shown ? chartsOf(shown.analytics) : [];

@@ -103,7 +103,7 @@ export function drawChart({ keys, series, name }, texts, isOpen) {
     ),
   );
   within(section, "tbody").append(...rows);
-  within(section, ".wide").setAttribute("role", "region");
+  within(section, ".wide").setAttribute("role", "group");
   within(section, ".wide").setAttribute("aria-labelledby", title.id);
   within(section, ".wide").tabIndex = 0;
   return section;
