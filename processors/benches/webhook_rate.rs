@@ -59,22 +59,9 @@ impl Desk {
         let row = |change| WebhookRow { tenant: self.tenant.clone(), change };
         let (claim, to) = (self.claim, self.claim.next_offset.next());
         let batch = Batch {
-            claim,
-            to,
-            journal: Vec::new(),
-            aggregates: Vec::new(),
-            tickets: Vec::new(),
-            appointments: Vec::new(),
-            runs: Vec::new(),
-            alerts: Vec::new(),
             outward,
             webhooks: changes.into_iter().map(row).collect(),
-            all_new: false,
-            views: Vec::new(),
-            outcomes: Vec::new(),
-            key_lifetime: 0,
-            outbox: Vec::new(),
-            published: Vec::new(),
+            ..Batch::without_rows(claim, to)
         };
         self.ledger.commit(&batch).await.unwrap();
         self.claim.next_offset = to;

@@ -293,6 +293,32 @@ pub struct Batch {
     pub published: Vec<OutboxKey>,
 }
 
+impl Batch {
+    /// A batch that moves the checkpoint of `claim` to `to`, and changes nothing else.
+    pub fn without_rows(claim: PartitionClaim, to: LogOffset) -> Self {
+        Self {
+            claim,
+            to,
+            journal: Vec::new(),
+            aggregates: Vec::new(),
+            tickets: Vec::new(),
+            appointments: Vec::new(),
+            runs: Vec::new(),
+            alerts: Vec::new(),
+            outward: Vec::new(),
+            webhooks: Vec::new(),
+            stays: Vec::new(),
+            figures: Vec::new(),
+            views: Vec::new(),
+            outcomes: Vec::new(),
+            all_new: false,
+            key_lifetime: 0,
+            outbox: Vec::new(),
+            published: Vec::new(),
+        }
+    }
+}
+
 /// The name of a stored view: its aggregate and its channel.
 pub type ViewName = (Aggregate, String);
 

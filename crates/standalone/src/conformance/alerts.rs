@@ -63,26 +63,7 @@ impl<'a> Desk<'a> {
         let row = |change| AlertRow { tenant: tenant(), change };
         let alerts = changes.into_iter().map(row).collect();
         let (claim, to) = (self.claim, self.claim.next_offset.next());
-        let batch = Batch {
-            claim,
-            to,
-            journal: Vec::new(),
-            aggregates: Vec::new(),
-            tickets: Vec::new(),
-            appointments: Vec::new(),
-            runs: Vec::new(),
-            alerts,
-            outward: Vec::new(),
-            webhooks: Vec::new(),
-            all_new: false,
-            views: Vec::new(),
-            outcomes: Vec::new(),
-            stays: Vec::new(),
-            figures: Vec::new(),
-            key_lifetime: 0,
-            outbox: Vec::new(),
-            published: Vec::new(),
-        };
+        let batch = Batch { alerts, ..Batch::without_rows(claim, to) };
         self.sides.ledger.commit(&batch).await.expect("the ledger commits");
         self.claim.next_offset = to;
     }

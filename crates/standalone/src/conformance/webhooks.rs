@@ -110,24 +110,7 @@ impl<'a> Desk<'a> {
         let row = |change| WebhookRow { tenant: tenant(), change };
         let webhooks = changes.into_iter().map(row).collect();
         let (claim, to) = (self.claim, self.claim.next_offset.next());
-        let batch = Batch {
-            claim,
-            to,
-            journal: Vec::new(),
-            aggregates: Vec::new(),
-            tickets: Vec::new(),
-            appointments: Vec::new(),
-            runs: Vec::new(),
-            alerts: Vec::new(),
-            outward,
-            webhooks,
-            all_new: false,
-            views: Vec::new(),
-            outcomes: Vec::new(),
-            key_lifetime: 0,
-            outbox: Vec::new(),
-            published: Vec::new(),
-        };
+        let batch = Batch { outward, webhooks, ..Batch::without_rows(claim, to) };
         self.sides.ledger.commit(&batch).await.expect("the ledger commits");
         self.claim.next_offset = to;
     }

@@ -398,7 +398,7 @@ impl<'a> BatchBuilder<'a> {
             stay,
         };
         let figure = |((aggregate, key), tally): ((Aggregate, FigureKey), Tally)| {
-            (!tally.is_empty()).then(|| FigureRow { aggregate, figure: Figure { key, tally } })
+            (!tally.is_empty()).then_some(FigureRow { aggregate, figure: Figure { key, tally } })
         };
         let run = |aggregate: &Aggregate| aggregates[aggregate].run(aggregate);
         let batch = Batch {

@@ -62,26 +62,7 @@ impl<'a> Desk<'a> {
 
     async fn commit(&mut self, runs: Vec<RunRow>, views: Vec<ViewStep>) {
         let (claim, to) = (self.claim, self.claim.next_offset.next());
-        let batch = Batch {
-            claim,
-            to,
-            journal: Vec::new(),
-            aggregates: Vec::new(),
-            tickets: Vec::new(),
-            appointments: Vec::new(),
-            runs,
-            alerts: Vec::new(),
-            outward: Vec::new(),
-            webhooks: Vec::new(),
-            views,
-            outcomes: Vec::new(),
-            stays: Vec::new(),
-            figures: Vec::new(),
-            all_new: false,
-            key_lifetime: 0,
-            outbox: Vec::new(),
-            published: Vec::new(),
-        };
+        let batch = Batch { runs, views, ..Batch::without_rows(claim, to) };
         self.sides.ledger.commit(&batch).await.expect("the ledger commits");
         self.claim.next_offset = to;
     }
