@@ -41,7 +41,8 @@ async fn installation() -> (Installation, WebhookKey) {
     (Installation::start_with(more).await, key)
 }
 
-/// The records of the topic of events, at least so many, by partition and offset.
+/// The events of the topic, at least so many, by partition and offset. A record that a fault
+/// repeated counts once.
 fn read_topic(installation: &Installation, count: usize) -> Vec<OutwardEvent> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", installation.setting("CLINICWIRE_KAFKA"))
@@ -55,14 +56,17 @@ fn read_topic(installation: &Installation, count: usize) -> Vec<OutwardEvent> {
         partitions.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
     }
     consumer.assign(&partitions).unwrap();
-    let (mut events, begun) = (Vec::new(), Instant::now());
-    while events.len() < count && begun.elapsed() < Duration::from_secs(30) {
+    let (mut events, mut ids, begun) = (Vec::new(), BTreeSet::new(), Instant::now());
+    while ids.len() < count && begun.elapsed() < Duration::from_secs(30) {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
         let message = message.unwrap();
         let event: OutwardEvent = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        ids.insert(event.id.to_string());
         events.push((message.partition(), message.offset(), event));
     }
     events.sort_by_key(|(partition, offset, _)| (*partition, *offset));
+    ids.clear();
+    events.retain(|(.., event)| ids.insert(event.id.to_string()));
     events.into_iter().map(|(.., event)| event).collect()
 }
 
