@@ -188,7 +188,7 @@ fn claims_routes() -> Routes {
 
 /// Tokens, sessions, displays, streams and the audit.
 fn access_routes() -> Routes {
-    use access::{audit, displays, renewal, revocations, sessions, tokens};
+    use access::{audit, displays, renewal, revocations, sessions, tenants, tokens};
     use location::channels;
     Router::new()
         .route("/v1/displays", get(displays::list))
@@ -197,6 +197,9 @@ fn access_routes() -> Routes {
         .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
         .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
         .route("/v1/tokens/renew", post(renewal::renew))
+        .route("/v1/tenants/{tenant}", get(tenants::one))
+        .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
+        .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
         .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))
         .route("/v1/locations/{location}/crossings", post(tokens::cross_to_location))
         .route("/v1/audit", get(audit::list))

@@ -162,6 +162,50 @@ pub struct SessionsQuestion {
     pub subject: String,
 }
 
+/// The value of a record of `clinicwire.access.v1` that suspends a tenant or resumes it. The last
+/// record of a tenant counts.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+pub struct TenantStatus {
+    /// Whether the tokens of the tenant are refused.
+    pub suspended: bool,
+    /// Why, as the super admin stated it.
+    pub reason: String,
+    /// When it was asked for, by the gateway's clock.
+    pub at: Millis,
+    /// The person who asked for it.
+    pub by: Actor,
+}
+
+/// The type of the state of a tenant.
+const TENANT_TYPE: &str = "clinicwire.access.tenant.v1";
+
+impl TenantStatus {
+    /// The key of the record: `<tenant>/tenant`, so that compaction keeps the last state.
+    fn key(tenant: &TenantId) -> String {
+        format!("{tenant}/tenant")
+    }
+
+    /// Writes the record. The random `id` makes it unique.
+    ///
+    /// # Panics
+    /// Never: every state has a JSON form.
+    pub fn to_wire(&self, tenant: &TenantId, id: u128) -> WireRecord {
+        let value = serde_json::to_vec(self).expect("a state always has a JSON form");
+        let headers = headers(TENANT_TYPE, id);
+        WireRecord { key: Self::key(tenant), headers, value: value.into() }
+    }
+
+    fn from_wire(record: &WireRecord) -> Result<(TenantId, Self), Code> {
+        let tenant = tenant_of(record)?;
+        let status = serde_json::from_slice(&record.value).map_err(|_| Code::RecordMalformed)?;
+        if Self::key(&tenant) != record.key {
+            return Err(Code::RecordForeignId);
+        }
+        Ok((tenant, status))
+    }
+}
+
 /// A record of `clinicwire.access.v1`, with its tenant.
 #[derive(Clone, PartialEq, Eq)]
 pub enum AccessRecord {
@@ -169,17 +213,23 @@ pub enum AccessRecord {
     Revoked(TenantId, Revocation),
     /// A request for the connections of a subject.
     Asked(TenantId, SessionsQuestion),
+    /// A tenant was suspended or resumed.
+    Tenant(TenantId, TenantStatus),
 }
 
 impl AccessRecord {
     /// Reads a record.
     ///
     /// # Errors
-    /// The code for a record of neither type, or whose key is not that of its value.
+    /// The code for a record of no such type, or whose key is not that of its value.
     pub fn from_wire(record: &WireRecord) -> Result<Self, Code> {
         if record.header("ce_type") == Some(ASKED_TYPE) {
             let (tenant, question) = SessionsQuestion::from_wire(record)?;
             return Ok(Self::Asked(tenant, question));
+        }
+        if record.header("ce_type") == Some(TENANT_TYPE) {
+            let (tenant, status) = TenantStatus::from_wire(record)?;
+            return Ok(Self::Tenant(tenant, status));
         }
         let (tenant, revocation) = Revocation::from_wire(record)?;
         Ok(Self::Revoked(tenant, revocation))
@@ -342,6 +392,18 @@ mod tests {
         let revoked = revocation(TargetKind::Session);
         let read = AccessRecord::from_wire(&revoked.to_wire(&tenant, 1));
         assert!(read == Ok(AccessRecord::Revoked(tenant, revoked)));
+    }
+
+    #[test]
+    fn state_of_a_tenant_survives_its_record() {
+        let tenant = TenantId::new("demo").unwrap();
+        let by = Actor { subject: "boss".to_owned(), role: "super_admin".to_owned() };
+        let status = TenantStatus { suspended: true, reason: "unpaid".to_owned(), at: 7, by };
+        let record = status.to_wire(&tenant, 1);
+        let read = AccessRecord::from_wire(&record);
+        assert!(read == Ok(AccessRecord::Tenant(tenant, status)));
+        let moved = WireRecord { key: "demo/elsewhere".to_owned(), ..record };
+        assert_eq!(AccessRecord::from_wire(&moved).err(), Some(Code::RecordForeignId));
     }
 
     #[test]

@@ -71,6 +71,10 @@ codes! {
     /// The rights of the bearer changed after the token was issued. A newer token is accepted.
     PermissionsChanged = "permissions_changed", 401, 109,
         "Your rights have changed. Sign in again to go on.";
+    /// The tenant of the token is suspended. Its data is kept, and a resumed tenant's tokens are
+    /// accepted again.
+    TenantSuspended = "tenant_suspended", 403, 103,
+        "Your organisation's access is suspended. Ask whoever runs this service.";
     /// The issuer of the token allows no renewal, or none any more.
     NotRenewable = "not_renewable", 403, 103, "This token can't be renewed. Sign in again.";
     /// A crossing into another tenant names no reason.

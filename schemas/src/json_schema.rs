@@ -3,7 +3,7 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    access::{Revocation, SessionsQuestion},
+    access::{Revocation, SessionsQuestion, TenantStatus},
     appointment::{AppointmentView, ScheduleEntry, ScheduleHead},
     appointment_report::AppointmentReport,
     audit::AuditRecord,
@@ -42,6 +42,7 @@ fn messages() -> Vec<(&'static str, Schema)> {
         ("audit-record.json", schema_for!(AuditRecord)),
         ("revocation.json", schema_for!(Revocation)),
         ("sessions-question.json", schema_for!(SessionsQuestion)),
+        ("tenant-status.json", schema_for!(TenantStatus)),
         ("view.json", schema_for!(View)),
         ("delta.json", schema_for!(Delta)),
         ("stream-frame.json", schema_for!(StreamFrame)),

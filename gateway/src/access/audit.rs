@@ -152,15 +152,30 @@ impl Audit {
         client: AuditedClient,
         reason: &str,
     ) -> Result<(), Code> {
+        self.managed(home, &there.tenant, client, "tenant.cross", reason).await
+    }
+
+    /// Writes to the audit of another tenant what a super admin did about it, and why.
+    ///
+    /// # Errors
+    /// The codes of [`Audit::write`].
+    pub async fn managed(
+        &self,
+        home: &Claims,
+        tenant: &TenantId,
+        client: AuditedClient,
+        action: &'static str,
+        reason: &str,
+    ) -> Result<(), Code> {
         let done = AuditedAction {
-            action: "tenant.cross".into(),
-            what: vec![there.tenant.to_string()],
+            action: action.into(),
+            what: vec![tenant.to_string()],
             client,
             other_tenant: Some(home.tenant.clone()),
             reason: Some(reason.to_owned()),
             ..AuditedAction::default()
         };
-        self.write_to(&there.tenant, home, done).await
+        self.write_to(tenant, home, done).await
     }
 
     /// Writes an entry for which a subscription waits. Its shard gets the answer.

@@ -1,4 +1,5 @@
-//! The revocations that a node knows: all of `clinicwire.access.v1`, bounded, in memory.
+//! The revocations and the suspended tenants that a node knows: all of `clinicwire.access.v1`,
+//! bounded, in memory.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use std::{
 use gateway_core::access::{Claims, Origin};
 use schemas::{
     Millis,
-    access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag, TargetKind},
+    access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag, TargetKind, TenantStatus},
     codes::Code,
     ids::TenantId,
 };
@@ -39,6 +40,8 @@ pub struct Revocations {
 #[derive(Default)]
 struct RevocationTable {
     tenants: HashMap<TenantId, TenantRevocations>,
+    /// The suspended tenants. Each is a customer of the installation, so there are few.
+    suspended: HashMap<TenantId, TenantStatus>,
     count: usize,
     pruned_at: Millis,
 }
@@ -115,20 +118,49 @@ impl Revocations {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Records that a tenant was suspended or resumed.
+    pub fn set_tenant(&self, tenant: TenantId, status: TenantStatus) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        match status.suspended {
+            true => drop(held.suspended.insert(tenant, status)),
+            false => drop(held.suspended.remove(&tenant)),
+        }
+        drop(held);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The state of a tenant that is suspended.
+    pub fn suspension(&self, tenant: &TenantId) -> Option<TenantStatus> {
+        self.read().0.suspended.get(tenant).cloned()
+    }
+
+    /// Checks that a tenant is not suspended, for requests whose tenant no token names.
+    ///
+    /// # Errors
+    /// `tenant_suspended`, or `try_again` until the topic has been read.
+    pub fn check_tenant(&self, tenant: &TenantId) -> Result<(), Code> {
+        if !self.is_read() {
+            return Err(Code::TryAgain);
+        }
+        self.read().0.check_tenant(tenant)
+    }
+
     /// Access to the revocations for several checks.
     pub fn read(&self) -> RevocationsReader<'_> {
         RevocationsReader(self.held.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Checks that nothing with this tag was revoked, whenever it was issued.
+    /// Checks that nothing with this tag was revoked, whenever it was issued, and that its tenant
+    /// is not suspended.
     ///
     /// # Errors
-    /// `token_revoked`, or `try_again` until the topic has been read.
+    /// `token_revoked`, `tenant_suspended`, or `try_again` until the topic has been read.
     pub fn check_tag(&self, tenant: &TenantId, tag: RevocationTag) -> Result<(), Code> {
         if !self.is_read() {
             return Err(Code::TryAgain);
         }
         let held = self.read().0;
+        held.check_tenant(tenant)?;
         let of_tenant = held.tenants.get(tenant);
         let is_revoked = of_tenant.is_some_and(|of_tenant| of_tenant.by_tag.contains_key(&tag));
         if is_revoked { Err(Code::TokenRevoked) } else { Ok(()) }
@@ -137,7 +169,8 @@ impl Revocations {
     /// Checks that a token still counts.
     ///
     /// # Errors
-    /// `token_revoked`, `permissions_changed`, or `try_again` until the topic has been read.
+    /// `token_revoked`, `permissions_changed`, `tenant_suspended`, or `try_again` until the topic
+    /// has been read.
     pub fn check(&self, claims: &Claims) -> Result<(), Code> {
         if !self.is_read() {
             return Err(Code::TryAgain);
@@ -153,8 +186,9 @@ impl RevocationsReader<'_> {
     /// Checks that a token still counts.
     ///
     /// # Errors
-    /// `token_revoked` or `permissions_changed`.
+    /// `token_revoked`, `permissions_changed` or `tenant_suspended`.
     pub fn check(&self, claims: &Claims) -> Result<(), Code> {
+        self.0.check_tenant(&claims.tenant)?;
         if let Some(of_tenant) = self.0.tenants.get(&claims.tenant) {
             of_tenant.check(claims)?;
         }
@@ -196,6 +230,10 @@ impl TenantRevocations {
 }
 
 impl RevocationTable {
+    fn check_tenant(&self, tenant: &TenantId) -> Result<(), Code> {
+        if self.suspended.contains_key(tenant) { Err(Code::TenantSuspended) } else { Ok(()) }
+    }
+
     /// Removes revocations that are older than every token they could refuse, by the time of the
     /// log.
     fn prune(&mut self, now: Millis) {

@@ -5,6 +5,7 @@ pub(super) mod displays;
 pub(super) mod renewal;
 pub(super) mod revocations;
 pub(super) mod sessions;
+pub(super) mod tenants;
 pub(super) mod ticket_links;
 pub(super) mod ticket_qr;
 pub(super) mod tokens;

@@ -15,6 +15,7 @@ mod rules;
 mod runs;
 mod scans;
 mod sessions;
+mod tenants;
 mod ticket_links;
 #[cfg(feature = "tls")]
 mod tls;
@@ -35,7 +36,7 @@ use gateway_core::access::{Claims, Origin, Role};
 use http::{HeaderMap, Method};
 use object_store::{ObjectStore, memory::InMemory};
 use schemas::{
-    access::{AccessRecord, Revocation, SessionsQuestion},
+    access::{AccessRecord, Revocation, SessionsQuestion, TenantStatus},
     audit::{AuditEntry, AuditRecord},
     clinic::ClinicInfo,
     command::{Command, CommandOutcome, CommandResult, Verdict},
@@ -110,6 +111,7 @@ struct FakeBackends {
     /// The spent quotas of all nodes.
     spent: Mutex<HashMap<String, Bucket>>,
     revoked: Mutex<Vec<(TenantId, Revocation)>>,
+    tenants: Mutex<Vec<(TenantId, TenantStatus)>>,
     /// Sessions of `subject-1` in the tenant `demo` that each node finds, as JSON.
     sessions: Mutex<Vec<Value>>,
 }
@@ -126,6 +128,9 @@ impl Log for FakeBackends {
                     self.revoked.lock().unwrap().push((tenant, revocation));
                 }
                 AccessRecord::Asked(tenant, asked) => self.list_sessions(&tenant, &asked),
+                AccessRecord::Tenant(tenant, status) => {
+                    self.tenants.lock().unwrap().push((tenant, status));
+                }
             }
             return Box::pin(async { Ok(()) });
         }
@@ -471,6 +476,7 @@ fn node_of(settings: Settings) -> Node {
         keys: Mutex::default(),
         spent: Mutex::default(),
         revoked: Mutex::default(),
+        tenants: Mutex::default(),
         sessions: Mutex::default(),
     });
     let store = Arc::new(InMemory::new());

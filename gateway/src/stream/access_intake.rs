@@ -10,7 +10,8 @@ use crate::{
     backends::log::FeedItem, context::NodeContext, inbox::ShardMessage, readiness::Condition,
 };
 
-/// Adds every revocation of the feed, and answers the questions in it, until it ends.
+/// Adds every revocation and every state of a tenant in the feed, and answers the questions in it,
+/// until it ends.
 pub(crate) async fn follow(
     node: Arc<NodeContext>,
     shards: Vec<mpsc::Sender<ShardMessage>>,
@@ -28,6 +29,9 @@ pub(crate) async fn follow(
                     tokio::spawn(async move {
                         sessions::answer(&node, &shards, &tenant, question, appended_at).await;
                     });
+                }
+                Ok(AccessRecord::Tenant(tenant, status)) => {
+                    node.revocations.set_tenant(tenant, status);
                 }
                 Err(code) => tracing::error!(%code, "a record of access was skipped"),
             },

@@ -142,3 +142,31 @@ fn admin_of_another_tenant_ends_no_crossing() {
         assert_eq!(revocations.check(&crossed).is_err(), ends, "{tenant}");
     }
 }
+
+#[test]
+fn suspended_tenant_has_no_valid_token_until_it_is_resumed() {
+    let revocations = Revocations::none();
+    let status = |suspended| TenantStatus {
+        suspended,
+        reason: "unpaid".to_owned(),
+        at: AT,
+        by: Actor { subject: "boss".to_owned(), role: "super_admin".to_owned() },
+    };
+    let of_other = Claims { tenant: tenant("other"), ..claims("ann", AT) };
+    let before = revocations.generation();
+    revocations.set_tenant(tenant("demo"), status(true));
+    assert_ne!(revocations.generation(), before, "shards notice it");
+    let newer = claims("ann", AT + MAX_TOKEN_LIFE_MS * 2);
+    assert_eq!(revocations.check(&newer), Err(Code::TenantSuspended));
+    let tag = RevocationTag::new(&tenant("demo"), TargetKind::TicketLink, "t");
+    assert_eq!(revocations.check_tag(&tenant("demo"), tag), Err(Code::TenantSuspended));
+    assert_eq!(revocations.check(&of_other), Ok(()));
+    assert!(revocations.suspension(&tenant("demo")) == Some(status(true)));
+    // Revocations are removed once they are old, and the state of a tenant is not.
+    let late = AT + MAX_TOKEN_LIFE_MS * 3;
+    revocations.add(tenant("other"), &revocation(TargetKind::Subject, "bob", None), late);
+    assert_eq!(revocations.check_tenant(&tenant("demo")), Err(Code::TenantSuspended));
+    revocations.set_tenant(tenant("demo"), status(false));
+    assert_eq!(revocations.check(&newer), Ok(()));
+    assert!(revocations.suspension(&tenant("demo")).is_none());
+}

@@ -53,16 +53,22 @@ pub(in crate::http) async fn cross(
     audited.set_crossing(reason.as_deref().ok(), Some(&tenant));
     let crossed = own_tokens::crossed(&claims, tenant.clone(), now())?;
     let reason = reason?;
-    if !node.verifier.names(&tenant) && !has_data(&node, &claims, &tenant).await? {
+    if !is_known(&node, &claims, &tenant).await? {
         return Err(Code::TenantUnknown.into());
     }
+    node.revocations.check_tenant(&tenant)?;
     node.audit.crossed(&claims, &crossed, client, &reason).await?;
     token(&node, &crossed)
 }
 
-/// Whether the authority has a view or a run of the tenant.
-async fn has_data(node: &NodeContext, claims: &Claims, tenant: &TenantId) -> Result<bool, Code> {
-    crate::http::found(node, &claims.tenant, node.queries.has_tenant(tenant)).await
+/// Whether the configuration names the tenant, or the authority has a view or a run of it.
+pub(super) async fn is_known(
+    node: &NodeContext,
+    claims: &Claims,
+    tenant: &TenantId,
+) -> Result<bool, Code> {
+    let has_data = crate::http::found(node, &claims.tenant, node.queries.has_tenant(tenant));
+    Ok(node.verifier.names(tenant) || has_data.await?)
 }
 
 /// Lets staff reach another location of their tenant in an emergency, for a stated reason. The
@@ -86,7 +92,7 @@ pub(in crate::http) async fn cross_to_location(
 }
 
 /// Reads the reason in UTF-8, or in Latin-1 as `fetch` of browsers sends it.
-fn reason(headers: &HeaderMap) -> Result<String, Problem> {
+pub(super) fn reason(headers: &HeaderMap) -> Result<String, Problem> {
     let bytes = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
     let latin1 = || bytes.iter().copied().map(char::from).collect();
     let reason = std::str::from_utf8(bytes).map_or_else(|_| latin1(), str::to_owned);

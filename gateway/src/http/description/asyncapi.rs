@@ -3,7 +3,7 @@
 use gateway_core::access::roles_of;
 use schemars::JsonSchema;
 use schemas::{
-    access::{Revocation, SessionsQuestion},
+    access::{Revocation, SessionsQuestion, TenantStatus},
     appointment::AppointmentView,
     appointment_report::AppointmentReport,
     audit::AuditRecord,
@@ -350,6 +350,7 @@ fn topics() -> Vec<MessageGroup> {
             vec![
                 ("Revocation", "Older tokens of a target end.", payload::<Revocation>()),
                 ("Question", "A list of sessions is asked for.", payload::<SessionsQuestion>()),
+                ("Tenant", "A tenant is suspended or resumed.", payload::<TenantStatus>()),
             ],
         ),
         topic(

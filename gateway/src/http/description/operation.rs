@@ -88,6 +88,7 @@ const WITH_TOKEN: &[Code] = &[
     Code::TokenWrongAudience,
     Code::TokenWrongIssuer,
     Code::TokenRevoked,
+    Code::TenantSuspended,
     Code::PermissionsChanged,
     Code::CredentialReused,
     Code::Forbidden,

@@ -145,7 +145,7 @@ impl Shard {
                 let close = match code {
                     Code::TokenExpired => Close::TokenExpired,
                     Code::PermissionsChanged => Close::PermissionsChanged,
-                    Code::TokenRevoked => Close::PermissionDenied,
+                    Code::TokenRevoked | Code::TenantSuspended => Close::PermissionDenied,
                     code if code.is_temporary() => Close::TryAgain,
                     _ => Close::InvalidToken,
                 };

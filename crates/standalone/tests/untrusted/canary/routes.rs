@@ -37,6 +37,7 @@ const OWN: [&str; 26] = [
     "/v1/scans/walk-in",
     "/v1/sessions",
     "/v1/stream-tickets",
+    "/v1/tenants/{tenant}",
     "/v1/tenants/{tenant}/crossings",
     "/v1/tokens/renew",
     "/v1/webhooks",

@@ -173,6 +173,7 @@ impl ScanRequest {
             node.limits.note(Limit::LinkFailures, address);
         })?;
         node.limits.spend(Limit::ScansOfAddress, address)?;
+        node.revocations.check_tenant(&code.tenant)?;
         let claims = claims(&code.tenant, &code.point, &BTreeSet::new());
         self.visitor.becomes(&claims);
         node.limits.spend_shared(Limit::Scans, &claims).await?;

@@ -1,7 +1,7 @@
 //! Sessions, revocations and the audit.
 
 use schemars::JsonSchema;
-use schemas::{Millis, access::TargetKind, audit::AuditEntry};
+use schemas::{Millis, access::TargetKind, audit::AuditEntry, ids::TenantId};
 
 /// An entry of the audit.
 #[derive(JsonSchema)]
@@ -63,4 +63,15 @@ pub(in crate::http) struct SessionList {
     /// The caller's own session.
     own: String,
     sessions: Vec<ListedSession>,
+}
+
+/// The state of a tenant.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TenantAnswer {
+    tenant: TenantId,
+    suspended: bool,
+    /// When the state was asked for, in Unix milliseconds.
+    at: Option<Millis>,
+    /// Why the tenant is suspended.
+    reason: Option<String>,
 }

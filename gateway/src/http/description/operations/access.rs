@@ -18,6 +18,12 @@ pub(super) fn operations() -> Vec<Operation> {
         text: "Why, in 10 to 500 characters.",
         pattern: "^.{10,500}$",
     }];
+    let state = |path, id, summary| {
+        request("post", path, id, summary, Access::AnyToken)
+            .headers(REASON)
+            .answers::<a::TenantAnswer>(202, "It holds on every node within five seconds.")
+            .refuses(&[Code::ReasonMissing, Code::TenantUnknown, Code::TooManyQueries])
+    };
     vec![
         request(
             "get",
@@ -48,6 +54,17 @@ pub(super) fn operations() -> Vec<Operation> {
         .headers(REASON)
         .answers::<a::TokenAnswer>(200, "A token of the other tenant.")
         .refuses(&[Code::ReasonMissing, Code::TenantUnknown, Code::TooManyQueries]),
+        request(
+            "get",
+            "/v1/tenants/{tenant}",
+            "readTenant",
+            "Read whether another tenant is suspended, as a super admin",
+            Access::AnyToken,
+        )
+        .answers::<a::TenantAnswer>(200, "The state of the tenant.")
+        .refuses(&[Code::TenantUnknown, Code::TooManyQueries]),
+        state("/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend another tenant"),
+        state("/v1/tenants/{tenant}/resume", "resumeTenant", "Resume another tenant"),
         request(
             "post",
             "/v1/locations/{location}/crossings",
