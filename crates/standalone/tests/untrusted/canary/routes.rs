@@ -14,7 +14,7 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/location/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 26] = [
+const OWN: [&str; 27] = [
     "/health/live",
     "/health/ready",
     "/metrics",
