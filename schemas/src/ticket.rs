@@ -106,6 +106,7 @@ pub enum QueueState {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "json-schema"), schemars(extend("maximum" = Priority::MAX)))]
 #[serde(try_from = "u8", into = "u8")]
 pub struct Priority(u8);
 

@@ -8,7 +8,7 @@ use schemas::{
     codes::Code,
     ids::{
         AppointmentId, CheckInPointId, CommandId, DisplayId, DoctorId, LocationId, QueueId, RuleId,
-        RunId, StationId, TenantId, TicketId,
+        RunId, StationId, TenantId, TicketId, WebhookId,
     },
 };
 use serde_json::{Map, Value, json};
@@ -241,6 +241,7 @@ fn pattern(name: &str) -> &'static str {
         "table" => "^(codes|establishments|contexts)$",
         "key" => "^[^/]{1,40}$",
         "tenant" => TenantId::PATTERN,
+        "webhook" => WebhookId::PATTERN,
         "session" => "^[0-9a-f]{16}$",
         // The code of a pairing, as people type it.
         _ => "^[A-Za-z0-9-]{1,24}$",
