@@ -17,7 +17,7 @@ CREATE TABLE clinicwire.webhook (
   previous_epoch   bigint,
   previous_version bigint,
   previous_until   bigint,
-  -- Attempts that failed since the last success.
+  -- Waves of attempts that failed since the last success.
   failures         int     NOT NULL DEFAULT 0,
   -- Nothing is sent before.
   rests_until      timestamptz,

@@ -113,7 +113,7 @@ pub struct DueDelivery {
     pub secret: Position,
     /// The secret before the last rotation.
     pub previous: Option<PreviousSecret>,
-    /// Attempts that failed in a row, of all deliveries to this webhook.
+    /// Waves of attempts that failed in a row, of all deliveries to this webhook.
     pub failures: u32,
 }
 
@@ -184,6 +184,8 @@ pub struct Finished {
     pub attempt: Attempt,
     /// What becomes of the delivery.
     pub next: NextStep,
+    /// The failures of the webhook when the delivery was taken. Those of one wave count as one.
+    pub failures: u32,
 }
 
 /// Deliveries under way at a sender, by webhook.

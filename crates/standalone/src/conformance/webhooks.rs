@@ -150,7 +150,8 @@ impl<'a> Desk<'a> {
     async fn finish(&self, due: &DueDelivery, next: NextStep) {
         let result = if next == NextStep::Sent { "sent" } else { "refused" };
         let attempt = Attempt { at: 5, result: result.to_owned(), status: Some(200), took_ms: 3 };
-        let finished = [Finished { name: due.name.clone(), attempt, next }];
+        let (name, failures) = (due.name.clone(), due.failures);
+        let finished = [Finished { name, attempt, next, failures }];
         self.sides.store.finish(&finished).await.expect("the store answers");
     }
 

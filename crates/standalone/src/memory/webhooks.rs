@@ -311,7 +311,7 @@ impl State {
             }
             NextStep::Sent => {}
             NextStep::Retry { rest, .. } | NextStep::Dead { rest } => {
-                endpoint.failures += 1;
+                endpoint.failures = endpoint.failures.max(end.failures + 1);
                 let until = now.saturating_add(millis(rest));
                 endpoint.rests_until = endpoint.rests_until.max(until);
             }

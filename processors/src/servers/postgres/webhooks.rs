@@ -4,7 +4,6 @@ mod statements;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::future::try_join3;
 use schemas::{
     Millis,
     ids::{EventId, TenantId, WebhookId},
@@ -203,15 +202,14 @@ impl PostgresWebhooks {
         let fail = [
             column(&fails, |(of, _)| of.tenant.as_str()),
             column(&fails, |(of, _)| of.webhook.as_str()),
-            column(&fails, |(_, (count, _))| *count),
+            column(&fails, |(_, (failures, _))| *failures),
             column(&fails, |(_, (_, rest))| rest.as_secs_f64()),
         ];
         let work =
             [column(&works, |of| of.tenant.as_str()), column(&works, |of| of.webhook.as_str())];
-        // All transactions lock the webhooks in the order of their names.
-        let (ends, fail, work) = (references(&ends), references(&fail), references(&work));
-        try_join3(lease.count(FINISH, &ends), lease.count(FAIL, &fail), lease.count(WORK, &work))
-            .await?;
+        lease.count(FINISH, &references(&ends)).await?;
+        lease.count(FAIL, &references(&fail)).await?;
+        lease.count(WORK, &references(&work)).await?;
         lease.batch_execute("COMMIT").await?;
         lease.give_back();
         Ok(())
@@ -235,8 +233,8 @@ fn references<'a>(parameters: &'a [Parameter<'_>]) -> Vec<&'a (dyn ToSql + Sync)
     parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect()
 }
 
-/// The webhooks whose last attempts failed, with their number and the longest rest, and those where
-/// one succeeded.
+/// The webhooks whose last attempts failed, with the waves that have failed in a row and the longest
+/// rest, and those where one succeeded.
 type Notes<'a> = (Vec<(&'a WebhookName, (i32, Duration))>, Vec<&'a WebhookName>);
 
 fn notes(finished: &[Finished]) -> Notes<'_> {
@@ -248,8 +246,9 @@ fn notes(finished: &[Finished]) -> Notes<'_> {
                 works.insert(of, ());
             }
             NextStep::Retry { rest, .. } | NextStep::Dead { rest } => {
-                let (count, longest) = fails.entry(of).or_default();
-                (*count, *longest) = (*count + 1, (*longest).max(rest));
+                let waves = i32::try_from(end.failures.saturating_add(1)).unwrap_or(i32::MAX);
+                let (failures, longest) = fails.entry(of).or_default();
+                (*failures, *longest) = ((*failures).max(waves), (*longest).max(rest));
             }
         }
     }

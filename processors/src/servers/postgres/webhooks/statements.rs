@@ -90,6 +90,8 @@ pub(super) const TAKE: &str = "WITH room AS MATERIALIZED ( \
        due.secret_epoch, due.secret_version, due.previous_epoch, due.previous_version, \
        due.previous_until, due.failures";
 
+/// Only its sender moves a row under a lease. The state is no condition: the planner would read an
+/// index of all waiting deliveries in place of the key.
 pub(super) const FINISH: &str = "UPDATE clinicwire.webhook_delivery d SET state = f.state, \
        leased = false, not_before = clock_timestamp() + make_interval(secs => f.pause), \
        attempts = d.attempts || f.attempt::jsonb, \
@@ -97,12 +99,13 @@ pub(super) const FINISH: &str = "UPDATE clinicwire.webhook_delivery d SET state 
      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[], $5::text[], $6::float8[], \
        $7::text[]) AS f (tenant, webhook, seq, tries, state, pause, attempt) \
      WHERE d.tenant = f.tenant AND d.webhook = f.webhook AND d.seq = f.seq \
-       AND d.tries = f.tries AND d.state = 'pending'";
+       AND d.tries = f.tries AND d.leased";
 
-pub(super) const FAIL: &str = "UPDATE clinicwire.webhook w SET failures = w.failures + f.count, \
+pub(super) const FAIL: &str = "UPDATE clinicwire.webhook w \
+     SET failures = greatest(w.failures, f.failures), \
        rests_until = greatest(w.rests_until, clock_timestamp() + make_interval(secs => f.rest)) \
      FROM unnest($1::text[], $2::text[], $3::int[], $4::float8[]) \
-       AS f (tenant, webhook, count, rest) \
+       AS f (tenant, webhook, failures, rest) \
      WHERE w.tenant = f.tenant AND w.webhook = f.webhook";
 
 /// Deliveries under a lease stay as they are.
