@@ -233,8 +233,8 @@ fn references<'a>(parameters: &'a [Parameter<'_>]) -> Vec<&'a (dyn ToSql + Sync)
     parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect()
 }
 
-/// The webhooks whose last attempts failed, with the waves that have failed in a row and the longest
-/// rest, and those where one succeeded.
+/// The webhooks whose last attempts failed, with the waves that have failed in a row and the
+/// longest rest, and those where one succeeded.
 type Notes<'a> = (Vec<(&'a WebhookName, (i32, Duration))>, Vec<&'a WebhookName>);
 
 fn notes(finished: &[Finished]) -> Notes<'_> {
