@@ -75,7 +75,7 @@ CREATE INDEX webhook_delivery_dead ON clinicwire.webhook_delivery (tenant, webho
   WHERE state = 'dead';
 CREATE INDEX webhook_delivery_age ON clinicwire.webhook_delivery (at);
 
--- What batches ask senders to do in slices.
+-- Work that batches give to senders, who do it in slices: replays and deletions.
 CREATE TABLE clinicwire.webhook_task (
   number   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   tenant   text        NOT NULL,

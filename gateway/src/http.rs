@@ -115,7 +115,7 @@ fn line_routes() -> Routes {
         .route("/v1/commands/{command}", get(commands::outcome))
 }
 
-/// What happened to tickets, and the figures of locations.
+/// The histories of tickets, queues and locations, and the figures of locations.
 fn history_routes() -> Routes {
     use location::{analytics, history};
     Router::new()

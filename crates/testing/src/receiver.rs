@@ -113,7 +113,7 @@ impl Receiver {
                 _ => drop(self.refused.fetch_add(1, SeqCst)),
             }
             if status == 0 {
-                // As long as the client has patience.
+                // A receiver that hangs: the client gives up long before the hour is over.
                 tokio::time::sleep(Duration::from_secs(3600)).await;
             }
             let bytes = self.answer_bytes.load(SeqCst);

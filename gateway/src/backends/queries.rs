@@ -182,7 +182,7 @@ pub struct DeliveryPlace(pub i64);
 /// One delivery of a list.
 #[derive(Clone)]
 pub struct ListedDelivery {
-    /// Its place.
+    /// The place of the delivery in the list.
     pub place: DeliveryPlace,
     /// The event.
     pub event: EventId,

@@ -20,7 +20,7 @@ use super::check_edition;
 /// The tables of a tenant.
 pub(super) type Tables = BTreeMap<ReferenceTable, TableState>;
 
-/// What the rule book keeps of one table.
+/// The editions that the rule book keeps of one reference table and of its entries.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct TableState {
     /// The version at which the table last changed, which is the edition of the table.

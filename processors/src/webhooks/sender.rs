@@ -123,7 +123,7 @@ impl SenderWork {
                 self.ends.push(finished);
                 id
             }
-            // Its delivery is taken again once the lease is over.
+            // A sender takes the delivery again once its lease is over.
             Err(error) => {
                 tracing::error!("a request to a receiver panicked");
                 error.id()
@@ -253,7 +253,7 @@ impl Sender {
     }
 }
 
-/// What becomes of a delivery after this answer.
+/// The next step of a delivery after this answer.
 fn next_step(due: &DueDelivery, answer: &Answer) -> NextStep {
     let chance = fastrand::f64();
     let asked = answer.pause.map(|pause| pause.min(LONGEST_ASKED)).unwrap_or_default();

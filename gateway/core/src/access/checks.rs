@@ -143,7 +143,7 @@ pub enum Runs {
 
 /// Checks whether the bearer may do `kind` with the rules of its tenant: `rule.put`, `rule.enable`,
 /// `rule.disable`, `rule.delete`, `rules.list`, `rules.try`, or a command about its reference data.
-/// Whoever may list rules may read the reference data that they look into.
+/// The right to list rules includes the right to read the reference data that rules use.
 ///
 /// # Errors
 /// `forbidden` otherwise.

@@ -140,7 +140,7 @@ pub(super) const TABLE: &[(&str, [Reach; 10])] = &[
     // command, upload a file, list runs, list rules and reference data, try a rule on
     // a file.
     ("ticket.link", [O, N, L, N, N, X, N, N, N, N]),
-    // What happened to a ticket, to the tickets of a location or its queues, and the figures.
+    // The history of a ticket, the histories of a location and its queues, and the figures.
     // Figures tell how long each doctor takes, so clinicians do not see those of others.
     ("ticket.history", [O, N, L, L, L, X, N, N, N, N]),
     ("location.history", [N, N, L, L, N, X, N, N, N, N]),

@@ -158,7 +158,7 @@ pub(in crate::http) async fn figures(
         hour.into_iter().for_each(|count| *count += figure.tally.count);
     }
     let busy = (0_u8..).zip(arrived).filter(|(_, count)| *count > 0);
-    // Of equal hours, the first.
+    // The first hour wins among equally busy ones.
     let peak_hour = busy.min_by_key(|(hour, count)| (-count, *hour)).map(|(hour, _)| hour);
     let [from, until] = days;
     let rows = rows.into_iter().map(|(key, summary)| AnalyticsRow { key, summary }).collect();
