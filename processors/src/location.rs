@@ -23,40 +23,65 @@ use schemas::{
 
 use crate::effect::{RecordEffect, RecordTime, Settlement};
 
-mod alerts;
-mod appearance;
 mod apply;
-mod appointments;
-mod calls;
-mod check_in_points;
 mod decide;
 mod decision;
-mod displays;
-mod doctors;
-mod handover;
-mod history;
 mod indexes;
-mod issue;
-mod load;
-mod moves;
-mod outward;
-mod project;
-mod question;
-mod questions;
-mod queues;
-mod rebooking;
-mod renewal;
-mod settings;
 mod state;
 mod step;
-mod ticket;
 mod timers;
-mod turns;
-mod undo;
-mod visits;
 
+/// Appointments and their visits.
+mod booking {
+    pub(crate) mod appointments;
+    pub(crate) mod doctors;
+    pub(crate) mod rebooking;
+    pub(crate) mod renewal;
+    pub(crate) mod visits;
+}
+
+/// The line of a queue: tickets, calls, turns and undo.
+mod line {
+    pub(crate) mod calls;
+    pub(crate) mod issue;
+    pub(crate) mod moves;
+    pub(crate) mod queues;
+    pub(crate) mod ticket;
+    pub(crate) mod turns;
+    pub(crate) mod undo;
+}
+
+/// Moves of tickets to and from other locations.
+mod moving {
+    pub(crate) mod handover;
+    pub(crate) mod question;
+    pub(crate) mod questions;
+}
+
+/// What a step gives others: views, alerts, histories and outward events.
+mod output {
+    pub(crate) mod alerts;
+    pub(crate) mod history;
+    pub(crate) mod load;
+    pub(crate) mod outward;
+    pub(crate) mod project;
+}
+
+/// The settings of a location, and its devices.
+mod site {
+    pub(crate) mod appearance;
+    pub(crate) mod check_in_points;
+    pub(crate) mod displays;
+    pub(crate) mod settings;
+}
+
+use booking::{appointments, doctors, rebooking, renewal, visits};
 use indexes::{Indexes, Update};
+use line::{calls, issue, moves, queues, ticket, turns, undo};
+use moving::{handover, question, questions};
+use output::{alerts, history, load, outward, project};
 use project::VersionChange;
+use site::{appearance, check_in_points, displays, settings};
 use step::Step;
 
 pub use decide::decide;

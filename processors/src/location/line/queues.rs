@@ -10,12 +10,12 @@ use schemas::{
     ticket::{QueueState, TicketState},
 };
 
-use super::{Location, decision::queue_of, ticket::Ticket};
+use crate::location::{Location, decision::queue_of, ticket::Ticket};
 
 /// Gives the named tickets ranks below every rank of the queue, in the order named. So they come
 /// before all other tickets of their priority, and their first has the turn of the queue's first.
 /// Between priorities nothing changes: the higher priority still goes first.
-pub(super) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
+pub(crate) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> Result<Event, Code> {
     queue_of(state, id)?;
     let distinct: HashSet<_> = tickets.iter().collect();
     if tickets.is_empty() || tickets.len() > MAX_REORDER || distinct.len() != tickets.len() {
@@ -43,7 +43,7 @@ pub(super) fn reorder(state: &Location, id: &QueueId, tickets: &[TicketId]) -> R
 /// Lets the next people of the same priority go first: as many as the location allows, or all that
 /// are behind. These people exchange their turns, so that every turn belongs to one person. People
 /// of other priorities keep their places.
-pub(super) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
+pub(crate) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Code> {
     let timers = &state.header.timers;
     if timers.yield_places == 0 || ticket.yields >= timers.yield_times {
         return Err(Code::YieldNotAllowed);
@@ -74,7 +74,7 @@ pub(super) fn yield_turn(state: &Location, ticket: &Ticket) -> Result<Event, Cod
 
 /// Removes a queue. Its live tickets keep their states and turns in `move_to`, so that people who
 /// waited longer are still called earlier.
-pub(super) fn remove(
+pub(crate) fn remove(
     state: &Location,
     id: &QueueId,
     move_to: Option<&QueueId>,

@@ -9,11 +9,11 @@ use schemas::{
     ids::DoctorId,
 };
 
-use super::{Location, settings::MAX_DOCTORS, state::DoctorDay};
+use crate::location::{Location, settings::MAX_DOCTORS, state::DoctorDay};
 
 impl Location {
     /// Checks that the doctor of a fact can have a schedule.
-    pub(super) fn check_doctor(&self, fact: &AppointmentFact) -> Result<(), Code> {
+    pub(crate) fn check_doctor(&self, fact: &AppointmentFact) -> Result<(), Code> {
         let full = || self.header.doctors.len() >= MAX_DOCTORS && self.unused_doctor().is_none();
         match self.new_doctor(fact) {
             Some(_) if full() => Err(Code::TooManyDoctors),
@@ -28,7 +28,7 @@ impl Location {
     }
 
     /// The doctor whose schedule makes room for that of the fact's doctor.
-    pub(super) fn replaced_doctor(&self, fact: &AppointmentFact) -> Option<&DoctorId> {
+    pub(crate) fn replaced_doctor(&self, fact: &AppointmentFact) -> Option<&DoctorId> {
         self.new_doctor(fact)?;
         (self.header.doctors.len() >= MAX_DOCTORS).then(|| self.unused_doctor()).flatten()
     }
@@ -40,13 +40,13 @@ impl Location {
 
     /// The start of the doctor's earliest appointment of the service day whose patient waits here.
     /// Once this moment has passed, the doctor is behind, although nobody was started.
-    pub(super) fn waiting_since(&self, doctor: &DoctorId) -> Option<Millis> {
+    pub(crate) fn waiting_since(&self, doctor: &DoctorId) -> Option<Millis> {
         let (start, _) = self.indexes.waiting.get(doctor)?.first()?;
         Some(*start)
     }
 
     /// Takes in the doctor that a fact names, and the name, which may be new.
-    pub(super) fn note_doctor(&mut self, fact: &AppointmentFact) {
+    pub(crate) fn note_doctor(&mut self, fact: &AppointmentFact) {
         let Some(doctor) = &fact.doctor else { return };
         if self.new_doctor(fact).is_some() {
             self.admit_doctor(doctor);
@@ -68,7 +68,7 @@ impl Location {
     }
 
     /// Adds the doctors of the service day's appointments, with the names last reported.
-    pub(super) fn admit_doctors_of_day(&mut self) {
+    pub(crate) fn admit_doctors_of_day(&mut self) {
         let mut new: BTreeMap<DoctorId, Doctor> = BTreeMap::new();
         for (id, appointments) in &self.indexes.days {
             if !self.header.doctors.contains_key(id) {
@@ -85,7 +85,7 @@ impl Location {
 
     /// At the start of a day, forgets the doctors who have no appointments on it and had none on
     /// the day `before`, and adds those who have some.
-    pub(super) fn forget_doctors(&mut self, before: &BTreeSet<DoctorId>) {
+    pub(crate) fn forget_doctors(&mut self, before: &BTreeSet<DoctorId>) {
         let days = &self.indexes.days;
         self.header.doctors.retain(|id, _| days.contains_key(id) || before.contains(id));
         self.admit_doctors_of_day();

@@ -10,7 +10,7 @@ use schemas::{
     settings::CallOrder,
 };
 
-use super::{Location, indexes::QueueTally};
+use crate::location::{Location, indexes::QueueTally};
 
 /// Ranks of one millisecond: tickets that arrive in the same millisecond mostly keep to it.
 const RANKS_PER_MS: u64 = 16;
@@ -27,7 +27,7 @@ fn rank_of_turn(turn: Millis) -> u64 {
 
 impl QueueTally {
     /// The first free rank from `rank` on.
-    pub(super) fn free_rank(&self, mut rank: u64) -> u64 {
+    pub(crate) fn free_rank(&self, mut rank: u64) -> u64 {
         for taken in self.ranks.range(rank..).map(|(taken, _)| *taken) {
             if taken != rank {
                 break;
@@ -49,7 +49,7 @@ impl QueueTally {
 
 impl Location {
     /// The rank at the end of a queue.
-    pub(super) fn rank_at_end(&self, queue: &QueueId) -> u64 {
+    pub(crate) fn rank_at_end(&self, queue: &QueueId) -> u64 {
         let now = self.header.now;
         match self.indexes.tallies.get(queue) {
             Some(tally) => tally.arrival_rank(now),
@@ -59,7 +59,7 @@ impl Location {
 
     /// The rank of a new ticket. With the order `appointment`, a patient in time for an appointment
     /// has the turn of its start.
-    pub(super) fn rank_of_new(&self, queue: &QueueId, appointment: Option<&AppointmentId>) -> u64 {
+    pub(crate) fn rank_of_new(&self, queue: &QueueId, appointment: Option<&AppointmentId>) -> u64 {
         let grace = Millis::from(self.header.timers.call_grace_s) * 1000;
         let start = appointment
             .filter(|_| self.header.call_order == CallOrder::Appointment)

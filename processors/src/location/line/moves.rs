@@ -10,7 +10,7 @@ use schemas::{
 
 /// Whether a ticket in this state allows this command. Other conditions of the command, such as a
 /// station or a step to undo, are checked elsewhere.
-pub(super) fn allows(command: &Command, state: TicketState) -> bool {
+pub(crate) fn allows(command: &Command, state: TicketState) -> bool {
     use Command as C;
     use TicketState as S;
     match command {
@@ -36,7 +36,7 @@ pub(super) fn allows(command: &Command, state: TicketState) -> bool {
 
 /// The ticket that an event moves. `None` for events of the location, a queue or a station, and for
 /// an issue.
-pub(super) fn moved_ticket(event: &Event) -> Option<&TicketId> {
+pub(crate) fn moved_ticket(event: &Event) -> Option<&TicketId> {
     use Event as E;
     match event {
         E::TicketCalled { ticket, .. }
@@ -63,7 +63,7 @@ pub(super) fn moved_ticket(event: &Event) -> Option<&TicketId> {
 
 /// Whether an event is only about the question, or the answer, of a ticket's move. It changes
 /// nothing that a view shows, and the view of an ended ticket stays as it was at its end.
-pub(super) fn is_question_of_ticket(event: &Event) -> bool {
+pub(crate) fn is_question_of_ticket(event: &Event) -> bool {
     matches!(
         event,
         Event::TicketHandoverClosed { .. }
@@ -73,13 +73,13 @@ pub(super) fn is_question_of_ticket(event: &Event) -> bool {
 }
 
 /// Whether an event changes only the devices of a ticket, which no view shows.
-pub(super) fn is_of_devices(event: &Event) -> bool {
+pub(crate) fn is_of_devices(event: &Event) -> bool {
     matches!(event, Event::AlertsSubscribed { .. } | Event::AlertsUnsubscribed { .. })
 }
 
 /// The appointment that an event changes directly. An event that moves a ticket changes the
 /// appointment of the ticket as well.
-pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
+pub(crate) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
     use Event as E;
     match event {
         E::AppointmentReported { appointment, .. }
@@ -96,7 +96,7 @@ pub(super) fn appointment_of(event: &Event) -> Option<&AppointmentId> {
 }
 
 /// Every ticket whose row an event changes.
-pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
+pub(crate) fn tickets_of(event: &Event) -> Vec<&TicketId> {
     match event {
         Event::QueueReordered { ranks, .. }
         | Event::QueueRemoved { ranks, .. }
@@ -113,7 +113,7 @@ pub(super) fn tickets_of(event: &Event) -> Vec<&TicketId> {
 }
 
 /// The standing of a ticket after `event`.
-pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
+pub(crate) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis) -> TicketStatus {
     use Event as E;
     use TicketState as S;
     let mut next = standing.clone();
@@ -167,7 +167,7 @@ pub(super) fn standing_after(standing: &TicketStatus, event: &Event, now: Millis
 }
 
 /// Sets a state in which an earlier call no longer counts: the patient must not go to that room.
-pub(super) fn leave_call(standing: &mut TicketStatus, state: TicketState) {
+pub(crate) fn leave_call(standing: &mut TicketStatus, state: TicketState) {
     standing.state = state;
     standing.station = None;
     standing.called_at = None;
@@ -184,7 +184,7 @@ fn end(standing: &mut TicketStatus, state: TicketState, now: Millis) {
 
 /// How the board shows a ticket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum BoardPlace {
+pub(crate) enum BoardPlace {
     /// The board does not show the ticket.
     Not,
     /// The ticket is being called.
@@ -193,7 +193,7 @@ pub(super) enum BoardPlace {
     RecentCall,
 }
 
-pub(super) fn shown(standing: &TicketStatus) -> BoardPlace {
+pub(crate) fn shown(standing: &TicketStatus) -> BoardPlace {
     if standing.station.is_none() {
         return BoardPlace::Not;
     }

@@ -10,7 +10,7 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{
+use crate::location::{
     Location,
     indexes::Update,
     moves::{BoardPlace, shown},
@@ -20,7 +20,7 @@ use super::{
 
 impl Location {
     /// Counts and measures a step that happened `at`. `before` is the standing before the step.
-    pub(super) fn trace_step(
+    pub(crate) fn trace_step(
         &mut self,
         event: &Event,
         ticket: &Ticket,
@@ -54,7 +54,7 @@ impl Location {
 
     /// Takes back what a step changed. `ticket` has its standing from before the step again,
     /// `done` is the standing after the step, which happened `at`.
-    pub(super) fn take_back(
+    pub(crate) fn take_back(
         &mut self,
         undo: Undo,
         ticket: &Ticket,

@@ -20,7 +20,8 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{
+use crate::effect::Settlement;
+use crate::location::{
     Location,
     decision::Decision,
     issue::issue,
@@ -28,17 +29,16 @@ use super::{
     question::Question,
     ticket::{Ticket, TicketMove},
 };
-use crate::effect::Settlement;
 
 /// How long a location remembers that a move to it was taken back, in milliseconds. A record of
 /// the move cannot arrive later, because command identities are kept for as long by default.
 const BARRED_MS: Millis = 48 * 60 * 60 * 1000;
 /// Most moves that a location remembers as taken back before they arrived. Each is a rare crossing
 /// of two records. Past it, the oldest is forgotten.
-pub(super) const MAX_BARRED: usize = 1_000;
+pub(crate) const MAX_BARRED: usize = 1_000;
 
 /// Decides a transfer to a queue of another location: the ticket leaves.
-pub(super) fn leave(
+pub(crate) fn leave(
     state: &Location,
     record: &CommandRecord,
     ticket: &Ticket,
@@ -74,7 +74,7 @@ pub(super) fn leave(
 
 /// Decides at the destination: issues the successor. A refusal as `illegal_move` means that an
 /// earlier question issued it.
-pub(super) fn receive(
+pub(crate) fn receive(
     state: &Location,
     queue: &QueueId,
     command: &Command,
@@ -104,7 +104,7 @@ pub(super) fn receive(
 /// barred from coming to be. A refusal as `illegal_move` means that the person stays, and one as
 /// `moving` that this is not known yet: the origin asks again. The end of a successor whose person
 /// waits at the origin again can no longer be undone.
-pub(super) fn withdraw(
+pub(crate) fn withdraw(
     state: &Location,
     ticket: &TicketId,
     from: &TicketId,
@@ -152,7 +152,7 @@ fn stays(successor: &Ticket) -> Option<bool> {
 }
 
 /// Decides at the origin: the answer of the destination.
-pub(super) fn settle(
+pub(crate) fn settle(
     state: &Location,
     id: &TicketId,
     successor: &TicketId,
@@ -188,7 +188,7 @@ pub(super) fn settle(
 }
 
 /// The event that brings a leaving ticket back. It cannot be undone.
-pub(super) fn stayed(ticket: &Ticket, why: Code, withdraws: bool, at: Millis) -> Event {
+pub(crate) fn stayed(ticket: &Ticket, why: Code, withdraws: bool, at: Millis) -> Event {
     let to = returned(ticket, &ticket.standing);
     Event::TicketStayed { ticket: ticket.id.clone(), to, why, withdraws, at }
 }
@@ -198,7 +198,7 @@ pub(super) fn stayed(ticket: &Ticket, why: Code, withdraws: bool, at: Millis) ->
 ///
 /// # Panics
 /// If the ticket is not leaving.
-pub(super) fn returned(ticket: &Ticket, leaving: &TicketStatus) -> TicketStatus {
+pub(crate) fn returned(ticket: &Ticket, leaving: &TicketStatus) -> TicketStatus {
     let mut back = ticket.back.clone().expect("a leaving ticket knows where it was");
     back.queue = leaving.queue.clone();
     back.rank = leaving.rank;
@@ -207,7 +207,7 @@ pub(super) fn returned(ticket: &Ticket, leaving: &TicketStatus) -> TicketStatus 
 
 /// The standing to which a ticket returns that leaves now. A call is not repeated by itself: the
 /// patient waits again, with the same rank.
-pub(super) fn back(before: &TicketStatus) -> TicketStatus {
+pub(crate) fn back(before: &TicketStatus) -> TicketStatus {
     let mut back = before.clone();
     if back.state == TicketState::Called {
         moves::leave_call(&mut back, TicketState::Waiting);
@@ -217,7 +217,7 @@ pub(super) fn back(before: &TicketStatus) -> TicketStatus {
 
 /// The answer of the destination to the origin, whatever it decided. `None` while the destination
 /// cannot answer.
-pub(super) fn answer(
+pub(crate) fn answer(
     record: &CommandRecord,
     decided: &Result<Decision, Code>,
 ) -> Option<CommandRecord> {
@@ -246,7 +246,7 @@ fn keeps(decision: &Decision) -> bool {
 
 /// The command that takes a move back at its destination. The command behind the move gives its id,
 /// since a timer has no record at the origin. `attempt` counts the repetitions.
-pub(super) fn ask_withdrawal(
+pub(crate) fn ask_withdrawal(
     tenant: &TenantId,
     ticket: &Ticket,
     attempt: AttemptNumber,
@@ -259,7 +259,7 @@ pub(super) fn ask_withdrawal(
 
 /// The question whether the successor has arrived, once the time limit of the move has passed. So
 /// this issues no successor.
-pub(super) fn ask_receipt(
+pub(crate) fn ask_receipt(
     tenant: &TenantId,
     ticket: &Ticket,
     attempt: AttemptNumber,
@@ -293,7 +293,7 @@ fn ask(
 impl Location {
     /// The command that withdraws a move at its destination, if `event` takes a move back: at the
     /// time limit, by an undo, or because the ticket ends here.
-    pub(super) fn withdrawal(&self, tenant: &TenantId, event: &Event) -> Option<CommandRecord> {
+    pub(crate) fn withdrawal(&self, tenant: &TenantId, event: &Event) -> Option<CommandRecord> {
         let ticket = self.ticket(moves::moved_ticket(event)?)?;
         let handover = &ticket.handover.as_ref()?.handover;
         let settled = match event {
@@ -310,7 +310,7 @@ impl Location {
 
     /// Changes the handover of a ticket as `event` of `version` says. `ticket` has its new
     /// standing, since `at`.
-    pub(super) fn follow_handover(ticket: &mut Ticket, event: &Event, version: u64, at: Millis) {
+    pub(crate) fn follow_handover(ticket: &mut Ticket, event: &Event, version: u64, at: Millis) {
         match event {
             Event::TicketLeaving { handover, .. } => {
                 ticket.moves += 1;
@@ -333,7 +333,7 @@ impl Location {
     }
 
     /// Changes a ticket as a question about its move, or the answer to one, says.
-    pub(super) fn follow_answer(ticket: &mut Ticket, event: &Event) {
+    pub(crate) fn follow_answer(ticket: &mut Ticket, event: &Event) {
         match event {
             Event::TicketHandoverClosed { kept, .. } => {
                 ticket.handover = None;
@@ -356,12 +356,12 @@ impl Location {
     }
 
     /// Whether a move to this location was taken back before it arrived.
-    pub(super) fn is_barred(&self, successor: &str) -> bool {
+    pub(crate) fn is_barred(&self, successor: &str) -> bool {
         self.header.barred.iter().any(|(barred, _)| barred == successor)
     }
 
     /// Remembers that a move was taken back before it arrived.
-    pub(super) fn bar(&mut self, successor: &str, now: Millis) {
+    pub(crate) fn bar(&mut self, successor: &str, now: Millis) {
         let barred = &mut self.header.barred;
         barred.retain(|(_, at)| now - at < BARRED_MS);
         if barred.len() >= MAX_BARRED {

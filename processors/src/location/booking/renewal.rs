@@ -6,7 +6,7 @@
 
 use schemas::{Millis, clinic::ClinicInfo, event::Event, ids::AppointmentId};
 
-use super::{
+use crate::location::{
     KEEP_ENDED_S, Location,
     state::{Appointment, Renewal},
 };
@@ -25,7 +25,7 @@ pub struct RenewalNeed {
 }
 
 /// The appointments that an event renews.
-pub(super) fn renewed(event: &Event) -> &[AppointmentId] {
+pub(crate) fn renewed(event: &Event) -> &[AppointmentId] {
     match event {
         Event::AppointmentsRenewed { appointments, .. } => appointments,
         _ => &[],
@@ -34,7 +34,7 @@ pub(super) fn renewed(event: &Event) -> &[AppointmentId] {
 
 impl Location {
     /// The part of the location that its patients see.
-    pub(super) fn clinic(&self) -> ClinicInfo {
+    pub(crate) fn clinic(&self) -> ClinicInfo {
         let header = &self.header;
         ClinicInfo {
             name: header.name.clone(),
@@ -48,7 +48,7 @@ impl Location {
 
     /// Starts a renewal from the beginning, if the details of the clinic that views show have
     /// changed.
-    pub(super) fn begin_renewal(&mut self, before: &ClinicInfo) {
+    pub(crate) fn begin_renewal(&mut self, before: &ClinicInfo) {
         if *before != self.clinic() && !before.name.is_empty() {
             self.header.renewal = Some(Renewal::default());
             self.renewing = None;
@@ -74,7 +74,7 @@ impl Location {
     }
 
     /// The event of the next slice of a renewal, if its appointments were read.
-    pub(super) fn next_renewal(&self) -> Option<Event> {
+    pub(crate) fn next_renewal(&self) -> Option<Event> {
         let (ids, is_last) = self.renewing.as_ref().filter(|_| self.header.renewal.is_some())?;
         let now = self.clinic();
         let is_old = |id: &&AppointmentId| {
@@ -88,7 +88,7 @@ impl Location {
     }
 
     /// Moves a renewal on. The views follow from the scope of the event.
-    pub(super) fn renew(&mut self, after: Option<&AppointmentId>) {
+    pub(crate) fn renew(&mut self, after: Option<&AppointmentId>) {
         self.header.renewal = after.map(|after| Renewal { after: Some(after.clone()) });
         self.renewing = None;
     }

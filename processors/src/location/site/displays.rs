@@ -8,7 +8,7 @@ use schemas::{
     ids::{CheckInPointId, DisplayId},
 };
 
-use super::{
+use crate::location::{
     Location,
     appearance::check_edition,
     check_in_points,
@@ -19,7 +19,7 @@ use super::{
 
 /// Pairs a display. A known one is paired again: the answer to the first approval was lost, and a
 /// gateway derives the id from what only the screen knows.
-pub(super) fn pair(
+pub(crate) fn pair(
     state: &Location,
     id: &DisplayId,
     name: &str,
@@ -39,7 +39,7 @@ pub(super) fn pair(
     Ok(Event::DisplayPaired { display, name, check_in_point: check_in_point.cloned() }.into())
 }
 
-pub(super) fn rename(
+pub(crate) fn rename(
     state: &Location,
     id: &DisplayId,
     name: &str,
@@ -51,7 +51,7 @@ pub(super) fn rename(
     Ok(Event::DisplayRenamed { display: id.clone(), name: name.to_owned() }.into())
 }
 
-pub(super) fn unpair(state: &Location, id: &DisplayId) -> Result<Decision, Code> {
+pub(crate) fn unpair(state: &Location, id: &DisplayId) -> Result<Decision, Code> {
     known(state, id)?;
     Ok(Event::DisplayUnpaired { display: id.clone() }.into())
 }
@@ -62,7 +62,7 @@ fn known(state: &Location, id: &DisplayId) -> Result<(), Code> {
 
 impl Location {
     /// Applies an event of a display.
-    pub(super) fn change_displays(&mut self, event: &Event, version: u64, now: Millis) {
+    pub(crate) fn change_displays(&mut self, event: &Event, version: u64, now: Millis) {
         let displays = &mut self.header.displays;
         match event {
             Event::DisplayPaired { display, name, check_in_point } => {

@@ -13,7 +13,7 @@ const LONGEST: Millis = 60 * MINUTE;
 
 /// Most moves of one location without an answer, tickets and appointments together: as many as a
 /// location has live tickets. They stay in memory. Past it, a further move is refused as `moving`.
-pub(super) const MAX_MOVES: usize = 10_000;
+pub(crate) const MAX_MOVES: usize = 10_000;
 
 /// A question that waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,18 +25,18 @@ pub struct Question {
 }
 
 impl Question {
-    pub(super) fn new(since: Millis) -> Self {
+    pub(crate) fn new(since: Millis) -> Self {
         Self { since, attempt: AttemptNumber(0) }
     }
 
     /// When the question is asked again.
-    pub(super) fn due(&self) -> Millis {
+    pub(crate) fn due(&self) -> Millis {
         self.since.saturating_add(pause_before(self.attempt.next()))
     }
 
     /// The number of the last repetition that is due at `now`. After an outage it skips the
     /// repetitions that were missed, so that one question is asked and not all of them.
-    pub(super) fn attempt_at(&self, now: Millis) -> AttemptNumber {
+    pub(crate) fn attempt_at(&self, now: Millis) -> AttemptNumber {
         let waited = now.saturating_sub(self.since).max(0);
         let hours = (waited - pause_before(AttemptNumber(DOUBLINGS))).max(0) / LONGEST;
         let is_due = |number: &u32| pause_before(AttemptNumber(*number)) <= waited;

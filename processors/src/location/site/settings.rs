@@ -13,30 +13,30 @@ pub use schemas::bounds::{
     MAX_CHECK_IN_POINTS, MAX_DISPLAYS, MAX_DOCTORS, MAX_LANGUAGES, MAX_MESSAGES, MAX_QUEUES,
     MAX_STATIONS, MAX_TICKETS, QUEUE_TICKETS, SERVICE_S,
 };
-pub(super) use schemas::bounds::{check_languages, check_prefix, check_text};
+pub(crate) use schemas::bounds::{check_languages, check_prefix, check_text};
 
 /// The bundled database instead of the machine's own: every processor must compute the same days.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-pub(super) fn check_zone(name: &str) -> Result<(), Code> {
+pub(crate) fn check_zone(name: &str) -> Result<(), Code> {
     ZONES.get(name).map(drop).map_err(|_| Code::InvalidValue)
 }
 
 /// The time zone with this name. Names are checked before they are stored, and the database only
 /// grows. Before the location is configured, the zone is UTC.
-pub(super) fn zone_or_utc(name: &str) -> TimeZone {
+pub(crate) fn zone_or_utc(name: &str) -> TimeZone {
     ZONES.get(name).unwrap_or(TimeZone::UTC)
 }
 
 /// Limits an append time to the range of the calendar: Kafka uses -1 for "none".
-pub(super) fn plausible(at: Millis) -> Millis {
+pub(crate) fn plausible(at: Millis) -> Millis {
     at.clamp(0, Timestamp::MAX.as_millisecond())
 }
 
 /// The service day at `at` as `YYYY-MM-DD`, a text that sorts by date. The day starts `start_min`
 /// minutes after local midnight of its date. When a clock change skips that time, the day starts at
 /// the first moment after it.
-pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String {
+pub(crate) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String {
     let now = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
     let date = zone.to_datetime(now).date();
     let begun = start_of(zone, start_min, date) <= at;
@@ -44,19 +44,19 @@ pub(super) fn service_day(zone: &TimeZone, start_min: u16, at: Millis) -> String
 }
 
 /// The service day at `at`, and the hour that the location's clocks show then.
-pub(super) fn service_hour(zone: &TimeZone, start_min: u16, at: Millis) -> (String, u8) {
+pub(crate) fn service_hour(zone: &TimeZone, start_min: u16, at: Millis) -> (String, u8) {
     let now = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
     let hour = u8::try_from(zone.to_datetime(now).hour()).unwrap_or_default();
     (service_day(zone, start_min, at), hour)
 }
 
 /// The moment when the service day starts.
-pub(super) fn day_start(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
+pub(crate) fn day_start(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     day.parse::<Date>().map_or(0, |date| start_of(zone, start_min, date))
 }
 
 /// The moment when the service day ends and the next one starts.
-pub(super) fn day_end(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
+pub(crate) fn day_end(zone: &TimeZone, start_min: u16, day: &str) -> Millis {
     let next = day.parse::<Date>().and_then(Date::tomorrow);
     next.map_or(Millis::MAX, |next| start_of(zone, start_min, next))
 }

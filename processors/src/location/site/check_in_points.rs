@@ -8,14 +8,14 @@ use schemas::{
     ids::CheckInPointId,
 };
 
-use super::{
+use crate::location::{
     Location,
     appearance::check_edition,
     decision::{Decision, queue_of},
     settings::{self, MAX_CHECK_IN_POINTS},
 };
 
-pub(super) fn configure(
+pub(crate) fn configure(
     state: &Location,
     id: &CheckInPointId,
     setup: &CheckInPointSetup,
@@ -35,24 +35,24 @@ pub(super) fn configure(
     Ok(Event::CheckInPointConfigured { point: id.clone(), setup: setup.clone() }.into())
 }
 
-pub(super) fn rotate(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
+pub(crate) fn rotate(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
     known(state, id)?;
     Ok(Event::CheckInPointRotated { point: id.clone() }.into())
 }
 
-pub(super) fn revoke(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
+pub(crate) fn revoke(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
     if known(state, id)?.revoked {
         return Err(Code::IllegalMove);
     }
     Ok(Event::CheckInPointRevoked { point: id.clone() }.into())
 }
 
-pub(super) fn remove(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
+pub(crate) fn remove(state: &Location, id: &CheckInPointId) -> Result<Decision, Code> {
     known(state, id)?;
     Ok(Event::CheckInPointRemoved { point: id.clone() }.into())
 }
 
-pub(super) fn known<'a>(
+pub(crate) fn known<'a>(
     state: &'a Location,
     id: &CheckInPointId,
 ) -> Result<&'a CheckInPointSettings, Code> {
@@ -62,7 +62,7 @@ pub(super) fn known<'a>(
 impl Location {
     /// Applies an event of a check-in point. The version of the event numbers the rotation, so that
     /// a point that was removed and created again never has an old code.
-    pub(super) fn change_check_in_points(&mut self, event: &Event, version: u64, now: Millis) {
+    pub(crate) fn change_check_in_points(&mut self, event: &Event, version: u64, now: Millis) {
         let points = &mut self.header.check_in_points;
         match event {
             Event::CheckInPointConfigured { point, setup } => {

@@ -20,7 +20,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::location::{
     Location, moves, settings,
     state::Appointment,
     ticket::{StepTrace, Ticket},
@@ -71,7 +71,7 @@ fn method_of(state: &Location, record: &CommandRecord) -> CheckInMethod {
 }
 
 /// Notes in the events of a decision how their tickets are taken.
-pub(super) fn note_method(state: &Location, record: &CommandRecord, events: &mut [Event]) {
+pub(crate) fn note_method(state: &Location, record: &CommandRecord, events: &mut [Event]) {
     for event in events {
         if let Event::TicketIssued { method, from, .. } = event {
             let is_successor = from.is_some();
@@ -125,7 +125,7 @@ impl Location {
 
     /// Begins a stay at `at` and ends the one before, if the state, the queue or the room of the
     /// ticket is another one than `before`.
-    pub(super) fn change_stay(
+    pub(crate) fn change_stay(
         &mut self,
         ticket: &mut Ticket,
         before: Option<&TicketStatus>,
@@ -148,7 +148,7 @@ impl Location {
     }
 
     /// Counts a ticket that was issued.
-    pub(super) fn count_arrival(&mut self, ticket: &Ticket, method: Option<CheckInMethod>) {
+    pub(crate) fn count_arrival(&mut self, ticket: &Ticket, method: Option<CheckInMethod>) {
         let method = method.unwrap_or(CheckInMethod::Program);
         let bucket = CheckInMethod::ALL.iter().position(|known| *known == method);
         let bucket = bucket.and_then(|place| u8::try_from(place).ok()).unwrap_or_default();
@@ -159,7 +159,7 @@ impl Location {
 
     /// Counts a step of a ticket that happened `at`, and notes in `trace` what an undo takes back.
     /// `before` is the standing before the step.
-    pub(super) fn count_step(
+    pub(crate) fn count_step(
         &mut self,
         event: &Event,
         ticket: &mut Ticket,
@@ -198,7 +198,7 @@ impl Location {
     }
 
     /// Counts a step backwards.
-    pub(super) fn uncount_step(&mut self, ticket: &mut Ticket, trace: &StepTrace) {
+    pub(crate) fn uncount_step(&mut self, ticket: &mut Ticket, trace: &StepTrace) {
         let back =
             |figure: &Figure| Figure { key: figure.key.clone(), tally: figure.tally.negated() };
         self.history.figures.extend(trace.figures.iter().map(back));
@@ -209,7 +209,7 @@ impl Location {
 
     /// Counts the appointments that an event changed, if they took place or were missed, and no
     /// longer counts those that did not.
-    pub(super) fn count_appointments(&mut self, event: &Event) {
+    pub(crate) fn count_appointments(&mut self, event: &Event) {
         let ticket = match event {
             Event::TicketIssued { ticket, .. } => Some(ticket),
             event => moves::moved_ticket(event),
@@ -256,7 +256,7 @@ impl Location {
     }
 
     /// The doctor whose patient the ticket of this appointment is.
-    pub(super) fn doctor_of(&self, appointment: Option<&AppointmentId>) -> Option<DoctorId> {
+    pub(crate) fn doctor_of(&self, appointment: Option<&AppointmentId>) -> Option<DoctorId> {
         let held = self.appointments.get(appointment?)?;
         held.fact.doctor.as_ref().map(|doctor| doctor.id.clone())
     }

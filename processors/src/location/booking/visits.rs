@@ -10,7 +10,7 @@ use schemas::{
     ticket::{Priority, TicketState},
 };
 
-use super::{
+use crate::location::{
     Location,
     decision::Decision,
     indexes::Update,
@@ -26,7 +26,7 @@ const CHECK_IN_UNDONE: &str = "check_in_undone";
 /// The status of an appointment, by the table in `docs/appointment-status.md`. `visit` is the state
 /// of the last visit's ticket, unless the appointment was booked anew since. `expired` means that
 /// the last timer of the appointment has fired.
-pub(super) fn status_of(
+pub(crate) fn status_of(
     reported: AppointmentStatus,
     visit: Option<TicketState>,
     expired: bool,
@@ -54,7 +54,7 @@ pub(super) fn status_of(
 
 impl Visit {
     /// Whether the patient is or was with the clinician, here or at another location.
-    pub(super) fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         matches!(
             self.state,
             TicketState::InService | TicketState::Completed | TicketState::Transferred
@@ -63,14 +63,14 @@ impl Visit {
 
     /// Whether the desk has decided the outcome of the appointment. After a visit that ended early,
     /// the source decides again.
-    pub(super) fn decides(&self) -> bool {
+    pub(crate) fn decides(&self) -> bool {
         !matches!(self.state, TicketState::Left | TicketState::Cancelled)
     }
 }
 
 impl Appointment {
     /// The status that the source reports.
-    pub(super) fn reported(&self) -> AppointmentStatus {
+    pub(crate) fn reported(&self) -> AppointmentStatus {
         match self.successor {
             Some(_) => AppointmentStatus::Cancelled,
             None => self.fact.status,
@@ -78,13 +78,13 @@ impl Appointment {
     }
 
     /// The status that the appointment must have, when its last timer has fired or not.
-    pub(super) fn status_when(&self, expired: bool) -> AppointmentStatus {
+    pub(crate) fn status_when(&self, expired: bool) -> AppointmentStatus {
         status_of(self.reported(), self.visit().map(|visit| visit.state), expired)
     }
 }
 
 /// Issues the ticket of an appointment whose patient has arrived.
-pub(super) fn check_in(
+pub(crate) fn check_in(
     state: &Location,
     id: &AppointmentId,
     queue: Option<&QueueId>,
@@ -107,7 +107,7 @@ pub(super) fn check_in(
 /// Issues the ticket of an appointment whose patient arrived outside the window of check-in,
 /// because staff decided so. An appointment that nobody came to is over by a timer alone, so its
 /// patient may still come; one that was cancelled or served stays over.
-pub(super) fn override_check_in(
+pub(crate) fn override_check_in(
     state: &Location,
     id: &AppointmentId,
     queue: Option<&QueueId>,
@@ -172,7 +172,7 @@ fn check_window(state: &Location, appointment: &Appointment) -> Result<(), Code>
 }
 
 /// Ends the ticket of a patient who was checked in by mistake.
-pub(super) fn undo_check_in(state: &Location, id: &AppointmentId) -> Result<Decision, Code> {
+pub(crate) fn undo_check_in(state: &Location, id: &AppointmentId) -> Result<Decision, Code> {
     let appointment = state.appointment(id).ok_or(Code::NoAppointment)?;
     let visit = appointment.visit().filter(|visit| visit.is_live()).ok_or(Code::NotCheckedIn)?;
     if visit.is_served() {
@@ -194,7 +194,7 @@ pub(super) fn undo_check_in(state: &Location, id: &AppointmentId) -> Result<Deci
 /// Whether an undo may make the ticket live again. The ticket of an appointment may not when the
 /// appointment was checked in or booked again since, or moved to another location: its patient
 /// would be in line twice.
-pub(super) fn may_return(state: &Location, ticket: &Ticket) -> bool {
+pub(crate) fn may_return(state: &Location, ticket: &Ticket) -> bool {
     let appointment = ticket.appointment.as_ref().and_then(|id| state.appointment(id));
     appointment.is_none_or(|held| {
         ticket.is_live()
@@ -205,7 +205,7 @@ pub(super) fn may_return(state: &Location, ticket: &Ticket) -> bool {
 
 impl Location {
     /// Keeps the visit of a ticket, and with it the status of the appointment, equal to the ticket.
-    pub(super) fn follow_ticket(&mut self, id: &AppointmentId, ticket: &Ticket) {
+    pub(crate) fn follow_ticket(&mut self, id: &AppointmentId, ticket: &Ticket) {
         let Some(held) = self.appointments.get(id) else { return };
         let place = held.visits.iter().position(|visit| visit.ticket == ticket.id);
         let known = place.map(|place| &held.visits[place]);
@@ -240,7 +240,7 @@ impl Location {
     }
 
     /// Ends an appointment to which nobody came until `at`, and counts it unless it was counted.
-    pub(super) fn miss(&mut self, id: &AppointmentId, at: Millis) {
+    pub(crate) fn miss(&mut self, id: &AppointmentId, at: Millis) {
         let known = self.appointments.get(id).is_some_and(|held| held.missed_at.is_some());
         if !known && self.counts_for_today(at) {
             self.count_quarter(at, |quarter| quarter.no_show += 1);

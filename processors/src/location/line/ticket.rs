@@ -14,7 +14,7 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::location::{
     history::{CurrentStay, LineTime},
     question::Question,
     state::{RecentCall, ServiceTime},
@@ -108,13 +108,13 @@ impl Ticket {
     }
 
     /// The queue of another location that the ticket is moving to.
-    pub(super) fn moving_to(&self) -> Option<&QueueId> {
+    pub(crate) fn moving_to(&self) -> Option<&QueueId> {
         let leaving = self.standing.state == TicketState::Leaving;
         self.handover.as_ref().filter(|_| leaving).map(|moving| &moving.handover.queue)
     }
 
     /// The place of the ticket in its line, valid while the ticket waits.
-    pub(super) fn place(&self) -> LinePlace {
+    pub(crate) fn place(&self) -> LinePlace {
         LinePlace::new(self.id.clone(), self.standing.priority, self.standing.rank)
     }
 }
@@ -178,13 +178,13 @@ pub enum LoadCount {
 /// The last call of a queue and of a station, each with its version.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastCalls {
-    pub(super) queue: (Option<Millis>, u64),
-    pub(super) station: (Option<QueueId>, u64),
+    pub(crate) queue: (Option<Millis>, u64),
+    pub(crate) station: (Option<QueueId>, u64),
 }
 
 impl LastCalls {
     /// The queue from which the station called before.
-    pub(super) fn served(&self) -> Option<&QueueId> {
+    pub(crate) fn served(&self) -> Option<&QueueId> {
         self.station.0.as_ref()
     }
 }
@@ -192,13 +192,13 @@ impl LastCalls {
 /// The delay of a doctor, with the version that set it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastDelay {
-    pub(super) doctor: DoctorId,
-    pub(super) delay_min: u32,
-    pub(super) version: u64,
+    pub(crate) doctor: DoctorId,
+    pub(crate) delay_min: u32,
+    pub(crate) version: u64,
 }
 
 impl LastDelay {
-    pub(super) fn doctor(&self) -> &DoctorId {
+    pub(crate) fn doctor(&self) -> &DoctorId {
         &self.doctor
     }
 }

@@ -10,18 +10,18 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{Location, ticket::Ticket};
+use crate::location::{Location, ticket::Ticket};
 
 /// The tickets that were near their turn before a step, in the queues that the step may change.
 #[derive(Default)]
-pub(super) struct NearTickets {
+pub(crate) struct NearTickets {
     before: BTreeSet<TicketId>,
     queues: BTreeSet<QueueId>,
 }
 
 impl Location {
     /// Notes the first places of queues before an event changes them.
-    pub(super) fn note_near<'a>(
+    pub(crate) fn note_near<'a>(
         &self,
         noted: &mut NearTickets,
         queues: impl IntoIterator<Item = &'a QueueId>,
@@ -35,7 +35,7 @@ impl Location {
 
     /// The outward events of a step: those of its events in their order, and then the tickets that
     /// have come near their turn.
-    pub(super) fn outward(&self, noted: &NearTickets, events: &[Event]) -> Vec<OutwardData> {
+    pub(crate) fn outward(&self, noted: &NearTickets, events: &[Event]) -> Vec<OutwardData> {
         let mut outward: Vec<_> =
             events.iter().flat_map(|event| self.outward_of(event)).flatten().collect();
         for queue in &noted.queues {

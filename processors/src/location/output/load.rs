@@ -9,7 +9,7 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{
+use crate::location::{
     Location,
     indexes::{Update, quarter_of},
     state::{Queue, Station},
@@ -18,7 +18,7 @@ use super::{
 
 impl Location {
     /// Counts something in the quarter hour of `at`, if the quarter hour is in the service day.
-    pub(super) fn count_quarter(&mut self, at: Millis, count: impl FnOnce(&mut LoadQuarter)) {
+    pub(crate) fn count_quarter(&mut self, at: Millis, count: impl FnOnce(&mut LoadQuarter)) {
         if at < self.header.day_ends && self.header.day_starts <= at {
             count(self.header.quarters.entry(quarter_of(at)).or_default());
         }
@@ -26,12 +26,12 @@ impl Location {
 
     /// Whether a timer that was due `at` counts for the service day. One that was due at the moment
     /// when a day ends belongs to that day, although the day ends before its timers fire.
-    pub(super) fn counts_for_today(&self, at: Millis) -> bool {
+    pub(crate) fn counts_for_today(&self, at: Millis) -> bool {
         self.header.day_starts < at
     }
 
     /// Counts a step of a ticket that happened `at`, or takes it out of the counts.
-    pub(super) fn count(&mut self, counted: LoadCount, update: Update, at: Millis) {
+    pub(crate) fn count(&mut self, counted: LoadCount, update: Update, at: Millis) {
         if matches!(counted, LoadCount::Called | LoadCount::Served) {
             match update {
                 Update::Add => self.count_minute(at, counted),
@@ -79,7 +79,7 @@ impl Location {
         hour.retain(|kept| (kept.called, kept.served) != (0, 0));
     }
 
-    pub(super) fn load_head(&self) -> LoadHead {
+    pub(crate) fn load_head(&self) -> LoadHead {
         LoadHead {
             name: self.header.name.clone(),
             time_zone: self.header.time_zone.clone(),
@@ -94,7 +94,7 @@ impl Location {
         }
     }
 
-    pub(super) fn load_queue(&self, id: &QueueId, queue: &Queue) -> LoadQueue {
+    pub(crate) fn load_queue(&self, id: &QueueId, queue: &Queue) -> LoadQueue {
         let tally = self.indexes.tallies.get(id);
         let waiting = count(tally.map_or(0, |tally| tally.waiting.len()));
         LoadQueue {
@@ -109,7 +109,7 @@ impl Location {
         }
     }
 
-    pub(super) fn load_station(&self, id: &StationId, station: &Station) -> LoadStation {
+    pub(crate) fn load_station(&self, id: &StationId, station: &Station) -> LoadStation {
         let there = self
             .indexes
             .stations
@@ -131,7 +131,7 @@ impl Location {
     }
 
     /// A quarter hour of the service day, if any of its counts is above zero.
-    pub(super) fn load_quarter(&self, quarter: Millis) -> Option<LoadQuarter> {
+    pub(crate) fn load_quarter(&self, quarter: Millis) -> Option<LoadQuarter> {
         let counted = self.header.quarters.get(&quarter).copied().unwrap_or_default();
         let booked = self.indexes.day_counts.booked.get(&quarter).copied().unwrap_or_default();
         let entry = LoadQuarter { booked, ..counted };

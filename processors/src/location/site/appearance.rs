@@ -13,7 +13,7 @@ use schemas::{
     settings::BoardMessage,
 };
 
-use super::{
+use crate::location::{
     Location,
     decision::{Decision, queue_of},
     settings::{self, MAX_MESSAGES},
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Checks that the settings are still those from which a change was made.
-pub(super) fn check_edition(held: u64, edition: Option<u64>) -> Result<(), Code> {
+pub(crate) fn check_edition(held: u64, edition: Option<u64>) -> Result<(), Code> {
     match edition {
         Some(edition) if edition != held => Err(Code::SettingsChanged),
         _ => Ok(()),
@@ -29,7 +29,7 @@ pub(super) fn check_edition(held: u64, edition: Option<u64>) -> Result<(), Code>
 }
 
 /// Replaces a setting. The edition is the version of the last step that changed something.
-pub(super) fn replace<T: PartialEq + Clone>(
+pub(crate) fn replace<T: PartialEq + Clone>(
     held: &mut T,
     new: &T,
     edition: &mut u64,
@@ -41,7 +41,7 @@ pub(super) fn replace<T: PartialEq + Clone>(
     }
 }
 
-pub(super) fn change_privacy(
+pub(crate) fn change_privacy(
     state: &Location,
     privacy: Privacy,
     edition: Option<u64>,
@@ -52,7 +52,7 @@ pub(super) fn change_privacy(
 
 /// Changes the messages. Each has a text in one language at least, and only in languages by the
 /// form of their tags: a language may be added to the location later.
-pub(super) fn change_messages(
+pub(crate) fn change_messages(
     state: &Location,
     messages: &[BoardMessage],
     edition: Option<u64>,
@@ -68,7 +68,7 @@ pub(super) fn change_messages(
     Ok(Event::MessagesChanged { messages: messages.to_vec() }.into())
 }
 
-pub(super) fn change_branding(
+pub(crate) fn change_branding(
     state: &Location,
     branding: &Branding,
     edition: Option<u64>,
@@ -78,7 +78,7 @@ pub(super) fn change_branding(
     Ok(Event::BrandingChanged { branding: branding.clone() }.into())
 }
 
-pub(super) fn order_queues(
+pub(crate) fn order_queues(
     state: &Location,
     queues: &[QueueId],
     edition: Option<u64>,
@@ -94,7 +94,7 @@ pub(super) fn order_queues(
 
 impl Location {
     /// Applies an event of the appearance.
-    pub(super) fn change_appearance(&mut self, event: &Event, version: u64) {
+    pub(crate) fn change_appearance(&mut self, event: &Event, version: u64) {
         let before = self.clinic();
         let header = &mut self.header;
         match event {
@@ -123,7 +123,7 @@ impl Location {
     }
 
     /// The appointment of a ticket, as far as staff may see it in the line.
-    pub(super) fn line_appointment(&self, ticket: &Ticket) -> Option<LineAppointment> {
+    pub(crate) fn line_appointment(&self, ticket: &Ticket) -> Option<LineAppointment> {
         let shown = self.header.privacy.lines;
         let fact = &self.appointment(ticket.appointment.as_ref()?)?.fact;
         let entry = LineAppointment {
@@ -136,7 +136,7 @@ impl Location {
     }
 
     /// The name and the doctor beside a call on the board, as far as everybody may see them.
-    pub(super) fn call_person(&self, ticket: &Ticket) -> (Option<String>, Option<String>) {
+    pub(crate) fn call_person(&self, ticket: &Ticket) -> (Option<String>, Option<String>) {
         let shown = self.header.privacy.boards;
         let appointment = ticket.appointment.as_ref().and_then(|id| self.appointment(id));
         let Some(appointment) = appointment else { return (None, None) };
@@ -146,7 +146,7 @@ impl Location {
     }
 
     /// The live tickets that show an appointment.
-    pub(super) fn tickets_with_appointment(&self) -> impl Iterator<Item = &TicketId> {
+    pub(crate) fn tickets_with_appointment(&self) -> impl Iterator<Item = &TicketId> {
         let shows = |ticket: &&Ticket| ticket.is_live() && ticket.appointment.is_some();
         self.tickets.values().filter(shows).map(|ticket| &ticket.id)
     }

@@ -14,11 +14,11 @@ use schemas::{
     ticket::TicketState,
 };
 
-use super::{Location, decision::Decision, ticket::Ticket};
 use crate::alerts::{Alert, AlertChange};
+use crate::location::{Location, decision::Decision, ticket::Ticket};
 
 /// Decides a subscription, or its end. A device that is subscribed already brings its newer keys.
-pub(super) fn decide(ticket: &Ticket, command: &Command) -> Result<Decision, Code> {
+pub(crate) fn decide(ticket: &Ticket, command: &Command) -> Result<Decision, Code> {
     let id = ticket.id.clone();
     let (event, change) = match command {
         Command::SubscribeAlerts { device, .. } => {
@@ -50,7 +50,7 @@ pub(super) fn decide(ticket: &Ticket, command: &Command) -> Result<Decision, Cod
 
 /// The tickets with devices that a step may move, as they were before it.
 #[derive(Default)]
-pub(super) struct SubscribedTickets {
+pub(crate) struct SubscribedTickets {
     states: BTreeMap<TicketId, TicketState>,
     near: BTreeSet<TicketId>,
     queues: BTreeSet<QueueId>,
@@ -58,7 +58,7 @@ pub(super) struct SubscribedTickets {
 
 impl Location {
     /// Notes the tickets with devices among these, and in the first places of these queues.
-    pub(super) fn note_subscribed<'a>(
+    pub(crate) fn note_subscribed<'a>(
         &self,
         noted: &mut SubscribedTickets,
         tickets: impl IntoIterator<Item = &'a TicketId>,
@@ -76,7 +76,7 @@ impl Location {
     }
 
     /// Subscribes or unsubscribes the device that an event names.
-    pub(super) fn change_devices(&mut self, event: &Event) {
+    pub(crate) fn change_devices(&mut self, event: &Event) {
         let (Event::AlertsSubscribed { ticket, .. } | Event::AlertsUnsubscribed { ticket, .. }) =
             event
         else {
@@ -92,7 +92,7 @@ impl Location {
     }
 
     /// The alerts that these events cause, and the ends of subscriptions.
-    pub(super) fn alerts(&self, noted: SubscribedTickets, events: &[Event]) -> Vec<AlertChange> {
+    pub(crate) fn alerts(&self, noted: SubscribedTickets, events: &[Event]) -> Vec<AlertChange> {
         let SubscribedTickets { states, near, queues } = noted;
         let mut changes = Vec::new();
         for (id, before) in &states {

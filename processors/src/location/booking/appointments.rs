@@ -16,7 +16,7 @@ use schemas::{
     record::CommandRecord,
 };
 
-use super::{
+use crate::location::{
     Location,
     decision::{Decision, result_of},
     rebooking, settings,
@@ -44,7 +44,7 @@ fn may_follow(from: AppointmentStatus, to: AppointmentStatus) -> bool {
 }
 
 /// Decides a fact that a source reported: accepts, ignores or refuses it.
-pub(super) fn report(
+pub(crate) fn report(
     state: &Location,
     record: &CommandRecord,
     candidate: &AppointmentId,
@@ -262,7 +262,7 @@ fn change_to(status: AppointmentStatus) -> AppointmentChange {
 
 impl Location {
     /// Applies an accepted fact.
-    pub(super) fn report(
+    pub(crate) fn report(
         &mut self,
         id: &AppointmentId,
         fact: &AppointmentFact,
@@ -274,7 +274,7 @@ impl Location {
         self.put_appointment(new);
     }
 
-    pub(super) fn change_appointment(
+    pub(crate) fn change_appointment(
         &mut self,
         id: &AppointmentId,
         change: impl FnOnce(&mut Appointment),

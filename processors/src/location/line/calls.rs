@@ -15,7 +15,7 @@ use schemas::{
     ticket::{QueueState, TicketState},
 };
 
-use super::{
+use crate::location::{
     Location,
     decision::{Decision, queue_of},
     state::{Queue, Station},
@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Calls the first waiting ticket of the queue.
-pub(super) fn call_next(
+pub(crate) fn call_next(
     state: &Location,
     id: &QueueId,
     station: &StationId,
@@ -39,7 +39,7 @@ pub(super) fn call_next(
 /// Calls the first of the waiting tickets of all queues that the station serves: the highest
 /// priority, then the smallest rank. The places of different queues compare, because ranks follow
 /// from turns.
-pub(super) fn call_next_at_station(
+pub(crate) fn call_next_at_station(
     state: &Location,
     station: &StationId,
     force: bool,
@@ -64,7 +64,7 @@ pub(super) fn call_next_at_station(
 }
 
 /// Calls this ticket, wherever it stands in its line. A pause stops this call too.
-pub(super) fn call_ticket(
+pub(crate) fn call_ticket(
     state: &Location,
     ticket: &Ticket,
     station: &StationId,
@@ -76,14 +76,14 @@ pub(super) fn call_ticket(
 }
 
 /// Checks that the call of the ticket may be repeated.
-pub(super) fn check_recall(state: &Location, ticket: &Ticket) -> Result<(), Code> {
+pub(crate) fn check_recall(state: &Location, ticket: &Ticket) -> Result<(), Code> {
     let station = ticket.standing.station.as_ref().ok_or(Code::StationUnknown)?;
     open_station(state, station)?;
     check_queue(queue_of(state, &ticket.standing.queue)?)
 }
 
 /// Checks that a call from `queue` to `station` may stand again after an undo.
-pub(super) fn check_restored_call(
+pub(crate) fn check_restored_call(
     state: &Location,
     queue: &QueueId,
     station: &StationId,
@@ -139,13 +139,13 @@ impl Location {
     }
 
     /// Whether a patient is called to the station, in service there, or absent after its call.
-    pub(super) fn serves_somebody(&self, station: &StationId) -> bool {
+    pub(crate) fn serves_somebody(&self, station: &StationId) -> bool {
         let there = self.indexes.stations.get(station).into_iter().flatten();
         there.filter_map(|id| self.ticket(id)).any(Ticket::is_live)
     }
 
     /// The patients who are called to the station and have not come yet: mostly none or one.
-    pub(super) fn called_to<'a>(
+    pub(crate) fn called_to<'a>(
         &'a self,
         station: &StationId,
     ) -> impl Iterator<Item = &'a TicketId> + use<'a> {

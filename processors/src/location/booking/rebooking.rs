@@ -15,17 +15,17 @@ use schemas::{
     record::CommandRecord,
 };
 
-use super::{
+use crate::effect::Settlement;
+use crate::location::{
     Location,
     decision::{Decision, result_of},
     question::Question,
     state::{Appointment, AppointmentMove, DeferredFact, Visit},
 };
-use crate::effect::Settlement;
 
 /// Decides a newer fact about an appointment that is moving or has moved away, if it must be
 /// applied elsewhere or later.
-pub(super) fn divert(
+pub(crate) fn divert(
     record: &CommandRecord,
     held: &Appointment,
     fact: &AppointmentFact,
@@ -53,7 +53,7 @@ pub(super) fn divert(
 
 /// Why a fact about an appointment that is moving changes nothing. One from before the move may
 /// still be newer than what is known here, and counts if the appointment stays.
-pub(super) fn ignored(
+pub(crate) fn ignored(
     held: &Appointment,
     moving: &AppointmentMove,
     fact: &AppointmentFact,
@@ -68,7 +68,7 @@ pub(super) fn ignored(
 }
 
 /// Decides a fact that moves the appointment to another location.
-pub(super) fn leave(
+pub(crate) fn leave(
     state: &Location,
     record: &CommandRecord,
     id: &AppointmentId,
@@ -105,7 +105,7 @@ fn receipt(successor: AppointmentId, fact: &AppointmentFact, from: AppointmentId
 }
 
 /// The repeated question whether the destination has booked the appointment.
-pub(super) fn ask_receipt(
+pub(crate) fn ask_receipt(
     tenant: &TenantId,
     held: &Appointment,
     attempt: AttemptNumber,
@@ -123,7 +123,7 @@ pub(super) fn ask_receipt(
 
 /// Whether this is a repeated question about a booking that is here. An earlier question booked it,
 /// and a fact that arrived since must stand.
-pub(super) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
+pub(crate) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
     let Command::ReceiveAppointment { fact, question: Some(question), .. } = &record.command else {
         return false;
     };
@@ -133,7 +133,7 @@ pub(super) fn is_answered(record: &CommandRecord, held: &Appointment) -> bool {
 
 /// The claim of an appointment that is booked here and was not before, or that has come back. So
 /// the key of the appointment learns of each location that holds it.
-pub(super) fn claim(
+pub(crate) fn claim(
     record: &CommandRecord,
     held: Option<&Appointment>,
     id: &AppointmentId,
@@ -145,7 +145,7 @@ pub(super) fn claim(
 
 /// The claim of an appointment whose source has reported it here since the revision of `fact`,
 /// which says that it moved. The key of the appointment informs the location with the older claim.
-pub(super) fn claim_again(
+pub(crate) fn claim_again(
     record: &CommandRecord,
     held: &Appointment,
     fact: &AppointmentFact,
@@ -167,7 +167,7 @@ fn claim_of(record: &CommandRecord, id: &AppointmentId, fact: &AppointmentFact) 
 
 /// The command that takes the booking back from the other location, when the source says that an
 /// appointment which had moved away is here after all: to the other location, it moves here.
-pub(super) fn reclaim(
+pub(crate) fn reclaim(
     record: &CommandRecord,
     held: Option<&Appointment>,
     fact: &AppointmentFact,
@@ -180,7 +180,7 @@ pub(super) fn reclaim(
 }
 
 /// The answer of the destination to the origin, whatever it decided.
-pub(super) fn answer(
+pub(crate) fn answer(
     record: &CommandRecord,
     decided: &Result<Decision, Code>,
 ) -> Option<CommandRecord> {
@@ -203,7 +203,7 @@ pub(super) fn answer(
 
 /// Decides at the origin: the answer of the destination to the last question. An earlier answer
 /// could differ from it: a queue can be made or removed meanwhile.
-pub(super) fn settle(state: &Location, record: &CommandRecord) -> Result<Decision, Code> {
+pub(crate) fn settle(state: &Location, record: &CommandRecord) -> Result<Decision, Code> {
     let Command::SettleAppointment { appointment: id, successor, held, answer, question } =
         &record.command
     else {
@@ -265,7 +265,7 @@ fn there_fact(fact: &AppointmentFact, moved_to: Option<LocationId>) -> Appointme
 const MAX_HOPS: u8 = 8;
 
 /// How often the fact of the record was passed on.
-pub(super) fn hops_of(record: &CommandRecord) -> u8 {
+pub(crate) fn hops_of(record: &CommandRecord) -> u8 {
     match record.command {
         Command::ReceiveAppointment { hops, .. } => hops,
         _ => 0,
@@ -307,7 +307,7 @@ fn pass_on(
 impl Location {
     /// Applies that an appointment leaves. Until the destination answers, one that is known here
     /// stays as it is.
-    pub(super) fn leave(
+    pub(crate) fn leave(
         &mut self,
         id: &AppointmentId,
         fact: &AppointmentFact,
@@ -328,7 +328,7 @@ impl Location {
     }
 
     /// Applies that the destination was asked again.
-    pub(super) fn ask_again(&mut self, id: &AppointmentId, attempt: AttemptNumber) {
+    pub(crate) fn ask_again(&mut self, id: &AppointmentId, attempt: AttemptNumber) {
         self.change_appointment(id, |held| {
             if let Some(moving) = &mut held.moving {
                 moving.question.attempt = attempt;
@@ -338,7 +338,7 @@ impl Location {
 
     /// Applies that an appointment did not leave. One that was never booked here is cancelled, and
     /// any fact about it is news: the booking here may arrive after the refused move.
-    pub(super) fn stay(&mut self, id: &AppointmentId) {
+    pub(crate) fn stay(&mut self, id: &AppointmentId) {
         let unknown = |held: &Appointment| held.moving.as_ref().is_some_and(|move_| !move_.known);
         let Some(held) = self.appointments.get(id) else { return };
         if unknown(held) {
@@ -350,7 +350,7 @@ impl Location {
     }
 
     /// Applies that a fact waits until the appointment has moved, or was passed on to where it is.
-    pub(super) fn defer(&mut self, id: &AppointmentId, fact: &AppointmentFact, here: bool) {
+    pub(crate) fn defer(&mut self, id: &AppointmentId, fact: &AppointmentFact, here: bool) {
         self.change_appointment(id, |held| match &mut held.moving {
             Some(moving) => moving.defer(DeferredFact { fact: fact.clone(), here }),
             None => held.passed_on = Some(fact.revision),
@@ -365,7 +365,7 @@ const MAX_DEFERRED: usize = 8;
 
 impl AppointmentMove {
     /// The question that was asked last.
-    pub(super) fn asked(&self) -> MoveQuestion {
+    pub(crate) fn asked(&self) -> MoveQuestion {
         let first = self.handover.asked_by.clone();
         MoveQuestion { first, attempt: self.question.attempt }
     }

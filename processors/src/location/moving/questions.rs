@@ -14,7 +14,7 @@ use schemas::{
     record::CommandRecord,
 };
 
-use super::{
+use crate::location::{
     Location, handover,
     indexes::{PartTimers, TimerTarget},
     question::Question,
@@ -26,31 +26,31 @@ use super::{
 impl Location {
     /// When the destination of a ticket's move is asked again. A ticket that is still on the way
     /// has its time limit instead.
-    pub(super) fn ticket_question_due(ticket: &Ticket) -> Option<Millis> {
+    pub(crate) fn ticket_question_due(ticket: &Ticket) -> Option<Millis> {
         ticket.handover.as_ref()?.question.as_ref().map(Question::due)
     }
 
     /// When the destination of an appointment's move is asked again.
-    pub(super) fn appointment_question_due(appointment: &Appointment) -> Option<Millis> {
+    pub(crate) fn appointment_question_due(appointment: &Appointment) -> Option<Millis> {
         appointment.moving.as_ref().map(|moving| moving.question.due())
     }
 
     /// The event of the timer that asks again about a ticket.
-    pub(super) fn asks_about_ticket(&self, id: &TicketId) -> Option<Event> {
+    pub(crate) fn asks_about_ticket(&self, id: &TicketId) -> Option<Event> {
         let question = self.tickets.get(id)?.handover.as_ref()?.question.as_ref()?;
         let attempt = question.attempt_at(self.header.now);
         Some(Event::TicketMoveAsked { ticket: id.clone(), attempt })
     }
 
     /// The event of the timer that asks again about an appointment.
-    pub(super) fn asks_about_appointment(&self, id: &AppointmentId) -> Option<Event> {
+    pub(crate) fn asks_about_appointment(&self, id: &AppointmentId) -> Option<Event> {
         let moving = self.appointments.get(id)?.moving.as_ref()?;
         let attempt = moving.question.attempt_at(self.header.now);
         Some(Event::AppointmentMoveAsked { appointment: id.clone(), attempt })
     }
 
     /// The question that `event` asks again, as a command for the destination.
-    pub(super) fn question(&self, tenant: &TenantId, event: &Event) -> Option<CommandRecord> {
+    pub(crate) fn question(&self, tenant: &TenantId, event: &Event) -> Option<CommandRecord> {
         match event {
             Event::TicketMoveAsked { ticket, attempt } => {
                 let ticket = self.ticket(ticket)?;
@@ -83,12 +83,12 @@ impl Location {
     }
 
     /// Whether one more move may wait for an answer.
-    pub(super) fn has_room_for_move(&self) -> bool {
+    pub(crate) fn has_room_for_move(&self) -> bool {
         self.indexes.moves.len() < self.most_moves
     }
 
     /// The timers of a ticket with the times when they are due.
-    pub(super) fn ticket_timers(&self, ticket: &Ticket) -> PartTimers {
+    pub(crate) fn ticket_timers(&self, ticket: &Ticket) -> PartTimers {
         let id = || ticket.id.clone();
         [
             self.ticket_due(ticket).map(|at| (at, TimerTarget::Ticket(id()))),
@@ -97,7 +97,7 @@ impl Location {
     }
 
     /// The timers of an appointment with the times when they are due.
-    pub(super) fn appointment_timers(&self, held: &Appointment) -> PartTimers {
+    pub(crate) fn appointment_timers(&self, held: &Appointment) -> PartTimers {
         let id = || held.id.clone();
         let asked = Self::appointment_question_due(held);
         [

@@ -31,7 +31,7 @@ use serde::Serialize;
 use entries::{display_settings, queue_settings, schedule_entry, station_settings};
 use scope::{SettingsPart, ViewScope};
 
-use super::{
+use crate::location::{
     Location,
     alerts::SubscribedTickets,
     moves::{BoardPlace, shown},
@@ -46,7 +46,7 @@ pub const KEEP_ENDED_S: u32 = 24 * 60 * 60;
 /// One entry of a view.
 #[derive(PartialEq, Serialize)]
 #[serde(untagged)]
-pub(super) enum ViewEntry {
+pub(crate) enum ViewEntry {
     Queue(QueueHead),
     Ticket(QueueEntry),
     Board(BoardHead),
@@ -73,7 +73,7 @@ pub(super) enum ViewEntry {
 }
 
 /// The entries in scope, by view and key.
-pub(super) type ViewEntries = BTreeMap<Channel, BTreeMap<String, ViewEntry>>;
+pub(crate) type ViewEntries = BTreeMap<Channel, BTreeMap<String, ViewEntry>>;
 
 /// Which moment entries are rendered for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,14 +87,14 @@ enum Rendering {
 /// The events of one version while they are applied, and the entries that they may change, as
 /// rendered before.
 #[derive(Default)]
-pub(super) struct VersionChange {
-    pub(super) events: Vec<Event>,
+pub(crate) struct VersionChange {
+    pub(crate) events: Vec<Event>,
     scope: ViewScope,
     before: ViewEntries,
     /// The tickets whose devices may have to be alerted.
-    pub(super) subscribed: SubscribedTickets,
+    pub(crate) subscribed: SubscribedTickets,
     /// The tickets that were near their turn.
-    pub(super) near: NearTickets,
+    pub(crate) near: NearTickets,
     /// The versions that the views of removed queues and forgotten doctors had.
     removed: BTreeMap<Channel, u64>,
 }
@@ -102,7 +102,7 @@ pub(super) struct VersionChange {
 impl Location {
     /// Applies one event of `version`, decided at `now`. Before that, renders the entries that the
     /// event may change, unless an earlier event of the version already had them rendered.
-    pub(super) fn change(
+    pub(crate) fn change(
         &mut self,
         changing: &mut VersionChange,
         location: &LocationId,
@@ -132,7 +132,7 @@ impl Location {
     }
 
     /// The events of the version, and how they changed the views.
-    pub(super) fn finish_change(
+    pub(crate) fn finish_change(
         &mut self,
         changing: VersionChange,
         location: &LocationId,

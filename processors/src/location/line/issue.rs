@@ -8,7 +8,7 @@ use schemas::{
     ticket::{Priority, QueueState},
 };
 
-use super::{
+use crate::location::{
     Location,
     decision::{Decision, queue_of},
     settings::MAX_TICKETS,
@@ -17,7 +17,7 @@ use super::{
 
 /// Gives a ticket its label and its turn. `appointment` is the appointment that the ticket
 /// checks in.
-pub(super) fn issue(
+pub(crate) fn issue(
     state: &Location,
     id: &QueueId,
     ticket: &TicketId,
@@ -66,12 +66,12 @@ fn next_label(state: &Location, queue: &Queue) -> (u32, String) {
 
 impl Location {
     /// Checks that one more ticket may be live.
-    pub(super) fn check_room(&self) -> Result<(), Code> {
+    pub(crate) fn check_room(&self) -> Result<(), Code> {
         if self.indexes.live < MAX_TICKETS { Ok(()) } else { Err(Code::LocationFull) }
     }
 
     /// Checks that one more ticket may be live in the queue.
-    pub(super) fn check_queue_room(&self, id: &QueueId) -> Result<(), Code> {
+    pub(crate) fn check_queue_room(&self, id: &QueueId) -> Result<(), Code> {
         let queue = queue_of(self, id)?;
         let live = self.indexes.tallies.get(id).map_or(0, |tally| tally.live.len());
         let has_room = u32::try_from(live).is_ok_and(|live| live < queue.max_tickets);
@@ -79,7 +79,7 @@ impl Location {
     }
 
     /// Whether a live ticket has the label. An overdue ticket no longer holds its label.
-    pub(super) fn label_is_held(&self, label: &str) -> bool {
+    pub(crate) fn label_is_held(&self, label: &str) -> bool {
         let holders = self.indexes.labels.get(label);
         holders.is_some_and(|held| held.iter().any(|id| !self.is_overdue(id)))
     }
