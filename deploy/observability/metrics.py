@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TABLE = ROOT / "docs" / "metrics.md"
 PROGRAMS = {
     "Gateways": [
-        "gateway/src/metrics.rs",
-        "gateway/src/metrics",
+        "gateway/src/node/metrics.rs",
+        "gateway/src/node/metrics",
         "gateway/src/access/audit/metrics.rs",
     ],
     "Processors, workers and bridges": [

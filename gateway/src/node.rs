@@ -1,7 +1,11 @@
 //! A gateway node: intake, one shard per core, and the HTTP routes, started and stopped together.
 
+pub(crate) mod context;
 mod listeners;
+pub mod metrics;
 mod private;
+pub mod readiness;
+pub mod settings;
 pub(crate) mod shard_task;
 
 use std::{

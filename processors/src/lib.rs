@@ -8,27 +8,32 @@ pub mod aggregate;
 pub mod alerts;
 pub mod appointment_key;
 pub mod audit;
+/// The backends that the runner and the worker use; memory and servers both implement them.
+pub mod backends {
+    pub mod ledger;
+    pub mod log;
+    pub mod views;
+    pub mod work;
+}
 pub mod bridge;
 pub mod clock;
 pub mod effect;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
-pub mod ledger;
 pub mod location;
-pub mod log;
 #[cfg(feature = "push")]
 mod outbound;
 pub mod refill;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
-pub mod views;
 pub mod webhooks;
-pub mod work;
 pub mod worker;
 
 #[cfg(feature = "servers")]
 pub mod servers;
+
+pub use backends::{ledger, log, views, work};
 
 /// The future of a backend call. Memory and a server both implement each backend.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
