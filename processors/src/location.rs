@@ -75,11 +75,11 @@ mod site {
     pub(crate) mod settings;
 }
 
-use booking::{appointments, doctors, rebooking, renewal, visits};
+use booking::{appointments, rebooking, renewal, visits};
 use indexes::{Indexes, Update};
-use line::{calls, issue, moves, queues, ticket, turns, undo};
-use moving::{handover, question, questions};
-use output::{alerts, history, load, outward, project};
+use line::{calls, issue, moves, queues, ticket};
+use moving::{handover, question};
+use output::{alerts, history, outward, project};
 use project::VersionChange;
 use site::{appearance, check_in_points, displays, settings};
 use step::Step;

@@ -76,7 +76,7 @@ pub(super) struct QueueTally {
 
 /// The part to which a timer belongs. Of timers due at the same time, those of tickets fire first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TimerTarget {
+pub(crate) enum TimerTarget {
     Ticket(TicketId),
     Appointment(AppointmentId),
     /// The question about a ticket's move, which is asked again.
@@ -90,7 +90,7 @@ pub(super) type PartTimers = [Option<(Millis, TimerTarget)>; 2];
 
 /// Whether a part is added to the indexes or removed from them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Update {
+pub(crate) enum Update {
     Add,
     Remove,
 }
