@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fold } from "../../web/shared/fold.js";
-import { changeText, datedText, timeText, zonedTimeText } from "../../web/shared/times.js";
-import { waitFrom } from "../../web/shared/wait.js";
+import { fold } from "../../web/shared/connection/fold.js";
+import { changeText, datedText, timeText, zonedTimeText } from "../../web/shared/words/times.js";
+import { waitFrom } from "../../web/shared/words/wait.js";
 
-/** @typedef {import("../../web/shared/fold.js").View} View */
+/** @typedef {import("../../web/shared/connection/fold.js").View} View */
 /** @typedef {{set?: Record<string, number>, remove?: string[]}} Step */
 
 const CHANNEL = "board:riverside";
@@ -14,7 +14,7 @@ const CHANNEL = "board:riverside";
 /**
  * @param {object} data
  * @param {string} [epoch]
- * @returns {import("../../web/shared/fold.js").Frame}
+ * @returns {import("../../web/shared/connection/fold.js").Frame}
  */
 const frame = (data, epoch = "7") => ({ channel: CHANNEL, epoch, offset: 0, data });
 

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as load from "../../web/dashboard/load.js";
-import { crossingOf, crossingText } from "../../web/shared/crossing.js";
-import * as day from "../../web/shared/appointments.js";
+import { crossingOf, crossingText } from "../../web/shared/credentials/crossing.js";
+import * as day from "../../web/shared/visit/appointments.js";
 import * as calls from "../../web/board/calls.js";
 import { startsOfPages } from "../../web/board/lists.js";
-import { directionOf } from "../../web/shared/language.js";
-import { placeName } from "../../web/shared/place.js";
+import { directionOf } from "../../web/shared/words/language.js";
+import { placeName } from "../../web/shared/visit/place.js";
 
 const { MINUTE_MS, HOUR_MS, QUARTER_MS } = load;
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { keepRenewed, mustRenew, newest } from "../../web/shared/renewal.js";
+import { keepRenewed, mustRenew, newest } from "../../web/shared/credentials/renewal.js";
 
 const HOUR_MS = 3_600_000;
 

@@ -13,7 +13,7 @@ import {
   settingsFault,
   slugOf,
 } from "../../web/setup/values.js";
-import { contrast, paletteOf } from "../../web/shared/colours.js";
+import { contrast, paletteOf } from "../../web/shared/look/colours.js";
 import { assertAccessible } from "./helpers/accessibility.js";
 import { Page, PHONE } from "./helpers/browser.js";
 import { token } from "./helpers/clinic.js";

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { Clinic, token } from "./helpers/clinic.js";
 import { Curl } from "./helpers/curl.js";
 import { until } from "./helpers/until.js";
-import { fold } from "../../web/shared/fold.js";
+import { fold } from "../../web/shared/connection/fold.js";
 
 /** @type {Clinic} */
 let clinic;
@@ -28,11 +28,15 @@ function read(url, lastEventId) {
 /**
  * Folds the events of one channel.
  * @param {import("./helpers/curl.js").Event[]} events
- * @param {import("../../web/shared/fold.js").View} [held]
+ * @param {import("../../web/shared/connection/fold.js").View} [held]
  */
 function foldAll(events, held) {
   for (const { event, data } of events) {
-    const next = fold(held, /** @type {import("../../web/shared/fold.js").Kind} */ (event), data);
+    const next = fold(
+      held,
+      /** @type {import("../../web/shared/connection/fold.js").Kind} */ (event),
+      data,
+    );
     if (next === "gap" || next === "old") assert.fail(`an event folds to ${next}`);
     held = next;
   }
@@ -41,7 +45,7 @@ function foldAll(events, held) {
 
 /**
  * Waits until the stream has reached the HTTP snapshot.
- * @param {() => import("../../web/shared/fold.js").View | undefined} hold
+ * @param {() => import("../../web/shared/connection/fold.js").View | undefined} hold
  * @param {string} path
  */
 async function agree(hold, path) {

@@ -1,11 +1,11 @@
 // The figures of a clinic: today, a week or a month, by queue, doctor, hour or day.
 
 import { textsOf } from "../languages/all.js";
-import { byId, setText } from "../shared/page.js";
-import { newest } from "../shared/renewal.js";
-import { within } from "../shared/rows.js";
-import { Shell } from "../shared/shell.js";
-import { dayText, localeOf, timeText } from "../shared/times.js";
+import { byId, setText } from "../shared/look/page.js";
+import { newest } from "../shared/credentials/renewal.js";
+import { within } from "../shared/look/rows.js";
+import { Shell } from "../shared/look/shell.js";
+import { dayText, localeOf, timeText } from "../shared/words/times.js";
 import { drawChart } from "./charts.js";
 import { chartsOf, daysOf, GROUPS, percentOf, PERIODS, serviceDay } from "./figures.js";
 

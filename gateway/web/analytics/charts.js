@@ -1,7 +1,7 @@
 // Draws charts as bars of SVG, each with its table.
 
-import { byId, setText } from "../shared/page.js";
-import { within } from "../shared/rows.js";
+import { byId, setText } from "../shared/look/page.js";
+import { within } from "../shared/look/rows.js";
 
 /** @typedef {import("./figures.js").Chart} Chart */
 /**

@@ -2,8 +2,8 @@
 //
 // The page is in English alone, like the document that it shows.
 
-import { byId, fragment, setText } from "../shared/page.js";
-import { timeoutSignal } from "../shared/timeout.js";
+import { byId, fragment, setText } from "../shared/look/page.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
 
 const REQUEST_TIMEOUT_MS = 15_000;
 // Deeper schemas are shown by their names.

@@ -1,24 +1,24 @@
 // The page of a patient's appointment: status, time, delay, and the place in line after check-in.
 
-import { applyBrand } from "../shared/brand.js";
-import { delayNow, isOver, ticketLeads, ticketToFollow } from "../shared/appointments.js";
-import { byId, setIcon, setText } from "../shared/page.js";
-import { placeName } from "../shared/place.js";
-import { Shell } from "../shared/shell.js";
+import { applyBrand } from "../shared/look/brand.js";
+import { delayNow, isOver, ticketLeads, ticketToFollow } from "../shared/visit/appointments.js";
+import { byId, setIcon, setText } from "../shared/look/page.js";
+import { placeName } from "../shared/visit/place.js";
+import { Shell } from "../shared/look/shell.js";
 import {
   noteOfTicket,
   placeSentence,
   renderNote,
   textsOfNote,
   TicketParts,
-} from "../shared/ticket.js";
-import { changeText, dateText, zonedTimeText } from "../shared/times.js";
+} from "../shared/visit/ticket.js";
+import { changeText, dateText, zonedTimeText } from "../shared/words/times.js";
 import { textsOf } from "../languages/all.js";
 
 const connectionTexts = textsOf("connection");
 const ownTexts = textsOf("appointment");
 
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
 /** @typedef {import("../shared/schemas.js").AppointmentView} Appointment */
 
 /** @type {Appointment | undefined} */
@@ -30,7 +30,7 @@ let changedAt = 0;
 let ownTicket;
 /** Whether the followed ticket continues the appointment's own ticket at another location. */
 let movedOn = false;
-/** @type {import("../shared/connection.js").Connection | undefined} */
+/** @type {import("../shared/connection/connection.js").Connection | undefined} */
 let ticketConnection;
 let announced = "";
 
@@ -150,7 +150,7 @@ function announce(shown, place) {
   byId("status").textContent = sentence;
 }
 
-/** @param {import("../shared/fold.js").View} view */
+/** @param {import("../shared/connection/fold.js").View} view */
 function updateAppointment(view) {
   appointment = view.entries?.get("appointment");
   shell.offerLanguages(appointment?.clinic.languages);
@@ -172,7 +172,7 @@ function followTicket(id) {
   ticketConnection = shell.followSecond(`ticket:${id}`, updateTicket);
 }
 
-/** @param {import("../shared/fold.js").View} view */
+/** @param {import("../shared/connection/fold.js").View} view */
 function updateTicket(view) {
   const next = /** @type {Ticket} */ (view.state);
   ticket = next;

@@ -1,13 +1,13 @@
 // The board of a waiting room: who is called and where to go, readable from the last row of chairs.
 
-import { applyBrand } from "../shared/brand.js";
-import { Chime } from "../shared/chime.js";
-import { Connection } from "../shared/connection.js";
-import { crossingBanner } from "../shared/crossing.js";
-import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
-import { reloadOnNewVersion } from "../shared/new-version.js";
-import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
-import { isOriginProblem } from "../shared/origin.js";
+import { applyBrand } from "../shared/look/brand.js";
+import { Chime } from "../shared/sound/chime.js";
+import { Connection } from "../shared/connection/connection.js";
+import { crossingBanner } from "../shared/credentials/crossing.js";
+import { directionOf, firstKnown, LANGUAGES } from "../shared/words/language.js";
+import { reloadOnNewVersion } from "../shared/connection/new-version.js";
+import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/credentials/pairing.js";
+import { isOriginProblem } from "../shared/connection/origin.js";
 import {
   byId,
   fragment,
@@ -15,11 +15,18 @@ import {
   restartOnNewLink,
   setIcon,
   setText,
-} from "../shared/page.js";
-import { placeName } from "../shared/place.js";
-import { within } from "../shared/rows.js";
-import { ageText, datedText, dateText, hourOf, timeText, zonedTimeText } from "../shared/times.js";
-import { Voice } from "../shared/voice.js";
+} from "../shared/look/page.js";
+import { placeName } from "../shared/visit/place.js";
+import { within } from "../shared/look/rows.js";
+import {
+  ageText,
+  datedText,
+  dateText,
+  hourOf,
+  timeText,
+  zonedTimeText,
+} from "../shared/words/times.js";
+import { Voice } from "../shared/sound/voice.js";
 import { isNight, latestFirst, noteCalls, pageOf, splitCalls, spokenLabel } from "./calls.js";
 import { markPage, renderList, showPages } from "./lists.js";
 import { renderRows } from "./rows.js";
@@ -27,7 +34,7 @@ import { textsOf } from "../languages/all.js";
 
 const boardTexts = textsOf("board");
 
-/** @typedef {import("../shared/language.js").Language} Language */
+/** @typedef {import("../shared/words/language.js").Language} Language */
 /** @typedef {import("../shared/schemas.js").BoardHead} Board */
 /** @typedef {import("../shared/schemas.js").BoardQueue} Queue */
 /** @typedef {import("../shared/schemas.js").BoardMove} Move */
@@ -97,7 +104,7 @@ let pairingCode = "";
 
 /** @type {ReadonlyMap<string, any> | undefined} */
 let entries;
-/** @type {import("../shared/connection.js").ConnectionState} */
+/** @type {import("../shared/connection/connection.js").ConnectionState} */
 let state = { name: "connecting" };
 /** @type {Connection | undefined} */
 let connection;

@@ -1,7 +1,7 @@
 // The lists beside the calls. A list that is longer than its place shows one page after the other:
 // a line is shown whole or not at all.
 
-import { setText } from "../shared/page.js";
+import { setText } from "../shared/look/page.js";
 
 // A name of more letters is written smaller, so that it takes two lines and not four.
 const LONG = 22;

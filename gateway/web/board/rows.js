@@ -1,7 +1,7 @@
 // The large rows of the board: one call each, with texts that fit their cells.
 
-import { setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
+import { setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
 
 /** @typedef {import("./calls.js").Call} Call */
 /** @typedef {import("./calls.js").KeyedCall} KeyedCall */

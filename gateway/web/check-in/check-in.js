@@ -1,14 +1,14 @@
 // The page behind the code of a poster: patients check themselves in with their own phones.
 
-import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { LanguageSwitch } from "../shared/language.js";
-import { hasTicket, newKey, Scan } from "../shared/scan.js";
-import { sayCode, scanTexts } from "../shared/scan-texts.js";
-import { timeText } from "../shared/times.js";
+import { byId, fragment, restartOnNewLink, setText } from "../shared/look/page.js";
+import { LanguageSwitch } from "../shared/words/language.js";
+import { hasTicket, newKey, Scan } from "../shared/visit/scan.js";
+import { sayCode, scanTexts } from "../shared/words/scan-texts.js";
+import { timeText } from "../shared/words/times.js";
 
-/** @typedef {import("../shared/scan.js").Opened} Opened */
-/** @typedef {import("../shared/scan.js").Result} Result */
-/** @typedef {import("../shared/scan.js").Told} Told */
+/** @typedef {import("../shared/visit/scan.js").Opened} Opened */
+/** @typedef {import("../shared/visit/scan.js").Result} Result */
+/** @typedef {import("../shared/visit/scan.js").Told} Told */
 
 /** Most people of one scan, as the server has it. */
 const MOST_PEOPLE = 8;
@@ -196,7 +196,7 @@ async function send(step) {
   if (problem) byId("problem").scrollIntoView({ block: "nearest" });
 }
 
-/** @returns {Promise<import("../shared/scan.js").Position | undefined>} */
+/** @returns {Promise<import("../shared/visit/scan.js").Position | undefined>} */
 function position() {
   if (!opened?.asks_position || !navigator.geolocation) return Promise.resolve(undefined);
   return new Promise((resolve) => {

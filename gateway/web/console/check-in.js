@@ -1,11 +1,11 @@
 // Checks a patient with an appointment in: the clerk chooses the doctor and the appointment.
 // Outside the window of check-in, the clerk gives a reason, which stays in the line and the audit.
 
-import { timeoutSignal } from "../shared/timeout.js";
-import { timeText } from "../shared/times.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
+import { timeText } from "../shared/words/times.js";
 import { ask } from "./dialogs.js";
 
-/** @typedef {import("../shared/commands.js").Answer} Answer */
+/** @typedef {import("../shared/connection/commands.js").Answer} Answer */
 /** @typedef {import("../shared/schemas.js").ScheduleEntry} Entry */
 /** @typedef {import("../languages/all.js").Texts["console"]} Texts */
 /** @typedef {{id: string, name: string}} Doctor */
@@ -14,7 +14,7 @@ import { ask } from "./dialogs.js";
  * @property {string} location
  * @property {string} token
  * @property {Texts} text
- * @property {import("../shared/language.js").Language} language
+ * @property {import("../shared/words/language.js").Language} language
  * @property {string} [zone]
  * @property {readonly Doctor[]} doctors
  * @property {(path: string, body: object) => Promise<Answer>} send

@@ -1,10 +1,10 @@
 // The console of reception and clinicians: the lines of a location, and every step in them.
 
 import { readLoad } from "../dashboard/load.js";
-import { byId, setText, unbroken } from "../shared/page.js";
-import { Shell } from "../shared/shell.js";
-import { localeOf, timeText, zonedTimeText } from "../shared/times.js";
-import { newest } from "../shared/renewal.js";
+import { byId, setText, unbroken } from "../shared/look/page.js";
+import { Shell } from "../shared/look/shell.js";
+import { localeOf, timeText, zonedTimeText } from "../shared/words/times.js";
+import { newest } from "../shared/credentials/renewal.js";
 import { checkIn } from "./check-in.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
@@ -17,7 +17,7 @@ import { textsOf } from "../languages/all.js";
 const connectionTexts = textsOf("connection");
 const consoleTexts = textsOf("console");
 
-/** @typedef {import("../shared/commands.js").Answer} Answer */
+/** @typedef {import("../shared/connection/commands.js").Answer} Answer */
 /** @typedef {import("./lines.js").Action} Action */
 /** @typedef {import("./lines.js").Ticket} Ticket */
 

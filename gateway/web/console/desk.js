@@ -1,13 +1,13 @@
 // The clerk's work: the lines as they are shown, and the steps that the clerk takes in them. Knows
 // nothing of the document.
 
-import { newest } from "../shared/renewal.js";
-import { sendCommand } from "../shared/commands.js";
+import { newest } from "../shared/credentials/renewal.js";
+import { sendCommand } from "../shared/connection/commands.js";
 import { readLine } from "./lines.js";
 import { confirm, pendingOf, rollBack, stillPending } from "./pending.js";
 
-/** @typedef {import("../shared/fold.js").View} View */
-/** @typedef {import("../shared/commands.js").Answer} Answer */
+/** @typedef {import("../shared/connection/fold.js").View} View */
+/** @typedef {import("../shared/connection/commands.js").Answer} Answer */
 /** @typedef {import("./lines.js").Action} Action */
 /** @typedef {import("./lines.js").Ticket} Ticket */
 /** @typedef {{id: string, name: string}} Room */

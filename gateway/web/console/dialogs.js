@@ -1,6 +1,6 @@
 // The dialogs of the console: a question about a step, and the sheet of shortcuts.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText } from "../shared/look/page.js";
 import { ACTION_KEYS, PAGE_KEYS } from "./keys.js";
 
 /** @typedef {import("../languages/all.js").Texts["console"]} Texts */

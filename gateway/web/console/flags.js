@@ -1,10 +1,10 @@
 // Suspicious scans at the check-in points in the last day, for the desk. A flag is shown until a
 // clerk marks it as seen.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { timeoutSignal } from "../shared/timeout.js";
-import { timeText } from "../shared/times.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
+import { timeText } from "../shared/words/times.js";
 
 /** @typedef {{kind: "two_places" | "many_codes", check_in_point: string, at: number,
  *   times: number}} Flag */
@@ -102,7 +102,7 @@ export class Flags {
 
   /**
    * @param {import("../languages/all.js").Texts["console"]} text
-   * @param {import("../shared/language.js").Language} language
+   * @param {import("../shared/words/language.js").Language} language
    * @param {string} [zone]
    */
   render(text, language, zone) {

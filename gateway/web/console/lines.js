@@ -1,13 +1,13 @@
 // The lines of a location as the console shows them, and what is allowed in which state. Pure, so
 // that tests need no browser.
 
-import { claimsOf } from "../shared/token.js";
+import { claimsOf } from "../shared/credentials/token.js";
 import { patchesFor } from "./pending.js";
 
 /** @typedef {import("../shared/schemas.js").QueueEntry} Entry */
 /** @typedef {import("../shared/schemas.js").QueueHead} Head */
 /** @typedef {import("../shared/schemas.js").TicketState} TicketState */
-/** @typedef {import("../shared/fold.js").View} View */
+/** @typedef {import("../shared/connection/fold.js").View} View */
 /** @typedef {import("./pending.js").Pending} Pending */
 /**
  * `unsure` says that the clerk's own step is shown before the server has confirmed it.

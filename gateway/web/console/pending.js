@@ -2,7 +2,7 @@
 // as soon as the server's entry of the ticket differs. Pure.
 
 /** @typedef {import("../shared/schemas.js").QueueEntry} Entry */
-/** @typedef {import("../shared/fold.js").View} View */
+/** @typedef {import("../shared/connection/fold.js").View} View */
 /**
  * @typedef {object} Pending
  * @property {number} id

@@ -1,8 +1,8 @@
 // Fills the lines and the side of the console.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { timeText } from "../shared/times.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { timeText } from "../shared/words/times.js";
 import { ACTION_KEYS } from "./keys.js";
 import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 
@@ -12,7 +12,7 @@ import { actionsOf, shownOf, ticketsAt } from "./lines.js";
 /**
  * @typedef {object} Place
  * @property {{text: import("../languages/all.js").Texts["console"],
- *   language: import("../shared/language.js").Language}} shell
+ *   language: import("../shared/words/language.js").Language}} shell
  * @property {number} now
  * @property {boolean} readOnly
  * @property {Room | undefined} room

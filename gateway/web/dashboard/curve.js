@@ -1,7 +1,7 @@
 // Draws the day as SVG: arrivals as wide bars, people served as narrow bars in front, bookings as a
 // dashed line.
 
-import { hourText } from "../shared/times.js";
+import { hourText } from "../shared/words/times.js";
 import { hourMarks, QUARTER_MS, scale } from "./load.js";
 
 /** @typedef {import("./load.js").Quarter} Quarter */
@@ -20,7 +20,7 @@ const MARK_EVERY_PX = 64;
  * @param {Quarter[]} chart.day
  * @param {number} chart.now
  * @param {string} chart.timeZone
- * @param {import("../shared/times.js").Language} chart.language
+ * @param {import("../shared/words/times.js").Language} chart.language
  * @param {string} chart.nowText
  * @param {{width: number, height: number}} size in px
  */

@@ -1,10 +1,16 @@
 // The dashboard of a location: how busy it is, refreshed at most once a second, and frozen on
 // request.
 
-import { byId, setIcon, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { Shell } from "../shared/shell.js";
-import { datedText, dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
+import { byId, setIcon, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { Shell } from "../shared/look/shell.js";
+import {
+  datedText,
+  dayText,
+  timeSpanText,
+  timeText,
+  zonedTimeText,
+} from "../shared/words/times.js";
 import { drawCurve } from "./curve.js";
 import { Filter } from "./filter.js";
 import {

@@ -1,6 +1,6 @@
 // A row of buttons, of which one is pressed: which lines or rooms are shown.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText } from "../shared/look/page.js";
 
 /** @template {string} F */
 export class Filter {

@@ -1,8 +1,8 @@
 // Attempts to check in that a kiosk could not send: kept with their time and their key, sent when
 // the network is back, and shown with their results.
 
-/** @typedef {import("../shared/scan.js").Told} Told */
-/** @typedef {import("../shared/scan.js").Result} Result */
+/** @typedef {import("../shared/visit/scan.js").Told} Told */
+/** @typedef {import("../shared/visit/scan.js").Result} Result */
 /** @typedef {{at: number, key: string, bookings: Told[]}} Attempt */
 /** @typedef {{at: number, ends: string, outcome: "waiting" | "lost" | Result}} Shown */
 

@@ -1,18 +1,18 @@
 // The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
 
 import { TEXTS } from "../languages/all.js";
-import { byId, setText, unbroken } from "../shared/page.js";
-import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/pairing.js";
-import { directionOf, firstKnown, LANGUAGES } from "../shared/language.js";
-import { keepRenewed } from "../shared/renewal.js";
-import { hasTicket, newKey, Scan } from "../shared/scan.js";
-import { sayCode, scanTexts } from "../shared/scan-texts.js";
-import { timeText } from "../shared/times.js";
+import { byId, setText, unbroken } from "../shared/look/page.js";
+import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/credentials/pairing.js";
+import { directionOf, firstKnown, LANGUAGES } from "../shared/words/language.js";
+import { keepRenewed } from "../shared/credentials/renewal.js";
+import { hasTicket, newKey, Scan } from "../shared/visit/scan.js";
+import { sayCode, scanTexts } from "../shared/words/scan-texts.js";
+import { timeText } from "../shared/words/times.js";
 import { KeptAttempts } from "./kept.js";
 import { printSlips } from "./slip.js";
 
-/** @typedef {import("../shared/scan.js").Opened} Opened */
-/** @typedef {import("../shared/scan.js").Result} Result */
+/** @typedef {import("../shared/visit/scan.js").Opened} Opened */
+/** @typedef {import("../shared/visit/scan.js").Result} Result */
 /** @typedef {"loading" | "pairing" | "start" | "code" | "factor" | "choice" | "results"} Step */
 
 /** Without a touch for this long, the page is ready for the next person. `?idle=` for tests. */
@@ -33,7 +33,7 @@ const kept = new KeptAttempts();
 let step = "loading";
 /** @type {Opened | undefined} */
 let opened;
-/** @type {import("../shared/language.js").Language} */
+/** @type {import("../shared/words/language.js").Language} */
 let language = firstKnown(navigator.languages);
 /** @type {string | undefined} a sentence */
 let problem;

@@ -1,9 +1,9 @@
 // The paper slip of a ticket: its number and the QR code of its link, printed by the browser.
 
-import { byId } from "../shared/page.js";
-import { exchangeLink } from "../shared/ticket-link.js";
+import { byId } from "../shared/look/page.js";
+import { exchangeLink } from "../shared/credentials/ticket-link.js";
 
-/** @typedef {import("../shared/scan.js").Result} Result */
+/** @typedef {import("../shared/visit/scan.js").Result} Result */
 
 /**
  * The QR code of a ticket's link. The patient's own token reads it.

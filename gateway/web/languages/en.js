@@ -3,11 +3,11 @@
 // A further language is one file like this one, and a line in `all.js`. The type check
 // (`npm run check` in `gateway/tests/js`) names each text that a language lacks.
 
-import { durations } from "../shared/durations.js";
-import { figuresOf } from "../shared/figures.js";
-import { ORIGIN } from "../shared/origin.js";
+import { durations } from "../shared/words/durations.js";
+import { figuresOf } from "../shared/words/figures.js";
+import { ORIGIN } from "../shared/connection/origin.js";
 
-/** @typedef {import("../shared/wait.js").Wait} Wait */
+/** @typedef {import("../shared/words/wait.js").Wait} Wait */
 /** @typedef {import("../shared/schemas.js").AppointmentStatus} Status */
 /** @typedef {import("../shared/schemas.js").TicketState} TicketState */
 /** @typedef {import("../console/lines.js").Action} Action */

@@ -1,8 +1,8 @@
 // Everyday Hindi: every text of every page.
 
-import { durations } from "../shared/durations.js";
-import { figuresOf } from "../shared/figures.js";
-import { ORIGIN } from "../shared/origin.js";
+import { durations } from "../shared/words/durations.js";
+import { figuresOf } from "../shared/words/figures.js";
+import { ORIGIN } from "../shared/connection/origin.js";
 
 /** @typedef {import("./en.js").Texts} Texts */
 

@@ -2,11 +2,11 @@
 // after a missed call.
 
 import { textsOf } from "../languages/all.js";
-import { newKey } from "../shared/commands.js";
-import { byId, setText } from "../shared/page.js";
-import { timeoutSignal } from "../shared/timeout.js";
+import { newKey } from "../shared/connection/commands.js";
+import { byId, setText } from "../shared/look/page.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
 
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
 /** @typedef {"leave" | "return" | "yield"} Action */
 
 const actionTexts = textsOf("actions");
@@ -68,7 +68,7 @@ export class TicketActions {
 
   /**
    * @param {Ticket | undefined} ticket
-   * @param {import("../shared/language.js").Language} language
+   * @param {import("../shared/words/language.js").Language} language
    * @param {boolean} isLive without a connection nothing can be given
    */
   render(ticket, language, isLive) {

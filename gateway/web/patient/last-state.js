@@ -1,7 +1,7 @@
 // The data of its ticket that a phone keeps: the last state, to show it offline with its age, and
 // in an installed page the key of the link. Both are deleted when the ticket ends.
 
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
 /** @typedef {{link: string} | {code: string}} Key */
 
 const STATE = "last-ticket";

@@ -1,31 +1,31 @@
 // The page of a patient: follows one ticket and shows its place in line, its call and its end.
 
-import { applyBrand } from "../shared/brand.js";
-import { Connection } from "../shared/connection.js";
-import { crossingBanner } from "../shared/crossing.js";
-import { LanguageSwitch } from "../shared/language.js";
-import { reloadOnNewVersion } from "../shared/new-version.js";
-import { isOriginProblem } from "../shared/origin.js";
-import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
+import { applyBrand } from "../shared/look/brand.js";
+import { Connection } from "../shared/connection/connection.js";
+import { crossingBanner } from "../shared/credentials/crossing.js";
+import { LanguageSwitch } from "../shared/words/language.js";
+import { reloadOnNewVersion } from "../shared/connection/new-version.js";
+import { isOriginProblem } from "../shared/connection/origin.js";
+import { byId, fragment, restartOnNewLink, setText } from "../shared/look/page.js";
 import {
   noteOfTicket,
   placeSentence,
   renderNote,
   textsOfNote,
   TicketParts,
-} from "../shared/ticket.js";
-import { exchangeLink } from "../shared/ticket-link.js";
+} from "../shared/visit/ticket.js";
+import { exchangeLink } from "../shared/credentials/ticket-link.js";
 import { TicketActions } from "./actions.js";
 import { PhoneAlerts } from "./phone-alerts.js";
 import { forget, keepKey, keptKey, recall, remember } from "./last-state.js";
-import { ageText, changeText, zonedTimeText } from "../shared/times.js";
+import { ageText, changeText, zonedTimeText } from "../shared/words/times.js";
 import { textsOf } from "../languages/all.js";
 
 const connectionTexts = textsOf("connection");
 const ticketTexts = textsOf("ticket");
 
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
-/** @typedef {import("../shared/ticket.js").Note} Note */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/visit/ticket.js").Note} Note */
 
 // Short losses, and planned ones, are repaired within seconds. The line at the bottom shows them at
 // once, the banner only if they last.
@@ -55,7 +55,7 @@ const CLOSED = new Set(["missing", "refused", "expired", "origin"]);
 
 /** @type {Ticket | undefined} */
 let ticket;
-/** @type {import("../shared/connection.js").ConnectionState} */
+/** @type {import("../shared/connection/connection.js").ConnectionState} */
 let state = { name: "connecting" };
 /** @type {Connection | undefined} */
 let connection;
@@ -206,8 +206,8 @@ function follow(token, id) {
 
 /**
  * A page that opens offline shows the last state on this phone, and its age.
- * @param {import("../shared/connection.js").ConnectionState} next
- * @returns {import("../shared/connection.js").ConnectionState}
+ * @param {import("../shared/connection/connection.js").ConnectionState} next
+ * @returns {import("../shared/connection/connection.js").ConnectionState}
  */
 function withLastState(next) {
   const last = next.name === "lost" && !ticket ? recall(identity) : undefined;

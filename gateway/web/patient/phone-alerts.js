@@ -5,12 +5,12 @@
 // the page stay on the phone, where the service worker finds them.
 
 import { textsOf } from "../languages/all.js";
-import { sendCommand } from "../shared/commands.js";
-import { byId, setText } from "../shared/page.js";
-import { timeoutSignal } from "../shared/timeout.js";
+import { sendCommand } from "../shared/connection/commands.js";
+import { byId, setText } from "../shared/look/page.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
 
-/** @typedef {import("../shared/language.js").Language} Language */
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/words/language.js").Language} Language */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
 
 const texts = textsOf("phoneAlerts");
 

@@ -1,9 +1,9 @@
 // The sheet of a check-in point that staff print and hang up: its code, and instructions in each
 // language of the location.
 
-import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { directionOf, firstKnown } from "../shared/language.js";
-import { scanTexts } from "../shared/scan-texts.js";
+import { byId, fragment, restartOnNewLink, setText } from "../shared/look/page.js";
+import { directionOf, firstKnown } from "../shared/words/language.js";
+import { scanTexts } from "../shared/words/scan-texts.js";
 
 const link = fragment();
 const bearer = { authorization: `Bearer ${link.get("token") ?? ""}` };

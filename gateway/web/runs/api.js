@@ -1,7 +1,7 @@
 // Requests of the claims page to the HTTP API. The token goes in a header, never in a URL.
 
-import { timeoutSignal } from "../shared/timeout.js";
-import { claimsOf } from "../shared/token.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
+import { claimsOf } from "../shared/credentials/token.js";
 
 /** @typedef {import("../shared/schemas.js").RunState} RunState */
 /** @typedef {import("../shared/schemas.js").Severity} Severity */

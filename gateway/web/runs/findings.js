@@ -2,12 +2,12 @@
 // is
 // finished.
 
-import { byId, setIcon, setText } from "../shared/page.js";
+import { byId, setIcon, setText } from "../shared/look/page.js";
 import { TEXTS } from "../languages/all.js";
 import { codeOf, problemText } from "./api.js";
 import { SEVERITIES, severityIcons } from "./run.js";
 
-/** @typedef {import("../shared/language.js").Language} Language */
+/** @typedef {import("../shared/words/language.js").Language} Language */
 /** @typedef {import("./api.js").Finding} Finding */
 /** @typedef {import("./run.js").RunView} RunView */
 /** @typedef {import("../languages/all.js").Texts["runs"]} Texts */

@@ -5,7 +5,7 @@ import { TEXTS, textsOf } from "../languages/all.js";
 
 const texts = textsOf("runs");
 
-/** @typedef {import("../shared/language.js").Language} Language */
+/** @typedef {import("../shared/words/language.js").Language} Language */
 /**
  * @typedef {{outcomes: Record<string, string>, words: Record<string, Record<string, string>>}}
  *   Table

@@ -1,6 +1,6 @@
 // The list of checks, newest first, each with a link that opens it.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText } from "../shared/look/page.js";
 import { codeOf, problemText } from "./api.js";
 import { stateName } from "./run.js";
 

@@ -1,6 +1,6 @@
 // Renders one run from its view: state, progress, and counts of findings so far.
 
-import { byId, newIcon, setIcon, setText } from "../shared/page.js";
+import { byId, newIcon, setIcon, setText } from "../shared/look/page.js";
 import { setBar } from "./upload.js";
 
 /** @typedef {import("../languages/all.js").Texts["runs"]} Texts */

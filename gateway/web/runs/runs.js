@@ -1,11 +1,11 @@
 // The page of claims checks: takes a file, follows its check, and shows the findings.
 
-import { Connection } from "../shared/connection.js";
-import { crossingBanner } from "../shared/crossing.js";
-import { LanguageSwitch } from "../shared/language.js";
-import { isOriginProblem } from "../shared/origin.js";
-import { byId, fragment, restartOnNewLink, setIcon, setText } from "../shared/page.js";
-import { ageText } from "../shared/times.js";
+import { Connection } from "../shared/connection/connection.js";
+import { crossingBanner } from "../shared/credentials/crossing.js";
+import { LanguageSwitch } from "../shared/words/language.js";
+import { isOriginProblem } from "../shared/connection/origin.js";
+import { byId, fragment, restartOnNewLink, setIcon, setText } from "../shared/look/page.js";
+import { ageText } from "../shared/words/times.js";
 import { Api, codeOf, problemText, roleOf } from "./api.js";
 import { Findings } from "./findings.js";
 import { Messages } from "./messages.js";
@@ -52,7 +52,7 @@ const mayAct = role !== "viewer";
 
 const languages = new LanguageSwitch(render);
 const showCrossing = crossingBanner(token);
-/** @type {import("../shared/connection.js").ConnectionState} */
+/** @type {import("../shared/connection/connection.js").ConnectionState} */
 let state = { name: "connecting" };
 /** @type {RunView | undefined} */
 let view;

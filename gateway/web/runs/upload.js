@@ -1,6 +1,6 @@
 // Takes a claims file that is chosen or dropped, sends it, and requests its check.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText } from "../shared/look/page.js";
 import { codeOf, Problem, problemText } from "./api.js";
 
 /** @typedef {import("../languages/all.js").Texts["runs"]} Texts */

@@ -8,18 +8,24 @@ import {
   readSchedule,
   stageOf,
   tally,
-} from "../shared/appointments.js";
-import { byId, setIcon, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { Shell } from "../shared/shell.js";
-import { datedText, dayText, timeSpanText, timeText, zonedTimeText } from "../shared/times.js";
+} from "../shared/visit/appointments.js";
+import { byId, setIcon, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { Shell } from "../shared/look/shell.js";
+import {
+  datedText,
+  dayText,
+  timeSpanText,
+  timeText,
+  zonedTimeText,
+} from "../shared/words/times.js";
 import { textsOf } from "../languages/all.js";
 
 const appointmentTexts = textsOf("states");
 const connectionTexts = textsOf("connection");
 const scheduleTexts = textsOf("schedule");
 
-/** @typedef {import("../shared/appointments.js").Entry} Entry */
+/** @typedef {import("../shared/visit/appointments.js").Entry} Entry */
 /** @typedef {NonNullable<ReturnType<typeof readSchedule>>} Schedule */
 
 /** @type {ReadonlyMap<string, any> | undefined} */

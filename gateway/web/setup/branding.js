@@ -1,7 +1,7 @@
 // The colour and the logo of a clinic, with a sample of the colour as pages show it.
 
-import { contrast, paletteOf } from "../shared/colours.js";
-import { byId, setText } from "../shared/page.js";
+import { contrast, paletteOf } from "../shared/look/colours.js";
+import { byId, setText } from "../shared/look/page.js";
 import { EntryForm } from "./entry-form.js";
 import { brandingBody, brandingValues } from "./values.js";
 

@@ -1,6 +1,6 @@
 // A new clinic: its name, zone, languages and day, and the id in its addresses.
 
-import { byId, setText } from "../shared/page.js";
+import { byId, setText } from "../shared/look/page.js";
 import { EntryForm } from "./entry-form.js";
 import { creationBody, creationValues, settingsFault, slugOf } from "./values.js";
 

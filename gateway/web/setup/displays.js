@@ -1,8 +1,8 @@
 // The screens of a clinic: pairing one by the code that it shows, renaming and removing them.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { dateText } from "../shared/times.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { dateText } from "../shared/words/times.js";
 import { EntryForm } from "./entry-form.js";
 import { pointsOf } from "./points.js";
 import { addFields, setOptions } from "./queues.js";

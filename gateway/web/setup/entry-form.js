@@ -1,10 +1,10 @@
 // A form for one entry of the settings. Input stays while the entry changes. When another person
 // has changed the entry meanwhile, the form shows the changes and asks whose values count.
 
-import { setText } from "../shared/page.js";
-import { within } from "../shared/rows.js";
+import { setText } from "../shared/look/page.js";
+import { within } from "../shared/look/rows.js";
 
-/** @typedef {import("../shared/commands.js").Answer} Answer */
+/** @typedef {import("../shared/connection/commands.js").Answer} Answer */
 /** @typedef {Record<string, string | boolean>} Values what the fields of a form hold, by their names */
 /** @typedef {{edition?: number}} Entry */
 /**

@@ -1,6 +1,6 @@
 // The messages of the boards, each in every language of the location.
 
-import { byId } from "../shared/page.js";
+import { byId } from "../shared/look/page.js";
 import { EntryForm } from "./entry-form.js";
 import { messagesBody, messageValues } from "./values.js";
 

@@ -1,8 +1,8 @@
 // The check-in points of a clinic: posters and kiosks, their codes, and the sheets to print.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
-import { dateText } from "../shared/times.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
+import { dateText } from "../shared/words/times.js";
 import { EntryForm } from "./entry-form.js";
 import { addFields, renderServed } from "./queues.js";
 import { newId, pointBody, pointValues } from "./values.js";

@@ -1,7 +1,7 @@
 // The queues of a clinic: making, changing, opening, closing and removing them, and their order.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
 import { EntryForm } from "./entry-form.js";
 import { newId, queueBody, queueValues } from "./values.js";
 

@@ -1,7 +1,7 @@
 // The rooms and counters of a clinic, and the queues that each serves.
 
-import { byId, setText } from "../shared/page.js";
-import { keepRows, within } from "../shared/rows.js";
+import { byId, setText } from "../shared/look/page.js";
+import { keepRows, within } from "../shared/look/rows.js";
 import { EntryForm } from "./entry-form.js";
 import { addFields, renderServed } from "./queues.js";
 import { newId, roomBody, roomValues } from "./values.js";

@@ -2,11 +2,11 @@
 // branding.
 
 import { textsOf } from "../languages/all.js";
-import { sendCommand } from "../shared/commands.js";
-import { byId, setText } from "../shared/page.js";
-import { newest } from "../shared/renewal.js";
-import { Shell } from "../shared/shell.js";
-import { changeText } from "../shared/times.js";
+import { sendCommand } from "../shared/connection/commands.js";
+import { byId, setText } from "../shared/look/page.js";
+import { newest } from "../shared/credentials/renewal.js";
+import { Shell } from "../shared/look/shell.js";
+import { changeText } from "../shared/words/times.js";
 import { BrandingPart } from "./branding.js";
 import { Creation } from "./creation.js";
 import { DisplaysPart } from "./displays.js";
@@ -23,14 +23,14 @@ import {
   settingsFault,
 } from "./values.js";
 
-/** @typedef {import("../shared/commands.js").Answer} Answer */
-/** @typedef {import("../shared/fold.js").View} View */
+/** @typedef {import("../shared/connection/commands.js").Answer} Answer */
+/** @typedef {import("../shared/connection/fold.js").View} View */
 /**
  * The values that all parts of the page share.
  * @typedef {object} Site
  * @property {string} location
  * @property {() => import("../languages/all.js").Texts["setup"]} texts
- * @property {() => import("../shared/language.js").Language} language
+ * @property {() => import("../shared/words/language.js").Language} language
  * @property {() => ReadonlyMap<string, any>} entries
  * @property {(method: string, path: string, body?: object) => Promise<Answer>} send
  * @property {() => string} token

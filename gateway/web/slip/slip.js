@@ -1,12 +1,12 @@
 // The slip of a ticket, to print: label, line, and the QR code and short code of its link.
 
 import { textsOf } from "../languages/all.js";
-import { LanguageSwitch } from "../shared/language.js";
-import { byId, fragment, restartOnNewLink, setText } from "../shared/page.js";
-import { timeoutSignal } from "../shared/timeout.js";
-import { changeText } from "../shared/times.js";
+import { LanguageSwitch } from "../shared/words/language.js";
+import { byId, fragment, restartOnNewLink, setText } from "../shared/look/page.js";
+import { timeoutSignal } from "../shared/connection/timeout.js";
+import { changeText } from "../shared/words/times.js";
 
-/** @typedef {import("../shared/ticket.js").Ticket} Ticket */
+/** @typedef {import("../shared/visit/ticket.js").Ticket} Ticket */
 
 const slipTexts = textsOf("slip");
 const ticketTexts = textsOf("ticket");

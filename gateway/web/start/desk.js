@@ -1,8 +1,8 @@
 // The front desk of the start page: two commands that a visitor can send, and their outcome.
 
-import { Connection } from "../shared/connection.js";
-import { byId, setText, unbroken } from "../shared/page.js";
-import { timeText } from "../shared/times.js";
+import { Connection } from "../shared/connection/connection.js";
+import { byId, setText, unbroken } from "../shared/look/page.js";
+import { timeText } from "../shared/words/times.js";
 import { textsOf } from "../languages/all.js";
 
 const startTexts = textsOf("start");
@@ -29,7 +29,7 @@ export class Desk {
    * @param {string} token of a role that may call patients
    * @param {string} location
    * @param {{queues: string[], stations: string[]}} choices
-   * @param {() => import("../shared/language.js").Language} language
+   * @param {() => import("../shared/words/language.js").Language} language
    */
   constructor(token, location, choices, language) {
     this.#token = token;

@@ -1,12 +1,12 @@
 // The start page: describes Clinicwire. In a demo, or with tokens in its link, it leads to every
 // page with a token of its own.
 
-import { Connection } from "../shared/connection.js";
-import { crossingBanner, crossingOf } from "../shared/crossing.js";
-import { byId, fragment, restartOnNewLink, setText, unbroken } from "../shared/page.js";
-import { delayNow } from "../shared/appointments.js";
-import { LanguageSwitch } from "../shared/language.js";
-import { timeText } from "../shared/times.js";
+import { Connection } from "../shared/connection/connection.js";
+import { crossingBanner, crossingOf } from "../shared/credentials/crossing.js";
+import { byId, fragment, restartOnNewLink, setText, unbroken } from "../shared/look/page.js";
+import { delayNow } from "../shared/visit/appointments.js";
+import { LanguageSwitch } from "../shared/words/language.js";
+import { timeText } from "../shared/words/times.js";
 import { Desk } from "./desk.js";
 import { textsOf } from "../languages/all.js";
 
@@ -25,7 +25,7 @@ const startTexts = textsOf("start");
  * @property {string[]} stations
  */
 
-/** @typedef {import("../shared/fold.js").View} View */
+/** @typedef {import("../shared/connection/fold.js").View} View */
 
 // A visitor needs no more tickets than this, and no more rows of a schedule.
 const MAX_TICKETS = 6;

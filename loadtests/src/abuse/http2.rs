@@ -135,7 +135,7 @@ pub async fn stalled_windows(siege: &Siege) {
                 loop {
                     requests = requests.ready().await?;
                     siege.attempts.fetch_add(1, Relaxed);
-                    held.push(requests.send_request(get("/shared/style.css"), true)?);
+                    held.push(requests.send_request(get("/shared/look/style.css"), true)?);
                 }
             })
             .await

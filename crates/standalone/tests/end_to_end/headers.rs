@@ -87,7 +87,7 @@ async fn every_kind_of_answer_has_its_headers() {
         let poll = "GET /socket.io/?EIO=4&transport=polling";
         let cases: [(&str, &[&str], u16, &str); 19] = [
             ("GET /patient", &[], 200, ASKED_FOR),
-            ("GET /shared/page.js", &[], 200, ASKED_FOR),
+            ("GET /shared/look/page.js", &[], 200, ASKED_FOR),
             ("GET /nowhere", &browser, 404, NOT_KEPT),
             ("GET /nowhere", &[], 404, NOT_KEPT),
             ("POST /patient", &["content-length: 0"], 405, NOT_KEPT),

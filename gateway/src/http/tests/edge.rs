@@ -164,8 +164,8 @@ async fn pages_have_types_and_security_headers() {
         ("/patient", "text/html; charset=utf-8"),
         ("/board", "text/html; charset=utf-8"),
         ("/patient/patient.js", "text/javascript; charset=utf-8"),
-        ("/shared/style.css", "text/css; charset=utf-8"),
-        ("/shared/icons.svg", "image/svg+xml"),
+        ("/shared/look/style.css", "text/css; charset=utf-8"),
+        ("/shared/look/icons.svg", "image/svg+xml"),
     ] {
         let answer = node.send("GET", path, &[], "").await;
         assert_eq!((answer.status, answer.header("content-type")), (200, kind), "{path}");

@@ -6,9 +6,9 @@ import { once } from "node:events";
 import { Centrifuge } from "centrifuge";
 import WebSocket from "ws";
 import { until } from "./until.js";
-import { fold } from "../../../web/shared/fold.js";
+import { fold } from "../../../web/shared/connection/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").View} View */
+/** @typedef {import("../../../web/shared/connection/fold.js").View} View */
 
 /** @param {string} url */
 export const socketUrl = (url) => `${url.replace("http", "ws")}/connection/websocket`;

@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { io } from "socket.io-client";
 import WebSocket from "ws";
 import { until } from "./until.js";
-import { fold } from "../../../web/shared/fold.js";
+import { fold } from "../../../web/shared/connection/fold.js";
 
-/** @typedef {import("../../../web/shared/fold.js").View} View */
+/** @typedef {import("../../../web/shared/connection/fold.js").View} View */
 /** @typedef {import("socket.io-client").ManagerOptions} ManagerOptions */
 /** @typedef {import("socket.io-client").SocketOptions} SocketOptions */
-/** @typedef {import("../../../web/shared/fold.js").Kind} Kind */
+/** @typedef {import("../../../web/shared/connection/fold.js").Kind} Kind */
 /** @typedef {{channel: string, type: Kind, epoch: string, version: number, data: any}} Event */
 /** @typedef {{channel: string, epoch?: string | number, version?: number}} Wanted */
 

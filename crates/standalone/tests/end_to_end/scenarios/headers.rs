@@ -76,7 +76,7 @@ async fn requests(world: &World) -> Vec<(String, Vec<(&'static str, String)>, u1
     let preflight = ("access-control-request-method", "POST".to_owned());
     vec![
         ("GET /".to_owned(), vec![browser()], 200),
-        ("GET /shared/style.css".to_owned(), vec![], 200),
+        ("GET /shared/look/style.css".to_owned(), vec![], 200),
         (snapshot.clone(), vec![bearer()], 200),
         (snapshot, vec![], 401),
         ("GET /no-such-page".to_owned(), vec![browser()], 404),
@@ -115,7 +115,7 @@ pub async fn every_answer_has_security_and_cache_headers(world: &World) {
         assert_eq!(head.header("referrer-policy"), "no-referrer", "{request}");
         let cache = match request {
             // Browsers keep pages and assets, and ask each time whether they are still right.
-            "GET /" | "GET /shared/style.css" => "no-cache",
+            "GET /" | "GET /shared/look/style.css" => "no-cache",
             _ if request.contains("/v1/stream?") => "no-store, no-transform",
             _ => "no-store",
         };

@@ -1,16 +1,16 @@
 // Renders a ticket for its holder, on the page of the ticket and on the page of an appointment.
 
-import { Chime } from "./chime.js";
-import { byId, keepScreenOn, newIcon, setIcon, setText } from "./page.js";
+import { Chime } from "../sound/chime.js";
+import { byId, keepScreenOn, newIcon, setIcon, setText } from "../look/page.js";
 import { placeName } from "./place.js";
-import { changeText } from "./times.js";
-import { waitFrom } from "./wait.js";
-import { textsOf } from "../languages/all.js";
+import { changeText } from "../words/times.js";
+import { waitFrom } from "../words/wait.js";
+import { textsOf } from "../../languages/all.js";
 
 const ticketTexts = textsOf("ticket");
 
-/** @typedef {import("./language.js").Language} Language */
-/** @typedef {import("./schemas.js").TicketView} Ticket */
+/** @typedef {import("../words/language.js").Language} Language */
+/** @typedef {import("../schemas.js").TicketView} Ticket */
 /** @typedef {keyof typeof ticketTexts.en.notes} Note */
 
 // Vibration in ms: on, off, on …

@@ -1,7 +1,7 @@
 // Renews the token of a page while it is open, so that no screen goes dark when its first token
 // ends. Which tokens may be renewed, and for how long, is a setting of their issuer.
 
-import { timeoutSignal } from "./timeout.js";
+import { timeoutSignal } from "../connection/timeout.js";
 import { claimsOf } from "./token.js";
 
 /** @typedef {{token: string}} Bearer */

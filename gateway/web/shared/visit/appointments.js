@@ -1,9 +1,9 @@
 // The meaning of a schedule and an appointment at a moment. Pure, so that tests need no browser.
 
-/** @typedef {import("./schemas.js").AppointmentStatus} Status */
-/** @typedef {import("./schemas.js").TicketState} TicketState */
-/** @typedef {import("./schemas.js").ScheduleHead} Head */
-/** @typedef {import("./schemas.js").ScheduleEntry} Entry */
+/** @typedef {import("../schemas.js").AppointmentStatus} Status */
+/** @typedef {import("../schemas.js").TicketState} TicketState */
+/** @typedef {import("../schemas.js").ScheduleHead} Head */
+/** @typedef {import("../schemas.js").ScheduleEntry} Entry */
 
 /** Statuses after which nothing more is expected. @type {ReadonlySet<Status>} */
 const ENDS = new Set(["fulfilled", "cancelled", "noshow", "entered-in-error"]);

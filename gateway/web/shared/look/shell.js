@@ -1,19 +1,19 @@
 // The frame that pages share: language, connection, and the texts about both.
 
-import { Connection } from "./connection.js";
-import { crossingBanner } from "./crossing.js";
-import { LanguageSwitch } from "./language.js";
-import { isOriginProblem } from "./origin.js";
+import { Connection } from "../connection/connection.js";
+import { crossingBanner } from "../credentials/crossing.js";
+import { LanguageSwitch } from "../words/language.js";
+import { isOriginProblem } from "../connection/origin.js";
 import { byId, fragment, restartOnNewLink, setIcon, setText } from "./page.js";
-import { ageText } from "./times.js";
-import { textsOf } from "../languages/all.js";
+import { ageText } from "../words/times.js";
+import { textsOf } from "../../languages/all.js";
 
 const connectionTexts = textsOf("connection");
 const originTexts = textsOf("origin");
 
-/** @typedef {import("./language.js").Language} Language */
-/** @typedef {import("./connection.js").ConnectionState} ConnectionState */
-/** @typedef {import("./fold.js").View} View */
+/** @typedef {import("../words/language.js").Language} Language */
+/** @typedef {import("../connection/connection.js").ConnectionState} ConnectionState */
+/** @typedef {import("../connection/fold.js").View} View */
 /**
  * Why there is nothing to show. `unknown` is for pages whose channel may come and go, `origin` for
  * a server that takes the page for a foreign one.

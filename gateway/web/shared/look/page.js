@@ -61,7 +61,7 @@ export function setText(element, text) {
  */
 export const unbroken = (text) => text.replace(/-(?=\w)/g, "-\u2060");
 
-const SPRITE = "shared/icons.svg#";
+const SPRITE = "shared/look/icons.svg#";
 // Where icons come from: the sprite's file, later its copy in the document.
 let icons = SPRITE;
 
@@ -81,7 +81,7 @@ export function setIcon(holder, name) {
  * change of a reference to a file would ask the server.
  */
 async function embedIcons() {
-  const response = await fetch("shared/icons.svg").catch(() => undefined);
+  const response = await fetch("shared/look/icons.svg").catch(() => undefined);
   if (!response?.ok) return;
   const text = await response.text().catch(() => "");
   const sprite = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;

@@ -2,7 +2,7 @@
 // whether the views are up to date.
 
 import { fold } from "./fold.js";
-import { isRenewableLate, keepRenewed, mustRenew, newest } from "./renewal.js";
+import { isRenewableLate, keepRenewed, mustRenew, newest } from "../credentials/renewal.js";
 import { SocketTransport } from "./socket.js";
 import { StreamTransport } from "./stream.js";
 

@@ -1,7 +1,7 @@
 // The link by which a patient opens a ticket. It stays in the address bar, where the patient finds
 // it again, and ends with the ticket. The page exchanges it for a token of half an hour.
 
-import { timeoutSignal } from "./timeout.js";
+import { timeoutSignal } from "../connection/timeout.js";
 
 const TIMEOUT_MS = 10_000;
 

@@ -1,11 +1,11 @@
 // The banner of a person who has crossed with a token of some minutes: a super admin into another
 // organisation, or staff to another location in an emergency.
 
-import { textsOf } from "../languages/all.js";
-import { timeText } from "./times.js";
+import { textsOf } from "../../languages/all.js";
+import { timeText } from "../words/times.js";
 import { claimsOf } from "./token.js";
 
-/** @typedef {import("./language.js").Language} Language */
+/** @typedef {import("../words/language.js").Language} Language */
 /**
  * `location` is absent for a super admin, who sees the whole organisation.
  * @typedef {{tenant: string, location: string | undefined, until: Date}} Crossing

@@ -1,9 +1,9 @@
 // The texts of the pages of check-in points, in each language.
 
-import { textsOf } from "../languages/all.js";
+import { textsOf } from "../../languages/all.js";
 import { firstKnown } from "./language.js";
 
-/** @typedef {import("../languages/en.js").Texts["scan"]} ScanTexts */
+/** @typedef {import("../../languages/en.js").Texts["scan"]} ScanTexts */
 
 const TEXTS = textsOf("scan");
 

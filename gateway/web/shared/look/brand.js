@@ -2,9 +2,9 @@
 
 import { paletteOf } from "./colours.js";
 
-/** @typedef {import("./schemas.js").Branding} Branding */
+/** @typedef {import("../schemas.js").Branding} Branding */
 
-const LOGO = "shared/logo.svg";
+const LOGO = "shared/look/logo.svg";
 
 /** What was applied last, so that a page that renders every second touches nothing. */
 let applied = "";

@@ -1,9 +1,9 @@
 // The language of a page, and the switch between languages at its top.
 
-import { LANGUAGES, TEXTS } from "../languages/all.js";
-import { byId } from "./page.js";
+import { LANGUAGES, TEXTS } from "../../languages/all.js";
+import { byId } from "../look/page.js";
 
-/** @typedef {import("../languages/all.js").Language} Language */
+/** @typedef {import("../../languages/all.js").Language} Language */
 
 export { LANGUAGES };
 

@@ -1,7 +1,7 @@
 // One form for times and durations on all pages. Times are in the time zone of the clinic.
 
-import { TEXTS } from "../languages/all.js";
-import { unbroken } from "./page.js";
+import { TEXTS } from "../../languages/all.js";
+import { unbroken } from "../look/page.js";
 
 /** @typedef {import("./language.js").Language} Language */
 

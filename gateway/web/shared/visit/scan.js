@@ -1,6 +1,6 @@
 // The requests of a check-in point: a phone sends the code of a poster, a kiosk its credential.
 
-import { timeoutSignal } from "./timeout.js";
+import { timeoutSignal } from "../connection/timeout.js";
 
 const TIMEOUT_MS = 10_000;
 
