@@ -57,10 +57,19 @@ test: install ## Start real servers, run every test, stop the servers
 test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES}
 	# All targets, because end-to-end tests start programs that `cargo test` does not build.
 	cargo build --workspace --all-targets
+	# Tests in Rust wait for servers most of the time, so both kinds run at once.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-rust test-clients
+
+.PHONY: test-rust
+test-rust:
 	# Most tests wait for servers and programs, so two for each core keep the cores busy.
 	RUST_TEST_THREADS=$$((2 * $$(getconf _NPROCESSORS_ONLN))) cargo test --workspace
+
+# Browsers, and clients in other languages. `-count=1`, because Go would reuse the results of older
+# programs.
+.PHONY: test-clients
+test-clients:
 	npm test --prefix $(js)
-	# Clients in other languages. `-count=1`, because Go would reuse the results of older programs.
 	cd $(go) && go test -count=1 ./...
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
