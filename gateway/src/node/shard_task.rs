@@ -16,7 +16,7 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ShardMessa
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
-        let due = shard.borrow().next_due();
+        let (due, unserved) = (shard.borrow().next_due(), shard.borrow().has_unserved());
         tokio::select! {
             count = inbox.recv_many(&mut batch, MAX_BATCH) => {
                 if count == 0 {
@@ -30,6 +30,8 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ShardMessa
                 }
                 shard.borrow_mut().serve_changes();
             }
+            // The tasks of other connections run before the next turn of the sweep.
+            () = tokio::task::yield_now(), if unserved => shard.borrow_mut().serve_changes(),
             () = sleep_until(due) => shard.borrow_mut().send_delayed(),
             _ = tick.tick() => {
                 let mut shard = shard.borrow_mut();

@@ -1,6 +1,8 @@
 //! A hot view: a view that a shard keeps current while it has listeners. It is either keyed, folded
 //! from the stream, or the view of one ticket, derived from the queue in which the ticket stands.
 
+use std::vec;
+
 use gateway_core::subscription::{HotViewId, ListenerIndex};
 use schemas::{
     channel::Channel,
@@ -39,6 +41,22 @@ pub struct KeyedView {
     /// The steps since the last one that was sent, merged.
     pub step: Option<Delta>,
     pub pace: Pace,
+    /// The listeners that are being served, while they are more than one slice of the sweep.
+    pub fanout: Option<Fanout>,
+}
+
+/// The listeners of a keyed view that the sweep serves in slices. It ends with the content of the
+/// view that it serves.
+pub struct Fanout {
+    /// The step for listeners that stand where it begins.
+    pub step: Option<Delta>,
+    /// Whether the pace of the view holds its step back, so that only pending subscriptions are
+    /// answered.
+    pub answers_only: bool,
+    /// Listeners to serve. Some may have left since.
+    pub waiting: vec::IntoIter<SubscriptionId>,
+    /// Whether a frame was sent to one of them.
+    pub has_sent: bool,
 }
 
 /// The content of a keyed view, current since its fetch.
@@ -116,6 +134,7 @@ impl HotView {
                 tickets: Vec::new(),
                 step: None,
                 pace: Pace::default(),
+                fanout: None,
             })),
         };
         let (fetch, listeners) = (FetchState::default(), Vec::new());
@@ -191,6 +210,17 @@ impl HotView {
 }
 
 impl KeyedView {
+    /// Forgets the content, because it is not current.
+    pub fn clear(&mut self) {
+        (self.live, self.step, self.fanout) = (None, None, None);
+    }
+
+    /// Replaces the content. Listeners get it by its position, not by a step.
+    pub fn replace(&mut self, live: LiveView) {
+        self.clear();
+        self.live = Some(live);
+    }
+
     /// Folds a delta of the stream. `Dropped` also while the view is being fetched, because the
     /// tail then holds the step.
     pub fn fold(&mut self, epoch: u64, delta: &Delta) -> Fold {

@@ -5,7 +5,7 @@ mod confirming;
 mod fetching;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     rc::Rc,
 };
 
@@ -38,6 +38,8 @@ pub struct HotViews {
     by_aggregate: HashMap<Aggregate, AggregateViews>,
     /// Views that changed since the last sweep. Some may have been closed since.
     changed: Vec<HotViewId>,
+    /// Views that the sweep serves before those of `changed`. Some may have been closed since.
+    sweeping: VecDeque<HotViewId>,
     /// Views whose step waits until then, because their last step was sent a moment ago. An entry
     /// may be stale.
     delayed: BTreeSet<(Instant, HotViewId)>,
@@ -63,6 +65,7 @@ impl HotViews {
             views: TypedSlab::default(),
             by_aggregate: HashMap::new(),
             changed: Vec::new(),
+            sweeping: VecDeque::new(),
             delayed: BTreeSet::new(),
             retry: Vec::new(),
             next_fetch: FetchId::FIRST,
@@ -81,6 +84,11 @@ impl HotViews {
         let view = self.views.get(id);
         debug_assert!(view.is_some(), "a view with listeners or tickets stays open");
         view
+    }
+
+    /// Like [`HotViews::find`], to change the view.
+    pub fn find_mut(&mut self, id: HotViewId) -> Option<&mut HotView> {
+        self.views.get_mut(id)
     }
 
     /// Like [`HotViews::get`], to change the view.
@@ -309,23 +317,32 @@ impl HotViews {
         }
     }
 
-    /// Takes the views that changed since the last sweep, each once.
-    pub fn take_changed(&mut self) -> Vec<HotViewId> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
-        changed
+    /// Takes the next view for the sweep: first all that had changed when its round began, each
+    /// once, then those that have changed since. So a view that changes all the time delays no
+    /// other.
+    pub fn next_changed(&mut self) -> Option<HotViewId> {
+        if self.sweeping.is_empty() {
+            self.changed.sort_unstable();
+            self.changed.dedup();
+            self.sweeping.extend(self.changed.drain(..));
+        }
+        self.sweeping.pop_front()
     }
 
-    /// Gives the list of [`HotViews::take_changed`] back for the next changes, to use its memory
-    /// again.
-    pub fn recycle_changed(&mut self, mut changed: Vec<HotViewId>) {
-        // Serving listeners may refuse and close, but it never marks a view as changed.
-        debug_assert!(self.changed.is_empty(), "a sweep changes no view");
-        if self.changed.is_empty() {
-            changed.clear();
-            self.changed = changed;
-        }
+    /// Returns whether the sweep has views to serve.
+    pub fn has_changed(&self) -> bool {
+        !self.sweeping.is_empty() || !self.changed.is_empty()
+    }
+
+    /// Lets the sweep continue with a view whose listeners it has served in part.
+    pub fn sweep_further(&mut self, id: HotViewId) {
+        self.sweeping.push_front(id);
+    }
+
+    /// Lets the sweep serve the tickets of a queue.
+    pub fn sweep_tickets_of(&mut self, id: HotViewId) {
+        let keyed = self.views.get(id).and_then(HotView::keyed);
+        self.sweeping.extend(keyed.into_iter().flat_map(|keyed| keyed.tickets.iter().copied()));
     }
 
     /// Checks the pace of a changed view. Returns whether its step may be sent now. If not, the

@@ -2,12 +2,15 @@
 //! A connection whose earlier bytes still wait keeps its mark, and catches up when they have left.
 
 use gateway_core::subscription::{CatchUp, HotViewId, Stage, decide_catch_up};
-use schemas::{channel::Channel, view::Delta};
+use schemas::{
+    channel::Channel,
+    view::{Delta, Position},
+};
 use tokio::time::Instant;
 
 use super::{
     Shard,
-    hot_view::{HotView, HotViewKind, KeyedView},
+    hot_view::{Fanout, HotView, HotViewKind, KeyedView},
 };
 use crate::{
     clock,
@@ -15,52 +18,85 @@ use crate::{
     wire::frames::{Publication, PublicationKind},
 };
 
+/// Listeners that one turn of the sweep serves, about three milliseconds of writes. Other tasks of
+/// the shard run before the next turn, so that a board with thousands of followers delays nobody.
+const SLICE: usize = if cfg!(test) { 8 } else { 512 };
+
 impl Shard {
-    /// Serves all listeners of the views that changed since the last sweep.
+    /// Serves the listeners of changed views, at most [`SLICE`] of them.
+    /// [`Shard::has_unserved`] says whether more wait.
     pub(super) fn sweep(&mut self) {
-        let changed = self.views.take_changed();
-        for &id in &changed {
+        let mut left = SLICE;
+        while left > 0
+            && let Some(id) = self.views.next_changed()
+        {
             // The view may have been closed since it changed.
-            match self.views.find(id).map(|view| &view.kind) {
-                Some(HotViewKind::Keyed(_)) => self.sweep_view(id),
+            let served = match self.views.find(id).map(|view| &view.kind) {
+                Some(HotViewKind::Keyed(_)) => self.sweep_view(id, left),
                 Some(HotViewKind::Ticket(_)) => self.sweep_ticket(id),
-                None => {}
-            }
+                None => 0,
+            };
+            left = left.saturating_sub(served);
         }
-        self.views.recycle_changed(changed);
     }
 
-    /// Sends the step of a keyed view to its listeners and to the tickets in it, if its pace
-    /// allows.
-    fn sweep_view(&mut self, id: HotViewId) {
+    /// Returns whether listeners of changed views wait for the next turn.
+    pub fn has_unserved(&self) -> bool {
+        self.views.has_changed()
+    }
+
+    /// Serves up to `most` listeners of a keyed view: with its step, if its pace allows, and with
+    /// answers to subscriptions. Returns how many it served. The tickets in the view follow.
+    fn sweep_view(&mut self, id: HotViewId, most: usize) -> usize {
         if let Some(view) = self.views.find(id).filter(|view| view.is_gone()) {
-            for at in view.listeners().to_vec() {
+            let listeners = view.listeners().to_vec();
+            for &at in &listeners {
                 self.end_gone(at);
             }
-            return;
+            return listeners.len();
         }
-        if !self.views.may_send_step(id, Instant::now()) {
-            // A paced view has no tickets. Its pending subscriptions are answered at once.
-            let listeners = self.views.get(id).map(|view| view.listeners().to_vec());
-            for at in listeners.unwrap_or_default() {
-                self.answer(at);
+        let Some(mut fanout) = self.take_fanout(id) else { return 0 };
+        let slice: Vec<_> = fanout.waiting.by_ref().take(most).collect();
+        let sent_before = self.connections.frames_sent();
+        for at in self.send_step(id, fanout.step.as_ref(), &slice) {
+            self.answer(at);
+            if !fanout.answers_only {
+                self.catch_up(at);
+            }
+        }
+        fanout.has_sent |= self.connections.frames_sent() > sent_before;
+        self.put_back(id, fanout);
+        slice.len()
+    }
+
+    /// The listeners of a view that wait to be served: those that an earlier turn left, or all.
+    fn take_fanout(&mut self, id: HotViewId) -> Option<Fanout> {
+        if let Some(fanout) = self.views.get_mut(id)?.keyed_mut()?.fanout.take() {
+            return Some(fanout);
+        }
+        let answers_only = !self.views.may_send_step(id, Instant::now());
+        let view = self.views.get_mut(id)?;
+        let listeners = view.listeners().to_vec();
+        let keyed = view.keyed_mut()?;
+        let step = if answers_only { None } else { keyed.step.take() };
+        // A view that is being fetched again serves its listeners once it is at hand.
+        let waiting = if keyed.live.is_some() { listeners } else { Vec::new() }.into_iter();
+        Some(Fanout { step, answers_only, waiting, has_sent: false })
+    }
+
+    /// Ends a turn of a fan-out. The view may have been closed meanwhile, with its last listener.
+    fn put_back(&mut self, id: HotViewId, fanout: Fanout) {
+        if fanout.waiting.len() > 0 {
+            if let Some(keyed) = self.views.find_mut(id).and_then(HotView::keyed_mut) {
+                keyed.fanout = Some(fanout);
+                self.views.sweep_further(id);
             }
             return;
         }
-        let view = self.views.get_mut(id).and_then(HotView::keyed_mut);
-        let step = view.and_then(|view| view.step.take());
-        let sent_before = self.connections.frames_sent();
-        for at in self.send_step(id, step.as_ref()) {
-            self.answer(at);
-            self.catch_up(at);
+        if !fanout.answers_only {
+            self.views.sweep_tickets_of(id);
         }
-        let view = self.views.find(id).and_then(HotView::keyed);
-        for ticket in view.map(|view| view.tickets.clone()).unwrap_or_default() {
-            self.sweep_ticket(ticket);
-        }
-        if let Some(step) = step
-            && self.connections.frames_sent() > sent_before
-        {
+        if let Some(step) = fanout.step.filter(|_| fanout.has_sent) {
             self.observe_delay(&step);
         }
     }
@@ -72,29 +108,40 @@ impl Shard {
         self.context.node.metrics.delivery_delay_seconds.observe(delay_ms as f64 / 1000.0);
     }
 
-    /// Sends a step to every listener that stands where the step begins. Returns the other
-    /// listeners.
-    fn send_step(&mut self, id: HotViewId, step: Option<&Delta>) -> Vec<SubscriptionId> {
+    /// Sends a step to those of `listeners` that stand where the step begins. Returns the other
+    /// ones.
+    fn send_step(
+        &mut self,
+        id: HotViewId,
+        step: Option<&Delta>,
+        listeners: &[SubscriptionId],
+    ) -> Vec<SubscriptionId> {
         let Self { views, connections, frames, .. } = self;
-        let Some(view) = views.get(id) else { return Vec::new() };
-        // A view that is being fetched again serves its listeners once it is at hand.
-        let Some(KeyedView { channel, live: Some(live), .. }) = view.keyed() else {
-            return Vec::new();
-        };
-        let position = live.view.position;
+        let view = views.get(id).and_then(HotView::keyed);
+        let Some(KeyedView { channel, live: Some(live), .. }) = view else { return Vec::new() };
         let kind = PublicationKind::Delta;
-        let publication = step.map(|data| Publication { channel, kind, position, data });
+        let epoch = live.view.position.epoch;
+        let publication = step.map(|data| {
+            let position = Position { epoch, version: data.to };
+            Publication { channel, kind, position, data }
+        });
         let range = step.map(|step| (step.from, step.to));
         frames.clear();
         let mut rest = Vec::new();
-        for &at in view.listeners() {
-            let Some((connection, subscription)) = connections.subscription(at) else { continue };
+        for &at in listeners {
+            // The listener may have left since an earlier turn, and another subscription may have
+            // its id.
+            let listener = connections.find_subscription(at);
+            let Some((connection, subscription)) = listener.filter(|(_, it)| it.view == id) else {
+                continue;
+            };
             match (&subscription.stage, &publication) {
                 (Stage::Live { held, .. }, Some(publication))
-                    if decide_catch_up(*held, position, range) == CatchUp::NewestStep =>
+                    if decide_catch_up(*held, publication.position, range)
+                        == CatchUp::NewestStep =>
                 {
                     let frame = frames.get(connection.form, publication);
-                    connections.send_state(at, position, 0, frame);
+                    connections.send_state(at, publication.position, 0, frame);
                 }
                 _ => rest.push(at),
             }
@@ -102,17 +149,17 @@ impl Shard {
         rest
     }
 
-    /// Sends the state of a ticket to every listener for whom it has changed.
-    fn sweep_ticket(&mut self, id: HotViewId) {
+    /// Sends the state of a ticket to every listener for whom it has changed. Returns their number.
+    fn sweep_ticket(&mut self, id: HotViewId) -> usize {
         let Self { views, connections, frames, .. } = self;
-        let (Some(view), Some(now)) = (views.get(id), views.ticket_now(id)) else { return };
-        let Some(watch) = view.watch() else { return };
+        let (Some(view), Some(now)) = (views.get(id), views.ticket_now(id)) else { return 0 };
+        let Some(watch) = view.watch() else { return 0 };
         let channel = Channel::Ticket(watch.ticket.clone());
         let (position, fingerprint) = (now.position, now.seen.fingerprint());
         let kind = PublicationKind::State;
         let publication = Publication { channel: &channel, kind, position, data: &now.seen };
         frames.clear();
-        let mut rest = Vec::new();
+        let (mut rest, listeners) = (Vec::new(), view.listeners().len());
         for &at in view.listeners() {
             let Some((connection, subscription)) = connections.subscription(at) else { continue };
             match subscription.stage {
@@ -134,5 +181,6 @@ impl Shard {
             self.answer(at);
             self.catch_up(at);
         }
+        listeners
     }
 }

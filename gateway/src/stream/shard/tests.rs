@@ -2,6 +2,7 @@
 //! every task waits for it.
 
 mod pacing;
+mod turns;
 
 use std::{cell::RefCell, time::Duration};
 

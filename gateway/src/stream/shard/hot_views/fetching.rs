@@ -71,10 +71,7 @@ impl HotViews {
     pub(super) fn refetch(&mut self, id: HotViewId) {
         let Some(view) = self.get_mut(id) else { return };
         match &mut view.kind {
-            HotViewKind::Keyed(keyed) => {
-                keyed.live = None;
-                keyed.step = None;
-            }
+            HotViewKind::Keyed(keyed) => keyed.clear(),
             HotViewKind::Ticket(watch) => {
                 if let TicketStanding::InQueue { version, .. } = &mut watch.standing {
                     // The version may be of an epoch that is over. The queue is fetched again too,
@@ -235,8 +232,7 @@ impl HotViews {
             }
             _ => None,
         };
-        keyed.live = Some(LiveView::new(view, line));
-        keyed.step = None;
+        keyed.replace(LiveView::new(view, line));
         // The snapshot may contain a step that was urgent.
         keyed.pace.hurry();
         self.changed.push(id);
