@@ -14,3 +14,6 @@ pub mod redis;
 pub mod tls;
 
 mod url_options;
+
+/// The allocator of the programs that use real servers.
+pub use tikv_jemallocator::Jemalloc as Allocator;

@@ -28,6 +28,9 @@ use crate::config::{GatewayCli, GatewayCommand, RunArgs, TokenArgs};
 
 servers::guard_kafka_metadata!();
 
+#[global_allocator]
+static ALLOCATOR: servers::Allocator = servers::Allocator;
+
 /// How often the demo's file is read.
 const DEMO_INTERVAL: Duration = Duration::from_secs(1);
 /// Threads for intake and for fetching views. Sockets have their own.

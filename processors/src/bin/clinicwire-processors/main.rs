@@ -21,6 +21,9 @@ use servers::{config_check, kafka::prepare_topics};
 
 servers::guard_kafka_metadata!();
 
+#[global_allocator]
+static ALLOCATOR: servers::Allocator = servers::Allocator;
+
 /// The exit code of `parked` when a named record is not parked.
 const UNKNOWN_RECORD: u8 = 4;
 

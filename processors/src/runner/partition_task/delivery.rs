@@ -9,13 +9,13 @@ use std::{error::Error, sync::atomic::Ordering::Relaxed};
 
 use schemas::{
     ids::Aggregate,
-    record::{VIEWS_TOPIC, ViewsRecord},
+    record::{VIEWS_TOPIC, ViewsRecord, WireRecord},
 };
 use tokio::time::{Instant, timeout};
 
 use super::{PartitionError, PartitionTask};
 use crate::{
-    ledger::{LedgerError, OutboxRow, ViewName},
+    ledger::{LedgerError, OutboxKey, OutboxRow, ViewName},
     log::AppendError,
     runner::{FailureKind, PATIENCE, answered, batch::ViewSteps, partition::PartitionStage},
     views::{StoreOutcome, ViewStep, ViewStoreError},
@@ -42,31 +42,39 @@ impl PartitionTask {
             status.unpublished_since.get_or_insert(now);
         });
         self.store(&steps).await?;
-        self.publish(&rows).await.map_err(PartitionError::Log)?;
-        self.partition.published.add(rows.iter().map(|row| (row.offset, row.part)));
+        let places: Vec<OutboxKey> = rows.iter().map(|row| (row.offset, row.part)).collect();
+        let records: Vec<_> = rows.into_iter().map(|row| (row.topic, row.record)).collect();
+        self.publish(&records, &places).await.map_err(PartitionError::Log)?;
+        self.partition.published.add(places);
         let settings = &self.shared.settings;
         settings.counters.published((settings.clock)());
         self.report(|status| status.unpublished_since = None);
         Ok(())
     }
 
-    /// Publishes rows of the outbox. Names the row that the log refuses.
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), AppendError> {
-        let records: Vec<_> = rows.iter().map(|row| (row.topic, row.record.clone())).collect();
-        let appended = timeout(PATIENCE, self.shared.backends.log.append(&records)).await;
+    /// Publishes rows of the outbox, which have these places in it. Names the row that the log
+    /// refuses.
+    async fn publish(
+        &self,
+        records: &[(&'static str, WireRecord)],
+        places: &[OutboxKey],
+    ) -> Result<(), AppendError> {
+        let appended = timeout(PATIENCE, self.shared.backends.log.append(records)).await;
         let error = match appended {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error,
             Err(elapsed) => AppendError::unknown(elapsed),
         };
-        if let Some(row) = error.record.and_then(|index| rows.get(index)) {
+        let refused =
+            error.record.and_then(|index| Some((records.get(index)?, places.get(index)?)));
+        if let Some(((topic, record), (offset, part))) = refused {
             tracing::error!(
                 partition = self.partition.claim.partition.0,
-                offset = row.offset.0,
-                part = row.part,
-                topic = row.topic,
-                key = row.record.key,
-                bytes = row.record.value.len(),
+                offset = offset.0,
+                part,
+                topic,
+                key = record.key,
+                bytes = record.value.len(),
                 "the log does not acknowledge this row of the outbox"
             );
         }
