@@ -19,6 +19,7 @@ shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh deploy/
 	$(addprefix deploy/rights/,redis-users kafka-acls) \
 	deploy/systemd/clinicwire-settings $(addprefix deploy/package/,compile build try first-frame) \
 	$(addprefix deploy/package/,postinst prerm postrm) loadtests/k6/run loadtests/transports \
+	loadtests/old-version \
 	.ci/run .ci/wrap
 chromium := chromium chromium-browser google-chrome
 

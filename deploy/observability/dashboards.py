@@ -17,10 +17,13 @@ def rate(series, by="", where=""):
     return f"sum{by} (rate({series}{{{where}}}[{RATE}]))"
 
 
-def delay(quantile):
-    """A quantile of the delivery delay over all nodes."""
-    buckets = f"rate(clinicwire_delivery_delay_seconds_bucket[{RATE}])"
-    return f"histogram_quantile({quantile}, sum by (le) ({buckets}))"
+def quantile(share, histogram, by="le"):
+    """A quantile of a histogram over all nodes."""
+    return f"histogram_quantile({share}, sum by ({by}) (rate({histogram}_bucket[{RATE}])))"
+
+
+DELAY = "clinicwire_delivery_delay_seconds"
+DURATION = "clinicwire_http_request_seconds"
 
 
 # Each panel: title, unit, [(legend, expression)], and optionally what it means.
@@ -29,7 +32,7 @@ WIRE = [
     (
         "Delivery delay",
         "s",
-        [(f"p{q}", delay(q / 100)) for q in (50, 95, 99)],
+        [(f"p{q}", quantile(q / 100, DELAY)) for q in (50, 95, 99)],
         "From the record of a step to the end of its fan-out. The aim is 8 ms and 15 ms (p99).",
     ),
     ("Steps later than 100 ms", "percentunit", [("1 h", "clinicwire:delivery_late:ratio_rate1h")]),
@@ -80,6 +83,18 @@ WIRE = [
     ),
     ("HTTP requests", "ops", [("{{status}}", rate("clinicwire_http_requests_total", "status"))]),
     (
+        "HTTP duration",
+        "s",
+        [(f"p{q}", quantile(q / 100, DURATION)) for q in (50, 95, 99)],
+        "To the head of the answer. Points are traces, where requests are traced.",
+    ),
+    (
+        "HTTP duration by route, p95",
+        "s",
+        [("{{route}}", quantile(0.95, DURATION, "le, route"))],
+        "Commands are the routes that end in {action}; their aim is 25 ms.",
+    ),
+    (
         "HTTP errors by route",
         "ops",
         [
@@ -88,6 +103,12 @@ WIRE = [
                 rate("clinicwire_http_requests_total", "route, status", 'status=~"5.."'),
             )
         ],
+    ),
+    (
+        "HTTP errors by tenant",
+        "ops",
+        [("{{tenant}} {{class}}", rate("clinicwire_tenant_errors_total", "tenant, class"))],
+        "A single tenant with many 4xx is a wrong client; its audit says which.",
     ),
     (
         "Refused by limits",
@@ -107,6 +128,18 @@ WIRE = [
     ),
     ("Age of records when read", "s", [("{{instance}}", "clinicwire_intake_lag_seconds")]),
     ("Memory of tails", "bytes", [("{{instance}}", "clinicwire_tail_bytes")]),
+    (
+        "Connections to PostgreSQL",
+        "short",
+        [
+            (
+                "{{instance}} {{pool}} {{state}}",
+                'clinicwire_postgres_connections{state=~"used|waiting"}',
+            )
+        ],
+        "Of gateways and processors. Callers that wait mean that a pool is too small.",
+    ),
+    ("Spans of traces", "ops", [("{{result}}", rate("clinicwire_spans_total", "result"))]),
     ("TLS handshakes", "ops", [("{{result}}", rate("clinicwire_tls_handshakes_total", "result"))]),
     (
         "Certificates end in",
@@ -187,6 +220,19 @@ PROCESSORS = [
                 + rate("clinicwire_processor_batches_total"),
             )
         ],
+    ),
+    (
+        "Share of aggregates from memory",
+        "percentunit",
+        [
+            (
+                "hits",
+                rate("clinicwire_processor_aggregates_total", where='source="cache"')
+                + " / "
+                + rate("clinicwire_processor_aggregates_total"),
+            )
+        ],
+        "A low share for long: raise --cached-tickets.",
     ),
     (
         "Oldest row of the outbox",

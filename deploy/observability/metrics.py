@@ -32,12 +32,17 @@ LABELS = {
     "clinicwire_condition": "condition",
     "clinicwire_errors": "code",
     "clinicwire_(frames_encoded|subscriptions)": "kind",
+    "clinicwire_http_request_seconds": "class, route",
     "clinicwire_http_requests": "route, status",
     "clinicwire_kafka_client": "client",
     "clinicwire_limited": "limit",
+    "clinicwire_postgres_connections": "pool, state",
+    "clinicwire_processor_aggregates": "source",
     "clinicwire_processor_(dirty|failing|lag|next|outbox)": "partition, topic",
     "clinicwire_processor_facts": "change",
     "clinicwire_processor_records": "became",
+    "clinicwire_spans": "result",
+    "clinicwire_tenant_errors": "class, tenant",
     "clinicwire_tls_(handshakes|reloads)": "result",
     "clinicwire_uploads": "result",
     "clinicwire_view_fetches": "source",
@@ -52,7 +57,8 @@ HELP = re.compile(r"let help = " + LITERAL, re.DOTALL)
 
 HEAD = """# Metrics
 
-All series that the programs export, with their labels. No label has an id, a name or a tenant.
+All series that the programs export, with their labels. No label has an id or a name of a person;
+one has tenants.
 [Rules and dashboards](../deploy/observability/README.md) use every one of them.
 """
 

@@ -15,13 +15,15 @@ use schemas::{
     command::{CommandOutcome, Verdict},
     identity::CommandIdentity,
     ids::Fingerprint,
-    record::{CommandRecord, NamedCommand, topic_for},
+    record::{CommandRecord, NamedCommand, RUNS_TOPIC, WireRecord, topic_for},
 };
+use telemetry::{Attribute, SpanKind};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     backends::log::Log,
     backends::queries::{Queries, RecordedOutcome},
+    http::ActiveSpan,
     limits::{Limit, Limits, places::Place},
 };
 
@@ -40,6 +42,11 @@ const MAX_WAITERS: usize = 10_000;
 /// Most look-ups that wait at once on one node. They are counted apart from commands, so that
 /// look-ups of ids that do not exist never delay a command.
 const MAX_LOOKUPS: usize = 2_000;
+
+/// The name of the span of an append.
+fn append_name(topic: &'static str) -> &'static str {
+    if topic == RUNS_TOPIC { "send clinicwire.runs.v1" } else { "send clinicwire.care.v1" }
+}
 
 /// The result of submitting a command.
 pub enum Submission {
@@ -128,27 +135,45 @@ impl Commands {
     /// The code under which the record would be parked, or `try_again` when it is unknown whether
     /// the record was appended: the caller may send it again under the same id.
     pub async fn submit(&self, record: CommandRecord) -> Result<Submission, Code> {
-        let wire = record.to_wire();
+        let mut wire = record.to_wire();
         // An unreadable record would be parked, and its caller would wait in vain.
         CommandRecord::from_wire(&wire)?;
         let topic = topic_for(record.aggregate.kind());
         let fingerprint = Some(record.effective_fingerprint());
         let waiter = self.register(record.identity(), fingerprint, WaitKind::Command)?;
+        let mut span = ActiveSpan::current().map(|active| {
+            let mut span = active.child(append_name(topic), SpanKind::Producer);
+            span.add(Attribute::Topic(topic));
+            span.context().add_to(&mut wire.headers);
+            span
+        });
+        let appended = self.append(topic, wire).await;
+        if let Some(span) = &mut span
+            && appended.is_err()
+        {
+            span.fail();
+        }
+        drop(span);
+        appended?;
+        Ok(waiter.outcome().await.map_or(Submission::Pending, Submission::Decided))
+    }
+
+    /// Appends the record of a command.
+    async fn append(&self, topic: &'static str, wire: WireRecord) -> Result<(), Code> {
         match timeout(APPEND_TIMEOUT, self.log.append(topic, wire)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a command was not acknowledged"
                 );
-                return Err(Code::TryAgain);
+                Err(Code::TryAgain)
             }
             Err(_) => {
                 tracing::warn!("the log took too long to acknowledge a command");
-                return Err(Code::TryAgain);
+                Err(Code::TryAgain)
             }
         }
-        Ok(waiter.outcome().await.map_or(Submission::Pending, Submission::Decided))
     }
 
     /// Returns the outcome of an earlier command. Waits for it when the command is not decided yet.

@@ -11,7 +11,7 @@ mod webhooks;
 
 use std::{
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -21,20 +21,21 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post, put},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use schemas::{codes::Code, ids::TenantId};
 
 #[cfg(test)]
 pub(crate) use self::shared::command_request::SOURCE as COMMAND_SOURCE;
-use self::shared::{audited, bearer, caller::Crossing, edge, limits};
+use self::shared::{audited, bearer, caller::CallerNotes, edge, limits, trace::sampled_trace};
 pub use self::shared::{edge::Edge, problem::Problem};
 pub(crate) use self::shared::{
     edge::{is_socketio_path, lacks_host},
     limits::is_free,
+    trace::ActiveSpan,
 };
 use crate::{
     backends::snapshots::NotRead, client_address::ClientAddress, clock::now, context::NodeContext,
-    limits::Limit,
+    limits::Limit, metrics::OPEN_METRICS,
 };
 
 /// How long the authority may take for a page of a list. Past it: `try_again`.
@@ -292,19 +293,27 @@ async fn ready_with_reasons(State(node): NodeState) -> Response {
     (status, node.readiness.report()).into_response()
 }
 
-async fn metrics(State(node): NodeState) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], node.metrics.text(&node.readiness))
+/// All metrics, in the text format that the scraper asks for.
+async fn metrics(State(node): NodeState, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let takes_open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
+    let (format, text) = match takes_open {
+        true => (OPEN_METRICS, node.metrics.open_metrics(&node.readiness)),
+        false => (prometheus::TEXT_FORMAT, node.metrics.text(&node.readiness)),
+    };
+    ([(header::CONTENT_TYPE, format)], text)
 }
 
 /// Shows a crossing in the answer, and counts by the route's pattern, never by path: paths carry
 /// ids.
 async fn count(State(node): NodeState, mut request: Request, next: Next) -> Response {
-    let crossing = Crossing::default();
-    request.extensions_mut().insert(crossing.clone());
+    let begun = Instant::now();
+    let notes = CallerNotes::default();
+    request.extensions_mut().insert(notes.clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let authorization = request.headers().get(header::AUTHORIZATION).cloned();
     let mut response = next.run(request).await;
-    let until = crossing.0.get().copied().or_else(|| {
+    let until = notes.crossing_ends().or_else(|| {
         // A refusal before anybody has verified the token, such as 404 or 405.
         let authorization = authorization.filter(|_| !response.status().is_success())?;
         bearer::crossing_end(&node, &authorization)
@@ -312,9 +321,18 @@ async fn count(State(node): NodeState, mut request: Request, next: Next) -> Resp
     if let Some(until) = until {
         response.headers_mut().insert(access::tokens::CROSSING, until.into());
     }
-    node.metrics
-        .http_request(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
+    let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status());
+    node.metrics.http_request(route, status);
+    let trace = if node.tracer.is_on() { sampled_trace(response.headers()) } else { None };
+    node.metrics.http_duration(route, status, begun.elapsed(), trace);
+    if let Some(tenant) = notes.tenant().filter(|_| is_error(status)) {
+        node.metrics.tenant_error(tenant, status);
+    }
     response
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ pub struct RunningNode {
     private: Option<PrivateListener>,
     keys: tokio::task::JoinHandle<()>,
     certificates: tokio::task::JoinHandle<()>,
+    pseudonyms: tokio::task::JoinHandle<()>,
     access: tokio::task::JoinHandle<()>,
 }
 
@@ -126,6 +127,8 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
     context.readiness.set(Condition::KeysMissing, issuers.lack_keys());
     let keys = tokio::spawn(issuers.keep_fresh(context.readiness.clone()));
     let certificates = tokio::spawn(keep_certificate_fresh(context.clone()));
+    let named = context.clone();
+    let pseudonyms = tokio::spawn(async move { named.pseudonyms.keep_fresh().await });
     Ok(RunningNode {
         context,
         address,
@@ -139,6 +142,7 @@ pub fn start(settings: Settings, backends: Backends) -> Result<RunningNode, Star
         private,
         keys,
         certificates,
+        pseudonyms,
         access,
     })
 }
@@ -292,6 +296,7 @@ impl RunningNode {
         }
         self.keys.abort();
         self.certificates.abort();
+        self.pseudonyms.abort();
         self.access.abort();
     }
 }

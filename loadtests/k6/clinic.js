@@ -13,11 +13,21 @@ import {
   station,
   stations,
 } from "./morning.js";
+import {
+  patient,
+  rampLine,
+  rampSeconds,
+  rampStages,
+  soakRate,
+  soakSeconds,
+  user,
+} from "./long.js";
 import { table } from "./table.js";
 
-const known = ["patients", "boards", "dashboards", "desk", "morning"];
-const letters = ["P", "B", "L", "D", "M"];
-const parts = (__ENV.SCENARIOS || known.join(" ")).split(" ").filter((it) => it !== "");
+const usual = ["patients", "boards", "dashboards", "desk", "morning"];
+const known = [...usual, "ramp", "soak"];
+const letters = ["P", "B", "L", "D", "M", "R", "K"];
+const parts = (__ENV.SCENARIOS || usual.join(" ")).split(" ").filter((it) => it !== "");
 const partSeconds = number("PART_SECONDS", 15);
 // Seconds for clients to connect before the first change, and to receive the last one.
 const margin = 5;
@@ -27,7 +37,8 @@ if (parts.includes("patients") && callRate * partSeconds >= patients) {
   throw new Error(`${callRate * partSeconds} calls need a line of more than ${patients} patients`);
 }
 
-const lasts = (part) => margin + (part === "morning" ? morningSeconds : partSeconds) + margin;
+const seconds = { morning: morningSeconds, ramp: rampSeconds, soak: soakSeconds };
+const lasts = (part) => margin + (seconds[part] || partSeconds) + margin;
 // Between two scenarios there is a margin in which the clients of the first leave.
 const begins = (part) =>
   parts.slice(0, parts.indexOf(part)).reduce((sum, it) => sum + lasts(it) + margin, 0);
@@ -47,7 +58,8 @@ function clients(part, exec, vus) {
 }
 
 function changes(part, exec, rate) {
-  const arrivals = { executor: "constant-arrival-rate", exec, rate, duration: `${partSeconds}s` };
+  const duration = `${seconds[part] || partSeconds}s`;
+  const arrivals = { executor: "constant-arrival-rate", exec, rate, duration };
   return {
     ...arrivals,
     startTime: `${begins(part) + margin}s`,
@@ -87,6 +99,28 @@ const all = {
       tags: { part: "morning" },
     },
   }),
+  ramp: () => ({
+    ramp_users: {
+      executor: "ramping-vus",
+      exec: "use",
+      startTime: `${begins("ramp") + margin}s`,
+      startVUs: 0,
+      stages: rampStages,
+      tags: { part: "ramp" },
+    },
+    ramp_desk: changes("ramp", "callPatient", 1),
+  }),
+  soak: () => ({
+    soak_boards: clients("soak", "followBoard", boards),
+    soak_dashboards: clients("soak", "followLoad", dashboards),
+    soak_stations: clients("soak", "serveAll", stations),
+    soak_arrivals: {
+      ...changes("soak", "stay", soakRate),
+      preAllocatedVUs: 50,
+      maxVUs: 500,
+      gracefulStop: "60s",
+    },
+  }),
 };
 
 function thresholds() {
@@ -101,7 +135,7 @@ function thresholds() {
     limits[of("answered")] = ["p(95)<500"];
     // Changes of a load other than calls may wait one second for their frame.
     limits[of("record_to_seen")] = [
-      part === "dashboards" || part === "morning" ? "p(99)<2000" : "p(99)<1000",
+      ["dashboards", "morning", "soak"].includes(part) ? "p(99)<2000" : "p(99)<1000",
     ];
   }
   return limits;
@@ -115,8 +149,8 @@ export const options = {
 };
 
 export function setup() {
-  const line = (part) => (part === "patients" ? patients : 0);
-  const served = (part) => (part === "morning" ? stations : 4);
+  const line = (part) => ({ patients, ramp: rampLine })[part] || 0;
+  const served = (part) => (["morning", "soak"].includes(part) ? stations : 4);
   return Object.fromEntries(
     parts.map((part) => [
       part,
@@ -133,12 +167,14 @@ export function followTicket({ patients: line }) {
   const turn = exec.scenario.iterationInTest;
   phone(line.tickets[turn], turn, until());
 }
-export const callPatient = (data) => callNext(data.patients);
+export const callPatient = (data) => callNext(data[part()]);
 export const followBoard = () => screen(until());
 export const followLoad = () => dashboard(until());
 export const serveVisit = (data) => visit(data[part()]);
-export const serveAll = (data) => station(data.morning, until(margin));
+export const serveAll = (data) => station(data[part()], until(margin));
 export const come = (data) => arrival(data.morning, until(margin));
+export const use = (data) => user(data.ramp, until(margin));
+export const stay = (data) => patient(data.soak, until(margin));
 
 export function handleSummary(data) {
   const files = { stdout: table(data, parts) };

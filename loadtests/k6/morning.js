@@ -34,10 +34,10 @@ function serviceSeconds() {
 }
 
 // A patient arrives and follows the ticket on a phone.
-export function arrival(part, until) {
+export function arrival(part, until, isLast = true) {
   const turn = exec.scenario.iterationInTest;
   const ticket = arrive(part, turn);
-  if (ticket) phone(ticket, turn, until);
+  if (ticket) phone(ticket, turn, until, isLast);
 }
 
 // One station for the whole morning.

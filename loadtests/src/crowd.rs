@@ -247,8 +247,12 @@ impl Crowd {
             same_position: 0,
             losses: 0,
         };
+        let (mut by_delta, mut by_snapshot, mut took_ms) = (0, 0, Vec::new());
         for follower in &self.followers {
             let mut watch = follower.watch();
+            by_delta += watch.returns.by_delta;
+            by_snapshot += watch.returns.by_snapshot;
+            took_ms.append(&mut watch.returns.took_ms);
             seen.samples.append(&mut watch.samples);
             seen.frames += watch.frames;
             seen.duplicates += watch.duplicates;
@@ -260,6 +264,11 @@ impl Crowd {
         report.figure("frames", seen.frames as f64, "");
         report.figure("duplicates", seen.duplicates as f64, "");
         report.figure("connections_lost", seen.losses as f64, "");
+        if seen.losses > 0 {
+            report.figure("returned_by_delta", by_delta as f64, "");
+            report.figure("returned_by_snapshot", by_snapshot as f64, "");
+            report.quantiles("lost_to_returned", took_ms);
+        }
         seen
     }
 }

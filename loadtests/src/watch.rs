@@ -76,7 +76,37 @@ pub struct ClientWatch {
     pub duplicates: u64,
     pub same_position: u64,
     pub losses: u64,
+    /// The ways back after connections that the server or the network ended.
+    pub returns: Returns,
     pub breaches: Breaches,
+}
+
+/// How a client came back after connections that it did not end itself.
+#[derive(Default)]
+pub struct Returns {
+    /// When the connection was lost, until the client is live again.
+    lost_at_us: Option<i64>,
+    pub by_delta: u64,
+    pub by_snapshot: u64,
+    /// The time of each way back, in milliseconds.
+    pub took_ms: Vec<f64>,
+}
+
+impl Returns {
+    /// Records a lost connection. A failed attempt to come back belongs to the same loss.
+    pub fn lost(&mut self, now_us: i64) {
+        self.lost_at_us.get_or_insert(now_us);
+    }
+
+    fn began(&mut self, resumed: Resumption, now_us: i64) {
+        let Some(lost_at_us) = self.lost_at_us.take() else { return };
+        match resumed {
+            Resumption::Fresh => return,
+            Resumption::ByDelta => self.by_delta += 1,
+            Resumption::BySnapshot => self.by_snapshot += 1,
+        }
+        self.took_ms.push((now_us - lost_at_us) as f64 / 1e3);
+    }
 }
 
 impl ClientWatch {
@@ -100,6 +130,7 @@ impl ClientWatch {
             duplicates: 0,
             same_position: 0,
             losses: 0,
+            returns: Returns::default(),
             breaches: Breaches::default(),
         }
     }
@@ -127,6 +158,7 @@ impl ClientWatch {
             (Some(_), true) => Resumption::ByDelta,
             (Some(_), false) => Resumption::BySnapshot,
         };
+        self.returns.began(self.resumed, now_us);
         self.live_at_us = now_us;
         let Ok(epoch) = epoch.parse::<u64>() else {
             return self.note(Breach::Malformed, "the epoch is not a decimal number");

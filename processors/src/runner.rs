@@ -21,11 +21,13 @@ mod pending;
 mod repair;
 mod shared;
 mod status;
+mod traces;
 
 use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use schemas::Millis;
+use telemetry::Tracer;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -81,6 +83,8 @@ pub struct RunnerSettings {
     /// which records come from a clock that is far ahead. Timers depend on the clock of the log
     /// alone.
     pub clock: Clock,
+    /// Records the traces of sampled records.
+    pub tracer: Tracer,
     /// Notified after each commit, so that workers and senders in this process need not poll for
     /// new work.
     pub work_signals: Vec<Arc<Notify>>,
@@ -98,6 +102,7 @@ impl RunnerSettings {
             parked_limit: 1_000,
             counters: Arc::default(),
             clock: wall_clock(),
+            tracer: Tracer::off(),
             work_signals: Vec::new(),
         }
     }

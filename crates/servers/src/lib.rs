@@ -11,7 +11,9 @@ pub mod kafka;
 pub mod logging;
 pub mod postgres;
 pub mod redis;
+pub mod systemd;
 pub mod tls;
+pub mod traces;
 
 mod url_options;
 

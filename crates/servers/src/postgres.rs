@@ -23,6 +23,17 @@ use crate::{
 /// How long sent bytes may stay unacknowledged before the connection counts as dead.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
+/// The connections of a pool by state, and the callers that wait for one, as metrics name them.
+pub fn connection_counts(pool: &Pool) -> [(&'static str, usize); 4] {
+    let status = pool.status();
+    [
+        ("used", status.size.saturating_sub(status.available)),
+        ("idle", status.available),
+        ("free", status.max_size.saturating_sub(status.size)),
+        ("waiting", status.waiting),
+    ]
+}
+
 /// A failure of the database. PostgreSQL's own messages quote keys and values, which can name
 /// patients: only the error's code, the constraint and the kind of failure are kept.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,7 @@ use schemas::{
     record::{CARE_TOPIC, RUNS_TOPIC},
     webhook::WebhookKey,
 };
+use telemetry::Tracer;
 use tempfile::TempDir;
 use tokio::{
     sync::{Notify, watch},
@@ -82,6 +83,14 @@ impl OneProcess {
     /// # Errors
     /// When the gateway cannot start, for example on a used port.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_traced(settings, Tracer::off())
+    }
+
+    /// Starts all parts, whose spans `tracer` records, and serves.
+    ///
+    /// # Errors
+    /// As [`OneProcess::start`].
+    pub fn start_traced(settings: Settings, tracer: Tracer) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
         let directory = tempfile::Builder::new()
             .prefix("clinicwire-files-")
@@ -126,12 +135,14 @@ impl OneProcess {
             webhook_key: hooks.is_some().then_some(webhook_key),
             run_retention: node::RUN_RETENTION,
             tables: settings.tables.clone(),
+            pseudonym_key_file: None,
+            tracer: tracer.clone(),
         };
         let gateway = node::start(node_settings, backends)?;
         let stop = watch::Sender::new(());
-        let processors =
-            start_processors(&memory, files, settings.tables, (sender, hooks), stop.subscribe())
-                .map_err(StartError::Processors)?;
+        let parts = (settings.tables, tracer);
+        let processors = start_processors(&memory, files, parts, (sender, hooks), stop.subscribe())
+            .map_err(StartError::Processors)?;
         Ok(Self { gateway, processors, stop, memory, _files: directory })
     }
 
@@ -182,7 +193,7 @@ impl OneProcess {
 fn start_processors(
     memory: &Memory,
     files: Arc<dyn ObjectStore>,
-    tables: Arc<Tables>,
+    (tables, tracer): (Arc<Tables>, Tracer),
     (sender, hooks): (Option<OwnSender>, Option<OwnWebhooks>),
     stopped: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
@@ -198,10 +209,12 @@ fn start_processors(
     let (audit_log, audit_store) = (memory.audit_log.clone(), memory.audit.clone());
     let runs_settings = runner::RunnerSettings {
         work_signals: vec![work_signal.clone(), webhook_signal.clone()],
+        tracer: tracer.clone(),
         ..runner::RunnerSettings::new(RUNS_TOPIC)
     };
     let care_settings = runner::RunnerSettings {
         work_signals: vec![alert_signal.clone(), webhook_signal.clone()],
+        tracer,
         ..runner::RunnerSettings::new(CARE_TOPIC)
     };
     let (alert_store, alert_log) = (memory.alerts.clone(), memory.log.clone());

@@ -8,18 +8,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-/// A request as it came: its path, its headers with names in lower case, its body, and when its
-/// last byte was read.
+/// A request as it came: its path, its headers with names in lower case, its body as text and as
+/// bytes, and when its last byte was read.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    pub bytes: Bytes,
     pub received_at: SystemTime,
 }
 
@@ -102,12 +104,12 @@ impl Receiver {
             let length = headers.iter().find(|(name, _)| name == "content-length");
             let mut body = vec![0; length.map_or(Ok(0), |(_, length)| length.parse()).ok()?];
             reader.read_exact(&mut body).await.ok()?;
-            let body = String::from_utf8(body).ok()?;
             let status = self.status.load(SeqCst);
             match status {
                 200..=299 => {
                     let received_at = SystemTime::now();
-                    let request = ReceivedRequest { path, headers, body, received_at };
+                    let (body, bytes) = (String::from_utf8_lossy(&body).into_owned(), body.into());
+                    let request = ReceivedRequest { path, headers, body, bytes, received_at };
                     self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 }
                 _ => drop(self.refused.fetch_add(1, SeqCst)),

@@ -207,6 +207,11 @@ pub trait Queries: Send + Sync + 'static {
         view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>>;
 
+    /// The connections by state, for metrics. An authority in memory has none.
+    fn connections(&self) -> Option<[(&'static str, usize); 4]> {
+        None
+    }
+
     /// Asks whether the authority answers.
     fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>>;
 

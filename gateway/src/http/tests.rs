@@ -9,6 +9,7 @@ mod displays;
 mod edge;
 mod files;
 mod limits;
+mod observed;
 mod reference;
 mod revocations;
 mod rules;

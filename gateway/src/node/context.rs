@@ -7,6 +7,7 @@ use std::{
 
 use claims::tables::Tables;
 use schemas::webhook::WebhookKey;
+use telemetry::Tracer;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 #[cfg(feature = "tls")]
@@ -18,6 +19,7 @@ use crate::{
         bookings::BookingKey,
         check_in_codes::CheckInCodeKey,
         grant::GrantKey,
+        pseudonyms::Pseudonyms,
         revocations::Revocations,
         ticket_links::LinkKey,
     },
@@ -26,7 +28,9 @@ use crate::{
     commands::Commands,
     files::Files,
     limits::{Limit, Limits, admission, settings::LimitSettings},
-    metrics::{Metrics, log_clients::LogClients},
+    metrics::{
+        Metrics, connections::ConnectionMetrics, log_clients::LogClients, spans::SpanMetrics,
+    },
     readiness::Readiness,
     settings::{AlertOffer, Settings},
     throttle::Throttle,
@@ -95,6 +99,10 @@ pub struct NodeContext {
     pub tables: Arc<Tables>,
     /// The log lines about sockets that no shard could accept.
     pub refused_sockets: Mutex<Throttle>,
+    /// Names of callers in the log.
+    pub(crate) pseudonyms: Pseudonyms,
+    /// Records the traces of sampled requests.
+    pub tracer: Tracer,
     /// Permits for trials of rules.
     pub trials: Arc<Semaphore>,
     /// The runtime of intake and fetches. Shards have runtimes of their own.
@@ -121,6 +129,8 @@ impl NodeContext {
             .with_own_tokens(&settings.grant_secret);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
         metrics.export(LogClients::new(log.clone()));
+        metrics.export(SpanMetrics::new(&settings.tracer));
+        metrics.export(ConnectionMetrics::new(queries.clone()));
         #[cfg(feature = "tls")]
         let certificates = certificates(settings, &metrics)?;
         let audit = Audit::new(log.clone());
@@ -157,6 +167,8 @@ impl NodeContext {
             run_retention: settings.run_retention,
             tables: settings.tables.clone(),
             refused_sockets: Mutex::default(),
+            pseudonyms: Pseudonyms::new(settings.pseudonym_key_file.clone()),
+            tracer: settings.tracer.clone(),
             trials: Arc::new(Semaphore::new(TRIALS)),
             runtime: Handle::current(),
             verifier: Arc::new(verifier),

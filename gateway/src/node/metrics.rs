@@ -1,9 +1,13 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
-//! subject.
+//! subject, but for the tenants of `clinicwire_tenant_errors_total`.
 
+pub(crate) mod connections;
+mod exemplars;
 mod intake;
 pub(crate) mod log_clients;
+mod requests;
 mod results;
+pub(crate) mod spans;
 mod tls;
 
 use prometheus::{
@@ -11,10 +15,19 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 use schemas::channel::Channel;
+use telemetry::TraceId;
 
-use self::{intake::IntakeMetrics, results::ResultCounters, tls::TlsMetrics};
+pub use self::exemplars::OPEN_METRICS;
+use self::{
+    exemplars::{BucketSeries, Exemplars},
+    intake::IntakeMetrics,
+    requests::RequestMetrics,
+    results::ResultCounters,
+    tls::TlsMetrics,
+};
 use crate::readiness::{Condition, Readiness};
 
+const DELAY_NAME: &str = "clinicwire_delivery_delay_seconds";
 /// Buckets of the delivery delay: fine around the aim of 8 ms at the median and 15 ms at p99,
 /// coarse above.
 const DELAY_SECONDS: &[f64] = &[
@@ -112,7 +125,9 @@ pub struct Metrics {
     pub accept_failures: IntCounter,
     /// The certificate and its reloads.
     pub tls: TlsMetrics,
+    requests: RequestMetrics,
     results: ResultCounters,
+    exemplars: Exemplars,
     ready: IntGauge,
     conditions: IntGaugeVec,
 }
@@ -207,7 +222,9 @@ impl Metrics {
                 "Sockets that the system refused, usually because descriptors ran out.",
             )),
             tls: make.tls(),
+            requests: make.requests(),
             results: make.results(),
+            exemplars: Exemplars::default(),
             ready: make
                 .add(IntGauge::new("clinicwire_ready", "1 while this node takes new clients.")),
             conditions: make.add(IntGaugeVec::new(
@@ -228,6 +245,22 @@ impl Metrics {
     pub fn export(&self, made: prometheus::Result<impl Collector + 'static>) {
         let collector = made.expect("the metrics' names and labels are well formed");
         self.registry.register(Box::new(collector)).expect("no two metrics have the same name");
+    }
+
+    /// Observes how old a step was when its listeners had been served. `trace` is that of a sampled
+    /// record.
+    pub fn delivery_delay(&self, seconds: f64, trace: Option<TraceId>) {
+        self.delivery_delay_seconds.observe(seconds);
+        if let Some(trace) = trace {
+            let (name, labels) = (DELAY_NAME, String::new());
+            let series = BucketSeries { name, labels, bounds: DELAY_SECONDS };
+            self.exemplars.note(&series, seconds, trace);
+        }
+    }
+
+    /// All metrics in the text format of OpenMetrics, with the traces of sampled requests.
+    pub fn open_metrics(&self, readiness: &Readiness) -> String {
+        self.exemplars.open_metrics(&self.text(readiness))
     }
 
     /// All metrics in the text format of Prometheus.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use claims::tables::Tables;
 use schemas::{push::PushServices, webhook::WebhookKey};
+use telemetry::Tracer;
 
 use crate::{
     access::auth::Issuers, client_address::TrustedProxies, limits::settings::LimitSettings,
@@ -77,6 +78,10 @@ pub struct Settings {
     pub run_retention: Duration,
     /// The reference tables of tenants that have stored none.
     pub tables: Arc<Tables>,
+    /// The file of the key of pseudonyms in logs. Without it, logs name no caller.
+    pub pseudonym_key_file: Option<PathBuf>,
+    /// Records the traces of sampled requests.
+    pub tracer: Tracer,
 }
 
 /// The default time that a run is kept after its end.
@@ -113,5 +118,7 @@ pub(crate) fn test_settings() -> Settings {
         max_file: 8 * 1024 * 1024,
         run_retention: RUN_RETENTION,
         tables: Arc::default(),
+        pseudonym_key_file: None,
+        tracer: Tracer::off(),
     }
 }

@@ -364,6 +364,10 @@ pub(super) fn session() -> SessionSettings {
 }
 
 impl Queries for PostgresQueries {
+    fn connections(&self) -> Option<[(&'static str, usize); 4]> {
+        Some(servers::postgres::connection_counts(&self.pool))
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
         Box::pin(async move {
             if !self.checked.load(Ordering::Acquire) {

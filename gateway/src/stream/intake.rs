@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use schemas::{
     Millis,
-    record::{PublishedOutcome, ViewsHead, WireRecord},
+    record::{PublishedOutcome, VIEWS_TOPIC, ViewsHead, WireRecord},
 };
+use telemetry::{Attribute, OpenSpan, SpanKind, TraceContext};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -63,6 +64,7 @@ impl Intake {
 
     async fn take(&mut self, record: WireRecord) {
         self.node.metrics.intake.records.inc();
+        let mut span = self.begin_span(&record);
         let head = match ViewsHead::from_wire(&record) {
             Ok(head) => head,
             Err(code) => {
@@ -79,6 +81,7 @@ impl Intake {
         }
         let refused = self.node.metrics.intake.refused.clone();
         let record = TailRecord::new(head.aggregate, head.position, record.value, refused);
+        let record = record.with_trace(span.as_ref().map(|span| span.context().clone()));
         let record = Arc::new(record);
         let pushed = self.node.tails.push(&record);
         self.report_tail_bytes();
@@ -90,6 +93,11 @@ impl Intake {
                 (shards, false)
             }
         };
+        if let Some(span) = &mut span {
+            let sent_to = (0..self.shards.len()).map(ShardIndex::from_index);
+            let count = sent_to.filter(|index| shards.contains(*index)).count();
+            span.add(Attribute::Shards(count as u64));
+        }
         for (index, inbox) in self.shards.iter().enumerate() {
             if shards.contains(ShardIndex::from_index(index)) {
                 let message = match follows {
@@ -99,6 +107,20 @@ impl Intake {
                 let _ = inbox.send(message).await;
             }
         }
+    }
+
+    /// Begins the span of a record whose trace is recorded.
+    fn begin_span(&self, record: &WireRecord) -> Option<OpenSpan> {
+        if !self.node.tracer.is_on() {
+            return None;
+        }
+        let parent = TraceContext::from_headers(&record.headers)?;
+        let (tracer, context) = (self.node.tracer.clone(), parent.child());
+        let name = "receive clinicwire.views.v1";
+        let mut span =
+            OpenSpan::begin(tracer, context, Some(parent.span), name, SpanKind::Consumer);
+        span.add(Attribute::Topic(VIEWS_TOPIC));
+        Some(span)
     }
 
     fn report_missed(&mut self, missed: u64) {

@@ -17,6 +17,7 @@ mod sessions;
 mod socketio;
 mod subscriptions;
 mod sweep;
+mod traced;
 mod typed_slab;
 
 use std::{rc::Rc, sync::Arc};
@@ -35,6 +36,7 @@ use self::{
     drain::Drain,
     encoded_frames::EncodedFrames,
     hot_views::{HotViews, Refusal},
+    traced::TracedDelivery,
 };
 use crate::{
     client_address::audited_client::AuditedClient,
@@ -64,6 +66,8 @@ pub struct Shard {
     checked_revocations: u64,
     /// Set once the node drains.
     drain: Option<Drain>,
+    /// Set while the step of a sampled record is delivered.
+    delivery: Option<TracedDelivery>,
 }
 
 impl Shard {
@@ -78,6 +82,7 @@ impl Shard {
             started: Instant::now(),
             checked_revocations: 0,
             drain: None,
+            delivery: None,
             context,
         };
         shard.read_clocks();

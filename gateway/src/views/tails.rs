@@ -18,6 +18,7 @@ use schemas::{
     record::ViewsRecord,
     view::{Delta, Fold, Position},
 };
+use telemetry::TraceContext;
 
 use super::shard_set::{ShardIndex, ShardSet};
 
@@ -41,6 +42,9 @@ pub struct TailRecord {
     pub position: Position,
     value: Bytes,
     content: OnceLock<Option<ViewsRecord>>,
+    /// The span of the node's intake, when the trace of the record is recorded. Boxed, because few
+    /// records have one.
+    pub trace: Option<Box<TraceContext>>,
     /// Counts the record if its content cannot be read.
     refused: IntCounter,
 }
@@ -52,7 +56,12 @@ impl TailRecord {
         value: Bytes,
         refused: IntCounter,
     ) -> Self {
-        Self { aggregate, position, value, content: OnceLock::new(), refused }
+        Self { aggregate, position, value, content: OnceLock::new(), trace: None, refused }
+    }
+
+    /// Adds the span under which shards work on the record.
+    pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace: trace.map(Box::new), ..self }
     }
 
     /// The content of the record, or `None` when it cannot be read.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use testing::centrifugal::encoding::Encoding;
 use tokio::time::sleep;
 
-use super::{ConnectionEnd, SharedState, SwarmClient, Transport, backoff, socketio, sse, ws};
+use super::{
+    ConnectionEnd, SharedState, SwarmClient, Transport, backoff, now_us, socketio, sse, ws,
+};
 
 /// Follows the channel until a connection ends for good.
 pub async fn follow(client: Arc<SwarmClient>, hub: Arc<SharedState>) {
@@ -29,7 +31,10 @@ pub async fn follow(client: Arc<SwarmClient>, hub: Arc<SharedState>) {
                 let _ = hub.go.subscribe().wait_for(|go| *go).await;
             }
             ConnectionEnd::Lost(pause) => {
-                client.watch().losses += 1;
+                let mut watch = client.watch();
+                watch.losses += 1;
+                watch.returns.lost(now_us());
+                drop(watch);
                 sleep(pause.unwrap_or_else(|| backoff(attempt))).await;
                 attempt += 1;
             }

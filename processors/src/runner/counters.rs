@@ -35,6 +35,10 @@ pub struct RunnerCounters {
     pub batches: AtomicU64,
     /// Microseconds that the commits took.
     pub commit_micros: AtomicU64,
+    /// Aggregates of batches that were cached.
+    pub cached: AtomicU64,
+    /// Aggregates of batches that were read from the ledger, or are new.
+    pub restored: AtomicU64,
     /// Views marked dirty.
     pub dirtied: AtomicU64,
     /// Views repaired.

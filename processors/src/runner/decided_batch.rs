@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use schemas::{Millis, ids::Aggregate};
 
-use super::batch::{BatchTally, BuiltBatch};
+use super::{
+    batch::{BatchTally, BuiltBatch},
+    traces::BatchTraces,
+};
 use crate::{aggregate::AggregateState, ledger::Batch, log::LogRecord};
 
 /// A batch that is decided and not committed.
@@ -15,6 +18,8 @@ pub(super) struct DecidedBatch {
     pub(super) aggregates: HashMap<Aggregate, AggregateState>,
     /// The latest append time of its records.
     pub(super) latest: Millis,
+    /// Its sampled records.
+    pub(super) traces: BatchTraces,
 }
 
 impl DecidedBatch {
@@ -23,10 +28,13 @@ impl DecidedBatch {
         built: BuiltBatch,
         records: &[&LogRecord],
         aggregates: HashMap<Aggregate, AggregateState>,
+        mut traces: BatchTraces,
     ) -> Self {
-        let BuiltBatch { batch, records: count, tally } = built;
+        let BuiltBatch { mut batch, records: count, tally } = built;
+        traces.stamp(&batch.journal, &mut batch.outbox);
+        traces.note("decide");
         let latest = records[..count].iter().map(|record| record.at).max();
         let latest = latest.expect("a batch holds at least one record");
-        Self { batch, tally, aggregates, latest }
+        Self { batch, tally, aggregates, latest, traces }
     }
 }

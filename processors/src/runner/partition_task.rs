@@ -23,6 +23,7 @@ use super::{
     partition::{Partition, PartitionStage},
     shared::RunnerContext,
     status::{Failure, FailureKind, PartitionStatus},
+    traces::BatchPlace,
 };
 use crate::{
     ledger::{JournalRow, LedgerError, PartitionClaim},
@@ -232,13 +233,14 @@ impl PartitionTask {
     async fn apply(&mut self) -> Result<(), PartitionError> {
         let Some(mut decided) = self.decide().await? else { return Ok(()) };
         decided.batch.published = self.partition.published.keys().to_vec();
-        let DecidedBatch { batch, tally, aggregates, latest } = decided;
+        let DecidedBatch { batch, tally, aggregates, latest, mut traces } = decided;
         let batch = Arc::new(batch);
         let begun = Instant::now();
         let ledger = &self.shared.backends.ledger;
         let committed = answered(ledger.commit_with_others(Arc::clone(&batch))).await;
         committed.map_err(|error| self.judge_refusal(error, batch.journal.len()))?;
         let batch = Arc::unwrap_or_clone(batch);
+        traces.note("commit");
         self.count(&batch.journal, batch.to, &tally, begun.elapsed());
         let claim = self.partition.claim;
         for (aggregate, mut state) in aggregates {
@@ -252,7 +254,14 @@ impl PartitionTask {
         self.partition.timers.committed(&batch.aggregates, latest);
         self.partition.committed();
         self.move_to(batch.to);
-        self.deliver(batch.views, batch.outbox).await?;
+        let place = BatchPlace {
+            topic: self.shared.settings.topic,
+            partition: claim.partition,
+            records: batch.journal.len(),
+        };
+        let delivered = self.deliver(batch.views, batch.outbox, &mut traces).await;
+        traces.finish(place, delivered.is_ok());
+        delivered?;
         self.partition.reset_backoff();
         self.works();
         self.stop_in_a_storm();

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod connections;
 mod copied;
 mod runner;
 mod webhooks;
@@ -9,7 +10,7 @@ mod worker;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -18,9 +19,13 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 use servers::kafka::ClientStatus;
+use telemetry::{SpanCounts, Tracer};
 use tokio::time::Instant;
 
-use self::copied::{add, add_labelled};
+use self::{
+    connections::{Pools, register_connections},
+    copied::{add, add_labelled},
+};
 use crate::{
     alerts::AlertCounters,
     audit::SinkCounters,
@@ -48,6 +53,10 @@ pub struct Health {
     pub ready: AtomicBool,
     /// The clients of Kafka in this process.
     clients: Arc<Mutex<Vec<Arc<ClientStatus>>>>,
+    /// The pools of connections to PostgreSQL.
+    pools: Pools,
+    /// The counts of spans, once the process traces.
+    spans: Arc<OnceLock<Arc<SpanCounts>>>,
     registry: Registry,
 }
 
@@ -64,8 +73,23 @@ impl Default for Health {
         alerts::register_alerts(&registry, &sender).expect("series have valid, unique names");
         let hooks = Arc::default();
         webhooks::register_webhooks(&registry, &hooks).expect("series have valid, unique names");
+        let (spans, pools) = (Arc::default(), Pools::default());
+        register_connections(&registry, &pools).expect("series have valid, unique names");
+        register_spans(&registry, &spans).expect("series have valid, unique names");
         let (audit, alerts, webhooks) = (sink, sender, hooks);
-        Self { counters, checks, bridge, audit, alerts, webhooks, ready, clients, registry }
+        Self {
+            counters,
+            checks,
+            bridge,
+            audit,
+            alerts,
+            webhooks,
+            ready,
+            clients,
+            pools,
+            spans,
+            registry,
+        }
     }
 }
 
@@ -86,6 +110,22 @@ impl Health {
     /// Adds clients of Kafka to readiness and metrics.
     pub fn watch(&self, clients: impl IntoIterator<Item = Arc<ClientStatus>>) {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).extend(clients);
+    }
+
+    /// Exports the connections of a pool.
+    pub fn watch_pool(
+        &self,
+        name: &'static str,
+        connections: impl Fn() -> [(&'static str, usize); 4] + Send + Sync + 'static,
+    ) {
+        self.pools.add(name, connections);
+    }
+
+    /// Exports the counts of the spans of a tracer.
+    pub fn count_spans(&self, tracer: &Tracer) {
+        if let Some(counts) = tracer.counts() {
+            self.spans.get_or_init(|| Arc::clone(counts));
+        }
     }
 
     /// Why the process cannot do its work, a line each. Empty when it is ready.
@@ -156,6 +196,24 @@ fn register(
     add_labelled(registry, records, move || {
         let value = |count: &AtomicU64| count.load(Relaxed);
         vec![("command", value(&bridge.commands)), ("unreadable", value(&bridge.unreadable))]
+    })
+}
+
+fn register_spans(
+    registry: &Registry,
+    spans: &Arc<OnceLock<Arc<SpanCounts>>>,
+) -> prometheus::Result<()> {
+    let of = Arc::clone(spans);
+    let results = (
+        "clinicwire_spans_total",
+        "Spans of traces by result: exported, dropped because too many waited, or failed because \
+         the collector did not take them.",
+        "result",
+    );
+    add_labelled(registry, results, move || {
+        let none = SpanCounts::default();
+        let counts = of.get().map_or(&none, Arc::as_ref);
+        counts.by_result().map(|(result, count)| (result, count.load(Relaxed))).to_vec()
     })
 }
 

@@ -63,6 +63,11 @@ pub struct PostgresLedger {
 }
 
 impl PostgresLedger {
+    /// The connections by state, for metrics.
+    pub fn connections(&self) -> [(&'static str, usize); 4] {
+        self.pool.connections()
+    }
+
     /// Connects when the first connection is needed; [`PostgresLedger::check`] tries it.
     ///
     /// # Errors

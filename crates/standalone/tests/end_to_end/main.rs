@@ -16,5 +16,6 @@ mod real_servers;
 mod scenarios;
 mod stopping;
 mod stream;
+mod traces;
 mod webhooks;
 mod world;

@@ -3,12 +3,21 @@
 mod jwt_key;
 mod token;
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use gateway::{
-    access::auth::{DEFAULT_AUDIENCE, DevelopmentKey, Issuers, Keys, WELL_KNOWN_WORDS},
+    access::{
+        auth::{DEFAULT_AUDIENCE, DevelopmentKey, Issuers, Keys, WELL_KNOWN_WORDS},
+        pseudonyms::PseudonymKey,
+    },
     certificates::Certificates,
     client_address::{ClientHeader, TrustedProxies, parse_network},
     files::MAX_FILE,
@@ -18,6 +27,7 @@ use gateway::{
     settings::{AlertOffer, TlsFiles, parse_public_key},
 };
 use ipnet::IpNet;
+use schemas::ids::TenantId;
 use servers::{
     args::{
         FileStoreArgs, KafkaArgs, PostgresArgs, PushServiceArgs, RedisArgs, TableArgs,
@@ -26,8 +36,10 @@ use servers::{
     config_check::Faults,
     kafka::KafkaCluster,
     logging::LogArgs,
+    traces::TraceArgs,
 };
 use sha2::{Digest, Sha256};
+use telemetry::Tracer;
 
 pub use self::{jwt_key::JwtKey, token::TokenArgs};
 
@@ -56,6 +68,36 @@ pub enum GatewayCommand {
     CheckConfig(Box<CheckArgs>),
     /// Print a token signed with the development key
     Token(TokenArgs),
+    /// Print the pseudonym of a person in the log, to find the lines about them
+    Pseudonym(PseudonymArgs),
+}
+
+#[derive(Args)]
+pub struct PseudonymArgs {
+    /// File with the key that the gateway used at the time
+    #[arg(long, env = "CLINICWIRE_PSEUDONYM_KEY_FILE", value_name = "FILE")]
+    pub pseudonym_key_file: PathBuf,
+    /// Tenant of the person
+    #[arg(long)]
+    pub tenant: TenantId,
+    /// Subject of the person's token, its `sub`
+    #[arg(long)]
+    pub subject: String,
+}
+
+impl PseudonymArgs {
+    /// The pseudonym.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn pseudonym(&self) -> anyhow::Result<String> {
+        let key = pseudonym_key(&self.pseudonym_key_file)?;
+        Ok(key.pseudonym(self.tenant.as_str(), &self.subject))
+    }
+}
+
+fn pseudonym_key(file: &Path) -> anyhow::Result<PseudonymKey> {
+    PseudonymKey::read(file).with_context(|| format!("check {}", file.display()))
 }
 
 #[derive(Args)]
@@ -158,6 +200,13 @@ pub struct RunArgs {
     pub alerts: AlertArgs,
     #[command(flatten)]
     pub webhooks: WebhookKeyArgs,
+    /// File with a key of at least 32 characters. The lines of the log about a request then have
+    /// a pseudonym of its caller, `caller`, made with the key. A new key in the file is used within
+    /// half a minute. Without it, the log has nothing about callers
+    #[arg(long, env = "CLINICWIRE_PSEUDONYM_KEY_FILE", value_name = "FILE")]
+    pub pseudonym_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub traces: TraceArgs,
     #[command(flatten)]
     pub development: DevelopmentArgs,
     /// Serve other machines although the development key is trusted
@@ -285,6 +334,10 @@ impl RunArgs {
             faults.check("--tls-cert", Certificates::check(&files));
         }
         faults.check("--webhook-key-file", self.webhooks.key());
+        if let Some(file) = &self.pseudonym_key_file {
+            faults.check("--pseudonym-key-file", pseudonym_key(file));
+        }
+        self.traces.validate(faults);
         self.trust(faults);
     }
 
@@ -333,6 +386,8 @@ impl RunArgs {
             webhook_key: webhook_key.flatten(),
             run_retention: Duration::from_secs(self.claims_files.run_retention.into()),
             tables: Arc::new(tables),
+            pseudonym_key_file: self.pseudonym_key_file.clone(),
+            tracer: Tracer::off(),
         })
     }
 

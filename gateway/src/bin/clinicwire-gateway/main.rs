@@ -21,10 +21,11 @@ use gateway::{
 use servers::{
     config_check,
     file_store::{self, Probe},
+    systemd,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{GatewayCli, GatewayCommand, RunArgs, TokenArgs};
+use crate::config::{GatewayCli, GatewayCommand, PseudonymArgs, RunArgs, TokenArgs};
 
 servers::guard_kafka_metadata!();
 
@@ -33,6 +34,8 @@ static ALLOCATOR: servers::Allocator = servers::Allocator;
 
 /// How often the demo's file is read.
 const DEMO_INTERVAL: Duration = Duration::from_secs(1);
+/// How often readiness is looked at, until the node is ready.
+const READY_INTERVAL: Duration = Duration::from_millis(100);
 /// Threads for intake and for fetching views. Sockets have their own.
 const WORKERS: usize = 2;
 /// How long failed requests to the file store are repeated: a person waits for the upload.
@@ -60,6 +63,7 @@ fn main() -> anyhow::Result<ExitCode> {
             return runtime.block_on(check_access(&settings.run));
         }
         GatewayCommand::Token(token) => print_token(token),
+        GatewayCommand::Pseudonym(person) => print_pseudonym(&person),
     };
     // A thread of a client library that does not end must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -71,6 +75,10 @@ fn print_token(token: TokenArgs) -> anyhow::Result<()> {
     let now = clock::now();
     let text = development_token(&key, &token.claims(now), now);
     writeln!(std::io::stdout(), "{text}").context("the token could not be printed")
+}
+
+fn print_pseudonym(person: &PseudonymArgs) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{}", person.pseudonym()?).context("nothing could be printed")
 }
 
 /// Tries what the settings allow at the servers.
@@ -87,7 +95,8 @@ async fn run(settings: &RunArgs) -> anyhow::Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangup = signal(SignalKind::hangup())?;
     node::raise_descriptors();
-    let node_settings = settings.node()?;
+    let traces = settings.traces.start("clinicwire-gateway", &settings.listen.to_string())?;
+    let node_settings = node::Settings { tracer: traces.tracer.clone(), ..settings.node()? };
     let backends = tokio::select! {
         backends = connect(settings) => backends?,
         _ = terminate.recv() => return Ok(()),
@@ -99,17 +108,29 @@ async fn run(settings: &RunArgs) -> anyhow::Result<()> {
     tokio::select! {
         () = show_demo(&running, settings.demo_file.as_deref()) => {}
         () = reload_certificate(&running, hangup) => {}
+        () = report_ready(&running) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    systemd::notify(systemd::STOPPING);
     let (delay_s, drain_s) = (settings.drain_delay, settings.drain);
     tracing::info!(delay_s, drain_s, "stopping; a second signal ends at once");
     tokio::select! {
-        () = running.shut_down() => {}
+        () = running.shut_down() => traces.finish().await,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Tells systemd when the node is ready.
+async fn report_ready(running: &RunningNode) {
+    let mut every = tokio::time::interval(READY_INTERVAL);
+    while !running.is_ready() {
+        every.tick().await;
+    }
+    systemd::notify(systemd::READY);
+    std::future::pending().await
 }
 
 /// Reads the certificate again at each SIGHUP, while the node runs.

@@ -20,7 +20,7 @@ use schemas::codes::Code;
 use tokio::task::JoinError;
 use tracing::Instrument;
 
-use super::{audited_request::AuditedRequest, problem::RefusedCode};
+use super::{audited_request::AuditedRequest, problem::RefusedCode, trace::ActiveSpan};
 use crate::{
     access::audit::AuditedAction, client_address::ClientAddress, context::NodeContext,
     http::Problem,
@@ -77,7 +77,8 @@ pub(in crate::http) async fn layer(
     }
     // A client that closes its connection must not cancel the entry of its change. Rates and
     // waiting places bound these tasks.
-    match tokio::spawn(answer.in_current_span()).await.map_err(JoinError::try_into_panic) {
+    let answer = ActiveSpan::scope(ActiveSpan::current(), answer.in_current_span());
+    match tokio::spawn(answer).await.map_err(JoinError::try_into_panic) {
         Ok(response) => response,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         Err(Err(_)) => Problem::from(Code::TryAgain).into_response(), // the runtime stops

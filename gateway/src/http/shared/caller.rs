@@ -13,7 +13,11 @@ use axum::{
 use gateway_core::access::Claims;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use schemas::{Millis, codes::Code, ids::LocationId};
+use schemas::{
+    Millis,
+    codes::Code,
+    ids::{LocationId, TenantId},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -34,10 +38,35 @@ const MAX_BODY: usize = 64 * 1024;
 /// size is faster on the slowest line, and a slower client only wants to hold the connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Extension of a request: when the crossing of its caller ends, once the caller is known. Clones
-/// share it.
+/// Extension of a request: what its answer and its metrics need of its caller, once the caller is
+/// known. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::http) struct Crossing(pub(in crate::http) Arc<OnceLock<Millis>>);
+pub(in crate::http) struct CallerNotes(Arc<NotedCaller>);
+
+#[derive(Default)]
+struct NotedCaller {
+    crossing_ends: OnceLock<Millis>,
+    tenant: OnceLock<TenantId>,
+}
+
+impl CallerNotes {
+    fn set(&self, claims: &Claims) {
+        let _ = self.0.tenant.set(claims.tenant.clone());
+        if claims.origin.crossed {
+            let _ = self.0.crossing_ends.set(claims.expires);
+        }
+    }
+
+    /// When the crossing of the caller ends.
+    pub(in crate::http) fn crossing_ends(&self) -> Option<Millis> {
+        self.0.crossing_ends.get().copied()
+    }
+
+    /// The tenant of the caller.
+    pub(in crate::http) fn tenant(&self) -> Option<&TenantId> {
+        self.0.tenant.get()
+    }
+}
 
 /// The verified caller of a request.
 pub(in crate::http) struct Caller(pub(in crate::http) Claims);
@@ -80,11 +109,10 @@ async fn admitted(
     if let Some(audited) = parts.extensions.get::<AuditedRequest>() {
         audited.set_caller(&claims);
     }
+    node.pseudonyms.note(&claims);
     limits::admit(node, parts, &claims).await?;
-    if claims.origin.crossed
-        && let Some(crossing) = parts.extensions.get::<Crossing>()
-    {
-        let _ = crossing.0.set(claims.expires);
+    if let Some(notes) = parts.extensions.get::<CallerNotes>() {
+        notes.set(&claims);
     }
     Ok(claims)
 }

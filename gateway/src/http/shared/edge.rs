@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, uri::Aut
 use schemas::codes::Code;
 use tracing::Instrument;
 
-use super::{limits::FREE, trace::RequestTrace};
+use super::{
+    limits::FREE,
+    trace::{self, ActiveSpan, RequestTrace},
+};
 use crate::{
     client_address::ReportedClient,
     context::NodeContext,
@@ -116,7 +119,7 @@ impl Edge {
             set(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 "authorization, content-digest, content-type, idempotency-key, if-match, \
-                 traceparent, valid-until, x-request-id",
+                 traceparent, tracestate, valid-until, x-request-id",
             );
             set(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
         } else {
@@ -202,12 +205,18 @@ pub(in crate::http) async fn layer(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let edge = Edge::new(&node, &request);
-    match edge.answer() {
+    let mut edge = Edge::new(&node, &request);
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let mut span = edge.trace.begin(&node.tracer, request.method(), route);
+    let answer = match edge.answer() {
         Some(answer) => answer,
         None => {
-            let response = next.run(request).instrument(edge.trace.span()).await;
-            edge.finish(response)
+            let answered = next.run(request).instrument(edge.trace.log_span());
+            edge.finish(ActiveSpan::scope(span.as_ref().map(trace::active), answered).await)
         }
+    };
+    if let Some(span) = &mut span {
+        trace::note_answer(span, answer.status());
     }
+    answer
 }

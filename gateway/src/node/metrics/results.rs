@@ -1,4 +1,4 @@
-//! Counters of connections, commands, requests and uploads, by result.
+//! Counters of connections, commands and uploads, by result.
 
 use prometheus::{IntCounter, IntCounterVec};
 use schemas::codes::{Close, Code};
@@ -12,7 +12,6 @@ pub(super) struct ResultCounters {
     errors: IntCounterVec,
     uploads: IntCounterVec,
     upload_bytes: IntCounter,
-    http_requests: IntCounterVec,
     limited: IntCounterVec,
 }
 
@@ -39,11 +38,6 @@ impl Builder {
                 "Requests, frames and connections refused because a client reached a limit: see \
                  docs/limits.md.",
                 &["limit"],
-            ),
-            http_requests: self.counters(
-                "clinicwire_http_requests_total",
-                "HTTP requests by route and status.",
-                &["route", "status"],
             ),
             uploads: self.counters(
                 "clinicwire_uploads_total",
@@ -96,10 +90,5 @@ impl Metrics {
             .with_label_values(&[result.map_or_else(Code::as_str, |_| "stored")])
             .inc();
         self.results.upload_bytes.inc_by(result.unwrap_or_default());
-    }
-
-    /// `route` is a pattern of the router, never a path.
-    pub fn http_request(&self, route: &str, status: http::StatusCode) {
-        self.results.http_requests.with_label_values(&[route, status.as_str()]).inc();
     }
 }

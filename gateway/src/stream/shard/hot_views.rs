@@ -18,6 +18,7 @@ use schemas::{
     view::{Fold, Position},
 };
 use serde_json::value::RawValue;
+use telemetry::TraceContext;
 use tokio::time::Instant;
 
 use self::confirming::Confirmation;
@@ -25,6 +26,7 @@ pub use self::fetching::Refusal;
 use super::{
     context::ShardContext,
     hot_view::{HotView, HotViewKind, KeyedView, LiveView, TicketNow, TicketStanding, TicketWatch},
+    traced::TracedViews,
     typed_slab::TypedSlab,
 };
 use crate::{
@@ -48,6 +50,8 @@ pub struct HotViews {
     next_fetch: FetchId,
     /// Views about which the authority is being asked.
     confirming: HashMap<HotViewId, Confirmation>,
+    /// Views that sampled records changed.
+    traced: TracedViews,
 }
 
 /// The hot views of one aggregate.
@@ -70,6 +74,7 @@ impl HotViews {
             retry: Vec::new(),
             next_fetch: FetchId::FIRST,
             confirming: HashMap::new(),
+            traced: TracedViews::default(),
         }
     }
 
@@ -156,6 +161,7 @@ impl HotViews {
         self.leave_queue(id);
         let Some(view) = self.views.remove(id) else { return };
         self.confirming.remove(&id);
+        self.traced.take(id);
         if let Some(views) = self.by_aggregate.get_mut(&view.aggregate) {
             views.by_name.remove(&view.name());
             if views.by_name.is_empty() {
@@ -237,7 +243,13 @@ impl HotViews {
             let is_wanted = |name: &str| name.starts_with("ticket:") == of_tickets;
             for delta in content.deltas.iter().filter(|delta| is_wanted(&delta.view)) {
                 if let Some(id) = self.find_by_name(&record.aggregate, &delta.view) {
+                    let before = self.changed.len();
                     self.fold_delta(id, record.position, delta);
+                    if let Some(trace) = &record.trace
+                        && self.changed.len() > before
+                    {
+                        self.traced.add(id, trace);
+                    }
                 }
             }
         }
@@ -365,6 +377,16 @@ impl HotViews {
                 true
             }
         }
+    }
+
+    /// Takes the newest sampled record that changed a view since it was last sent.
+    pub fn take_trace(&mut self, id: HotViewId) -> Option<TraceContext> {
+        self.traced.take(id)
+    }
+
+    /// Notes that a sampled record changed a view.
+    pub fn add_trace(&mut self, id: HotViewId, record: &TraceContext) {
+        self.traced.add(id, record);
     }
 
     /// When the next delayed view is due.

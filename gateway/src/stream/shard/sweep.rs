@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Shard,
     hot_view::{Fanout, HotView, HotViewKind, KeyedView},
+    traced::TracedDelivery,
 };
 use crate::{
     clock,
@@ -30,12 +31,14 @@ impl Shard {
         while left > 0
             && let Some(id) = self.views.next_changed()
         {
+            self.begin_delivery(id);
             // The view may have been closed since it changed.
             let served = match self.views.find(id).map(|view| &view.kind) {
                 Some(HotViewKind::Keyed(_)) => self.sweep_view(id, left),
                 Some(HotViewKind::Ticket(_)) => self.sweep_ticket(id),
                 None => 0,
             };
+            self.end_delivery(id);
             left = left.saturating_sub(served);
         }
     }
@@ -105,7 +108,8 @@ impl Shard {
     /// of them costs nothing beside their frames.
     fn observe_delay(&self, step: &Delta) {
         let delay_ms = (clock::now() - step.at).max(0);
-        self.context.node.metrics.delivery_delay_seconds.observe(delay_ms as f64 / 1000.0);
+        let trace = self.delivery.as_ref().map(TracedDelivery::trace);
+        self.context.node.metrics.delivery_delay(delay_ms as f64 / 1000.0, trace);
     }
 
     /// Sends a step to those of `listeners` that stand where the step begins. Returns the other

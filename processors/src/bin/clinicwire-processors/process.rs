@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use processors::servers::metrics::{Health, router};
+use servers::systemd;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -31,6 +32,7 @@ pub fn stop_signal() -> anyhow::Result<watch::Receiver<()>> {
             _ = tokio::signal::ctrl_c() => {}
         }
         tracing::info!("stopping");
+        systemd::notify(systemd::STOPPING);
         let _ = stopping.send(());
     });
     Ok(stopped)
@@ -65,6 +67,7 @@ pub async fn report_ready(
     if let Some(path) = file {
         write_ready_file(path, &format!("{{\"metrics\":\"http://{address}\"}}\n")).await?;
     }
+    systemd::notify(systemd::READY);
     Ok(())
 }
 

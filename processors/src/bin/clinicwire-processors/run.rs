@@ -42,6 +42,9 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let (views, care, runs) = connect(&settings).await?;
     let (audit_log, audit_store) = connect_audit(&settings).await?;
     let health = Arc::new(Health::default());
+    let traces = settings.traces.start("clinicwire-processors", &settings.listen.to_string())?;
+    health.count_spans(&traces.tracer);
+    watch_pools(&health, &care, &runs, &audit_store);
     let logs = [&care.log, &runs.log, &audit_log];
     health.watch(logs.into_iter().flat_map(|log| log.clients()));
     let work_signal = Arc::new(Notify::new());
@@ -64,7 +67,10 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let start = |topic_backends: &TopicBackends, signal: &Arc<Notify>| {
         let signals = [signal, &webhook_signal];
         let backends = topic_backends.runner_backends(&views);
-        let topic_settings = runner_settings(&settings, topic_backends.topic, &health, signals);
+        let topic_settings = RunnerSettings {
+            tracer: traces.tracer.clone(),
+            ..runner_settings(&settings, topic_backends.topic, &health, signals)
+        };
         tokio::spawn(runner::run(backends, topic_settings, stop(stopped.clone())))
     };
     let (care_running, runs_running) = (start(&care, &alert_signal), start(&runs, &work_signal));
@@ -93,9 +99,24 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
         audit_log.wait_until_left(LEAVE_TIMEOUT)
     );
     views.close().await;
+    traces.finish().await;
     swept.abort();
     served.abort();
     done.context("processing ended; the log above says why")
+}
+
+/// Exports the connections of the pools.
+fn watch_pools(
+    health: &Health,
+    care: &TopicBackends,
+    runs: &TopicBackends,
+    audit: &Arc<PostgresAudit>,
+) {
+    let (care, runs, audit) =
+        (Arc::clone(&care.ledger), Arc::clone(&runs.ledger), Arc::clone(audit));
+    health.watch_pool("care", move || care.connections());
+    health.watch_pool("runs", move || runs.connections());
+    health.watch_pool("audit", move || audit.connections());
 }
 
 /// The settings of one topic's runner.

@@ -6,15 +6,16 @@ use schemas::{
     ids::Aggregate,
     record::{MAX_RECORD_BYTES, ViewDelta, ViewsRecord, WireRecord},
 };
+use telemetry::MAX_CONTEXT_BYTES;
 
 /// Most steps that a record names when entries of all of them are left out. A name takes up to
 /// 230 bytes, so these fit. Past it, readers load every view of the aggregate.
 const MAX_NAMED: usize = 3_000;
 
 /// Writes the record. If it is too large, the entries of its largest steps are left out. Returns
-/// the number of these steps too.
+/// the number of these steps too. There remains room for the context of a trace.
 pub(super) fn to_wire(views: &ViewsRecord, aggregate: &Aggregate) -> (WireRecord, u64) {
-    to_wire_within(views, aggregate, MAX_RECORD_BYTES)
+    to_wire_within(views, aggregate, MAX_RECORD_BYTES - MAX_CONTEXT_BYTES)
 }
 
 fn to_wire_within(views: &ViewsRecord, aggregate: &Aggregate, limit: usize) -> (WireRecord, u64) {

@@ -8,7 +8,7 @@ use schemas::codes::Code;
 use super::{PartitionError, PartitionTask};
 use crate::{
     log::LogRecord,
-    runner::{batch, decided_batch::DecidedBatch},
+    runner::{batch, decided_batch::DecidedBatch, traces::BatchTraces},
 };
 
 impl PartitionTask {
@@ -20,13 +20,14 @@ impl PartitionTask {
             return Ok(None);
         }
         let claim = self.partition.claim;
+        let traces = BatchTraces::begin(&self.shared.settings.tracer, &records);
         if let Some(code) = self.partition.culprit {
             let decided_at = (self.shared.settings.clock)();
             let built = batch::park(claim, records[0], code, decided_at);
-            return Ok(Some(DecidedBatch::new(built, &records, HashMap::new())));
+            return Ok(Some(DecidedBatch::new(built, &records, HashMap::new(), traces)));
         }
         // Everything that the future owns is dropped with it, so nothing half-decided remains.
-        match AssertUnwindSafe(self.restore_and_build(&records)).catch_unwind().await {
+        match AssertUnwindSafe(self.restore_and_build(&records, traces)).catch_unwind().await {
             Ok(decided) => decided.map(Some),
             Err(_) => {
                 Err(PartitionError::Culprit { records: records.len(), code: Code::RecordPanicked })
@@ -37,6 +38,7 @@ impl PartitionTask {
     async fn restore_and_build(
         &self,
         records: &[&LogRecord],
+        traces: BatchTraces,
     ) -> Result<DecidedBatch, PartitionError> {
         let (claim, settings) = (self.partition.claim, &self.shared.settings);
         let owner = (settings.clock)();
@@ -51,6 +53,6 @@ impl PartitionTask {
         // State that the ledger cannot read is no fault of these records, so none is parked for it.
         let mut state = self.restore(records, &read).await?;
         let built = batch::build(claim, records, read, &mut state);
-        Ok(DecidedBatch::new(built, records, state.aggregates))
+        Ok(DecidedBatch::new(built, records, state.aggregates, traces))
     }
 }

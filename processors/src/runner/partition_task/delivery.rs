@@ -17,7 +17,12 @@ use super::{PartitionError, PartitionTask};
 use crate::{
     ledger::{LedgerError, OutboxKey, OutboxRow, ViewName},
     log::AppendError,
-    runner::{FailureKind, PATIENCE, answered, batch::ViewSteps, partition::PartitionStage},
+    runner::{
+        FailureKind, PATIENCE, answered,
+        batch::ViewSteps,
+        partition::PartitionStage,
+        traces::{BatchTraces, PUBLICATION},
+    },
     views::{StoreOutcome, ViewStep, ViewStoreError},
 };
 
@@ -33,6 +38,7 @@ impl PartitionTask {
         &mut self,
         steps: Vec<ViewStep>,
         rows: Vec<OutboxRow>,
+        traces: &mut BatchTraces,
     ) -> Result<(), PartitionError> {
         if rows.is_empty() {
             return Ok(self.store(&steps).await?);
@@ -44,7 +50,10 @@ impl PartitionTask {
         self.store(&steps).await?;
         let places: Vec<OutboxKey> = rows.iter().map(|row| (row.offset, row.part)).collect();
         let records: Vec<_> = rows.into_iter().map(|row| (row.topic, row.record)).collect();
-        self.publish(&records, &places).await.map_err(PartitionError::Log)?;
+        traces.note("store views");
+        let published = self.publish(&records, &places).await.map_err(PartitionError::Log);
+        traces.note(PUBLICATION);
+        published?;
         self.partition.published.add(places);
         let settings = &self.shared.settings;
         settings.counters.published((settings.clock)());
@@ -113,7 +122,7 @@ impl PartitionTask {
         }
         // Whether the store has these steps is not known, and their entries are in the ledger only.
         self.mark_dirty(&omitted).await?;
-        self.deliver(steps.into_vec(), rows).await?;
+        self.deliver(steps.into_vec(), rows, &mut BatchTraces::default()).await?;
         if last_page {
             let due = answered(self.shared.backends.ledger.due(partition)).await?;
             self.partition.timers.load(due, Instant::now());

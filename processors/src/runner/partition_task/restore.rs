@@ -1,7 +1,10 @@
 //! Restores what a batch needs in order to decide: its aggregates, the days that their clocks
 //! reach, the ended tickets and appointments that it names, and the outcomes of repeated commands.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::Ordering::Relaxed,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use schemas::{
@@ -58,6 +61,9 @@ impl PartitionTask {
         let mut restores = Vec::with_capacity(needs.len());
         for (aggregate, needs) in needs {
             let cached = self.shared.take_cached(aggregate);
+            let counters = &self.shared.settings.counters;
+            let counter = if cached.is_some() { &counters.cached } else { &counters.restored };
+            counter.fetch_add(1, Relaxed);
             restores.push(async move {
                 // The semaphore is never closed.
                 let _permit = match cached {

@@ -8,6 +8,7 @@ use servers::{
     args::{KafkaArgs, PostgresArgs, RedisArgs},
     config_check::Faults,
     kafka::KafkaCluster,
+    traces::TraceArgs,
 };
 
 use super::{
@@ -76,6 +77,9 @@ pub struct RunArgs {
     /// Webhooks.
     #[command(flatten)]
     pub webhooks: WebhookArgs,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 impl RunArgs {
@@ -85,6 +89,7 @@ impl RunArgs {
         self.redis.validate(faults);
         faults.check("--push-key-file", self.alerts.key());
         faults.check("--webhook-key-file", self.webhooks.key.key());
+        self.traces.validate(faults);
         if self.checks.run_workers > 0 {
             self.checks.validate(faults);
         }

@@ -33,6 +33,16 @@ pub(super) fn register_runner(
         ]
     })?;
     let of = Arc::clone(counters);
+    let aggregates = (
+        "clinicwire_processor_aggregates_total",
+        "Aggregates that batches needed, by where they came from: cache, or ledger (also new ones).",
+        "source",
+    );
+    add_labelled(registry, aggregates, move || {
+        let value = |count: &AtomicU64| count.load(Relaxed);
+        vec![("cache", value(&of.cached)), ("ledger", value(&of.restored))]
+    })?;
+    let of = Arc::clone(counters);
     let facts = (
         "clinicwire_processor_facts_total",
         "Applied facts of appointments by what they changed: nothing when repeated or stale, all \

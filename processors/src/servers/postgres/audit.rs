@@ -64,6 +64,11 @@ pub struct PostgresAudit {
 }
 
 impl PostgresAudit {
+    /// The connections by state, for metrics.
+    pub fn connections(&self) -> [(&'static str, usize); 4] {
+        self.pool.connections()
+    }
+
     /// Connects when the first connection is needed.
     ///
     /// # Errors

@@ -92,6 +92,11 @@ impl LeasePool {
         servers::postgres::pool(&session, url, settings.size, CONNECT_TIMEOUT).map(Self)
     }
 
+    /// The connections by state, for metrics.
+    pub(super) fn connections(&self) -> [(&'static str, usize); 4] {
+        servers::postgres::connection_counts(&self.0)
+    }
+
     pub(super) async fn lease(&self) -> Result<Lease, PostgresError> {
         Ok(Lease(Some(self.0.get().await?)))
     }

@@ -1,0 +1,17 @@
+//! Traces of OpenTelemetry. A request that is sampled has a context, which follows it in the
+//! headers of HTTP and of records (W3C Trace Context). Each part of its way is a span. Spans go
+//! through a bounded queue to an exporter, and nothing ever waits for either.
+//!
+//! A request that is not sampled has no context: it costs one look for a header.
+
+mod context;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+mod span;
+mod tracer;
+
+pub use context::{
+    CallerContext, MAX_CONTEXT_BYTES, SpanId, TRACE_PARENT, TRACE_STATE, TraceContext, TraceId,
+};
+pub use span::{Attribute, OpenSpan, Span, SpanKind};
+pub use tracer::{SpanCounts, SpanQueue, Tracer};
