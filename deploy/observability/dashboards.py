@@ -336,6 +336,30 @@ PROCESSORS = [
         ],
     ),
     (
+        "Partitions: days ahead",
+        "s",
+        [("{{table}}", "min by (table) (clinicwire_partitions_ahead_seconds)")],
+    ),
+    (
+        "Partitions: what must stay 0",
+        "short",
+        [
+            ("strays of {{table}}", "max by (table) (clinicwire_partition_strays)"),
+            ("failures", "sum(increase(clinicwire_maintenance_failures_total[1h]))"),
+        ],
+    ),
+    (
+        "Partitions and rows that went",
+        "short",
+        [
+            ("added", "sum(clinicwire_partitions_added_total)"),
+            ("dropped", "sum(clinicwire_partitions_dropped_total)"),
+            ("rows of {{table}}", "sum by (table) (clinicwire_rows_retired_total)"),
+            ("archived rows", "sum(clinicwire_archive_rows_total)"),
+            ("snapshots", "sum(clinicwire_archive_snapshots_total)"),
+        ],
+    ),
+    (
         "Audit: notes that wait, days dropped",
         "short",
         [

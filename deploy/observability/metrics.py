@@ -38,6 +38,7 @@ LABELS = {
     "clinicwire_limited": "limit",
     "clinicwire_postgres_connections": "pool, state",
     "clinicwire_processor_aggregates": "source",
+    "clinicwire_(partitions_ahead|partition_strays|rows_retired)": "table",
     "clinicwire_processor_(dirty|failing|lag|next|outbox)": "partition, topic",
     "clinicwire_processor_facts": "change",
     "clinicwire_processor_records": "became",

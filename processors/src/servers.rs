@@ -3,9 +3,11 @@
 //! migrations, the bridge, metrics. Clients and start-up checks come from the crate `servers`.
 
 pub mod access;
+pub mod archive;
 pub mod bridge;
 pub mod config;
 pub mod kafka;
+pub mod maintenance;
 pub mod metrics;
 pub mod migrations;
 pub mod parked;

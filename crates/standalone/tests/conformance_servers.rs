@@ -221,7 +221,7 @@ macro_rules! audit {
     ($($promise:ident,)*) => {
         mod audit {
             use processors::{
-                audit::{AuditStore, Day},
+                audit::Day,
                 servers::postgres::{Consumer, PostgresAudit},
             };
             use schemas::record::AUDIT_TOPIC;

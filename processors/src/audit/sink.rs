@@ -11,10 +11,9 @@ use tokio::{
 };
 
 use super::{
-    chain::Day,
     partition::{PartitionTask, TaskEnd},
     settings::{BATCH, SinkSettings},
-    store::{AuditStore, answered},
+    store::AuditStore,
 };
 use crate::{
     ledger::PartitionClaim,
@@ -29,9 +28,7 @@ const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 const LAST_STEP: Duration = Duration::from_secs(5);
 /// How often the sink looks for tasks that ended by themselves.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often days are prepared and dropped. They are prepared a week ahead, so a store may fail for
-/// days.
-const MAINTAIN_EVERY: Duration = Duration::from_mins(10);
+
 /// Stores the audit until `stop` resolves or the log closes. Dropping the future at any point loses
 /// nothing, because the next claim continues at the checkpoint.
 ///
@@ -48,40 +45,16 @@ pub async fn run(
     let mut stop = std::pin::pin!(stop);
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let maintaining = maintain(Arc::clone(&sink.store), sink.settings.clone());
-    let mut maintaining = std::pin::pin!(maintaining);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
             event = events.recv() => sink.take(event.ok_or(RunnerError::LogGone)?).await,
             _ = looks.tick() => sink.give_back_ended().await,
-            never = &mut maintaining => match never {},
         }
     }
     sink.stop(sink.owned.keys().copied().collect()).await;
     Ok(())
-}
-
-/// Prepares and drops days of the store for ever.
-async fn maintain(store: Arc<dyn AuditStore>, settings: SinkSettings) -> std::convert::Infallible {
-    let mut often = interval(MAINTAIN_EVERY);
-    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        often.tick().await;
-        match answered(store.maintain(Day::of((settings.clock)()))).await {
-            Ok(dropped) => {
-                settings
-                    .counters
-                    .dropped_days
-                    .fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
-            }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn Error,
-                "days of the audit could not be prepared or dropped"
-            ),
-        }
-    }
 }
 
 struct Sink {

@@ -101,10 +101,6 @@ pub trait AuditStore: Send + Sync + 'static {
     /// cannot be stored, and [`LedgerError::Unavailable`] when the outcome is unknown.
     fn commit<'a>(&'a self, batch: &'a AuditBatch) -> BoxFuture<'a, Result<(), LedgerError>>;
 
-    /// Prepares the days from `today` on that new rows will need, and drops days whose retention is
-    /// over. Returns how many were dropped.
-    fn maintain(&self, today: Day) -> BoxFuture<'_, Result<u64, LedgerError>>;
-
     /// Whether the last row of a chain is the one that its head names. `true` without a chain.
     fn has_sound_end<'a>(
         &'a self,

@@ -4,6 +4,7 @@ mod alerts;
 mod audit;
 mod connections;
 mod copied;
+mod maintenance;
 mod runner;
 mod webhooks;
 mod worker;
@@ -25,12 +26,14 @@ use tokio::time::Instant;
 use self::{
     connections::{Pools, register_connections},
     copied::{add, add_labelled},
+    maintenance::register_maintenance,
 };
 use crate::{
     alerts::AlertCounters,
     audit::SinkCounters,
     bridge::BridgeCounters,
     runner::{Failure, FailureKind, RunnerCounters},
+    servers::{archive::ArchiveCounters, maintenance::MaintenanceCounters},
     webhooks::WebhookCounters,
     worker::WorkerCounters,
 };
@@ -45,6 +48,10 @@ pub struct Health {
     pub bridge: Arc<BridgeCounters>,
     /// Counters of the sink of the audit.
     pub audit: Arc<SinkCounters>,
+    /// Counters of the maintenance of the database.
+    pub maintenance: Arc<MaintenanceCounters>,
+    /// Counters of the archive of the journal.
+    pub archive: Arc<ArchiveCounters>,
     /// Counters of the sender of alerts.
     pub alerts: Arc<AlertCounters>,
     /// Counters of the sender of webhooks.
@@ -76,12 +83,17 @@ impl Default for Health {
         let (spans, pools) = (Arc::default(), Pools::default());
         register_connections(&registry, &pools).expect("series have valid, unique names");
         register_spans(&registry, &spans).expect("series have valid, unique names");
+        let (maintenance, archive) = (Arc::default(), Arc::default());
+        register_maintenance(&registry, &maintenance, &archive)
+            .expect("series have valid, unique names");
         let (audit, alerts, webhooks) = (sink, sender, hooks);
         Self {
             counters,
             checks,
             bridge,
             audit,
+            maintenance,
+            archive,
             alerts,
             webhooks,
             ready,

@@ -52,12 +52,22 @@ pub fn newest() -> i32 {
 /// # Errors
 /// [`MigrationError::Failed`] with the statement's error.
 pub async fn apply(url: &str) -> Result<usize, MigrationError> {
+    apply_up_to(url, newest()).await
+}
+
+/// Applies missing migrations up to this version, as an older program does. Returns how many were
+/// applied.
+///
+/// # Errors
+/// [`MigrationError::Failed`] with the statement's error.
+pub async fn apply_up_to(url: &str, version: i32) -> Result<usize, MigrationError> {
     let mut client = login(&ConnectionSettings { url: url.to_owned(), role: None }).await?;
     // Neither a long migration nor the wait for another `prepare` is cut off.
     let begin =
         format!("SET statement_timeout = 0; {LOCK}; CREATE SCHEMA IF NOT EXISTS clinicwire");
     client.batch_execute(&begin).await.map_err(PostgresError::from)?;
-    let mut runner = embedded::migrations::runner();
+    let target = refinery::Target::Version(version);
+    let mut runner = embedded::migrations::runner().set_target(target);
     runner.set_migration_table_name(TABLE);
     let report = runner
         .run_async(&mut client)

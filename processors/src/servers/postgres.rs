@@ -6,9 +6,11 @@ mod alerts;
 mod audit;
 mod columns;
 mod history;
+mod journal;
 mod ledger;
 mod parked;
 mod pool;
+mod retention;
 mod rows;
 mod runs;
 mod shared_commits;
@@ -25,10 +27,16 @@ pub use servers::postgres::{PostgresError, Role};
 use tokio_postgres::{Row, types::ToSql};
 
 pub use alerts::PostgresAlerts;
-pub use audit::{PostgresAudit, set_retention};
+pub use audit::{PostgresAudit, set_audit_retention};
+pub(in crate::servers) use journal::ArchiveSession;
+pub use journal::{JournalPartition, JournalStep, PostgresJournal, SnapshotPlace};
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
+pub use retention::{
+    PARTITIONED_TABLES, PartitionReport, PostgresRetention, RetentionDays, RetiredRows,
+    set_row_retention,
+};
 use rows::json;
 use shared_commits::SharedCommits;
 use statements::{BEGIN_LIGHT, BEGIN_SNAPSHOT, SWEEP_VIEWS};

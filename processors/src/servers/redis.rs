@@ -73,14 +73,18 @@ impl RedisViews {
     /// # Errors
     /// [`RedisUnusable`]
     pub async fn connect(url: &str) -> Result<Self, RedisUnusable> {
-        let client = connect(url).await?;
-        Ok(Self {
+        connect(url).await.map(Self::new)
+    }
+
+    /// Uses this connection.
+    pub fn new(client: Client) -> Self {
+        Self {
             client,
             identity: Mutex::default(),
             read_coverage: Script::from_lua(format!("{READ_IDENTITY}{READ_COVERAGE}")),
             store: Script::from_lua(include_str!("redis/store.lua")),
             replace: Script::from_lua(include_str!("redis/replace.lua")),
-        })
+        }
     }
 
     /// Closes the connection after all commands that were sent.

@@ -4,7 +4,7 @@ use processors::{
     audit::{AuditBatch, AuditStore, Break, DAY_MS, Day, TenantEntries, verify_tenant},
     log::{Log, PartitionId},
     servers::postgres::{
-        ConnectionSettings, Consumer, PoolSettings, PostgresAudit, Role, set_retention,
+        ConnectionSettings, Consumer, PoolSettings, PostgresAudit, Role, set_audit_retention,
     },
 };
 use schemas::{
@@ -168,7 +168,7 @@ async fn retention_drops_whole_days_and_the_chain_stays_sound() {
     fill(&store, &tenant, &[("ann", 40), ("bob", 39), ("cid", 3), ("dan", 0)]).await;
     let today = Day::of(now());
     assert_eq!(store.maintain(today).await.unwrap(), 0, "six years are kept");
-    set_retention(&database.url, 30).await.unwrap();
+    set_audit_retention(&database.url, 30).await.unwrap();
     assert_eq!(store.maintain(today).await.unwrap(), 2);
     let days = store.days().await.unwrap();
     assert_eq!(days.first(), Some(&Day(today.0 - 3)));

@@ -4,6 +4,7 @@
 #![cfg(feature = "servers")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests too")]
 
+mod archive;
 mod audit;
 mod binary;
 mod bridge;
@@ -12,6 +13,8 @@ mod kafka;
 mod parked;
 mod postgres;
 mod redis;
+mod retention;
 mod setup;
 mod shared_commits;
+mod upgrade;
 mod work;

@@ -125,12 +125,25 @@ async fn tenant_tables_force_row_level_security() {
         rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
     };
     let open = "NOT c.relispartition AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
-    let nobodys = ["audit_retention", "checkpoint", "epoch", "migration"];
+    let nobodys = [
+        "audit_retention",
+        "checkpoint",
+        "epoch",
+        "journal_archive",
+        "migration",
+        "partition",
+        "partitioned",
+        "retention",
+    ];
     assert_eq!(names(open).await, nobodys, "these tables hold no tenant's data");
     // A partition has no policies of its own, so only its writers may name it.
     let seen = "c.relispartition AND has_table_privilege('clinicwire_gateway', c.oid, 'SELECT')";
     assert_eq!(names(seen).await, [""; 0]);
-    assert_eq!(names("c.relispartition").await.len(), 2, "today's findings, and tomorrow's");
+    let findings = "c.relispartition AND c.relname LIKE 'finding%'";
+    assert_eq!(names(findings).await.len(), 2, "today's findings, and tomorrow's");
+    let open = "c.relispartition AND c.relname NOT LIKE 'finding%' AND (NOT c.relrowsecurity \
+         OR has_table_privilege('clinicwire_processor', c.oid, 'SELECT'))";
+    assert_eq!(names(open).await, [""; 0], "rows are reached by their parent alone");
 }
 
 #[tokio::test]
@@ -144,6 +157,10 @@ async fn history_is_never_rewritten() {
         "UPDATE clinicwire.journal SET at = 0",
         "DELETE FROM clinicwire.journal",
         "TRUNCATE clinicwire.journal",
+        "DELETE FROM clinicwire.stay",
+        "SELECT clinicwire.adopt_default_partition('journal')",
+        "SELECT clinicwire.add_partition_at('journal', now()::timestamp)",
+        "UPDATE clinicwire.retention SET days = 1",
     ] {
         assert!(processor.batch_execute(refused).await.is_err(), "{refused}");
     }

@@ -86,10 +86,15 @@ impl Database {
         login(&settings).await.expect("postgres answers")
     }
 
-    pub fn ledger(&self, size: usize) -> PostgresLedger {
+    /// Settings of connections as a processor.
+    pub fn pool(&self, size: usize) -> PoolSettings {
         let connection = ConnectionSettings { url: self.url.clone(), role: Some(Role::Processor) };
+        PoolSettings { connection, size }
+    }
+
+    pub fn ledger(&self, size: usize) -> PostgresLedger {
         let consumer = Consumer { name: "test".into(), topic: "care".into() };
-        PostgresLedger::new(&PoolSettings { connection, size }, consumer).expect("a pool")
+        PostgresLedger::new(&self.pool(size), consumer).expect("a pool")
     }
 }
 

@@ -155,10 +155,6 @@ impl AuditStore for MemoryAudit {
         })
     }
 
-    fn maintain(&self, _today: Day) -> BoxFuture<'_, Result<u64, LedgerError>> {
-        self.answer(|_| 0)
-    }
-
     fn has_sound_end<'a>(
         &'a self,
         tenant: &'a TenantId,

@@ -80,10 +80,6 @@ impl AuditStore for FaultyStore {
         })
     }
 
-    fn maintain(&self, today: Day) -> BoxFuture<'_, Result<u64, LedgerError>> {
-        self.memory.maintain(today)
-    }
-
     fn has_sound_end<'a>(
         &'a self,
         tenant: &'a TenantId,

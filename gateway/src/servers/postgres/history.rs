@@ -9,7 +9,7 @@ use schemas::{
 use servers::postgres::PostgresError;
 use tokio_postgres::Row;
 
-use super::{Parameters, PostgresQueries};
+use super::{Parameters, PostgresQueries, statements::NAME_TENANT_AND_PLAN};
 use crate::backends::{
     history::{Figures, FiguresQuery, GroupedFigure, HistoryQuery, HistoryScope},
     snapshots::NotRead,
@@ -65,7 +65,7 @@ impl PostgresQueries {
             Box::new(i32::try_from(number).unwrap_or(i32::MAX)),
             Box::new(i64::from(asked.limit)),
         ];
-        let rows = self.rows(tenant.clone(), sql, parameters).await?;
+        let rows = self.rows_planned(tenant.clone(), NAME_TENANT_AND_PLAN, sql, parameters).await?;
         let stays = rows.iter().map(|row| stay(row).ok_or(PostgresError::Unreadable("a stay")));
         Ok(stays.collect::<Result<_, _>>()?)
     }

@@ -15,7 +15,7 @@ use processors::servers::{
     access,
     config::{AuditCommand, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand},
     migrations, parked,
-    postgres::set_retention,
+    postgres::{set_audit_retention, set_row_retention},
 };
 use servers::{config_check, kafka::prepare_topics};
 
@@ -83,9 +83,15 @@ async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {
     let applied = migrations::apply(&settings.postgres.postgres)
         .await
         .context("the database could not be prepared: check --postgres or CLINICWIRE_POSTGRES")?;
-    set_retention(&settings.postgres.postgres, settings.audit_days)
+    set_audit_retention(&settings.postgres.postgres, settings.audit_days)
         .await
         .context("the retention of the audit could not be set")?;
+    let adopted = set_row_retention(&settings.postgres.postgres, &settings.retention.days())
+        .await
+        .context("the retention of rows could not be set")?;
+    for partition in adopted {
+        tracing::warn!(partition, "rows had no partition in time; they are in this one now");
+    }
     tracing::info!(applied, newest = migrations::newest(), "the database is ready");
     let created = prepare_topics(&settings.cluster(), &settings.new_topics()).await?;
     tracing::info!(?created, "the topics are ready");

@@ -10,15 +10,20 @@ use processors::{
     audit::{self, SinkSettings},
     runner::{self, RunnerBackends, RunnerSettings},
     servers::{
+        archive::Archive,
         config::RunArgs,
         kafka::{self, KafkaProcessorLog},
+        maintenance::Maintenance,
         metrics::Health,
         migrations,
-        postgres::{PostgresAudit, PostgresLedger, check_roles},
+        postgres::{
+            PostgresAudit, PostgresJournal, PostgresLedger, PostgresRetention, check_roles,
+        },
         redis::RedisViews,
     },
 };
 use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
+use servers::file_store::{self, Probe};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
@@ -30,12 +35,6 @@ use crate::{
 
 /// How long leaving the consumer group may take after the last batch.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often expired views are deleted.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Days that figures are kept: three years, so that a month can be compared with that of the years
-/// before. They name nobody, and a busy location has some 2,000 rows of them a day.
-const FIGURE_DAYS: u32 = 1_100;
-
 /// Processes records until the process is asked to stop.
 pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let stopped = stop_signal()?;
@@ -62,7 +61,8 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let webhook_signal = Arc::new(Notify::new());
     let hooks = start_webhooks(&settings, runs.log.clone(), &health, &webhook_signal, &stopped)?;
     let (address, served) = serve(settings.listen, &health).await?;
-    let swept = tokio::spawn(sweep(Arc::clone(&care.ledger), settings.history_days));
+    let maintenance = maintenance(&settings, &care.ledger, &audit_store, &health).await?;
+    let maintained = tokio::spawn(maintenance.run());
 
     let start = |topic_backends: &TopicBackends, signal: &Arc<Notify>| {
         let signals = [signal, &webhook_signal];
@@ -100,7 +100,7 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     );
     views.close().await;
     traces.finish().await;
-    swept.abort();
+    maintained.abort();
     served.abort();
     done.context("processing ended; the log above says why")
 }
@@ -201,44 +201,33 @@ async fn connect_audit(
     Ok((Arc::new(log), Arc::new(store)))
 }
 
-/// Deletes expired views, old stays and old figures of the whole database: any processor may do it.
-async fn sweep(ledger: Arc<PostgresLedger>, history_days: u32) {
-    let mut often = tokio::time::interval(SWEEP_INTERVAL);
-    loop {
-        often.tick().await;
-        loop {
-            match ledger.sweep().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "expired views were not deleted"
-                    );
-                    break;
-                }
-            }
-        }
-        sweep_history(&ledger, history_days).await;
-    }
+/// How long failed requests to the archive are repeated. Each look at partitions tries again.
+const ARCHIVE_RETRY: Duration = Duration::from_secs(30);
+
+/// The maintenance of the database.
+async fn maintenance(
+    settings: &RunArgs,
+    ledger: &Arc<PostgresLedger>,
+    audit: &Arc<PostgresAudit>,
+    health: &Health,
+) -> anyhow::Result<Maintenance> {
+    let retention = PostgresRetention::new(&settings.maintenance_pool());
+    Ok(Maintenance {
+        ledger: Arc::clone(ledger),
+        audit: Arc::clone(audit),
+        retention: retention.context(POSTGRES_REFUSED)?,
+        archive: archive(settings, health).await?,
+        counters: Arc::clone(&health.maintenance),
+        audit_counters: Arc::clone(&health.audit),
+    })
 }
 
-/// Deletes the old stays and figures, slice by slice.
-async fn sweep_history(ledger: &PostgresLedger, history_days: u32) {
-    let now = jiff::Timestamp::now();
-    let before =
-        |days: u32| now.saturating_sub(jiff::SignedDuration::from_hours(24 * i64::from(days)));
-    let (Ok(stays), Ok(figures)) = (before(history_days), before(FIGURE_DAYS)) else { return };
-    let day = figures.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    loop {
-        match ledger.sweep_history(stays.as_millisecond(), &day).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "old history was not deleted");
-                return;
-            }
-        }
-    }
+/// The archive of the journal, if the settings have one.
+async fn archive(settings: &RunArgs, health: &Health) -> anyhow::Result<Option<Archive>> {
+    let Some(url) = &settings.archive else { return Ok(None) };
+    let store = file_store::open(url, ARCHIVE_RETRY, Probe::WriteAndRead)
+        .await
+        .context("the archive cannot be used: check --archive or CLINICWIRE_ARCHIVE")?;
+    let journal = PostgresJournal::new(&settings.archive_pool()).context(POSTGRES_REFUSED)?;
+    Ok(Some(Archive::new(store, journal, Arc::clone(&health.archive))))
 }

@@ -8,6 +8,7 @@ use servers::{
 };
 
 use super::CLIENT_ID;
+use crate::servers::postgres::RetentionDays;
 
 /// Settings of `prepare`.
 #[derive(Args)]
@@ -55,10 +56,59 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_AUDIT_DAYS", default_value_t = 2_192)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub audit_days: u32,
+    /// For how long rows are kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// Hours that a new topic of views keeps records; gateways read a minute back
     #[arg(long, env = "CLINICWIRE_VIEWS_HOURS", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub views_hours: u64,
+}
+
+/// For how long rows are kept. A later `prepare` may change it.
+#[derive(Args)]
+pub struct RetentionArgs {
+    /// Days that the journal stays in the database. Only days that the archive has are dropped, so
+    /// without an archive all of it stays
+    // Less than two days would drop days that are not over everywhere.
+    #[arg(long, env = "CLINICWIRE_JOURNAL_DAYS", default_value_t = 400)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=36_500))]
+    pub journal_days: u32,
+    /// Days that the history of tickets is kept; it is dropped by the week. Figures are kept for
+    /// three years
+    #[arg(long, env = "CLINICWIRE_HISTORY_DAYS", default_value_t = 400)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub history_days: u32,
+    /// Days that records are kept that were set aside and not released; they are dropped by the
+    /// month
+    #[arg(long, env = "CLINICWIRE_PARKED_DAYS", default_value_t = 400)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub parked_days: u32,
+    /// Days after its end that a ticket is known, and its end can be undone. Its history and the
+    /// journal stay
+    // A service day and the day after it: an end is undone on the same day.
+    #[arg(long, env = "CLINICWIRE_TICKET_DAYS", default_value_t = 35)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=3_650))]
+    pub ticket_days: u32,
+    /// Days after its time that an appointment which has ended is known. A later report of its
+    /// source books it anew
+    // Sources correct yesterday's appointments.
+    #[arg(long, env = "CLINICWIRE_APPOINTMENT_DAYS", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(7..=3_650))]
+    pub appointment_days: u32,
+}
+
+impl RetentionArgs {
+    /// The days by table.
+    pub fn days(&self) -> RetentionDays {
+        RetentionDays {
+            journal: self.journal_days,
+            history: self.history_days,
+            parked: self.parked_days,
+            tickets: self.ticket_days,
+            appointments: self.appointment_days,
+        }
+    }
 }
 
 impl PrepareArgs {

@@ -7,6 +7,7 @@ use schemas::record::{AUDIT_TOPIC, CARE_TOPIC};
 use servers::{
     args::{KafkaArgs, PostgresArgs, RedisArgs},
     config_check::Faults,
+    file_store::FileStoreUrl,
     kafka::KafkaCluster,
     traces::TraceArgs,
 };
@@ -57,10 +58,6 @@ pub struct RunArgs {
     #[arg(long, env = "CLINICWIRE_KEY_HOURS", default_value_t = 48)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub key_hours: u64,
-    /// Days that the history of tickets is kept. Figures are kept for three years
-    #[arg(long, env = "CLINICWIRE_HISTORY_DAYS", default_value_t = 400)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
-    pub history_days: u32,
     /// Unreadable records in a row after which a partition stops, since they mean that programs of
     /// wrong versions run; a restart goes on. With 0, all of them are set aside
     #[arg(long, env = "CLINICWIRE_PARKED_LIMIT", default_value_t = 1_000)]
@@ -68,6 +65,10 @@ pub struct RunArgs {
     /// File to create when processing has started: one line of JSON with the address of the metrics
     #[arg(long, env = "CLINICWIRE_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Store of the archived journal: `file:///directory`, or `s3://bucket/prefix` with the usual
+    /// AWS_* variables. Without it, the whole journal stays in PostgreSQL
+    #[arg(long, env = "CLINICWIRE_ARCHIVE", value_name = "URL")]
+    pub archive: Option<String>,
     /// The worker that checks claims files.
     #[command(flatten)]
     pub checks: CheckArgs,
@@ -87,6 +88,9 @@ impl RunArgs {
         self.kafka.validate(faults);
         self.postgres.validate(faults);
         self.redis.validate(faults);
+        if let Some(url) = &self.archive {
+            faults.check("--archive", FileStoreUrl::parse(url));
+        }
         faults.check("--push-key-file", self.alerts.key());
         faults.check("--webhook-key-file", self.webhooks.key.key());
         self.traces.validate(faults);
@@ -107,6 +111,17 @@ impl RunArgs {
 
     /// The connections of the sender of webhooks: one for deliveries, and one for upkeep.
     pub fn webhook_pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 2 }
+    }
+
+    /// The connections of the maintenance, which does one thing at a time.
+    pub fn maintenance_pool(&self) -> PoolSettings {
+        PoolSettings { connection: processor_connection(&self.postgres), size: 1 }
+    }
+
+    /// The connections of the archive: one reads a partition for minutes, and the other finds out
+    /// what is due.
+    pub fn archive_pool(&self) -> PoolSettings {
         PoolSettings { connection: processor_connection(&self.postgres), size: 2 }
     }
 

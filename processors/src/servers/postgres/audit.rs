@@ -34,7 +34,7 @@ use crate::{
     log::{LogOffset, PartitionId},
 };
 
-/// Days that are prepared ahead: the sink's maintenance may fail for this long.
+/// Days that are prepared ahead: the maintenance may fail for this long.
 const DAYS_AHEAD: i32 = 7;
 /// Most days that one maintenance drops, each in a transaction of its own. The first after a change
 /// of the retention leaves the others to the next.
@@ -48,7 +48,7 @@ const PLANNED_ANEW: &str = " -c plan_cache_mode=force_custom_plan -c jit=off";
 ///
 /// # Errors
 /// [`PostgresError`]
-pub async fn set_retention(url: &str, days: u32) -> Result<(), PostgresError> {
+pub async fn set_audit_retention(url: &str, days: u32) -> Result<(), PostgresError> {
     let owner = pool::ConnectionSettings { url: url.to_owned(), role: None };
     let client = pool::login(&owner).await?;
     client.execute(SET_RETENTION, &[&number(days)]).await?;
@@ -76,6 +76,27 @@ impl PostgresAudit {
     pub fn new(settings: &PoolSettings, consumer: Consumer) -> Result<Self, PostgresError> {
         let pool = LeasePool::with_plans(settings, PLANNED_ANEW)?;
         Ok(Self { pool, consumer, days: Mutex::default() })
+    }
+
+    /// Prepares the days from `today` on that new rows will need, and drops days whose retention is
+    /// over. Returns how many were dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when the outcome is unknown.
+    pub async fn maintain(&self, today: Day) -> Result<u64, LedgerError> {
+        let ahead: Vec<i32> = (today.0..=today.0 + DAYS_AHEAD).collect();
+        bounded(self.pool.query(ADD_DAYS, &[&ahead])).await?;
+        let mut dropped = 0;
+        while dropped < MOST_DROPPED {
+            let rows = bounded(self.pool.query(DROP_DAY, &[])).await?;
+            if !rows.first().is_some_and(|row| row.get(0)) {
+                break;
+            }
+            dropped += 1;
+        }
+        let days = bounded(self.read_days()).await?;
+        *self.known_days() = days.into_iter().collect();
+        Ok(dropped)
     }
 
     fn known_days(&self) -> MutexGuard<'_, BTreeSet<Day>> {
@@ -310,24 +331,6 @@ impl AuditStore for PostgresAudit {
 
     fn commit<'a>(&'a self, batch: &'a AuditBatch) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(self.write(batch)))
-    }
-
-    fn maintain(&self, today: Day) -> BoxFuture<'_, Result<u64, LedgerError>> {
-        Box::pin(async move {
-            let ahead: Vec<i32> = (today.0..=today.0 + DAYS_AHEAD).collect();
-            bounded(self.pool.query(ADD_DAYS, &[&ahead])).await?;
-            let mut dropped = 0;
-            while dropped < MOST_DROPPED {
-                let rows = bounded(self.pool.query(DROP_DAY, &[])).await?;
-                if !rows.first().is_some_and(|row| row.get(0)) {
-                    break;
-                }
-                dropped += 1;
-            }
-            let days = bounded(self.read_days()).await?;
-            *self.known_days() = days.into_iter().collect();
-            Ok(dropped)
-        })
     }
 
     fn has_sound_end<'a>(

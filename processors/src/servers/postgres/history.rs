@@ -1,7 +1,5 @@
 //! The history and the figures of locations: the rows of a batch, and the deletion of old ones.
 
-use schemas::Millis;
-
 use super::{
     PostgresLedger, bounded,
     columns::{column, parts},
@@ -13,7 +11,7 @@ const STAYS: &str = "INSERT INTO clinicwire.stay \
        (tenant, location, ticket, number, label, queue, state, since, until, station, reason) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], \
        $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[]) \
-     ON CONFLICT (tenant, ticket, number) DO UPDATE SET until = excluded.until";
+     ON CONFLICT (tenant, ticket, number, since) DO UPDATE SET until = excluded.until";
 
 const FIGURES: &str = "INSERT INTO clinicwire.figure AS f \
        (tenant, location, day, hour, queue, doctor, measure, bucket, count, total_ms) \
@@ -22,14 +20,7 @@ const FIGURES: &str = "INSERT INTO clinicwire.figure AS f \
      ON CONFLICT (tenant, location, day, hour, queue, doctor, measure, bucket) DO UPDATE \
      SET count = f.count + excluded.count, total_ms = f.total_ms + excluded.total_ms";
 
-/// Locations are the aggregates that have a timer. Their old rows are found by the order of pages.
-const OLD_STAYS: &str = "DELETE FROM clinicwire.stay WHERE ctid = ANY (ARRAY( \
-       SELECT old.ctid FROM clinicwire.aggregate a CROSS JOIN LATERAL ( \
-         SELECT s.ctid FROM clinicwire.stay s WHERE s.tenant = a.tenant \
-           AND s.location = a.aggregate AND s.since < $1 \
-         ORDER BY s.since LIMIT $2) old \
-       WHERE a.due IS NOT NULL LIMIT $2))";
-
+/// Locations are the aggregates that have a timer. Their old rows are found by the primary key.
 const OLD_FIGURES: &str = "DELETE FROM clinicwire.figure WHERE ctid = ANY (ARRAY( \
        SELECT old.ctid FROM clinicwire.aggregate a CROSS JOIN LATERAL ( \
          SELECT f.ctid FROM clinicwire.figure f WHERE f.tenant = a.tenant \
@@ -37,7 +28,7 @@ const OLD_FIGURES: &str = "DELETE FROM clinicwire.figure WHERE ctid = ANY (ARRAY
          ORDER BY f.day LIMIT $2) old \
        WHERE a.due IS NOT NULL LIMIT $2))";
 
-/// Most rows of each table that one statement deletes: some tens of milliseconds, so that no batch
+/// Most rows that one statement deletes: some tens of milliseconds, so that no batch
 /// is delayed.
 const SLICE: i64 = 2_000;
 
@@ -78,22 +69,17 @@ impl<'a> BatchWrites<'a> {
 }
 
 impl PostgresLedger {
-    /// Deletes a slice of the stays that began before `stays_before`, and of the figures of days
-    /// before `figures_before`, of all tenants. Returns whether there may be more.
+    /// Deletes a slice of the figures of days before `day`, of all tenants. Returns whether there
+    /// may be more.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] when the outcome is unknown.
-    pub async fn sweep_history(
-        &self,
-        stays_before: Millis,
-        figures_before: &str,
-    ) -> Result<bool, LedgerError> {
+    pub async fn sweep_figures(&self, day: &str) -> Result<bool, LedgerError> {
         bounded(async {
             let lease = self.pool.lease().await?;
-            let stays = lease.execute_cached(OLD_STAYS, &[&stays_before, &SLICE]).await?;
-            let figures = lease.execute_cached(OLD_FIGURES, &[&figures_before, &SLICE]).await?;
+            let deleted = lease.execute_cached(OLD_FIGURES, &[&day, &SLICE]).await?;
             lease.give_back();
-            Ok(stays.max(figures) >= SLICE.unsigned_abs())
+            Ok(deleted >= SLICE.unsigned_abs())
         })
         .await
     }

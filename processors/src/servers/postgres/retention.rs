@@ -1,0 +1,202 @@
+//! Keeps tables within their retention: adds partitions ahead, drops old ones as a whole, and
+//! deletes old rows of tables that have no partitions. The functions of migration V8 decide which
+//! partitions are due, by PostgreSQL's clock.
+
+use schemas::Millis;
+use tokio_postgres::types::ToSql;
+
+use super::{LeasePool, PoolSettings, PostgresError, bounded, number, pool, unsigned};
+use crate::ledger::LedgerError;
+
+/// The tables that this task divides by time. The audit has its own functions.
+pub const PARTITIONED_TABLES: [&str; 3] = ["journal", "parked", "stay"];
+
+/// Most partitions that one call adds or drops, each in a transaction of its own. The first call
+/// after a pause leaves the others to the next.
+const MOST_PARTITIONS: u64 = 50;
+/// Most rows that one statement deletes: some tens of milliseconds, so that no batch is delayed.
+const SLICE: i64 = 2_000;
+
+/// The session plans each statement for the sizes that tables have at the moment: a plan made while
+/// they were small would compare every row with every row.
+const PLANNED_ANEW: &str = " -c plan_cache_mode=force_custom_plan -c jit=off";
+
+const SET_RETENTION: &str = "UPDATE clinicwire.retention SET days = $2 WHERE name = $1";
+const ADOPT_STRAYS: &str = "SELECT clinicwire.adopt_default_partition($1)";
+const ADD: &str = "SELECT clinicwire.add_partition($1)";
+const DROP: &str = "SELECT clinicwire.drop_partition($1)";
+const REPORT: &str = "SELECT name, until, strays FROM clinicwire.partition_report()";
+
+/// The outer condition is judged again on a row that a batch has changed meanwhile: a ticket that
+/// an undo brings back stays.
+const OLD_TICKETS: &str = "DELETE FROM clinicwire.ticket WHERE NOT unfinished \
+       AND (tenant, location, ticket) IN ( \
+         SELECT t.tenant, t.location, t.ticket FROM clinicwire.ticket t \
+         WHERE NOT t.unfinished AND t.ended_at < ( \
+           SELECT (extract(epoch FROM now()) * 1000)::bigint - r.days * 86400000::bigint \
+           FROM clinicwire.retention r WHERE r.name = 'ticket') \
+         ORDER BY t.ended_at LIMIT $1)";
+
+/// Locations are the aggregates that have a timer. Their appointments are found in the order in
+/// which they wake; those without a time follow at the end, and count from their last report.
+const OLD_APPOINTMENTS: &str = "DELETE FROM clinicwire.appointment WHERE NOT open AND NOT kept \
+     AND (tenant, location, appointment) IN ( \
+       SELECT old.tenant, old.location, old.appointment FROM ( \
+         SELECT (extract(epoch FROM now()) * 1000)::bigint - r.days * 86400000::bigint AS before \
+         FROM clinicwire.retention r WHERE r.name = 'appointment') kept \
+       CROSS JOIN (SELECT tenant, aggregate FROM clinicwire.aggregate WHERE due IS NOT NULL) a \
+       CROSS JOIN LATERAL ( \
+         (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
+            WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at < kept.before \
+            AND NOT t.open AND NOT t.kept ORDER BY t.wakes_at LIMIT $1) \
+         UNION ALL \
+         (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
+            WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at IS NULL \
+            AND NOT t.open AND NOT t.kept AND (t.body ->> 'reported_at')::bigint < kept.before \
+            LIMIT $1)) old LIMIT $1)";
+
+/// For how many days rows are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionDays {
+    /// Partitions of the journal that the archive has.
+    pub journal: u32,
+    /// Stays: the history of tickets.
+    pub history: u32,
+    /// Records that were set aside.
+    pub parked: u32,
+    /// Tickets, after their end.
+    pub tickets: u32,
+    /// Appointments that have ended, after their time.
+    pub appointments: u32,
+}
+
+/// Sets the retention, and makes default partitions with rows ordinary ones. Takes the login of the
+/// owner. Returns the partitions that were default ones.
+///
+/// # Errors
+/// [`PostgresError`]
+pub async fn set_row_retention(
+    url: &str,
+    days: &RetentionDays,
+) -> Result<Vec<String>, PostgresError> {
+    let owner = pool::ConnectionSettings { url: url.to_owned(), role: None };
+    let client = pool::login(&owner).await?;
+    // Reading the rows of a large default partition takes longer than a service may.
+    client.batch_execute("SET statement_timeout = 0").await?;
+    let RetentionDays { journal, history, parked, tickets, appointments } = *days;
+    for (name, days) in [
+        ("journal", journal),
+        ("stay", history),
+        ("parked", parked),
+        ("ticket", tickets),
+        ("appointment", appointments),
+    ] {
+        client.execute(SET_RETENTION, &[&name, &number(days)]).await?;
+    }
+    let mut adopted = Vec::new();
+    for table in PARTITIONED_TABLES {
+        let row = client.query_one(ADOPT_STRAYS, &[&table]).await?;
+        adopted.extend(row.get::<_, Option<String>>(0));
+    }
+    Ok(adopted)
+}
+
+/// The partitions of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionReport {
+    /// The table.
+    pub table: String,
+    /// When the last partition ends.
+    pub until: Millis,
+    /// Rows of the default partition, at most 10,000: their periods had no partition in time.
+    pub strays: u64,
+}
+
+/// Rows that were deleted because their retention was over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetiredRows {
+    /// Tickets that had ended.
+    pub tickets: u64,
+    /// Appointments that had ended.
+    pub appointments: u64,
+}
+
+/// The retention of tables on PostgreSQL.
+pub struct PostgresRetention(LeasePool);
+
+impl PostgresRetention {
+    /// Connects when the first connection is needed.
+    ///
+    /// # Errors
+    /// [`PostgresError`] when the settings are invalid.
+    pub fn new(settings: &PoolSettings) -> Result<Self, PostgresError> {
+        LeasePool::with_plans(settings, PLANNED_ANEW).map(Self)
+    }
+
+    /// Adds the partitions of a table that are missing. Returns how many were.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when a lock is not free at the moment, or the outcome is
+    /// unknown.
+    pub async fn add_partitions(&self, table: &str) -> Result<u64, LedgerError> {
+        self.repeat(ADD, table).await
+    }
+
+    /// Drops the partitions of a table whose retention is over. Returns how many were.
+    ///
+    /// # Errors
+    /// As [`PostgresRetention::add_partitions`].
+    pub async fn drop_partitions(&self, table: &str) -> Result<u64, LedgerError> {
+        self.repeat(DROP, table).await
+    }
+
+    /// Calls a function that changes one partition, until it finds nothing to do.
+    async fn repeat(&self, sql: &str, table: &str) -> Result<u64, LedgerError> {
+        let mut changed = 0;
+        while changed < MOST_PARTITIONS {
+            let rows = bounded(self.0.query(sql, &[&table])).await?;
+            let name = rows.first().and_then(|row| row.get::<_, Option<String>>(0));
+            let Some(name) = name else { break };
+            tracing::info!(partition = name, "a partition was added or dropped");
+            changed += 1;
+        }
+        Ok(changed)
+    }
+
+    /// Deletes a slice of the tickets and of the appointments whose retention is over. Returns
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when the outcome is unknown.
+    pub async fn retire_rows(&self) -> Result<(RetiredRows, bool), LedgerError> {
+        let tickets = self.delete_slice(OLD_TICKETS).await?;
+        let appointments = self.delete_slice(OLD_APPOINTMENTS).await?;
+        let is_full = tickets.max(appointments) >= SLICE.unsigned_abs();
+        Ok((RetiredRows { tickets, appointments }, is_full))
+    }
+
+    async fn delete_slice(&self, sql: &str) -> Result<u64, LedgerError> {
+        let slice: [&(dyn ToSql + Sync); 1] = [&SLICE];
+        bounded(async {
+            let lease = self.0.lease().await?;
+            let deleted = lease.execute_cached(sql, &slice).await?;
+            lease.give_back();
+            Ok(deleted)
+        })
+        .await
+    }
+
+    /// The partitions of every table.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when PostgreSQL does not answer.
+    pub async fn report(&self) -> Result<Vec<PartitionReport>, LedgerError> {
+        let rows = bounded(self.0.query(REPORT, &[])).await?;
+        let report = |row: &tokio_postgres::Row| PartitionReport {
+            table: row.get(0),
+            until: row.get(1),
+            strays: unsigned(row, 2),
+        };
+        Ok(rows.iter().map(report).collect())
+    }
+}

@@ -1,0 +1,199 @@
+//! Partitions by time and the retention of rows: what happens at their bounds, and when nobody
+//! looked after them for long.
+
+use std::collections::BTreeSet;
+
+use processors::{
+    fixtures::{Clinic, issue, ticket},
+    ledger::{Batch, Ledger, PartitionClaim},
+    servers::postgres::{
+        PARTITIONED_TABLES, PostgresRetention, RetentionDays, RetiredRows, Role, set_row_retention,
+    },
+};
+use schemas::{Millis, command::Command};
+use tokio_postgres::Client;
+
+use crate::setup::Database;
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+
+fn retention(database: &Database) -> PostgresRetention {
+    PostgresRetention::new(&database.pool(2)).expect("a pool")
+}
+
+const DAYS: RetentionDays =
+    RetentionDays { journal: 400, history: 400, parked: 400, tickets: 35, appointments: 100 };
+
+fn in_days(days: Millis) -> Millis {
+    jiff::Timestamp::now().as_millisecond() + days * DAY
+}
+
+/// A batch as it is made `days` from now.
+fn later(clinic: &mut Clinic, claim: PartitionClaim, number: u128, days: Millis) -> Batch {
+    let mut batch = clinic.batch(claim, vec![issue(number)]);
+    for row in &mut batch.journal {
+        row.decided_at = in_days(days);
+    }
+    for row in &mut batch.stays {
+        row.stay.from = in_days(days);
+    }
+    batch
+}
+
+async fn strays(retention: &PostgresRetention) -> Vec<(String, u64)> {
+    let report = retention.report().await.unwrap();
+    report.into_iter().map(|table| (table.table, table.strays)).collect()
+}
+
+fn no_strays() -> Vec<(String, u64)> {
+    PARTITIONED_TABLES.map(|table| (table.to_owned(), 0)).to_vec()
+}
+
+/// The partitions that have rows of the table.
+async fn homes(database: &Database, table: &str) -> BTreeSet<String> {
+    let homes = format!("SELECT DISTINCT tableoid::regclass::text FROM clinicwire.{table}");
+    let rows = database.role(Role::Processor).await.query(&homes, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn month_without_maintenance_needs_no_default_partition() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let mut claim = clinic.open(&ledger, 0).await;
+    for days in [0, 1, 10, 30] {
+        let batch = later(&mut clinic, claim, u128::try_from(days).unwrap() + 1, days);
+        ledger.commit(&batch).await.expect("there is a partition");
+        claim.next_offset = batch.to;
+    }
+    assert_eq!(strays(&retention).await, no_strays());
+    assert_eq!(homes(&database, "journal").await.len(), 4, "the first, and three later days");
+}
+
+#[tokio::test]
+async fn commit_past_the_last_partition_is_kept_and_adopted() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let mut claim = clinic.open(&ledger, 0).await;
+    for (number, days) in [(1, 60), (2, 61)] {
+        let batch = later(&mut clinic, claim, number, days);
+        ledger.commit(&batch).await.expect("the default partition takes it");
+        claim.next_offset = batch.to;
+    }
+    let found = strays(&retention).await;
+    assert_eq!(found, [("journal", 2), ("parked", 0), ("stay", 2)].map(|(t, n)| (t.to_owned(), n)));
+    // Maintenance that comes late makes the periods after those rows, and leaves them.
+    let owner = database.owner().await;
+    let late = "SELECT clinicwire.add_partition_at( \
+         'journal', timezone('UTC', now()) + $1::text::interval)";
+    let added: Option<String> = owner.query_one(late, &[&"60 days"]).await.unwrap().get(0);
+    let since = "SELECT since FROM clinicwire.partition WHERE child = $1";
+    let since: i64 = owner.query_one(since, &[&added]).await.unwrap().get(0);
+    assert!(since > in_days(61) - DAY, "the days with rows are left");
+
+    let adopted = set_row_retention(&database.url, &DAYS).await.unwrap();
+    assert_eq!(adopted.len(), 2, "{adopted:?}");
+    assert_eq!(strays(&retention).await, no_strays());
+    let batch = later(&mut clinic, claim, 3, 61);
+    ledger.commit(&batch).await.expect("the adopted partition takes it");
+    assert_eq!(strays(&retention).await, no_strays());
+    let loaded = ledger.restore(&clinic.aggregate).await.unwrap().unwrap();
+    assert_eq!(loaded.position, clinic.location().position());
+}
+
+#[tokio::test]
+async fn racing_processors_add_each_partition_once() {
+    let database = Database::migrated().await;
+    let (one, other) = (retention(&database), retention(&database));
+    let remove = "DO $$ DECLARE gone text; BEGIN
+           FOR gone IN DELETE FROM clinicwire.partition
+             WHERE parent = 'journal' AND child ~ '[0-9]$' RETURNING child LOOP
+             EXECUTE format('DROP TABLE clinicwire.%I', gone);
+           END LOOP; END $$";
+    database.owner().await.batch_execute(remove).await.unwrap();
+    let (added, as_well) =
+        tokio::join!(one.add_partitions("journal"), other.add_partitions("journal"));
+    // A lock that is not free in time is an error, and the rest is left to the next call.
+    let (added, as_well) = (added.unwrap_or_default(), as_well.unwrap_or_default());
+    assert!(added + as_well <= 35, "{added} and {as_well}");
+    one.add_partitions("journal").await.unwrap();
+    let count = "SELECT count(*) FROM clinicwire.partition WHERE parent = 'journal'";
+    let count: i64 = database.owner().await.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(count, 36, "the first, which has today, and 35 days ahead");
+    assert_eq!(one.add_partitions("journal").await.unwrap(), 0);
+}
+
+/// Makes the first partition one that ended 500 days ago.
+async fn age(owner: &Client, table: &str) {
+    let age = "UPDATE clinicwire.partition SET until = $2 WHERE child = $1";
+    owner.execute(age, &[&format!("{table}_before"), &in_days(-500)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn old_partitions_are_dropped_and_the_journal_only_from_the_archive() {
+    let database = Database::migrated().await;
+    let (owner, retention) = (database.owner().await, retention(&database));
+    for table in PARTITIONED_TABLES {
+        assert_eq!(retention.drop_partitions(table).await.unwrap(), 0, "{table} is not old");
+        age(&owner, table).await;
+    }
+    set_row_retention(&database.url, &RetentionDays { history: 501, ..DAYS }).await.unwrap();
+    let dropped = async |table| retention.drop_partitions(table).await.unwrap();
+    assert_eq!(dropped("parked").await, 1);
+    assert_eq!(dropped("stay").await, 0, "its retention is not over");
+    assert_eq!(dropped("journal").await, 0, "the archive does not have it");
+    let archived = "INSERT INTO clinicwire.journal_archive (child, rows, objects, bytes) \
+         VALUES ('journal_before', 0, 0, 0)";
+    owner.batch_execute(archived).await.unwrap();
+    assert_eq!(dropped("journal").await, 0, "snapshots do not include it");
+    let covered = "UPDATE clinicwire.journal_archive SET is_covered = true";
+    owner.batch_execute(covered).await.unwrap();
+    assert_eq!(dropped("journal").await, 1);
+    assert_eq!(dropped("journal").await, 0, "once");
+}
+
+#[tokio::test]
+async fn ended_tickets_and_appointments_are_deleted_after_their_retention() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let claim = clinic.open(&ledger, 3).await;
+    let leaves = (1..=2).map(|number| Command::LeaveTicket { ticket: ticket(number) }).collect();
+    ledger.commit(&clinic.batch(claim, leaves)).await.unwrap();
+    let processor = database.role(Role::Processor).await;
+    let set = async |sql: &str, at: Millis| {
+        processor.execute(sql, &[&at]).await.unwrap();
+    };
+    let label = "A-001";
+    set("UPDATE clinicwire.ticket SET ended_at = $1 WHERE ended_at IS NOT NULL", in_days(-34))
+        .await;
+    let first = format!("UPDATE clinicwire.ticket SET ended_at = $1 WHERE label = '{label}'");
+    set(&first, in_days(-36)).await;
+    for (name, wakes, open, kept, reported) in [
+        ("old", Some(-101), false, false, -200),
+        ("open", Some(-101), true, false, -200),
+        ("kept", Some(-101), false, true, -200),
+        ("new", Some(-99), false, false, -200),
+        ("undated and old", None, false, false, -101),
+        ("undated and new", None, false, false, -99),
+    ] {
+        let wakes: Option<i64> = wakes.map(in_days);
+        let body = format!("{{\"reported_at\":{}}}", in_days(reported));
+        let (tenant, location) = clinic.aggregate.as_str().split_once('/').unwrap();
+        let add = "INSERT INTO clinicwire.appointment VALUES \
+             ($1, $2, $3, 'his', $3, $4, 'x', $5, $6, $7::text::json)";
+        processor
+            .execute(add, &[&tenant, &location, &name, &wakes, &open, &kept, &body])
+            .await
+            .unwrap();
+    }
+    let (retired, is_full) = retention.retire_rows().await.unwrap();
+    assert_eq!((retired, is_full), (RetiredRows { tickets: 1, appointments: 2 }, false));
+    assert_eq!(retention.retire_rows().await.unwrap().0, RetiredRows::default());
+    let left = "SELECT label FROM clinicwire.ticket ORDER BY label";
+    let left = processor.query(left, &[]).await.unwrap();
+    let left: Vec<&str> = left.iter().map(|row| row.get(0)).collect();
+    assert_eq!(left, ["A-002", "A-003"]);
+}
