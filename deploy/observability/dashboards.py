@@ -251,7 +251,15 @@ PROCESSORS = [
             (
                 "{{topic}}/{{partition}}",
                 "clinicwire_processor_failing_seconds > 0",
-            )
+            ),
+            (
+                "{{topic}}/{{partition}}: another topic",
+                "clinicwire_processor_topic_replaced > 0",
+            ),
+            (
+                "new epochs",
+                rate("clinicwire_processor_epoch_renewals_total"),
+            ),
         ],
     ),
     (

@@ -3,8 +3,9 @@
 
 use schemas::{
     Millis,
+    event::Event,
     ids::{Aggregate, AggregateKind},
-    record::CommandRecord,
+    record::{CommandRecord, ViewDelta},
     view::Position,
 };
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,33 @@ impl AggregateState {
             AggregateState::Rules(rules) => rules.handle(record, time),
             AggregateState::Webhooks(webhooks) => webhooks.handle(record, time),
             AggregateState::AppointmentKey(key) => key.handle(record, time),
+        }
+    }
+
+    /// Applies the events of one version from the journal, and returns the changes of the views.
+    pub fn replay(
+        &mut self,
+        aggregate: &Aggregate,
+        version: u64,
+        at: Millis,
+        events: &[Event],
+    ) -> Vec<ViewDelta> {
+        match self {
+            AggregateState::Location(location) => {
+                let id = aggregate.location_id().expect("a location has the key of one");
+                location.replay(&id, version, at, events)
+            }
+            AggregateState::Run(run) => vec![run.replay(aggregate, version, at, events)],
+            AggregateState::Rules(rules) => {
+                events.iter().flat_map(|event| rules.replay(version, at, event)).collect()
+            }
+            AggregateState::Webhooks(webhooks) => {
+                events.iter().map(|event| webhooks.replay(version, at, event)).collect()
+            }
+            AggregateState::AppointmentKey(key) => {
+                events.iter().for_each(|event| key.replay(version, at, event));
+                Vec::new()
+            }
         }
     }
 

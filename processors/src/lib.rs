@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod alerts;
+pub mod anchor;
 pub mod appointment_key;
 pub mod audit;
 /// The backends that the runner and the worker use; memory and servers both implement them.
@@ -27,6 +28,7 @@ pub mod refill;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
+pub mod verify;
 pub mod webhooks;
 pub mod worker;
 

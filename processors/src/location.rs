@@ -246,6 +246,16 @@ impl Location {
         self.tickets.get(id)
     }
 
+    /// The tickets in memory, in no order.
+    pub fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.values()
+    }
+
+    /// The appointments in memory, in no order.
+    pub fn appointments(&self) -> impl Iterator<Item = &Appointment> {
+        self.appointments.values()
+    }
+
     /// Whether the location was ever configured.
     pub fn exists(&self) -> bool {
         self.position.version > 0
@@ -358,7 +368,7 @@ impl Location {
 
     /// The tickets and appointments whose rows these events changed. The appointment of a changed
     /// ticket changes too.
-    fn touched(&self, events: &[Event]) -> (Vec<TicketId>, Vec<AppointmentId>) {
+    pub(crate) fn touched(&self, events: &[Event]) -> (Vec<TicketId>, Vec<AppointmentId>) {
         let tickets: Vec<TicketId> = events.iter().flat_map(moves::tickets_of).cloned().collect();
         let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
         let reported = events.iter().filter_map(moves::appointment_of).cloned();

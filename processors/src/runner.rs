@@ -10,6 +10,7 @@
 pub mod batch;
 mod breaker;
 mod cache;
+mod claims;
 mod counters;
 mod decided_batch;
 mod dirty;
@@ -23,7 +24,7 @@ mod shared;
 mod status;
 mod traces;
 
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use schemas::Millis;
@@ -41,9 +42,10 @@ pub use status::{Failure, FailureKind, PartitionStatus};
 use crate::{
     clock::{Clock, wall_clock},
     ledger::{Ledger, LedgerError, OwnerEpoch},
-    log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
+    log::{ClaimedPartitions, Log, LogEvent, LogRecord, PartitionId},
     views::ViewStore,
 };
+use claims::claim_all;
 use owned::OwnedPartition;
 use partition_task::TaskEnd;
 use shared::RunnerContext;
@@ -120,9 +122,6 @@ pub enum RunnerError {
     LogGone,
 }
 
-/// How long a claim may take, since the consumer group waits for it. Without an answer, the log
-/// assigns the partition again.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the ledger or the log may take for anything else before the answer counts as lost. It
 /// is well above their own time limits, and only prevents a backend that hangs from stopping a
 /// partition forever.
@@ -215,44 +214,32 @@ impl Runner {
         &mut self,
         ids: Vec<PartitionId>,
         partition_count: u32,
-        claims: oneshot::Sender<Vec<(PartitionId, LogOffset)>>,
+        claims: oneshot::Sender<ClaimedPartitions>,
     ) {
         self.stop(ids.clone()).await;
-        let ledger = &self.shared.backends.ledger;
-        let answers = join_all(
-            ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, ledger.claim(id)).await)),
-        );
-        let (mut offsets, mut has_all) = (Vec::new(), true);
-        for (id, answer) in answers.await {
-            match answer {
-                Ok(Ok(claim)) => {
-                    offsets.push((id, claim.next_offset));
-                    let owned =
-                        OwnedPartition::start(&self.shared, claim, partition_count, &self.ends);
-                    self.owned.insert(id, owned);
-                }
-                Ok(Err(error)) => {
-                    has_all = false;
-                    tracing::warn!(
-                        partition = id.0,
-                        error = &error as &dyn Error,
-                        "claiming a partition failed"
-                    );
-                }
-                Err(_) => {
-                    has_all = false;
-                    tracing::warn!(partition = id.0, "the ledger did not answer a claim in time")
-                }
-            }
-        }
+        let wanted = ids.len();
+        let claimed = claim_all(&self.shared.backends, ids).await;
         let (counters, topic) = (&self.shared.settings.counters, self.shared.settings.topic);
-        if has_all {
+        if claimed.len() == wanted {
             counters.has_claimed(topic);
         } else {
             let failure = Failure { since: Instant::now(), kind: FailureKind::Claim };
             counters.lacks(topic, failure);
         }
-        if claims.send(offsets).is_err() {
+        let mut answer = ClaimedPartitions::default();
+        for claimed in claimed {
+            let id = claimed.claim.partition;
+            match claimed.fault {
+                Some(_) => answer.held.push(id),
+                None => {
+                    let next = claimed.anchor.to_log(claimed.claim.next_offset);
+                    answer.offsets.push((id, next));
+                }
+            }
+            let owned = OwnedPartition::start(&self.shared, claimed, partition_count, &self.ends);
+            self.owned.insert(id, owned);
+        }
+        if claims.send(answer).is_err() {
             tracing::warn!("the log withdrew an assignment during the claim");
         }
     }

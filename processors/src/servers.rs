@@ -13,3 +13,5 @@ pub mod migrations;
 pub mod parked;
 pub mod postgres;
 pub mod redis;
+pub mod topics;
+pub mod verify;

@@ -15,6 +15,8 @@ mod omitted;
 mod parked;
 #[path = "runner/partitions.rs"]
 mod partitions;
+#[path = "runner/restored.rs"]
+mod restored;
 #[path = "runner/time.rs"]
 mod time;
 #[path = "runner/truth.rs"]
@@ -432,9 +434,9 @@ async fn ledger_outage_releases_partition_without_loss() {
     // More records than the runner holds for a blocked partition.
     send_all(&memory, morning(9, 400)).await;
     until("the partition is given back", async || log.released.load(SeqCst)).await;
-    let claims = faults.calls(Op::PartitionClaim);
-    until("it is claimed again, in vain", async || faults.calls(Op::PartitionClaim) > claims + 2)
-        .await;
+    // A claim begins with the question whether the ledger is older than what was published.
+    let claims = faults.calls(Op::BeginEpoch);
+    until("it is claimed again, in vain", async || faults.calls(Op::BeginEpoch) > claims + 2).await;
     faults.mend();
     quiet(&memory).await;
     check(&memory, &heard).await;

@@ -128,7 +128,7 @@ impl Installation {
             (
                 User::Processors,
                 "~cw:{* ~cw:covered:* +get +set +del +hget +hgetall +hset +hdel +zadd +zrem \
-                 +expire +persist +info +eval +evalsha +script|load +ping +hello \
+                 +zrange +expire +persist +info +eval +evalsha +script|load +ping +hello \
                  +client|setname +client|id +quit",
             ),
         ] {
@@ -172,7 +172,7 @@ impl Installation {
         for (name, operations) in [
             ("care", &[Read, Write][..]),
             ("runs", &[Read, Write]),
-            ("views", &[Write]),
+            ("views", &[Read, Write]),
             ("audit", &[Read]),
             ("events", &[Write]),
         ] {

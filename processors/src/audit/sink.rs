@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ledger::PartitionClaim,
-    log::{Log, LogEvent, LogOffset, LogRecord, PartitionId},
+    log::{ClaimedPartitions, Log, LogEvent, LogRecord, PartitionId},
     runner::{Flow, RunnerError},
 };
 
@@ -97,18 +97,18 @@ impl Sink {
         &mut self,
         ids: Vec<PartitionId>,
         partition_count: u32,
-        claims: oneshot::Sender<Vec<(PartitionId, LogOffset)>>,
+        claims: oneshot::Sender<ClaimedPartitions>,
     ) {
         self.stop(ids.clone()).await;
         let store = &self.store;
         let answers = join_all(
             ids.into_iter().map(async |id| (id, timeout(CLAIM_PATIENCE, store.claim(id)).await)),
         );
-        let mut offsets = Vec::new();
+        let mut claimed = ClaimedPartitions::default();
         for (id, answer) in answers.await {
             match answer {
                 Ok(Ok(claim)) => {
-                    offsets.push((id, claim.next_offset));
+                    claimed.offsets.push((id, claim.next_offset));
                     let owned = self.start(claim, partition_count);
                     self.owned.insert(id, owned);
                 }
@@ -123,7 +123,7 @@ impl Sink {
                 ),
             }
         }
-        if claims.send(offsets).is_err() {
+        if claims.send(claimed).is_err() {
             tracing::warn!("the log withdrew an assignment during the claim");
         }
     }

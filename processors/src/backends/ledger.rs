@@ -23,6 +23,7 @@ use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
     alerts::AlertRow,
+    anchor::LogAnchor,
     location::{Appointment, RenewalNeed, Ticket},
     log::{LogOffset, PartitionId},
     run::RunRow,
@@ -358,6 +359,31 @@ pub trait Ledger: Send + Sync + 'static {
     /// where to continue.
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>>;
 
+    /// Reads how the log of a partition continues the journal.
+    fn anchor(&self, partition: PartitionId) -> BoxFuture<'_, Result<LogAnchor, LedgerError>>;
+
+    /// Begins a new epoch for every aggregate of this consumer if the ledger is older than what was
+    /// published: it was restored from a copy, or lost its last commits. Returns the epoch, or
+    /// `None` when the ledger is not older or the epoch has begun already. Claims made before are
+    /// fenced.
+    fn begin_epoch_if_older<'a>(
+        &'a self,
+        published: &'a [(Aggregate, Position)],
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>>;
+
+    /// Moves the next `limit` aggregates of a claimed partition whose epoch is older than `epoch`
+    /// to it, in the order of their keys after `after`. Their versions stay. Their views are marked
+    /// suspect, and a record that announces the epoch is in the outbox. Returns the last of them,
+    /// or `None` when none was left: then [`LogAnchor::epoch_floor`] is over.
+    fn renew_epochs<'a>(
+        &'a self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&'a Aggregate>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<Aggregate>, LedgerError>>;
+
     /// Reads the checkpoint of a partition, which any process may own.
     fn checkpoint(
         &self,
@@ -482,11 +508,11 @@ pub trait Ledger: Send + Sync + 'static {
         name: &'a ViewName,
     ) -> BoxFuture<'a, Result<Option<StoredView>, LedgerError>>;
 
-    /// Clears both marks of a view, unless the view has moved past `version` since. For a view
-    /// that is no longer kept, the version is 0.
+    /// Clears both marks of a view, unless the view has moved past `position` since. For a
+    /// view that is no longer kept, the position is the default.
     fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
-        version: u64,
+        position: Position,
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 }

@@ -43,6 +43,9 @@ pub struct RunnerCounters {
     pub dirtied: AtomicU64,
     /// Views repaired.
     pub repaired: AtomicU64,
+    /// Slices of aggregates that began a new epoch, because the ledger was older than what was
+    /// published.
+    pub renewals: AtomicU64,
     /// Ticks that the log acknowledged.
     pub ticks: AtomicU64,
     /// Accepted and ignored facts, by what they changed.

@@ -9,12 +9,14 @@ use tokio::{
 };
 
 use super::{
+    claims::ClaimedPartition,
     flow::Flow,
     partition_task::{PartitionTask, TaskEnd},
     shared::RunnerContext,
 };
 use crate::{
-    ledger::{OwnerEpoch, PartitionClaim},
+    anchor::LogAnchor,
+    ledger::OwnerEpoch,
     log::{Log, LogRecord, PartitionId},
 };
 
@@ -22,6 +24,7 @@ use crate::{
 pub(super) struct OwnedPartition {
     pub(super) epoch: OwnerEpoch,
     id: PartitionId,
+    anchor: LogAnchor,
     shared: Arc<RunnerContext>,
     flow: Arc<Flow>,
     records: Option<mpsc::UnboundedSender<Vec<LogRecord>>>,
@@ -44,17 +47,22 @@ impl Drop for EndReport {
 impl OwnedPartition {
     pub(super) fn start(
         shared: &Arc<RunnerContext>,
-        claim: PartitionClaim,
+        claimed: ClaimedPartition,
         partition_count: u32,
         ends: &mpsc::UnboundedSender<(PartitionId, OwnerEpoch)>,
     ) -> Self {
+        let ClaimedPartition { claim, anchor, fault } = claimed;
         let (id, epoch) = (claim.partition, claim.owner_epoch);
         // `Flow` bounds what the channel holds.
         let (records, arriving) = mpsc::unbounded_channel();
         let flow = Arc::new(Flow::new(id, shared.settings.batch));
         let report = EndReport { end: (id, epoch), ends: ends.clone() };
-        let task =
+        let mut task =
             PartitionTask::new(Arc::clone(shared), Arc::clone(&flow), claim, partition_count);
+        task.begin_epoch(anchor.epoch_floor);
+        if let Some(fault) = fault {
+            task.hold(fault);
+        }
         let task = tokio::spawn(async move {
             let _report = report;
             task.run(arriving).await
@@ -62,6 +70,7 @@ impl OwnedPartition {
         Self {
             epoch,
             id,
+            anchor,
             shared: Arc::clone(shared),
             flow,
             records: Some(records),
@@ -71,7 +80,10 @@ impl OwnedPartition {
     }
 
     /// Gives records to the task.
-    pub(super) fn pass_on(&self, log: &dyn Log, records: Vec<LogRecord>) {
+    pub(super) fn pass_on(&self, log: &dyn Log, mut records: Vec<LogRecord>) {
+        for record in &mut records {
+            record.offset = self.anchor.to_ledger(record.offset);
+        }
         // Counted first: a pause is then lifted only after these records.
         self.flow.arrive(log, &records);
         if let Some(sender) = &self.records {

@@ -8,7 +8,7 @@ mod timers;
 
 use std::time::Duration;
 
-use schemas::codes::Code;
+use schemas::{codes::Code, ids::Aggregate};
 use tokio::time::Instant;
 
 use super::pending::{BatchLimit, PendingRecords, RetryDelay};
@@ -32,6 +32,8 @@ const EXPECT_REPEATS: Duration = Duration::from_mins(1);
 pub(super) enum PartitionStage {
     /// The checkpoint may differ from the claim, and must be read.
     CheckpointUnknown,
+    /// Aggregates have an older epoch than [`Partition::epoch_floor`].
+    OldEpochs,
     /// The outbox may hold rows. They are published before anything new, so that each key keeps its
     /// order.
     OutboxPending,
@@ -39,6 +41,8 @@ pub(super) enum PartitionStage {
     Ready,
     /// Too many records in a row were parked. Nothing more is done.
     Stopped,
+    /// The log is not the one that was applied. Only the checkpoint is looked at.
+    Held,
 }
 
 pub(super) struct Partition {
@@ -48,6 +52,10 @@ pub(super) struct Partition {
     /// Records that are not yet committed, in order of offset, from `claim.next_offset` on.
     pub(super) pending: PendingRecords,
     pub(super) stage: PartitionStage,
+    /// The epoch that older aggregates begin before a record is applied.
+    pub(super) epoch_floor: Option<u64>,
+    /// The last aggregate that began it.
+    pub(super) renewed: Option<Aggregate>,
     /// Most records in the next batch.
     limit: BatchLimit,
     /// The next record is parked with this code.
@@ -72,6 +80,8 @@ impl Partition {
             partition_count,
             pending: PendingRecords::default(),
             stage: PartitionStage::OutboxPending,
+            epoch_floor: None,
+            renewed: None,
             limit: BatchLimit::new(batch),
             culprit: None,
             failed_alone: None,
@@ -146,6 +156,19 @@ impl Partition {
     /// Whether every record that arrived has been applied.
     pub(super) fn is_idle(&self) -> bool {
         self.stage == PartitionStage::Ready && self.pending.is_empty()
+    }
+
+    /// What comes before records once the checkpoint is known.
+    pub(super) fn first_stage(&self) -> PartitionStage {
+        match self.epoch_floor {
+            Some(_) => PartitionStage::OldEpochs,
+            None => PartitionStage::OutboxPending,
+        }
+    }
+
+    /// Sets the time of the next attempt.
+    pub(super) fn look_again_after(&mut self, pause: Duration) {
+        self.not_before = Some(Instant::now() + pause);
     }
 
     /// Delays the next attempt.

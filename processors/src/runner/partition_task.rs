@@ -2,6 +2,7 @@
 
 mod deciding;
 mod delivery;
+mod epochs;
 mod outcomes;
 mod restore;
 mod ticking;
@@ -26,6 +27,7 @@ use super::{
     traces::BatchPlace,
 };
 use crate::{
+    anchor::LogFault,
     ledger::{JournalRow, LedgerError, PartitionClaim},
     log::{AppendError, LogOffset, LogRecord},
 };
@@ -83,6 +85,25 @@ impl PartitionTask {
         shared.dirty.own(&claim, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
         Self { shared, partition, flow }
+    }
+
+    /// Has older aggregates begin this epoch before any record is applied.
+    pub(super) fn begin_epoch(&mut self, epoch: Option<u64>) {
+        self.partition.epoch_floor = epoch;
+        self.partition.stage = self.partition.first_stage();
+    }
+
+    /// Keeps the partition from being read: its log is not the one that was applied.
+    pub(super) fn hold(&mut self, fault: LogFault) {
+        self.partition.stage = PartitionStage::Held;
+        self.fails(FailureKind::Log(fault));
+        tracing::error!(
+            topic = self.shared.settings.topic,
+            partition = self.partition.claim.partition.0,
+            offset = self.partition.claim.next_offset.0,
+            "the partition stops: {fault}. Bring the topic back, or accept it as it is with \
+             `clinicwire-processors topic accept`"
+        );
     }
 
     /// Runs until the sender of records is dropped or another owner takes over.
@@ -151,9 +172,11 @@ impl PartitionTask {
     async fn advance(&mut self) -> Result<(), Lost> {
         let done = match self.partition.stage {
             PartitionStage::CheckpointUnknown => self.read_checkpoint().await,
+            PartitionStage::OldEpochs => self.renew_epochs().await,
             PartitionStage::OutboxPending => self.publish_leftovers().await,
             PartitionStage::Ready => self.apply().await,
             PartitionStage::Stopped => return Ok(()),
+            PartitionStage::Held => self.look_for_acceptance().await,
         };
         match done {
             Ok(()) => self.report_waiting(),
@@ -223,8 +246,21 @@ impl PartitionTask {
             self.partition.committed();
         }
         self.move_to(row.next_offset);
-        self.partition.stage = PartitionStage::OutboxPending;
+        self.partition.stage = self.partition.first_stage();
         Ok(())
+    }
+
+    /// Ends the task once an operator has accepted the log, which raises the owner epoch: the next
+    /// claim looks at the log again.
+    async fn look_for_acceptance(&mut self) -> Result<(), PartitionError> {
+        let PartitionClaim { partition, owner_epoch, .. } = self.partition.claim;
+        let row = answered(self.shared.backends.ledger.checkpoint(partition)).await;
+        self.partition.look_again_after(LOOK_EVERY);
+        // A ledger that does not answer is asked again, and the reason to stop stays the same.
+        match row {
+            Ok(row) if row.owner_epoch != owner_epoch => Err(PartitionError::Lost),
+            _ => Ok(()),
+        }
     }
 
     /// Applies one batch: restore, decide, commit, deliver. The aggregates are out of the cache

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use schemas::view::Position;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{answered, shared::RunnerContext};
@@ -178,13 +179,13 @@ async fn repair(
 
 async fn repair_view(shared: &RunnerContext, name: &ViewName) -> Result<(), RepairError> {
     let ledger = &shared.backends.ledger;
-    let version = match answered(ledger.view(name)).await? {
+    let position = match answered(ledger.view(name)).await? {
         Some((view, keep_s)) => {
             let replaced = shared.backends.views.replace(&name.0, &name.1, &view, keep_s);
             shared.breaker.judge(replaced).await?;
-            view.position.version
+            view.position
         }
-        None => 0, // no longer kept, and not in the store either
+        None => Position::default(), // no longer kept, and not in the store either
     };
-    Ok(answered(ledger.mark_repaired(name, version)).await?)
+    Ok(answered(ledger.mark_repaired(name, position)).await?)
 }

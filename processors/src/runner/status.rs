@@ -5,7 +5,7 @@ use std::fmt;
 use schemas::Millis;
 use tokio::time::Instant;
 
-use crate::log::LogOffset;
+use crate::{anchor::LogFault, log::LogOffset};
 
 /// The state of a partition as of its last step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,23 +58,27 @@ pub enum FailureKind {
     /// Too many records in a row could not be read. The partition does not advance until an
     /// operator restarts the process.
     Parked,
+    /// The log is not the one that was applied. The partition does not advance until an operator
+    /// brings the log back or accepts this one.
+    Log(LogFault),
 }
 
 impl FailureKind {
     /// Whether another attempt may succeed.
     pub fn may_pass(self) -> bool {
-        self != FailureKind::Parked
+        !matches!(self, FailureKind::Parked | FailureKind::Log(_))
     }
 }
 
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            FailureKind::Ledger => "the ledger does not commit",
-            FailureKind::Publish => "the outbox cannot be published",
-            FailureKind::Claim => "partitions cannot be claimed",
-            FailureKind::Fault => "the program fails",
-            FailureKind::Parked => "stopped: too many records in a row cannot be read",
-        })
+        match self {
+            FailureKind::Ledger => f.write_str("the ledger does not commit"),
+            FailureKind::Publish => f.write_str("the outbox cannot be published"),
+            FailureKind::Claim => f.write_str("partitions cannot be claimed"),
+            FailureKind::Fault => f.write_str("the program fails"),
+            FailureKind::Parked => f.write_str("stopped: too many records in a row cannot be read"),
+            FailureKind::Log(fault) => write!(f, "stopped: {fault}"),
+        }
     }
 }

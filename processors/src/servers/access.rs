@@ -14,8 +14,8 @@ use servers::{
 
 use super::{
     config::{
-        AuditCommand, BridgeArgs, ParkedCommand, PrepareArgs, RunArgs, ServiceCommand, VerifyArgs,
-        WorkArgs,
+        AuditCommand, BridgeArgs, CompareArgs, ParkedCommand, PrepareArgs, RebuildArgs, RunArgs,
+        ServiceCommand, TopicCommand, VerifyArgs, WorkArgs,
     },
     postgres::{ConnectionSettings, login},
     redis,
@@ -26,6 +26,9 @@ const APPENDED: [&str; 4] = ["audit", "audit_anchor", "audit_person", "journal"]
 
 /// The tables that `audit verify` reads.
 const VERIFIED: [&str; 3] = ["audit", "audit_anchor", "audit_head"];
+
+/// The tables that `verify` reads.
+const COMPARED: [&str; 6] = ["aggregate", "appointment", "journal", "ticket", "view", "view_entry"];
 
 /// Tries every right that the command needs and must not have.
 pub async fn check_access(command: &ServiceCommand) -> AccessReport {
@@ -39,6 +42,9 @@ pub async fn check_access(command: &ServiceCommand) -> AccessReport {
             check_verify(&mut report, verify).await;
         }
         ServiceCommand::Parked(parked) => check_parked(&mut report, parked).await,
+        ServiceCommand::Rebuild(rebuild) => check_rebuild(&mut report, rebuild).await,
+        ServiceCommand::Verify(verify) => check_compare(&mut report, verify).await,
+        ServiceCommand::Topic(topic) => check_topic(&mut report, topic).await,
         // The commands that make keys use no server.
         ServiceCommand::PushKey(_) | ServiceCommand::WebhookKey(_) => {}
     }
@@ -82,6 +88,42 @@ async fn check_parked(report: &mut AccessReport, parked: &ParkedCommand) {
     check_rights(report, &parked.connection(), &["parked"], rights).await;
 }
 
+async fn check_rebuild(report: &mut AccessReport, rebuild: &RebuildArgs) {
+    let connection = rebuild.connection();
+    check_rights(report, &connection, &["journal"], &[TableRight::Select]).await;
+    let written = ["aggregate", "appointment", "checkpoint", "ticket", "view", "view_entry"];
+    let rights = [TableRight::Select, TableRight::Insert, TableRight::Update, TableRight::Delete];
+    check_rights(report, &connection, &written, &rights).await;
+    check_rights(report, &connection, &["outbox"], &[TableRight::Insert]).await;
+}
+
+async fn check_compare(report: &mut AccessReport, verify: &CompareArgs) {
+    let needed: &[NamedCommand<'_>] = &[
+        ("read views", &["HGETALL", VIEW_KEY]),
+        ("read lines", &["ZRANGE", VIEW_KEY, "0", "-1"]),
+        ("read the identity of the server", &["INFO", "replication"]),
+        ("run scripts", &["EVAL", "return 1", "0"]),
+    ];
+    check_commands(report, redis::connect(&verify.redis.redis), needed, &[]).await;
+    check_rights(report, &verify.connection(), &COMPARED, &[TableRight::Select]).await;
+}
+
+async fn check_topic(report: &mut AccessReport, topic: &TopicCommand) {
+    let (settings, cluster) = (topic.settings(), topic.settings().cluster());
+    let topics = [&cluster.topics.care, &cluster.topics.runs];
+    if check_login(report, &cluster).await {
+        let needs = topics.map(|topic| need(topic, Need::Needed, Need::Indifferent));
+        check_topic_access(report, &cluster, &needs).await;
+    }
+    let connection = settings.connection();
+    check_rights(report, &connection, &["journal"], &[TableRight::Select]).await;
+    let rights = match topic {
+        TopicCommand::Check(_) => &[TableRight::Select][..],
+        TopicCommand::Accept(_) => &[TableRight::Select, TableRight::Update],
+    };
+    check_rights(report, &connection, &["checkpoint"], rights).await;
+}
+
 /// Tries rights that a command needs on some of our tables.
 async fn check_rights(
     report: &mut AccessReport,
@@ -117,7 +159,7 @@ async fn check_run(report: &mut AccessReport, run: &RunArgs) {
     let needs = [
         need(&topics.care, Need::Needed, Need::Needed),
         need(&topics.runs, Need::Needed, Need::Needed),
-        need(&topics.views, Need::Indifferent, Need::Needed),
+        need(&topics.views, Need::Needed, Need::Needed),
         need(&topics.audit, Need::Needed, Need::Forbidden),
         need(&topics.events, Need::Indifferent, Need::Needed),
         need(&topics.access, Need::Indifferent, Need::Forbidden),

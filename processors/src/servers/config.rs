@@ -5,9 +5,12 @@ mod audit;
 mod bridge;
 mod parked;
 mod prepare;
+mod rebuild;
 mod run;
 #[cfg(test)]
 mod tests;
+mod topics;
+mod verify;
 mod webhooks;
 mod work;
 
@@ -22,7 +25,10 @@ pub use parked::{
     DropArgs, ListParkedArgs, ParkedCommand, ParkedSelection, ReleaseArgs, ShowParkedArgs,
 };
 pub use prepare::PrepareArgs;
+pub use rebuild::RebuildArgs;
 pub use run::RunArgs;
+pub use topics::{AcceptArgs, AcceptFrom, PartitionSelection, TopicArgs, TopicCommand};
+pub use verify::CompareArgs;
 pub use webhooks::{WebhookArgs, WebhookKeyFileArgs};
 pub use work::{CheckArgs, NO_WORKERS, WorkArgs};
 
@@ -103,6 +109,27 @@ pub enum ServiceCommand {
     /// older than what is known is ignored.
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// Compare the journal, the read models and Redis, changing nothing
+    ///
+    /// Folds the journal of each location, run, rule book and appointment key, and compares the
+    /// result with what PostgreSQL keeps of it at the same moment, and each view with Redis at the
+    /// same position. Prints a line for each, and below it what differs, by ids alone. It is safe
+    /// beside live traffic. The exit code is 0 when all are equal, 1 when something differs, and 2
+    /// when they could not be compared.
+    Verify(CompareArgs),
+    /// Make the read models of a location anew from its journal, beside live traffic
+    ///
+    /// Folds the journal, prints what differs from what PostgreSQL keeps, and swaps the result in
+    /// by one transaction under a new epoch: clients get it as a whole state. Nothing is decided
+    /// again. Commits of the partition wait during the transaction. The exit code is 4 when there
+    /// is no such location.
+    Rebuild(RebuildArgs),
+    /// Check the topics that are read, or accept one that was truncated or created again
+    ///
+    /// A partition whose topic does not continue where the processors stopped is not read until an
+    /// operator brings the topic back or accepts it as it is.
+    #[command(subcommand)]
+    Topic(TopicCommand),
     /// Make the keys of alerts to phones: writes the private key to a new file, and prints the
     /// public one, which gateways get
     PushKey(PushKeyArgs),
@@ -125,6 +152,9 @@ impl ServiceCommand {
                 verify.postgres.validate(faults);
             }
             ServiceCommand::Parked(parked) => parked.validate(faults),
+            ServiceCommand::Rebuild(rebuild) => rebuild.validate(faults),
+            ServiceCommand::Verify(verify) => verify.validate(faults),
+            ServiceCommand::Topic(topic) => topic.settings().validate(faults),
             ServiceCommand::PushKey(_) | ServiceCommand::WebhookKey(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! The log on Kafka: one reader thread in a consumer group, and one producer.
 
+mod look;
 mod reader;
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, WireRecord};
+use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC, ViewsHead, WireRecord};
 use servers::kafka::{
     ClientStatus, Delivery, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings,
     TopicError, check_topics,
@@ -19,11 +20,13 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
+pub(super) use look::look;
+use look::newest_views;
 use reader::{MemberContext, PausedPartitions, ReaderThread, ReleasedPartitions};
 
 use crate::{
     BoxFuture,
-    log::{AppendError, Log, LogEvent, PartitionId},
+    log::{AppendError, Log, LogEvent, LogPlace, LogState, NotRead, PartitionId},
 };
 
 /// How a member of a consumer group reads one topic.
@@ -243,6 +246,20 @@ impl Log for KafkaProcessorLog {
 
     fn pause(&self, partition: PartitionId, paused: bool) {
         self.paused.set(partition, paused);
+    }
+
+    fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        let reader = self.reader.as_ref().expect("a log without a reader is only appended to");
+        let (cluster, topic) = (self.cluster.clone(), self.cluster.topics.name(reader.topic));
+        let (topic, places) = (topic.to_owned(), places.to_vec());
+        let looking = tokio::task::spawn_blocking(move || look(&cluster, &topic, &places));
+        Box::pin(async { looking.await.unwrap_or_default() })
+    }
+
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        let cluster = self.cluster.clone();
+        let reading = tokio::task::spawn_blocking(move || newest_views(&cluster));
+        Box::pin(async { reading.await.unwrap_or(Err(NotRead)) })
     }
 
     fn append<'a>(

@@ -5,17 +5,21 @@
 mod alerts;
 mod audit;
 mod columns;
+mod epochs;
 mod history;
 mod journal;
 mod ledger;
 mod parked;
 mod pool;
+mod rebuild;
 mod retention;
 mod rows;
 mod runs;
 mod shared_commits;
 mod statements;
+mod topics;
 mod transaction;
+mod verify;
 mod webhooks;
 mod work;
 mod writes;
@@ -33,6 +37,7 @@ pub use journal::{JournalPartition, JournalStep, PostgresJournal, SnapshotPlace}
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
+pub use rebuild::RebuiltLocation;
 pub use retention::{
     PARTITIONED_TABLES, PartitionReport, PostgresRetention, RetentionDays, RetiredRows,
     set_row_retention,
@@ -40,6 +45,8 @@ pub use retention::{
 use rows::json;
 use shared_commits::SharedCommits;
 use statements::{BEGIN_LIGHT, BEGIN_SNAPSHOT, SWEEP_VIEWS};
+pub use topics::{AcceptedLog, PostgresTopics};
+pub use verify::{ComparedAggregate, PostgresVerifier, VerifiedScope};
 pub use webhooks::PostgresWebhooks;
 pub use work::PostgresWork;
 

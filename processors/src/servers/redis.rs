@@ -8,6 +8,8 @@
 //! that its server was replaced stores under the old identity, which readers do not trust. So it
 //! need not read the identity with each change, and no reconnect can be missed.
 
+mod stored;
+
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -33,6 +35,8 @@ use crate::{
     log::PartitionId,
     views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
+
+pub use stored::{NotReadFromRedis, RedisReader, RedisView, has_line_of};
 
 const LIMITS: RedisLimits = RedisLimits {
     // A delivery continues after this time; the view is repaired later.

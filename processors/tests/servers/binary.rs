@@ -68,6 +68,15 @@ impl Installation {
         program
     }
 
+    /// Verifies that journal, read models and Redis are equal. Returns what `verify` prints.
+    pub async fn verified(&self) -> String {
+        let output = output(self.program("verify")).await;
+        let told = String::from_utf8(output.stdout).expect("text");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{told}{errors}");
+        told
+    }
+
     pub async fn output(&self, subcommand: &str) -> (bool, String) {
         let output = output(self.program(subcommand)).await;
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -143,7 +152,7 @@ pub async fn get(address: &str, path: &str) -> String {
 }
 
 /// Reads the topic of views until `count` commands are answered there.
-fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
+pub fn views(topic: &str, count: usize) -> Vec<(String, ViewsRecord)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", server("CLINICWIRE_KAFKA"))
         .set("group.id", fresh())
@@ -303,6 +312,8 @@ async fn killed_processor_answers_each_command_once() {
     versions.sort_unstable();
     assert!(versions.iter().copied().eq(1..=2_104), "each command has one version of its own");
 
+    let told = installation.verified().await;
+    assert!(told.contains("2104 versions, 2100 tickets"), "{told}");
     let metrics = get(&address, "/metrics").await;
     assert!(
         metrics.contains("clinicwire_processor_records_total{became=\"applied\"}"),

@@ -12,7 +12,7 @@ use std::{
 use processors::{
     BoxFuture,
     bridge::{Bridge, BridgeCounters},
-    log::{AppendError, Log, LogEvent, PartitionId},
+    log::{AppendError, Log, LogEvent, LogPlace, LogState, NotRead, PartitionId},
     servers::{
         bridge::{self, BridgeError},
         kafka::KafkaProcessorLog,
@@ -27,7 +27,7 @@ use schemas::{
     codes::Code,
     command::Command,
     ids::{SourceId, TenantId},
-    record::{CARE_TOPIC, CommandRecord, WireRecord},
+    record::{CARE_TOPIC, CommandRecord, ViewsHead, WireRecord},
 };
 use servers::kafka::{KafkaCluster, Topics};
 use tokio::{
@@ -228,6 +228,14 @@ impl Log for RefusingLog {
     fn release(&self, _: PartitionId) {}
 
     fn pause(&self, _: PartitionId, _: bool) {}
+
+    fn look<'a>(&'a self, _: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        unreachable!("a bridge reads its source only")
+    }
+
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        unreachable!("a bridge reads its source only")
+    }
 
     fn append<'a>(
         &'a self,

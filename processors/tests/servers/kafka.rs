@@ -7,7 +7,7 @@ use std::{
 };
 
 use processors::{
-    log::{Log, LogEvent, LogOffset, PartitionId},
+    log::{ClaimedPartitions, Log, LogEvent, LogOffset, LogPlace, PartitionId},
     servers::kafka::{KafkaProcessorLog, ReaderSettings, check},
 };
 use rdkafka::{
@@ -298,26 +298,79 @@ async fn prepared_topics_are_known_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_offset_ends_reading() {
+async fn missing_offset_has_partitions_claimed_again() {
     let topics = TestTopics::created(PARTITIONS).await;
     let log = group_log(&topics);
     append(&log, 0..10).await;
     let mut events = log.read();
-    soon("the log gives up", async {
-        while let Some(input) = events.recv().await {
-            match input {
+    let mut assignments = 0;
+    soon("the log assigns again and reads", async {
+        loop {
+            match events.recv().await.expect("the log goes on") {
                 LogEvent::Assigned { partitions, claims, .. } => {
-                    let beyond =
-                        partitions.into_iter().map(|id| (id, LogOffset(1_000_000))).collect();
-                    claims.send(beyond).expect("the log waits");
+                    assignments += 1;
+                    let next = if assignments == 1 { 1_000_000 } else { 0 };
+                    let offsets = partitions.into_iter().map(|id| (id, LogOffset(next)));
+                    claims.send(offsets.collect()).expect("the log waits");
                 }
                 LogEvent::Revoked { done, .. } => drop(done.send(())),
-                LogEvent::Records { .. } => panic!("nothing lies there"),
+                LogEvent::Records { .. } => return assert!(assignments > 1, "nothing lies there"),
             }
         }
     })
     .await;
-    log.wait_until_left(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_partition_is_not_read() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = group_log(&topics);
+    append(&log, 0..40).await;
+    let held = PartitionId(1);
+    let mut events = log.read();
+    let (mut read, mut assignments) = (BTreeSet::new(), 0);
+    soon("the others are read", async {
+        while read.len() < 3 {
+            match events.recv().await.expect("the log goes on") {
+                LogEvent::Assigned { partitions, claims, .. } => {
+                    assignments += 1;
+                    let offsets = partitions.into_iter().filter(|id| *id != held);
+                    let mut claimed: ClaimedPartitions =
+                        offsets.map(|id| (id, LogOffset::START)).collect();
+                    claimed.held.push(held);
+                    claims.send(claimed).expect("the log waits");
+                }
+                LogEvent::Revoked { done, .. } => drop(done.send(())),
+                LogEvent::Records { partition, .. } => drop(read.insert(partition)),
+            }
+        }
+    })
+    .await;
+    assert!(!read.contains(&held));
+    assert_eq!(assignments, 1, "the group is not disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn look_tells_bounds_and_anchors() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = group_log(&topics);
+    append(&log, 0..40).await;
+    let places: Vec<LogPlace> = (0..PARTITIONS)
+        .map(|id| LogPlace { partition: PartitionId(id), anchor: Some(LogOffset(3)) })
+        .collect();
+    let states = soon("kafka answers", log.look(&places)).await;
+    assert_eq!(states.len(), places.len());
+    for (partition, state) in states {
+        let in_partition =
+            |number: &usize| PartitionId::for_key(&record(*number).key, PARTITIONS) == partition;
+        let expected: Vec<WireRecord> = (0..40).filter(in_partition).map(record).collect();
+        let end = LogOffset(i64::try_from(expected.len()).unwrap());
+        assert_eq!((state.start, state.end), (LogOffset::START, end));
+        assert!(state.record.as_ref() == expected.get(3));
+    }
+    let beyond = [LogPlace { partition: PartitionId(0), anchor: Some(LogOffset(1_000)) }];
+    let states = soon("kafka answers", log.look(&beyond)).await;
+    assert!(states[0].1.record.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,5 +16,7 @@ mod redis;
 mod retention;
 mod setup;
 mod shared_commits;
+mod topics;
 mod upgrade;
+mod verify;
 mod work;

@@ -11,7 +11,7 @@ use processors::{
         postgres::{PostgresLedger, Role},
     },
 };
-use schemas::{command::Command, ids::TenantId};
+use schemas::{command::Command, ids::TenantId, view::Position};
 use tokio_postgres::Client;
 
 use crate::setup::{Database, fresh, soon};
@@ -334,7 +334,7 @@ async fn expired_views_are_deleted() {
     processor.batch_execute(&later).await.unwrap();
     ledger.mark_dirty(std::slice::from_ref(&kept)).await.unwrap();
     assert!(ledger.view(&kept).await.unwrap().is_none(), "an expired view counts as deleted");
-    ledger.mark_repaired(&kept, 0).await.unwrap();
+    ledger.mark_repaired(&kept, Position::default()).await.unwrap();
     assert!(
         ledger.dirty(clinic.partition(), PARTITION_COUNT, 10).await.unwrap().is_empty(),
         "and needs no repair"

@@ -14,7 +14,7 @@ use schemas::{
     codes::Code,
     command::{Command, CommandOutcome, Verdict},
     record::{CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC},
-    view::{Fold, View},
+    view::{Fold, Position, View},
 };
 
 use super::fresh;
@@ -377,20 +377,20 @@ pub async fn dirty_view_is_listed_until_repaired(ledger: &dyn Ledger) {
         ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
     let batch = clinic.batch(claim, vec![issue(2)]);
     ledger.commit(&batch).await.expect("the ledger commits");
-    ledger.mark_repaired(&queue, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&queue, view.position).await.expect("the ledger answers");
     assert!(dirty(10).await.contains(&queue), "the view moved on while it was repaired");
     let (view, _) =
         ledger.view(&queue).await.expect("the ledger answers").expect("the view is there");
-    ledger.mark_repaired(&queue, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&queue, view.position).await.expect("the ledger answers");
     assert!(dirty(10).await == [board.clone()]);
 
     let gone = (clinic.aggregate.clone(), format!("queue:riverside.{}", fresh()));
     ledger.mark_dirty(std::slice::from_ref(&gone)).await.expect("the ledger answers");
     assert!(ledger.view(&gone).await.expect("the ledger answers").is_none());
-    ledger.mark_repaired(&gone, 0).await.expect("the ledger answers");
+    ledger.mark_repaired(&gone, Position::default()).await.expect("the ledger answers");
     let (view, _) =
         ledger.view(&board).await.expect("the ledger answers").expect("the view is there");
-    ledger.mark_repaired(&board, view.position.version).await.expect("the ledger answers");
+    ledger.mark_repaired(&board, view.position).await.expect("the ledger answers");
     assert!(dirty(10).await.is_empty());
 }
 
@@ -427,7 +427,7 @@ pub async fn suspect_views_are_marked_in_slices(ledger: &dyn Ledger) {
 
     for name in &all {
         let (view, _) = ledger.view(name).await.expect("it answers").expect("the view is there");
-        ledger.mark_repaired(name, view.position.version).await.expect("the ledger answers");
+        ledger.mark_repaired(name, view.position).await.expect("the ledger answers");
     }
     assert!(dirty().await.is_empty());
 }

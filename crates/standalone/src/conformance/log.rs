@@ -6,7 +6,7 @@ use std::{
 };
 
 use gateway::backends::log::FeedItem;
-use processors::log::{LogEvent, LogOffset, LogRecord, PartitionId};
+use processors::log::{ClaimedPartitions, LogEvent, LogOffset, LogRecord, PartitionId};
 use schemas::{
     Millis,
     ids::Aggregate,
@@ -152,7 +152,7 @@ pub async fn unclaimed_partition_is_assigned_again(sides: Sides) {
     let unanswered = loop {
         match reader.input().await {
             LogEvent::Assigned { partitions, claims, .. } => {
-                claims.send(Vec::new()).expect("the log waits for the answer");
+                claims.send(ClaimedPartitions::default()).expect("the log waits for the answer");
                 break partitions;
             }
             LogEvent::Revoked { done, .. } => drop(done.send(())),

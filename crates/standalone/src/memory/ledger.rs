@@ -21,6 +21,7 @@ use gateway::{
 use processors::{
     BoxFuture,
     aggregate::StoredAggregate,
+    anchor::LogAnchor,
     ledger::{
         Batch, JournalRow, Ledger, LedgerError, LocationParts, OutboxKey, OutboxRow, OutcomeRow,
         PartNames, PartitionClaim, StoredView, ViewName,
@@ -35,7 +36,7 @@ use schemas::{
     identity::CommandIdentity,
     ids::{Aggregate, RunId, TenantId},
     record::{CARE_TOPIC, topic_for},
-    view::View,
+    view::{Position, View},
 };
 
 use super::{Clock, MemoryAudit, MemoryWebhooks, MemoryWork, lock};
@@ -111,6 +112,31 @@ impl MemoryLedger {
 impl Ledger for MemoryLedger {
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.answer(move |state| state.claim(partition))
+    }
+
+    fn anchor(&self, partition: PartitionId) -> BoxFuture<'_, Result<LogAnchor, LedgerError>> {
+        self.answer(move |state| state.anchor(partition))
+    }
+
+    fn begin_epoch_if_older<'a>(
+        &'a self,
+        published: &'a [(Aggregate, Position)],
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        let seconds = u64::try_from((self.clock)() / 1000).unwrap_or_default();
+        self.answer(move |state| state.begin_epoch_if_older(published, seconds))
+    }
+
+    fn renew_epochs<'a>(
+        &'a self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&'a Aggregate>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<Aggregate>, LedgerError>> {
+        Box::pin(
+            async move { lock(&self.state).renew_epochs(claim, epoch, at, after, limit as usize) },
+        )
     }
 
     fn checkpoint(
@@ -256,9 +282,9 @@ impl Ledger for MemoryLedger {
     fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
-        version: u64,
+        position: Position,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.answer(move |state| state.mark_repaired(name, version))
+        self.answer(move |state| state.mark_repaired(name, position))
     }
 }
 

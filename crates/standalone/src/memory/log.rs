@@ -8,9 +8,11 @@ use std::{
 };
 
 use gateway::backends::log::{FeedItem, NotAppended};
-use processors::log::{AppendError, LogEvent, LogOffset, LogRecord, PartitionId};
+use processors::log::{
+    AppendError, LogEvent, LogOffset, LogPlace, LogRecord, LogState, NotRead, PartitionId,
+};
 use schemas::record::{
-    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC, WireRecord,
+    ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC, ViewsHead, WireRecord,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -197,7 +199,7 @@ async fn claim(inputs: &mpsc::Sender<LogEvent>) -> Option<LogOffset> {
         .send(LogEvent::Assigned { partitions: vec![PARTITION], partition_count: 1, claims })
         .await
         .ok()?;
-    Some(answer.await.ok()?.first()?.1)
+    Some(answer.await.ok()?.offsets.first()?.1)
 }
 
 impl processors::log::Log for MemoryLog {
@@ -229,6 +231,30 @@ impl processors::log::Log for MemoryLog {
 
     fn pause(&self, _partition: PartitionId, paused: bool) {
         self.paused.send_replace(paused);
+    }
+
+    fn look<'a>(
+        &'a self,
+        places: &'a [LogPlace],
+    ) -> processors::BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        Box::pin(async move {
+            let mut kept = lock(&self.broker.kept);
+            let records = &kept.read(self.reads).records;
+            let state = |place: &LogPlace| {
+                let record = place.anchor.and_then(|anchor| records.from(anchor, 1)?.pop());
+                let record = record.map(|record| record.record);
+                (place.partition, LogState { start: records.first, end: records.end(), record })
+            };
+            places.iter().map(state).collect()
+        })
+    }
+
+    fn newest_views(&self) -> processors::BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        Box::pin(async move {
+            let kept = lock(&self.broker.kept);
+            let newest = kept.views.records.back().map(|(.., record)| record);
+            Ok(newest.into_iter().filter_map(|record| ViewsHead::from_wire(record).ok()).collect())
+        })
     }
 
     fn append<'a>(

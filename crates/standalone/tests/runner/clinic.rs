@@ -228,7 +228,7 @@ pub async fn care(memory: &Memory) -> Vec<LogRecord> {
     while LogOffset(records.len() as i64) < end {
         match inputs.recv().await.unwrap() {
             LogEvent::Assigned { claims, .. } => {
-                claims.send(vec![(PARTITION, LogOffset::START)]).unwrap()
+                claims.send([(PARTITION, LogOffset::START)].into_iter().collect()).unwrap()
             }
             LogEvent::Records { records: more, .. } => records.extend(more),
             LogEvent::Revoked { .. } => panic!("memory revokes nothing"),

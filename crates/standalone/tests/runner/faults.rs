@@ -12,18 +12,23 @@ use std::{
 use processors::{
     BoxFuture,
     aggregate::StoredAggregate,
+    anchor::LogAnchor,
     ledger::{
         Batch, Ledger, LedgerError, LocationParts, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, StoredView, ViewName,
     },
     location::{Appointment, RenewalNeed},
-    log::{AppendError, Log, LogEvent, LogOffset, PartitionId},
+    log::{AppendError, Log, LogEvent, LogOffset, LogPlace, LogState, NotRead, PartitionId},
     runner::RunnerBackends,
     views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
-    Millis, identity::CommandIdentity, ids::Aggregate, record::WireRecord,
-    redis_keys::StoreIdentity, view::View,
+    Millis,
+    identity::CommandIdentity,
+    ids::Aggregate,
+    record::{ViewsHead, WireRecord},
+    redis_keys::StoreIdentity,
+    view::{Position, View},
 };
 use standalone::memory::Memory;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -32,6 +37,9 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     PartitionClaim,
+    Anchor,
+    BeginEpoch,
+    RenewEpochs,
     Checkpoint,
     Load,
     LocationParts,
@@ -56,8 +64,11 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [Op; 19] = [
+    pub const ALL: [Op; 22] = [
         Op::PartitionClaim,
+        Op::Anchor,
+        Op::BeginEpoch,
+        Op::RenewEpochs,
         Op::Checkpoint,
         Op::Load,
         Op::LocationParts,
@@ -264,6 +275,25 @@ impl Ledger for FaultyLedger {
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         self.meet(Op::PartitionClaim, self.real.claim(partition))
     }
+    fn anchor(&self, partition: PartitionId) -> BoxFuture<'_, Result<LogAnchor, LedgerError>> {
+        self.meet(Op::Anchor, self.real.anchor(partition))
+    }
+    fn begin_epoch_if_older<'a>(
+        &'a self,
+        published: &'a [(Aggregate, Position)],
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        self.meet(Op::BeginEpoch, self.real.begin_epoch_if_older(published))
+    }
+    fn renew_epochs<'a>(
+        &'a self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&'a Aggregate>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<Aggregate>, LedgerError>> {
+        self.meet(Op::RenewEpochs, self.real.renew_epochs(claim, epoch, at, after, limit))
+    }
     fn checkpoint(
         &self,
         partition: PartitionId,
@@ -371,9 +401,9 @@ impl Ledger for FaultyLedger {
     fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
-        version: u64,
+        position: Position,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
-        self.meet(Op::Repaired, self.real.mark_repaired(name, version))
+        self.meet(Op::Repaired, self.real.mark_repaired(name, position))
     }
 }
 
@@ -471,6 +501,12 @@ impl Log for FaultyLog {
     }
     fn pause(&self, partition: PartitionId, paused: bool) {
         self.real.pause(partition, paused);
+    }
+    fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        self.real.look(places)
+    }
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        self.real.newest_views()
     }
     fn append<'a>(
         &'a self,

@@ -9,11 +9,19 @@ use std::{
 use processors::{
     BoxFuture,
     ledger::Ledger,
-    log::{AppendError, Log, LogEvent, LogOffset, LogRecord, PartitionId},
+    log::{
+        AppendError, ClaimedPartitions, Log, LogEvent, LogOffset, LogPlace, LogRecord, LogState,
+        NotRead, PartitionId,
+    },
     runner::{self, RunnerBackends},
     views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
-use schemas::{ids::Aggregate, record::WireRecord, redis_keys::StoreIdentity, view::View};
+use schemas::{
+    ids::Aggregate,
+    record::{ViewsHead, WireRecord},
+    redis_keys::StoreIdentity,
+    view::View,
+};
 use standalone::memory::Memory;
 use testing::records::SampleLocation;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +38,8 @@ pub struct ManualLog {
     receiver: Mutex<Option<mpsc::Receiver<LogEvent>>>,
     pauses: Mutex<Vec<(PartitionId, bool)>>,
     pub released: Mutex<Vec<PartitionId>>,
+    /// What the log has of a partition, where it is not whole.
+    pub states: Mutex<BTreeMap<PartitionId, LogState>>,
     writes: Arc<dyn Log>,
 }
 
@@ -42,6 +52,18 @@ impl Log for ManualLog {
     }
     fn pause(&self, partition: PartitionId, paused: bool) {
         self.pauses.lock().unwrap().push((partition, paused));
+    }
+    fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        let states = self.states.lock().unwrap();
+        let state = |place: &LogPlace| {
+            let whole =
+                LogState { start: LogOffset::START, end: LogOffset(i64::MAX), record: None };
+            (place.partition, states.get(&place.partition).cloned().unwrap_or(whole))
+        };
+        Box::pin(std::future::ready(places.iter().map(state).collect()))
+    }
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        self.writes.newest_views()
     }
     fn append<'a>(
         &'a self,
@@ -66,6 +88,7 @@ impl Partitions {
             receiver: Mutex::new(Some(receiver)),
             pauses: Mutex::default(),
             released: Mutex::default(),
+            states: Mutex::default(),
             writes: backends(&memory, faults).log,
         });
         Self { memory, log, events, ends: BTreeMap::new() }
@@ -75,13 +98,19 @@ impl Partitions {
         RunnerBackends { log: self.log.clone(), ..backends(&self.memory, faults) }
     }
 
-    /// Assigns partitions. Returns those that were claimed.
+    /// Assigns partitions. Returns those that are read.
     pub async fn assign(&self, ids: &[u32]) -> Vec<PartitionId> {
+        let offsets = self.claim(ids).await.offsets;
+        offsets.into_iter().map(|(partition, _)| partition).collect()
+    }
+
+    /// Assigns partitions. Returns the answer.
+    pub async fn claim(&self, ids: &[u32]) -> ClaimedPartitions {
         let (claims, claimed) = oneshot::channel();
         let partitions = ids.iter().copied().map(PartitionId).collect();
         let event = LogEvent::Assigned { partitions, partition_count: COUNT, claims };
         self.events.send(event).await.unwrap();
-        claimed.await.unwrap().into_iter().map(|(partition, _)| partition).collect()
+        claimed.await.unwrap()
     }
 
     pub async fn revoke(&self, ids: &[u32]) {

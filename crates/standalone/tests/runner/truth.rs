@@ -8,8 +8,9 @@ use std::{
 };
 
 use processors::{
+    anchor::LogFault,
     ledger::Ledger,
-    log::PartitionId,
+    log::{LogOffset, LogState, PartitionId},
     runner::{self, Failure, FailureKind, RunnerCounters},
 };
 use schemas::record::{CARE_TOPIC, WireRecord};
@@ -222,4 +223,45 @@ async fn revoked_partition_is_not_refilled() {
     let asked = faults.calls(Op::Coverage);
     sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     assert_eq!(faults.calls(Op::Coverage), asked, "the store is not asked about it any more");
+}
+
+/// What the log has of partition 0 after it was created again.
+fn another_log(partitions: &Partitions, record: Option<WireRecord>, end: i64) {
+    let state = LogState { start: LogOffset::START, end: LogOffset(end), record };
+    partitions.log.states.lock().unwrap().insert(P0, state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_of_another_log_is_held_alone() {
+    let faults = Faults::none();
+    let (partitions, counters) = working(&[0, 1], &faults, settings()).await;
+    let other = issues(&location(0), 700..701).pop();
+    for (record, end, fault) in [(None, 1, LogFault::Short), (other, 1_000_000, LogFault::Other)] {
+        partitions.revoke(&[0, 1]).await;
+        another_log(&partitions, record, end);
+        let claimed = partitions.claim(&[0, 1]).await;
+        assert_eq!(claimed.held, [P0]);
+        assert_eq!(claimed.offsets, [(PartitionId(1), LogOffset::START)]);
+        let failure = failing(&counters).expect("it is held");
+        assert_eq!(failure.kind, FailureKind::Log(fault));
+    }
+    sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
+    assert!(partitions.log.released.lock().unwrap().is_empty(), "nobody accepts the log");
+    // Another claim raises the owner epoch, as accepting the log does.
+    partitions.memory.ledger.claim(P0).await.unwrap();
+    until("it is given back", async || !partitions.log.released.lock().unwrap().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_log_without_its_anchor_is_read() {
+    let faults = Faults::none();
+    let (mut partitions, counters) = working(&[0], &faults, settings()).await;
+    let end = partitions.ends[&P0];
+    partitions.revoke(&[0]).await;
+    let state = LogState { start: end, end, record: None };
+    partitions.log.states.lock().unwrap().insert(P0, state);
+    assert_eq!(partitions.claim(&[0]).await.offsets, [(P0, end)]);
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    until("it works", async || partitions.is_committed(0).await).await;
+    assert_eq!(failing(&counters), None);
 }

@@ -21,7 +21,7 @@ use object_store::{
 };
 use processors::{
     BoxFuture,
-    log::{AppendError, Log, LogEvent, PartitionId},
+    log::{AppendError, Log, LogEvent, LogPlace, LogState, NotRead, PartitionId},
     work::{
         AttemptOutput, Job, RunPlace, StoredRules, StoredTable, TryCounting, Work, WorkError,
         WorkFuture, WorkItem,
@@ -29,7 +29,7 @@ use processors::{
 };
 use schemas::{
     ids::{FileId, TenantId},
-    record::WireRecord,
+    record::{ViewsHead, WireRecord},
     reference::ReferenceTable,
     view::Position,
 };
@@ -169,6 +169,14 @@ impl Log for UnreliableLog {
         self.inner.pause(partition, paused);
     }
 
+    fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        self.inner.look(places)
+    }
+
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        self.inner.newest_views()
+    }
+
     fn append<'a>(
         &'a self,
         records: &'a [(&'static str, WireRecord)],
@@ -205,6 +213,14 @@ impl Log for MuteLog {
 
     fn pause(&self, partition: PartitionId, paused: bool) {
         self.inner.pause(partition, paused);
+    }
+
+    fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        self.inner.look(places)
+    }
+
+    fn newest_views(&self) -> BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        self.inner.newest_views()
     }
 
     fn append<'a>(

@@ -227,11 +227,9 @@ impl HotViews {
         if record.position.epoch > views.epoch {
             let is_first = std::mem::replace(&mut views.epoch, record.position.epoch) == 0;
             if !is_first {
-                // A new epoch of the aggregate: everything folded so far belongs to the old one.
-                for id in views.by_name.values().copied().collect::<Vec<_>>() {
-                    self.refetch(id);
-                }
-                return;
+                // A new epoch of the aggregate: everything folded so far belongs to the old one,
+                // and the view store may still hold it.
+                return self.refetch_aggregate(&record.aggregate);
             }
         }
         let Some(content) = record.content() else { return };

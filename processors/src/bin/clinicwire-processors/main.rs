@@ -13,9 +13,12 @@ use anyhow::Context;
 use clap::Parser;
 use processors::servers::{
     access,
-    config::{AuditCommand, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand},
+    config::{
+        AuditCommand, CompareArgs, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand,
+    },
     migrations, parked,
     postgres::{set_audit_retention, set_row_retention},
+    topics, verify as compare_all,
 };
 use servers::{config_check, kafka::prepare_topics};
 
@@ -26,6 +29,12 @@ static ALLOCATOR: servers::Allocator = servers::Allocator;
 
 /// The exit code of `parked` when a named record is not parked.
 const UNKNOWN_RECORD: u8 = 4;
+
+/// The exit codes of `verify` when something differs, and when that is not known.
+const DIFFERENT: u8 = 1;
+const NOT_COMPARED: u8 = 2;
+/// The exit code of `topic` when a topic does not continue at its checkpoint.
+const WRONG_TOPIC: u8 = 3;
 
 const POSTGRES_REFUSED: &str = "postgres cannot be used: check --postgres or CLINICWIRE_POSTGRES";
 const KAFKA_REFUSED: &str = "kafka's client refuses the settings";
@@ -73,10 +82,32 @@ async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
             let all_found = parked::run(command).await?;
             return Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN_RECORD) });
         }
+        ServiceCommand::Rebuild(settings) => {
+            let is_there = compare_all::rebuild(settings).await?;
+            return Ok(if is_there { ExitCode::SUCCESS } else { ExitCode::from(UNKNOWN_RECORD) });
+        }
+        ServiceCommand::Verify(settings) => return Ok(compare(settings).await),
+        ServiceCommand::Topic(command) => {
+            let all_good = topics::run(command).await?;
+            return Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::from(WRONG_TOPIC) });
+        }
         ServiceCommand::PushKey(settings) => alerts::make_push_key(&settings),
         ServiceCommand::WebhookKey(settings) => alerts::make_webhook_key(&settings),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Compares journal, read models and Redis. An error is a third result beside equal and different.
+async fn compare(settings: CompareArgs) -> ExitCode {
+    match compare_all::run(settings).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(DIFFERENT),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "nothing can be said: the comparison did not end");
+            ExitCode::from(NOT_COMPARED)
+        }
+    }
 }
 
 async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {

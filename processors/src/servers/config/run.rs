@@ -127,7 +127,11 @@ impl RunArgs {
 
     /// How a topic, given by its standard name, is read.
     pub fn reader(&self, topic: &'static str) -> ReaderSettings {
-        ReaderSettings { topic, group: self.group_for(topic), instance: self.instance.clone() }
+        ReaderSettings {
+            topic,
+            group: group_for(&self.group, topic),
+            instance: self.instance.clone(),
+        }
     }
 
     /// The connections of the runner of one topic.
@@ -144,19 +148,19 @@ impl RunArgs {
         PoolSettings { connection: processor_connection(&self.postgres), size: 4 }
     }
 
-    /// Each topic has a group of its own, whose name is also the consumer's in the database: that
-    /// of `--group` for locations, and one derived from it for runs and for the audit.
-    fn group_for(&self, topic: &str) -> String {
-        match topic {
-            CARE_TOPIC => self.group.clone(),
-            AUDIT_TOPIC => format!("{}.audit", self.group),
-            _ => format!("{}.runs", self.group),
-        }
-    }
-
     /// The checkpoint rows of the runner of this topic.
     pub fn consumer(&self, topic: &'static str) -> Consumer {
         let kafka_topic = self.cluster().topics.name(topic).to_owned();
-        Consumer { name: self.group_for(topic), topic: kafka_topic }
+        Consumer { name: group_for(&self.group, topic), topic: kafka_topic }
+    }
+}
+
+/// Each topic has a group of its own, whose name is also the consumer's in the database: that of
+/// `--group` for locations, and one derived from it for runs and for the audit.
+pub(super) fn group_for(group: &str, topic: &str) -> String {
+    match topic {
+        CARE_TOPIC => group.to_owned(),
+        AUDIT_TOPIC => format!("{group}.audit"),
+        _ => format!("{group}.runs"),
     }
 }

@@ -170,6 +170,8 @@ enum MembershipEnd {
 struct Reader {
     consumer: BaseConsumer<GroupMember>,
     topic: String,
+    /// The sink of the audit does not look at its log: its reader stops instead.
+    is_audit: bool,
     status: Arc<ClientStatus>,
     producer: Arc<ClientStatus>,
     /// Until when this process stays out of the group because it cannot publish.
@@ -184,7 +186,8 @@ impl Reader {
             config(&thread.cluster, &thread.settings).create_with_context(member)?;
         consumer.subscribe(&[&topic])?;
         let (status, producer) = (Arc::clone(&thread.context.status), Arc::clone(&thread.producer));
-        Ok(Self { consumer, topic, status, producer, aside_until: None })
+        let is_audit = thread.settings.topic == AUDIT_TOPIC;
+        Ok(Self { consumer, topic, is_audit, status, producer, aside_until: None })
     }
 
     fn run(&mut self, watchdog: &mut Watchdog) -> MembershipEnd {
@@ -281,10 +284,22 @@ impl Reader {
                         break;
                     }
                 }
+                Err(error) if is_offset_gone(&error) => self.offset_is_gone()?,
                 Err(error) => check_error(error)?,
             }
             timeout = Duration::ZERO;
         }
+        Ok(())
+    }
+
+    /// The log does not have an offset that the runner gave. The runner looks at the log at its
+    /// next claim, and then stops the partition alone. The client fetches the others meanwhile.
+    fn offset_is_gone(&self) -> Result<(), ReaderStop> {
+        if self.is_audit {
+            return Err(ReaderStop::OffsetGone);
+        }
+        tracing::error!(topic = self.topic, "the log does not have the offset of a partition");
+        self.consumer.context().rejoin_soon();
         Ok(())
     }
 
@@ -391,13 +406,20 @@ fn config(cluster: &KafkaCluster, settings: &ReaderSettings) -> rdkafka::ClientC
     config
 }
 
+/// Whether the log does not have the offset to read from. The error does not name the partition.
+fn is_offset_gone(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+        )
+    )
+}
+
 /// Decides whether an error of `poll` is final. The client repairs most of them.
 fn check_error(error: KafkaError) -> Result<(), ReaderStop> {
     match error {
         KafkaError::MessageConsumptionFatal(_) => Err(ReaderStop::Fatal(error)),
-        KafkaError::MessageConsumption(
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-        ) => Err(ReaderStop::OffsetGone),
         error if error.rdkafka_error_code().is_some_and(is_connection) => {
             log_passing_error(&error, "while polling");
             Ok(())

@@ -10,7 +10,7 @@ use schemas::{Millis, appointment::AppointmentChange};
 use tokio::time::Instant;
 
 use super::copied::{add, add_labelled, add_total, age, exact, seconds};
-use crate::runner::{PartitionStatus, RunnerCounters};
+use crate::runner::{Failure, FailureKind, PartitionStatus, RunnerCounters};
 
 pub(super) fn register_runner(
     registry: &Registry,
@@ -78,6 +78,12 @@ fn register_totals(registry: &Registry, counters: &Arc<RunnerCounters>) -> prome
         |of| &of.omitted,
     )?;
     total(
+        "clinicwire_processor_epoch_renewals_total",
+        "Slices of aggregates that began a new epoch, because the database was older than what was \
+         published.",
+        |of| &of.renewals,
+    )?;
+    total(
         "clinicwire_processor_ticks_total",
         "Ticks appended to the log because a timer was due.",
         |of| &of.ticks,
@@ -130,6 +136,15 @@ fn register_partitions(
         "clinicwire_processor_failing_seconds",
         "How long the partition has not advanced because a server fails or refuses.",
         |status, now, _| status.failing.map_or(0.0, |failing| age(failing.since, now)),
+    )?;
+    gauge(
+        "clinicwire_processor_topic_replaced",
+        "1 while the partition is not read, because its topic does not continue where it was \
+         applied.",
+        |status, _, _| {
+            let is_held = |failing: Failure| matches!(failing.kind, FailureKind::Log(_));
+            f64::from(u8::from(status.failing.is_some_and(is_held)))
+        },
     )?;
     gauge(
         "clinicwire_processor_dirty_views",

@@ -13,20 +13,21 @@ use serde_json::value::RawValue;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    PostgresError, PostgresLedger, bounded,
+    Consumer, PostgresError, PostgresLedger, bounded,
     columns::parts,
     long, number,
-    rows::{appointment, key, outbox_row, outcome_row, ticket},
+    rows::{appointment, key, log_anchor, outbox_row, outcome_row, ticket},
     statements::{
-        AGGREGATE, APPOINTMENTS, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED, ENTRIES, FORGET_OUTCOMES,
-        MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX, OUTCOMES, PUBLISHED,
-        REPAIRED, SHOWN_APPOINTMENTS, UNFINISHED, VIEW, WAKING_APPOINTMENTS,
+        AGGREGATE, ANCHOR, APPOINTMENTS, CHECKPOINT, CLAIM, DIRTY, DUE, ENDED, ENTRIES,
+        FORGET_OUTCOMES, MARK_DIRTY, MARK_SUSPECT, NAMED_APPOINTMENTS, NEXT_EPOCH, OUTBOX,
+        OUTCOMES, PUBLISHED, REPAIRED, SHOWN_APPOINTMENTS, UNFINISHED, VIEW, WAKING_APPOINTMENTS,
     },
     unsigned,
 };
 use crate::{
     BoxFuture,
     aggregate::{AggregateHeader, StoredAggregate},
+    anchor::{ANCHOR_RECORDS, LogAnchor},
     ledger::{
         Batch, Ledger, LedgerError, LocationParts, OutboxKey, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, ViewName,
@@ -38,6 +39,34 @@ use crate::{
 impl Ledger for PostgresLedger {
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         Box::pin(bounded(self.read_checkpoint(CLAIM, partition)))
+    }
+
+    fn anchor(&self, partition: PartitionId) -> BoxFuture<'_, Result<LogAnchor, LedgerError>> {
+        Box::pin(bounded(async move {
+            let Consumer { name, topic } = &self.consumer;
+            let named: [&(dyn ToSql + Sync); 4] =
+                [name, topic, &number(partition.0), &ANCHOR_RECORDS];
+            let rows = self.pool.query(ANCHOR, &named).await?;
+            Ok(rows.first().map(log_anchor).transpose()?.unwrap_or_default())
+        }))
+    }
+
+    fn begin_epoch_if_older<'a>(
+        &'a self,
+        published: &'a [(Aggregate, Position)],
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        Box::pin(bounded(self.begin_epoch(published)))
+    }
+
+    fn renew_epochs<'a>(
+        &'a self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&'a Aggregate>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<Aggregate>, LedgerError>> {
+        Box::pin(bounded(self.renew(claim, epoch, at, after, limit)))
     }
 
     fn checkpoint(
@@ -280,16 +309,7 @@ impl Ledger for PostgresLedger {
             let Some((row, [rows])) = self.snapshot(VIEW, [ENTRIES], &named).await? else {
                 return Ok(None);
             };
-            let entry = |row: Row| {
-                let body = RawValue::from_string(row.get(1))
-                    .map_err(|_| PostgresError::Unreadable("an entry"))?;
-                Ok((row.get(0), body))
-            };
-            let view = View {
-                position: Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) },
-                at: row.get(2),
-                entries: rows.into_iter().map(entry).collect::<Result<Entries, PostgresError>>()?,
-            };
+            let view = stored_view(&row, rows)?;
             let keep =
                 row.get::<_, Option<i64>>(3).map(|left| u32::try_from(left).unwrap_or(u32::MAX));
             Ok(Some((view, keep)))
@@ -299,11 +319,28 @@ impl Ledger for PostgresLedger {
     fn mark_repaired<'a>(
         &'a self,
         (aggregate, name): &'a ViewName,
-        version: u64,
+        position: Position,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(bounded(async move {
             let (tenant, id) = parts(aggregate);
-            self.write_without_sync(REPAIRED, &[&tenant, &id, &name, &long(version)]).await
+            let Position { epoch, version } = position;
+            let parameters: [&(dyn ToSql + Sync); 5] =
+                [&tenant, &id, &name, &long(version), &long(epoch)];
+            self.write_without_sync(REPAIRED, &parameters).await
         }))
     }
+}
+
+/// A view, from its row and its entries.
+pub(super) fn stored_view(row: &Row, entries: Vec<Row>) -> Result<View, PostgresError> {
+    let entry = |row: Row| {
+        let body =
+            RawValue::from_string(row.get(1)).map_err(|_| PostgresError::Unreadable("an entry"))?;
+        Ok((row.get(0), body))
+    };
+    Ok(View {
+        position: Position { epoch: unsigned(row, 0), version: unsigned(row, 1) },
+        at: row.get(2),
+        entries: entries.into_iter().map(entry).collect::<Result<Entries, PostgresError>>()?,
+    })
 }

@@ -3,13 +3,14 @@
 use schemas::{
     command::CommandOutcome,
     identity::CommandIdentity,
-    ids::{Aggregate, Fingerprint},
+    ids::{Aggregate, CommandId, Fingerprint},
     record::{CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio_postgres::Row;
 
 use super::PostgresError;
 use crate::{
+    anchor::{AnchorRecord, LogAnchor},
     ledger::{OutboxRow, OutcomeRow},
     location::{Appointment, Ticket},
     log::LogOffset,
@@ -36,6 +37,24 @@ pub(super) fn appointment(row: &Row) -> Result<Appointment, PostgresError> {
 pub(super) fn key(row: &Row) -> Result<Aggregate, PostgresError> {
     let key = format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
     Aggregate::parse(&key).map_err(|_| PostgresError::Unreadable("an aggregate's key"))
+}
+
+/// The base of a partition's offsets, and the last record that the journal names, if there is one.
+pub(super) fn log_anchor(row: &Row) -> Result<LogAnchor, PostgresError> {
+    let base = row.get(0);
+    let epoch_floor =
+        row.get::<_, Option<i64>>(5).map(|epoch| u64::try_from(epoch).unwrap_or_default());
+    let Some(offset) = row.get::<_, Option<i64>>(1) else {
+        return Ok(LogAnchor { base, last: None, epoch_floor });
+    };
+    let unreadable = || PostgresError::Unreadable("the last row of the journal");
+    let key = format!("{}/{}", row.get::<_, &str>(2), row.get::<_, &str>(3));
+    let last = AnchorRecord {
+        offset: LogOffset(offset),
+        aggregate: Aggregate::parse(&key).map_err(|_| unreadable())?,
+        command: CommandId::new(row.get::<_, &str>(4)).map_err(|_| unreadable())?,
+    };
+    Ok(LogAnchor { base, last: Some(last), epoch_floor })
 }
 
 pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {

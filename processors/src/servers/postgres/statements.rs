@@ -12,6 +12,15 @@ pub(super) const CLAIM: &str = "INSERT INTO clinicwire.checkpoint \
      RETURNING owner_epoch, next_offset";
 pub(super) const CHECKPOINT: &str = "SELECT owner_epoch, next_offset FROM clinicwire.checkpoint \
      WHERE consumer = $1 AND topic = $2 AND partition = $3";
+// The last record of the present topic that the journal names, within the last `$4` records.
+pub(super) const ANCHOR: &str = "SELECT c.log_base, j.\"offset\", j.tenant, j.aggregate, \
+       j.command, CASE WHEN c.epoch_floor > c.epoch_done THEN c.epoch_floor END \
+     FROM clinicwire.checkpoint c \
+     LEFT JOIN LATERAL (SELECT \"offset\", tenant, aggregate, command FROM clinicwire.journal \
+       WHERE topic = c.topic AND partition = c.partition AND \"offset\" < c.next_offset \
+         AND \"offset\" >= greatest(c.log_from, c.next_offset - $4) AND command IS NOT NULL \
+       ORDER BY \"offset\" DESC LIMIT 1) j ON true \
+     WHERE c.consumer = $1 AND c.topic = $2 AND c.partition = $3";
 pub(super) const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.aggregate \
      WHERE tenant = $1 AND aggregate = $2";
 pub(super) const UNFINISHED: &str =
@@ -109,7 +118,7 @@ pub(super) const ENTRIES: &str = "SELECT key, body FROM clinicwire.view_entry \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3";
 pub(super) const REPAIRED: &str = "UPDATE clinicwire.view SET dirty = false, suspect = false \
      WHERE tenant = $1 AND aggregate = $2 AND view = $3 AND (dirty OR suspect) \
-       AND (version <= $4 OR keep_until <= now())";
+       AND (epoch < $5 OR epoch = $5 AND version <= $4 OR keep_until <= now())";
 pub(super) const SWEEP_VIEWS: &str = "WITH gone AS ( \
        DELETE FROM clinicwire.view WHERE (tenant, aggregate, view) IN ( \
          SELECT tenant, aggregate, view FROM clinicwire.view WHERE keep_until < now() \

@@ -8,6 +8,7 @@ use std::{
 
 use processors::{
     aggregate::{AggregateHeader, StoredAggregate},
+    anchor::{AnchorRecord, LogAnchor},
     ledger::{
         AggregateRow, AppointmentRow, Batch, JournalEntry, JournalRow, LedgerError, LocationParts,
         OutboxKey, OutboxRow, OwnerEpoch, PartNames, PartitionClaim, TicketRow, ViewName,
@@ -19,6 +20,7 @@ use processors::{
 use schemas::{
     Millis,
     ids::{Aggregate, AggregateKind, AppointmentId, TenantId, TicketId},
+    record::{VIEWS_TOPIC, ViewsRecord},
     view::{Position, View},
 };
 
@@ -49,10 +51,15 @@ pub(super) struct State {
     journal: Option<Vec<(PartitionId, JournalRow)>>,
 }
 
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone)]
 struct Checkpoint {
     owner_epoch: OwnerEpoch,
     next_offset: LogOffset,
+    /// The last record whose command the journal names.
+    last: Option<AnchorRecord>,
+    /// The epoch that older aggregates begin, and the last one that all of them have reached.
+    epoch_floor: u64,
+    epoch_done: u64,
 }
 
 struct KeptAggregate {
@@ -97,9 +104,99 @@ impl State {
     }
 
     pub(super) fn checkpoint(&self, partition: PartitionId) -> PartitionClaim {
-        let Checkpoint { owner_epoch, next_offset } =
-            self.checkpoints.get(&partition).copied().unwrap_or_default();
+        let Checkpoint { owner_epoch, next_offset, .. } =
+            self.checkpoints.get(&partition).cloned().unwrap_or_default();
         PartitionClaim { partition, owner_epoch, next_offset }
+    }
+
+    pub(super) fn anchor(&self, partition: PartitionId) -> LogAnchor {
+        let Some(checkpoint) = self.checkpoints.get(&partition) else {
+            return LogAnchor::default();
+        };
+        let Checkpoint { epoch_floor, epoch_done, .. } = *checkpoint;
+        let epoch_floor = (epoch_floor > epoch_done).then_some(epoch_floor);
+        LogAnchor { base: 0, last: checkpoint.last.clone(), epoch_floor }
+    }
+
+    /// Aggregates that this ledger does not have may be those of the other topic.
+    pub(super) fn begin_epoch_if_older(
+        &mut self,
+        published: &[(Aggregate, Position)],
+        seconds: u64,
+    ) -> Option<u64> {
+        let is_lost = |(aggregate, position): &&(Aggregate, Position)| {
+            self.aggregates.get(aggregate).is_some_and(|kept| kept.position < *position)
+        };
+        let newest = published.iter().filter(is_lost).map(|(_, position)| position.epoch).max()?;
+        if self.checkpoints.values().all(|checkpoint| checkpoint.epoch_floor > newest) {
+            return None;
+        }
+        let epoch = self.next_epoch(seconds.max(newest + 1));
+        for checkpoint in self.checkpoints.values_mut() {
+            checkpoint.owner_epoch.0 += 1;
+            checkpoint.epoch_floor = epoch;
+        }
+        Some(epoch)
+    }
+
+    pub(super) fn renew_epochs(
+        &mut self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&Aggregate>,
+        limit: usize,
+    ) -> Result<Option<Aggregate>, LedgerError> {
+        let PartitionClaim { partition, owner_epoch, .. } = claim;
+        if self.checkpoint(partition).owner_epoch != owner_epoch {
+            return Err(LedgerError::Fenced);
+        }
+        let is_old = |(aggregate, kept): &(&Aggregate, &KeptAggregate)| {
+            kept.partition == partition
+                && kept.position.epoch < epoch
+                && after.is_none_or(|after| *aggregate > after)
+        };
+        let old = self.aggregates.iter().filter(is_old).map(|(aggregate, _)| aggregate.clone());
+        let mut old: Vec<Aggregate> = old.collect();
+        old.sort_unstable();
+        old.truncate(limit);
+        for aggregate in &old {
+            self.renew_epoch(partition, aggregate, epoch, at);
+        }
+        if old.is_empty() {
+            self.checkpoints.entry(partition).or_default().epoch_done = epoch;
+        }
+        Ok(old.pop())
+    }
+
+    fn renew_epoch(
+        &mut self,
+        partition: PartitionId,
+        aggregate: &Aggregate,
+        epoch: u64,
+        at: Millis,
+    ) {
+        let Some(kept) = self.aggregates.get_mut(aggregate) else { return };
+        kept.position.epoch = epoch;
+        let position = kept.position;
+        for (name, kept) in self.views.iter_mut().filter(|(name, _)| name.0 == *aggregate) {
+            kept.view.position.epoch = epoch;
+            self.suspect.insert(name.clone());
+        }
+        if aggregate.kind() == AggregateKind::AppointmentKey {
+            return;
+        }
+        let views = ViewsRecord { position, at, deltas: Vec::new(), reload: true, outcome: None };
+        let first = self.outbox.range((partition, LogOffset(i64::MIN), i16::MIN)..).next();
+        let first = first.map_or(
+            0,
+            |((found, offset, _), _)| {
+                if *found == partition { offset.0.min(0) } else { 0 }
+            },
+        );
+        let (offset, record) = (LogOffset(first - 1), views.to_wire(aggregate));
+        let row = OutboxRow { offset, part: 0, topic: VIEWS_TOPIC, record };
+        self.outbox.insert((partition, offset, 0), row);
     }
 
     pub(super) fn restore(&self, aggregate: &Aggregate) -> Option<StoredAggregate> {
@@ -220,8 +317,8 @@ impl State {
         kept.map(|(name, kept)| (name.clone(), kept.view.clone())).collect()
     }
 
-    pub(super) fn mark_repaired(&mut self, name: &ViewName, version: u64) {
-        if self.views.get(name).is_none_or(|kept| kept.view.position.version <= version) {
+    pub(super) fn mark_repaired(&mut self, name: &ViewName, position: Position) {
+        if self.views.get(name).is_none_or(|kept| kept.view.position <= position) {
             self.dirty.remove(name);
             self.suspect.remove(name);
         }
@@ -255,7 +352,11 @@ impl State {
         if batch.all_new && !is_new() {
             return Err(LedgerError::Repeated);
         }
-        self.checkpoints.insert(partition, Checkpoint { owner_epoch, next_offset: batch.to });
+        let checkpoint = self.checkpoints.entry(partition).or_default();
+        checkpoint.next_offset = batch.to;
+        if let Some(last) = batch.journal.iter().rev().find_map(anchor_record) {
+            checkpoint.last = Some(last);
+        }
         for row in &batch.aggregates {
             self.set_aggregate(partition, row);
         }
@@ -377,6 +478,11 @@ impl State {
         self.aggregates
             .retain(|key, _| key.kind() != AggregateKind::Run || views.contains_key(&view(key)));
     }
+}
+
+fn anchor_record(row: &JournalRow) -> Option<AnchorRecord> {
+    let (aggregate, command, _) = row.command.clone()?;
+    Some(AnchorRecord { offset: row.offset, aggregate, command })
 }
 
 impl StoredView {

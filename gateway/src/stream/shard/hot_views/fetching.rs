@@ -146,6 +146,8 @@ impl HotViews {
             JoinedView::TooOld => {
                 let view = self.get_mut(id)?;
                 view.fetch.attempts += 1;
+                // The view store may lag behind the tail for longer than the attempts take.
+                view.fetch.from_authority = true;
                 if view.fetch.attempts >= MAX_ATTEMPTS {
                     return self.fail_fetch(id, Code::TryAgain);
                 }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::{PausedPartitions, ReaderStop, ReleasedPartitions};
-use crate::log::{LogEvent, LogOffset, LogRecord, PartitionId};
+use crate::log::{ClaimedPartitions, LogEvent, LogOffset, LogRecord, PartitionId};
 
 /// Most records and bytes handed over together: about one transaction of the runner.
 const MAX_RECORDS: usize = 500;
@@ -183,6 +183,12 @@ impl GroupMember {
         due
     }
 
+    /// Has the member join again soon, so that the runner looks at the log anew.
+    pub(super) fn rejoin_soon(&self) {
+        let at = Instant::now() + REJOIN;
+        self.state().rejoin_at.get_or_insert(at);
+    }
+
     /// Waits on this thread for a future of the runtime.
     fn within<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
         // The timer must be created within the runtime.
@@ -224,18 +230,17 @@ impl GroupMember {
             partition_count: self.context.partition_count,
             claims,
         };
-        let mut offsets = self.ask(event, answer).unwrap_or_default();
+        let ClaimedPartitions { mut offsets, mut held } =
+            self.ask(event, answer).unwrap_or_default();
         offsets.retain(|(partition, _)| partitions.contains(partition));
+        held.retain(|partition| partitions.contains(partition));
+        let missing = partitions.len() - offsets.len() - held.len();
         let mut state = self.state();
-        if offsets.len() == partitions.len() {
+        if missing == 0 {
             state.failures = 0;
         } else if !self.context.events.is_closed() {
             let wait = REJOIN.saturating_mul(1 << state.failures.min(5)).min(REJOIN_MAX);
-            tracing::warn!(
-                missing = partitions.len() - offsets.len(),
-                ?wait,
-                "partitions could not be claimed"
-            );
+            tracing::warn!(missing, ?wait, "partitions could not be claimed");
             state.failures += 1;
             state.rejoin_at = Some(Instant::now() + wait);
         }

@@ -1,0 +1,304 @@
+//! Reads everything of one aggregate at one moment, and compares it with the fold of its journal.
+
+use std::{collections::HashSet, pin::pin};
+
+use futures_util::TryStreamExt;
+use schemas::{
+    ids::{Aggregate, LocationId, TenantId},
+    view::{Position, View},
+};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
+
+use super::{
+    ConnectionSettings, PostgresError,
+    columns::parts,
+    ledger::stored_view,
+    long, pool,
+    rows::{appointment, json, key, ticket},
+    statements::{ENTRIES, VIEW},
+    unsigned,
+};
+use crate::{
+    aggregate::AggregateHeader,
+    verify::{Compared, Difference, FoldedAggregate, How, JournalStep},
+};
+
+/// Aggregates listed at once.
+const PAGE: i64 = 500;
+/// Rows of the journal that are fetched at once: some hundred kilobytes.
+const JOURNAL_ROWS: i32 = 500;
+
+const AGGREGATES: &str = "SELECT tenant, aggregate FROM clinicwire.aggregate \
+     WHERE (tenant, aggregate) > ($1, $2) AND ($3::text IS NULL OR tenant = $3) \
+       AND ($4::text IS NULL OR aggregate = $4) ORDER BY tenant, aggregate LIMIT $5";
+const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.aggregate \
+     WHERE tenant = $1 AND aggregate = $2";
+const JOURNAL: &str = "SELECT epoch, version, at, events::text FROM clinicwire.journal \
+     WHERE tenant = $1 AND aggregate = $2 AND version > $3 ORDER BY epoch, version";
+const TICKETS: &str = "SELECT body::text FROM clinicwire.ticket \
+     WHERE tenant = $1 AND location = $2 ORDER BY ticket";
+const APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
+     WHERE tenant = $1 AND location = $2 ORDER BY appointment";
+const VIEWS: &str = "SELECT view FROM clinicwire.view WHERE tenant = $1 AND aggregate = $2 \
+       AND (keep_until IS NULL OR keep_until > now()) ORDER BY view";
+const MARKS: &str = "SELECT dirty OR suspect FROM clinicwire.view \
+     WHERE tenant = $1 AND aggregate = $2 AND view = $3";
+
+/// Which aggregates are verified.
+#[derive(Debug, Clone, Default)]
+pub struct VerifiedScope {
+    /// Only this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only this location.
+    pub location: Option<LocationId>,
+}
+
+/// The result for one aggregate.
+pub struct ComparedAggregate {
+    /// The aggregate.
+    pub aggregate: Aggregate,
+    /// Its stored position.
+    pub position: Position,
+    /// Versions in the journal.
+    pub versions: u64,
+    /// Stored tickets.
+    pub tickets: u64,
+    /// Stored appointments.
+    pub appointments: u64,
+    /// The names of the stored views.
+    pub views: Vec<String>,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+/// Verifies the read models of a database. Every read is in a transaction that writes nothing.
+pub struct PostgresVerifier(Client);
+
+impl PostgresVerifier {
+    /// Connects with the role of a processor.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn connect(settings: &ConnectionSettings) -> Result<Self, PostgresError> {
+        Ok(Self(pool::login(settings).await?))
+    }
+
+    /// The aggregates in scope after `after`, in the order of their keys, one page.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn aggregates(
+        &self,
+        scope: &VerifiedScope,
+        after: Option<&Aggregate>,
+    ) -> Result<Vec<Aggregate>, PostgresError> {
+        let (tenant, id) = after.map_or(("", ""), parts);
+        let tenant_only = scope.tenant.as_ref().map(TenantId::as_str);
+        let location = scope.location.as_ref().map(LocationId::as_str);
+        let rows =
+            self.0.query(AGGREGATES, &[&tenant, &id, &tenant_only, &location, &PAGE]).await?;
+        rows.iter().map(key).collect()
+    }
+
+    /// Folds the journal of an aggregate and compares everything stored of it, at one moment.
+    /// `None` when the aggregate does not exist any more. `progress` hears of versions read.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn compare(
+        &mut self,
+        aggregate: &Aggregate,
+        progress: impl Fn(u64),
+    ) -> Result<Option<ComparedAggregate>, PostgresError> {
+        Ok(self.compare_and_keep(aggregate, progress).await?.map(|(compared, _)| compared))
+    }
+
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.0
+    }
+
+    /// The same, and the fold.
+    pub(super) async fn compare_and_keep(
+        &mut self,
+        aggregate: &Aggregate,
+        progress: impl Fn(u64),
+    ) -> Result<Option<(ComparedAggregate, FoldedAggregate)>, PostgresError> {
+        let transaction = self
+            .0
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let (tenant, id) = parts(aggregate);
+        let Some(row) = transaction.query_opt(AGGREGATE, &[&tenant, &id]).await? else {
+            return Ok(None);
+        };
+        let position = Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) };
+        let fold = fold(&transaction, aggregate, position.epoch, progress).await?;
+        let mut differences = fold.journal_differences().to_vec();
+        match AggregateHeader::from_json(aggregate.kind(), row.get(2)) {
+            Ok(header) => differences.extend(fold.compare_aggregate(position, &header)),
+            Err(_) => differences.push(Difference::new(
+                Compared::Aggregate,
+                How::Unreadable,
+                aggregate.as_str(),
+            )),
+        }
+        let mut compared = ComparedAggregate {
+            aggregate: aggregate.clone(),
+            position,
+            versions: fold.steps(),
+            tickets: 0,
+            appointments: 0,
+            views: Vec::new(),
+            differences,
+        };
+        compare_parts(&transaction, &fold, &mut compared).await?;
+        compare_views(&transaction, &fold, &mut compared).await?;
+        transaction.commit().await?;
+        Ok(Some((compared, fold)))
+    }
+
+    /// A stored view as of now. `None` when it does not exist or is no longer kept.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn view(
+        &mut self,
+        aggregate: &Aggregate,
+        name: &str,
+    ) -> Result<Option<View>, PostgresError> {
+        let transaction = self
+            .0
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        read_view(&transaction, aggregate, name).await
+    }
+
+    /// Whether the view is marked for repair.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn is_marked(
+        &self,
+        aggregate: &Aggregate,
+        name: &str,
+    ) -> Result<bool, PostgresError> {
+        let (tenant, id) = parts(aggregate);
+        let row = self.0.query_opt(MARKS, &[&tenant, &id, &name]).await?;
+        Ok(row.is_some_and(|row| row.get(0)))
+    }
+}
+
+async fn fold(
+    transaction: &Transaction<'_>,
+    aggregate: &Aggregate,
+    epoch: u64,
+    progress: impl Fn(u64),
+) -> Result<FoldedAggregate, PostgresError> {
+    let mut fold = FoldedAggregate::new(aggregate.clone(), epoch);
+    fold_rows(transaction, aggregate, &mut fold, progress).await?;
+    Ok(fold)
+}
+
+/// Folds the steps that came since.
+pub(super) async fn continue_fold(
+    transaction: &Transaction<'_>,
+    aggregate: &Aggregate,
+    fold: &mut FoldedAggregate,
+) -> Result<(), PostgresError> {
+    fold_rows(transaction, aggregate, fold, |_| {}).await
+}
+
+async fn fold_rows(
+    transaction: &Transaction<'_>,
+    aggregate: &Aggregate,
+    fold: &mut FoldedAggregate,
+    progress: impl Fn(u64),
+) -> Result<(), PostgresError> {
+    let (tenant, id) = parts(aggregate);
+    let after = long(fold.state().position().version);
+    let statement = transaction.prepare(JOURNAL).await?;
+    let journal = transaction.bind(&statement, &[&tenant, &id, &after]).await?;
+    loop {
+        let rows = transaction.query_portal(&journal, JOURNAL_ROWS).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in &rows {
+            fold.apply(&step(row)?);
+        }
+        progress(rows.len() as u64);
+    }
+}
+
+fn step(row: &Row) -> Result<JournalStep, PostgresError> {
+    Ok(JournalStep {
+        position: Position { epoch: unsigned(row, 0), version: unsigned(row, 1) },
+        at: row.get(2),
+        events: json(row.get(3), "events of the journal")?,
+    })
+}
+
+/// Compares tickets and appointments, as they arrive.
+async fn compare_parts(
+    transaction: &Transaction<'_>,
+    fold: &FoldedAggregate,
+    compared: &mut ComparedAggregate,
+) -> Result<(), PostgresError> {
+    let (tenant, id) = parts(&compared.aggregate);
+    let mut tickets = HashSet::new();
+    let mut rows = pin!(transaction.query_raw(TICKETS, [tenant, id]).await?);
+    while let Some(row) = rows.try_next().await? {
+        let stored = ticket(&row)?;
+        compared.differences.extend(fold.compare_ticket(&stored));
+        tickets.insert(stored.id);
+    }
+    let mut appointments = HashSet::new();
+    let mut rows = pin!(transaction.query_raw(APPOINTMENTS, [tenant, id]).await?);
+    while let Some(row) = rows.try_next().await? {
+        let stored = appointment(&row)?;
+        compared.differences.extend(fold.compare_appointment(&stored));
+        appointments.insert(stored.id);
+    }
+    (compared.tickets, compared.appointments) = (tickets.len() as u64, appointments.len() as u64);
+    let missing = fold.missing_parts(|id| tickets.contains(id), |id| appointments.contains(id));
+    compared.differences.extend(missing);
+    Ok(())
+}
+
+/// Compares the views that are kept, one at a time.
+async fn compare_views(
+    transaction: &Transaction<'_>,
+    fold: &FoldedAggregate,
+    compared: &mut ComparedAggregate,
+) -> Result<(), PostgresError> {
+    let (tenant, id) = parts(&compared.aggregate);
+    let rows = transaction.query(VIEWS, &[&tenant, &id]).await?;
+    compared.views = rows.iter().map(|row| row.get(0)).collect();
+    for name in &compared.views {
+        if let Some(stored) = read_view(transaction, &compared.aggregate, name).await? {
+            compared.differences.extend(fold.compare_view(name, &stored));
+        }
+    }
+    let stored: HashSet<&str> = compared.views.iter().map(String::as_str).collect();
+    compared.differences.extend(fold.missing_views(|name| stored.contains(name)));
+    Ok(())
+}
+
+async fn read_view(
+    transaction: &Transaction<'_>,
+    aggregate: &Aggregate,
+    name: &str,
+) -> Result<Option<View>, PostgresError> {
+    let (tenant, id) = parts(aggregate);
+    let Some(row) = transaction.query_opt(VIEW, &[&tenant, &id, &name]).await? else {
+        return Ok(None);
+    };
+    let entries = transaction.query(ENTRIES, &[&tenant, &id, &name]).await?;
+    stored_view(&row, entries).map(Some)
+}
