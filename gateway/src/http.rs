@@ -189,7 +189,7 @@ fn claims_routes() -> Routes {
 
 /// Tokens, sessions, displays, streams and the audit.
 fn access_routes() -> Routes {
-    use access::{audit, displays, renewal, revocations, sessions, tenants, tokens};
+    use access::{audit, displays, limits, renewal, revocations, sessions, tenants, tokens};
     use location::channels;
     Router::new()
         .route("/v1/displays", get(displays::list))
@@ -198,7 +198,9 @@ fn access_routes() -> Routes {
         .route("/v1/displays/pairings/{code}/approve", post(displays::approve))
         .route("/v1/displays/pairings/{code}/credential", post(displays::credential))
         .route("/v1/tokens/renew", post(renewal::renew))
-        .route("/v1/tenants/{tenant}", get(tenants::one))
+        .route("/v1/limits", get(limits::list).put(limits::change))
+        .route("/v1/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/tenants/{tenant}", get(tenants::one).put(tenants::change))
         .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
         .route("/v1/tenants/{tenant}/crossings", post(tokens::cross))

@@ -10,21 +10,23 @@ mod buckets;
 mod shared;
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use gateway_core::access::Claims;
-use schemas::{codes::Code, ids::TenantId};
+use schemas::{codes::Code, ids::TenantId, tenant::INSTALLATION};
 use tokio::time::Instant;
 
 pub(crate) use self::table::Limit;
 use self::{
     buckets::Buckets,
     places::{Place, Places},
-    settings::LimitSettings,
+    settings::{LimitSettings, installation_limit, own_limit},
     shared::SharedQuotas,
+    table::LimitValue,
 };
 use crate::{
     backends::{
@@ -48,9 +50,13 @@ const REFUSAL_STEP: Duration = Duration::from_millis(5);
 /// The longest time: less than clients wait for an answer.
 const LONGEST_REFUSAL_DELAY: Duration = Duration::from_secs(10);
 
-/// The client by which a limit counts: a hash that is different on each node and at each start.
+/// The client by which a limit counts: hashes that are different on each node and at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct LimitKey(u64);
+pub(crate) struct LimitKey {
+    client: u64,
+    /// The hash of the client's tenant. 0 for limits that count no tenant.
+    tenant: u64,
+}
 
 /// A request that a rate allowed or refused: what `RateLimit` says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +90,10 @@ impl From<LimitRefusal> for Code {
 /// The limits of a node, and the spent rates and held places of its clients.
 pub(crate) struct Limits {
     settings: LimitSettings,
+    /// The limits that super admins have changed for a tenant, by the hash of the tenant.
+    of_tenants: RwLock<HashMap<u64, OwnLimits>>,
+    /// The limits that super admins have changed for the whole installation.
+    of_installation: RwLock<OwnLimits>,
     buckets: Buckets,
     places: Arc<Places>,
     shared: SharedQuotas,
@@ -104,6 +114,8 @@ impl Limits {
         }
         Self {
             settings,
+            of_tenants: RwLock::default(),
+            of_installation: RwLock::default(),
             buckets: Buckets::default(),
             places: Arc::default(),
             shared: SharedQuotas::new(short_keys),
@@ -118,24 +130,74 @@ impl Limits {
     }
 
     pub fn subject_key(&self, tenant: &TenantId, subject: &str) -> LimitKey {
-        self.key((tenant.as_str(), subject))
+        let client = self.hasher.hash_one((tenant.as_str(), subject));
+        LimitKey { client, tenant: self.tenant_hash(tenant) }
     }
 
     pub fn tenant_key(&self, tenant: &TenantId) -> LimitKey {
-        self.key(tenant.as_str())
+        let tenant = self.tenant_hash(tenant);
+        LimitKey { client: tenant, tenant }
     }
 
     pub fn address_key(&self, address: AddressGroup) -> LimitKey {
-        self.key(address)
+        LimitKey { client: self.hasher.hash_one(address), tenant: 0 }
     }
 
     /// The key of limits that count all clients of the node together.
     pub fn node_key(&self) -> LimitKey {
-        LimitKey(0)
+        LimitKey { client: 0, tenant: 0 }
     }
 
-    fn key(&self, client: impl Hash) -> LimitKey {
-        LimitKey(self.hasher.hash_one(client))
+    fn tenant_hash(&self, tenant: &TenantId) -> u64 {
+        self.hasher.hash_one(tenant.as_str())
+    }
+
+    /// Replaces the limits that a tenant has of its own, or those of the whole installation. What
+    /// this version does not understand is left out: a gateway of another version has accepted it.
+    pub fn set_tenant(&self, tenant: &TenantId, limits: &BTreeMap<String, String>) {
+        if tenant.as_str() == INSTALLATION {
+            let limits = understood(limits, installation_limit);
+            *self.of_installation.write().unwrap_or_else(PoisonError::into_inner) = limits;
+            return;
+        }
+        let limits = understood(limits, own_limit);
+        let mut of_tenants = self.of_tenants.write().unwrap_or_else(PoisonError::into_inner);
+        match limits.is_empty() {
+            true => drop(of_tenants.remove(&self.tenant_hash(tenant))),
+            false => drop(of_tenants.insert(self.tenant_hash(tenant), limits)),
+        }
+    }
+
+    /// The value of a limit for this client. `None` is off.
+    fn value(&self, limit: Limit, key: LimitKey) -> Option<LimitValue> {
+        let of_tenants = self.of_tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let own = of_tenants.get(&key.tenant).and_then(|limits| limits.get(&limit));
+        if let Some(own) = own {
+            return *own;
+        }
+        drop(of_tenants);
+        self.of_all(limit)
+    }
+
+    /// The value of a limit for all tenants that have no other. `None` is off.
+    pub fn of_all(&self, limit: Limit) -> Option<LimitValue> {
+        let changed = self.of_installation.read().unwrap_or_else(PoisonError::into_inner);
+        changed.get(&limit).copied().unwrap_or_else(|| self.settings.value(limit))
+    }
+
+    fn quota(&self, limit: Limit, key: LimitKey) -> Option<Quota> {
+        match self.value(limit, key)? {
+            LimitValue::Rate(quota) => Some(quota),
+            LimitValue::Places(_) | LimitValue::Fixed(_) => None,
+        }
+    }
+
+    /// The number of places that this client may hold. `None` is off.
+    pub fn places(&self, limit: Limit, key: LimitKey) -> Option<u32> {
+        match self.value(limit, key)? {
+            LimitValue::Places(places) => Some(places),
+            LimitValue::Rate(_) | LimitValue::Fixed(_) => None,
+        }
     }
 
     fn now(&self) -> Moment {
@@ -147,7 +209,7 @@ impl Limits {
     /// # Errors
     /// The refusal, which is counted. A refused request spends nothing.
     pub fn spend(&self, limit: Limit, key: LimitKey) -> Result<Option<RateState>, LimitRefusal> {
-        let Some(quota) = self.settings.quota(limit) else { return Ok(None) };
+        let Some(quota) = self.quota(limit, key) else { return Ok(None) };
         let spent = self.buckets.spend(limit, key, quota, self.now());
         self.judge(RateState { limit, quota, spent }).map(Some)
     }
@@ -176,14 +238,14 @@ impl Limits {
     /// # Errors
     /// The refusal, which is counted.
     pub fn check(&self, limit: Limit, key: LimitKey) -> Result<(), LimitRefusal> {
-        let Some(quota) = self.settings.quota(limit) else { return Ok(()) };
+        let Some(quota) = self.quota(limit, key) else { return Ok(()) };
         let spent = self.buckets.peek(limit, key, quota, self.now());
         self.judge(RateState { limit, quota, spent }).map(drop)
     }
 
     /// Spends a failed request without refusing anything: the next [`Limits::check`] does.
     pub fn note(&self, limit: Limit, key: LimitKey) {
-        if let Some(quota) = self.settings.quota(limit) {
+        if let Some(quota) = self.quota(limit, key) {
             self.buckets.spend(limit, key, quota, self.now());
         }
     }
@@ -203,7 +265,7 @@ impl Limits {
     /// # Errors
     /// The refusal, which is counted, when the client has as many places as it may have.
     pub fn place(&self, limit: Limit, key: LimitKey) -> Result<Place, LimitRefusal> {
-        let most = self.settings.places(limit);
+        let most = self.places(limit, key);
         self.places.take(limit, key, most).ok_or_else(|| self.refuse(limit))
     }
 
@@ -226,6 +288,23 @@ impl Limits {
         self.metrics.limited(limit.name());
         LimitRefusal { limit, retry_after: PLACE_RETRY, rate: None }
     }
+}
+
+/// Limits that were changed while the node runs. `None` is off.
+type OwnLimits = HashMap<Limit, Option<LimitValue>>;
+
+fn understood(
+    limits: &BTreeMap<String, String>,
+    read: impl Fn(&str, &str) -> Result<(Limit, Option<LimitValue>), String>,
+) -> OwnLimits {
+    let read = |(name, value): (&String, &String)| match read(name, value) {
+        Ok(change) => Some(change),
+        Err(error) => {
+            tracing::warn!(name, error, "a changed limit was left out");
+            None
+        }
+    };
+    limits.iter().filter_map(read).collect()
 }
 
 /// How long the next refusal is held back while `held` refusals of its address are.

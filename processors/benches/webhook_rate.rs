@@ -19,6 +19,7 @@ use processors::{
     ledger::{Batch, Ledger, PartitionClaim},
     log::PartitionId,
     servers::postgres::{ConnectionSettings, PoolSettings, PostgresLedger, PostgresWebhooks, Role},
+    tenants::Tenants,
     webhooks::{self, OutwardRow, WebhookChange, WebhookRow, WebhookSenderSettings, WebhookStore},
 };
 use schemas::{
@@ -152,6 +153,7 @@ async fn measure(name: &str, down: u16) {
         networks: vec!["127.0.0.0/8".parse().unwrap()],
         counters: Arc::default(),
         clock: wall_clock(),
+        tenants: Tenants::none(),
     };
     let topics = TestTopics::named();
     let log = topics.writer();

@@ -1,5 +1,5 @@
-//! The aggregates that records change: a location, a run, the rules of a tenant, or the key of an
-//! appointment. The runner treats all of them alike.
+//! The aggregates that records change: a location, a run, the rules, webhooks or settings of a
+//! tenant, or the key of an appointment. The runner treats all of them alike.
 
 use schemas::{
     Millis,
@@ -16,6 +16,7 @@ use crate::{
     location::{self, Appointment, Location, Ticket},
     rule_book::{self, RuleBook},
     run::{self, Run, RunRow},
+    tenants::{Tenant, TenantHeader},
     webhooks::{WebhookBook, WebhookBookHeader},
 };
 
@@ -41,6 +42,8 @@ pub enum AggregateState {
     Rules(RuleBook),
     /// The webhooks of a tenant.
     Webhooks(WebhookBook),
+    /// The settings of a tenant.
+    Tenant(Tenant),
     /// The key of an appointment.
     AppointmentKey(AppointmentKey),
 }
@@ -58,6 +61,8 @@ pub enum AggregateHeader {
     Rules(rule_book::RuleBookHeader),
     /// The webhooks of a tenant.
     Webhooks(WebhookBookHeader),
+    /// The settings of a tenant.
+    Tenant(TenantHeader),
     /// The key of an appointment.
     AppointmentKey(AppointmentKeyHeader),
 }
@@ -73,6 +78,7 @@ impl AggregateHeader {
             AggregateKind::Run => AggregateHeader::Run(serde_json::from_str(text)?),
             AggregateKind::Rules => AggregateHeader::Rules(serde_json::from_str(text)?),
             AggregateKind::Webhooks => AggregateHeader::Webhooks(serde_json::from_str(text)?),
+            AggregateKind::Tenant => AggregateHeader::Tenant(serde_json::from_str(text)?),
             AggregateKind::AppointmentKey => {
                 AggregateHeader::AppointmentKey(serde_json::from_str(text)?)
             }
@@ -88,6 +94,7 @@ impl AggregateState {
             AggregateKind::Run => AggregateState::Run(Box::new(Run::new(epoch))),
             AggregateKind::Rules => AggregateState::Rules(RuleBook::new(epoch)),
             AggregateKind::Webhooks => AggregateState::Webhooks(WebhookBook::new(epoch)),
+            AggregateKind::Tenant => AggregateState::Tenant(Tenant::new(epoch)),
             AggregateKind::AppointmentKey => {
                 AggregateState::AppointmentKey(AppointmentKey::new(epoch))
             }
@@ -110,6 +117,9 @@ impl AggregateState {
             AggregateHeader::Webhooks(header) => {
                 AggregateState::Webhooks(WebhookBook::restore(position, header))
             }
+            AggregateHeader::Tenant(header) => {
+                AggregateState::Tenant(Tenant::restore(position, header))
+            }
             AggregateHeader::AppointmentKey(header) => {
                 AggregateState::AppointmentKey(AppointmentKey::restore(position, header))
             }
@@ -123,6 +133,7 @@ impl AggregateState {
             AggregateState::Run(run) => run.position(),
             AggregateState::Rules(rules) => rules.position(),
             AggregateState::Webhooks(webhooks) => webhooks.position(),
+            AggregateState::Tenant(tenant) => tenant.position(),
             AggregateState::AppointmentKey(key) => key.position(),
         }
     }
@@ -138,6 +149,7 @@ impl AggregateState {
             AggregateState::Webhooks(webhooks) => {
                 AggregateHeader::Webhooks(webhooks.header().clone())
             }
+            AggregateState::Tenant(tenant) => AggregateHeader::Tenant(tenant.header().clone()),
             AggregateState::AppointmentKey(key) => {
                 AggregateHeader::AppointmentKey(key.header().clone())
             }
@@ -178,6 +190,7 @@ impl AggregateState {
             AggregateState::Run(run) => run.handle(record, time),
             AggregateState::Rules(rules) => rules.handle(record, time),
             AggregateState::Webhooks(webhooks) => webhooks.handle(record, time),
+            AggregateState::Tenant(tenant) => tenant.handle(record, time),
             AggregateState::AppointmentKey(key) => key.handle(record, time),
         }
     }

@@ -135,13 +135,14 @@ pub type AlertFuture<'a, T> = BoxFuture<'a, Result<T, AlertStoreError>>;
 /// The store of devices and due alerts. PostgreSQL and memory implement it, and batches of the
 /// ledger change it.
 pub trait AlertStore: Send + Sync + 'static {
-    /// Gives the caller due alerts for the time of `lease`, oldest first, at most `limit`, and none
-    /// to push services with an origin in `busy`.
+    /// Gives the caller due alerts for the time of `lease`, oldest first, at most `limit`, none to
+    /// push services with an origin in `busy`, and none of tenants in `resting`.
     fn take<'a>(
         &'a self,
         limit: u32,
         lease: Duration,
         busy: &'a BTreeSet<String>,
+        resting: &'a BTreeSet<TenantId>,
     ) -> AlertFuture<'a, Vec<DueAlert>>;
 
     /// Removes an alert that was sent or given up.

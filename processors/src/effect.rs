@@ -9,6 +9,7 @@ use schemas::{
     ids::{AppointmentId, TicketId},
     outward::OutwardData,
     record::{CommandRecord, ViewDelta},
+    tenant::StoredTenant,
     view::Position,
 };
 
@@ -56,6 +57,8 @@ pub struct RecordEffect {
     pub outward: Vec<OutwardData>,
     /// Changes of the webhooks of a tenant.
     pub webhooks: Vec<WebhookChange>,
+    /// The settings of a tenant, which were changed.
+    pub tenant: Option<StoredTenant>,
     /// The final verdict on an earlier command, whose outcome was `moving`.
     pub settles: Option<Settlement<Verdict>>,
     /// The stays of tickets that began or ended, and the changes of figures.
@@ -89,6 +92,7 @@ impl RecordEffect {
             alerts: Vec::new(),
             outward: Vec::new(),
             webhooks: Vec::new(),
+            tenant: None,
             settles: None,
             history: History::default(),
         }
@@ -114,6 +118,7 @@ impl RecordEffect {
             alerts: Vec::new(),
             outward: Vec::new(),
             webhooks: Vec::new(),
+            tenant: None,
             settles: None,
             history: History::default(),
         }

@@ -28,6 +28,7 @@ pub mod refill;
 pub mod rule_book;
 pub mod run;
 pub mod runner;
+pub mod tenants;
 pub mod verify;
 pub mod webhooks;
 pub mod worker;

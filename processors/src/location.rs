@@ -261,6 +261,11 @@ impl Location {
         self.position.version > 0
     }
 
+    /// The number of live tickets.
+    pub fn live_tickets(&self) -> u32 {
+        self.indexes.live
+    }
+
     /// The number of tickets and appointments in memory.
     pub fn parts(&self) -> usize {
         self.tickets.len() + self.appointments.len()

@@ -42,7 +42,8 @@ pub use status::{Failure, FailureKind, PartitionStatus};
 use crate::{
     clock::{Clock, wall_clock},
     ledger::{Ledger, LedgerError, OwnerEpoch},
-    log::{ClaimedPartitions, Log, LogEvent, LogRecord, PartitionId},
+    log::{ClaimedPartitions, Log, LogEvent, LogOffset, LogRecord, PartitionId},
+    tenants::Tenants,
     views::ViewStore,
 };
 use claims::claim_all;
@@ -90,11 +91,13 @@ pub struct RunnerSettings {
     /// Notified after each commit, so that workers and senders in this process need not poll for
     /// new work.
     pub work_signals: Vec<Arc<Notify>>,
+    /// The tenants. Nothing is decided before they are known.
+    pub tenants: Arc<Tenants>,
 }
 
 impl RunnerSettings {
     /// Default settings: batches of 500 records, 200,000 cached parts, keys kept for 48 hours, a
-    /// stop after 1,000 parked records in a row, the system clock.
+    /// stop after 1,000 parked records in a row, the system clock, and no suspended tenant.
     pub fn new(topic: &'static str) -> Self {
         Self {
             topic,
@@ -106,6 +109,7 @@ impl RunnerSettings {
             clock: wall_clock(),
             tracer: Tracer::off(),
             work_signals: Vec::new(),
+            tenants: Tenants::none(),
         }
     }
 
@@ -145,11 +149,16 @@ pub async fn run(
     settings: RunnerSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunnerError> {
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        biased;
+        () = &mut stop => return Ok(()),
+        () = settings.tenants.wait_until_read() => {}
+    }
     let mut events = backends.log.read();
     let (mut runner, mut ends) = Runner::new(backends, settings);
     let repairing = repair::run(Arc::clone(&runner.shared));
     let serving = async {
-        let mut stop = std::pin::pin!(stop);
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

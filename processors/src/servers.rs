@@ -13,5 +13,6 @@ pub mod migrations;
 pub mod parked;
 pub mod postgres;
 pub mod redis;
+pub mod tenants;
 pub mod topics;
 pub mod verify;

@@ -33,7 +33,7 @@ use tokio::{
 pub use counters::{AttemptResult, WorkerCounters};
 pub use records::SOURCE;
 
-use crate::{log::Log, work::Work};
+use crate::{log::Log, tenants::Tenants, work::Work};
 use rules::TenantRules;
 use tables::TenantTables;
 
@@ -67,6 +67,8 @@ pub struct WorkerSettings {
     pub keep_files: Duration,
     /// The counters of the worker.
     pub counters: Arc<WorkerCounters>,
+    /// The tenants. Runs of a suspended one wait.
+    pub tenants: Arc<Tenants>,
 }
 
 impl WorkerSettings {
@@ -81,6 +83,7 @@ impl WorkerSettings {
             rules: claims::rules::builtin(),
             keep_files: Duration::from_secs(3600),
             counters: Arc::default(),
+            tenants: Tenants::none(),
         }
     }
 }
@@ -115,6 +118,7 @@ pub async fn run(
     };
     let mut attempts = JoinSet::new();
     let taking = async {
+        shared.settings.tenants.wait_until_read().await;
         // Without storage for findings no run could end, and each run would be given back.
         upkeep::prepare_days(&shared).await;
         take(&shared, &mut attempts, stopped).await;
@@ -140,7 +144,9 @@ async fn take(
     while !*stopping.borrow() {
         let mut pause = POLL;
         while attempts.len() < settings.at_once {
-            match backends.work.take(&settings.worker, settings.lease).await {
+            let tenants = settings.tenants.now();
+            let resting = tenants.suspended();
+            match backends.work.take(&settings.worker, settings.lease, resting).await {
                 Ok(Some(taken)) => {
                     settings.counters.running.fetch_add(1, Relaxed);
                     attempts.spawn(attempt::carry_out(Arc::clone(shared), taken, stopped.clone()));

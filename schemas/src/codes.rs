@@ -75,6 +75,9 @@ codes! {
     /// accepted again.
     TenantSuspended = "tenant_suspended", 403, 103,
         "Your organisation's access is suspended. Ask whoever runs this service.";
+    /// The installation serves only tenants that a super admin has created, and this is none.
+    TenantNotServed = "tenant_not_served", 403, 103,
+        "Your organisation isn't registered here. Ask whoever runs this service.";
     /// The issuer of the token allows no renewal, or none any more.
     NotRenewable = "not_renewable", 403, 103, "This token can't be renewed. Sign in again.";
     /// A crossing into another tenant names no reason.
@@ -182,6 +185,11 @@ codes! {
     CommandExpired = "command_expired", 409, 107, "The command arrived too late to be carried out.";
     /// Neither the configuration nor the authority knows the tenant.
     TenantUnknown = "tenant_unknown", 422, 107, "This organisation doesn't exist.";
+    /// A super admin has created the tenant already.
+    TenantExists = "tenant_exists", 409, 107, "This organisation exists already.";
+    /// The tenant has as many of something as its quotas allow; the detail names the quota.
+    QuotaReached = "quota_reached", 409, 107,
+        "Your organisation has as many of these as it may have. Ask whoever runs this service.";
     /// The location was never configured.
     LocationUnknown = "location_unknown", 422, 107, "This location doesn't exist.";
     /// The location has no such queue.

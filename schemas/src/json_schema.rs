@@ -22,6 +22,7 @@ use crate::{
         BrandingSettings, DisplaySettings, LocationSettings, MessageSettings, PrivacySettings,
         QueueSettings, StationSettings,
     },
+    tenant::StoredTenant,
     ticket::{TicketEntry, TicketView},
     view::{Delta, View},
 };
@@ -43,6 +44,7 @@ fn messages() -> Vec<(&'static str, Schema)> {
         ("revocation.json", schema_for!(Revocation)),
         ("sessions-question.json", schema_for!(SessionsQuestion)),
         ("tenant-status.json", schema_for!(TenantStatus)),
+        ("tenant-settings.json", schema_for!(StoredTenant)),
         ("view.json", schema_for!(View)),
         ("delta.json", schema_for!(Delta)),
         ("stream-frame.json", schema_for!(StreamFrame)),

@@ -35,6 +35,7 @@ mod connected {
     pub mod audit;
     pub mod outward;
     pub mod push;
+    pub mod tenant;
     pub mod webhook;
 }
 
@@ -71,7 +72,7 @@ pub use care::{
     appointment, appointment_report, check_in, figures, handover, history, line, load, ticket,
 };
 pub use claims::{attempt, finding, reference, rule, run};
-pub use connected::{access, audit, outward, push, webhook};
+pub use connected::{access, audit, outward, push, tenant, webhook};
 pub use location::{bounds, branding, clinic, language, privacy, settings, timers};
 pub use messages::{channel, command, event, frame, identity, log, record, redis_keys, view};
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod dispose;
+mod follower;
 mod log_lines;
 pub mod metadata_guard;
 mod probe;
@@ -31,6 +32,7 @@ pub use access::{
     Need, TopicNeed, check_group_access, check_login, check_topic_access, check_topic_creation,
 };
 pub use dispose::dispose;
+pub use follower::{FEED_CAPACITY, FollowedTopic, StartFrom, start_follower};
 use log_lines::LINES;
 pub use producer::{Delivery, IdempotentProducer, ProducerHandle, ProducerSettings};
 pub use pulse::{Membership, Pulse, STATISTICS_INTERVAL_MS};

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 use claims::tables::Tables;
 use gateway::{
     access::auth::DevelopmentKey,
+    backends::log::Log as GatewayLog,
     client_address::TrustedProxies,
     files::MAX_FILE,
     limits::settings::LimitSettings,
@@ -18,6 +19,7 @@ use processors::{
     alerts::OwnSender,
     audit,
     runner::{self, RunnerError},
+    tenants::Tenants,
     webhooks::OwnWebhooks,
     worker,
 };
@@ -107,11 +109,13 @@ impl OneProcess {
             files: files.clone(),
             readiness: Readiness::default(),
         };
-        let sender = OwnSender::generate(settings.push_services.clone());
+        let tenants = Tenants::unread();
+        let sender = OwnSender::generate(settings.push_services.clone(), tenants.clone());
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(StartError::Random)?;
         let webhook_key = WebhookKey::from_bytes(bytes);
-        let hooks = OwnWebhooks::new(webhook_key.clone(), settings.webhook_networks);
+        let hooks =
+            OwnWebhooks::new(webhook_key.clone(), settings.webhook_networks, tenants.clone());
         let node_settings = node::Settings {
             listen: settings.listen,
             tls: settings.tls,
@@ -121,6 +125,7 @@ impl OneProcess {
             origins: Vec::new(),
             proxies: TrustedProxies::default(),
             limits: settings.limits,
+            created_tenants_only: false,
             hosts: Vec::new(),
             private_listen: None,
             // The program serves other machines only with a flag for it.
@@ -140,8 +145,8 @@ impl OneProcess {
         };
         let gateway = node::start(node_settings, backends)?;
         let stop = watch::Sender::new(());
-        let parts = (settings.tables, tracer);
-        let processors = start_processors(&memory, files, parts, (sender, hooks), stop.subscribe())
+        let (parts, senders) = ((settings.tables, tracer), (tenants, sender, hooks));
+        let processors = start_processors(&memory, files, parts, senders, stop.subscribe())
             .map_err(StartError::Processors)?;
         Ok(Self { gateway, processors, stop, memory, _files: directory })
     }
@@ -194,7 +199,7 @@ fn start_processors(
     memory: &Memory,
     files: Arc<dyn ObjectStore>,
     (tables, tracer): (Arc<Tables>, Tracer),
-    (sender, hooks): (Option<OwnSender>, Option<OwnWebhooks>),
+    (tenants, sender, hooks): (Arc<Tenants>, Option<OwnSender>, Option<OwnWebhooks>),
     stopped: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -210,15 +215,18 @@ fn start_processors(
     let runs_settings = runner::RunnerSettings {
         work_signals: vec![work_signal.clone(), webhook_signal.clone()],
         tracer: tracer.clone(),
+        tenants: tenants.clone(),
         ..runner::RunnerSettings::new(RUNS_TOPIC)
     };
     let care_settings = runner::RunnerSettings {
         work_signals: vec![alert_signal.clone(), webhook_signal.clone()],
         tracer,
+        tenants: tenants.clone(),
         ..runner::RunnerSettings::new(CARE_TOPIC)
     };
     let (alert_store, alert_log) = (memory.alerts.clone(), memory.log.clone());
     let (webhook_store, webhook_log) = (memory.webhooks.clone(), memory.log.clone());
+    let access = GatewayLog::follow_access(&*memory.log);
     let work = worker::WorkerBackends {
         work: memory.work.clone(),
         log: memory.runs_log.clone(),
@@ -230,7 +238,10 @@ fn start_processors(
             let care = runner::run(care, care_settings, stop());
             let runs = runner::run(runs, runs_settings, stop());
             let work = async {
-                worker::run(work, worker::WorkerSettings::new("standalone", tables), stop()).await;
+                let tenants = tenants.clone();
+                let settings = worker::WorkerSettings::new("standalone", tables);
+                let settings = worker::WorkerSettings { tenants, ..settings };
+                worker::run(work, settings, stop()).await;
                 Ok::<_, RunnerError>(())
             };
             let sink = audit::SinkSettings::default();
@@ -247,7 +258,14 @@ fn start_processors(
                 }
                 Ok(())
             };
-            tokio::try_join!(care, runs, audit, work, alerts, webhooks)
+            tokio::try_join!(care, runs, audit, work, alerts, webhooks).map(drop)
+        };
+        let all = async {
+            tokio::select! {
+                done = all => done,
+                // The feed of a log in memory never ends.
+                () = tenants.follow(access) => Ok(()),
+            }
         };
         if let Err(error) = runtime.block_on(all) {
             tracing::error!(%error, "the processors ended");

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 pub mod call_next;
+mod connector;
 mod gateway_client;
 pub mod import;
 pub mod seed;

@@ -17,6 +17,8 @@ mod parked;
 mod partitions;
 #[path = "runner/restored.rs"]
 mod restored;
+#[path = "runner/suspended.rs"]
+mod suspended;
 #[path = "runner/time.rs"]
 mod time;
 #[path = "runner/truth.rs"]

@@ -175,6 +175,7 @@ impl Installation {
             ("views", &[Read, Write]),
             ("audit", &[Read]),
             ("events", &[Write]),
+            ("access", &[Read, Write]),
         ] {
             topic(User::Processors, name, operations);
         }

@@ -13,6 +13,7 @@ use std::{
 use processors::{
     ledger::{Batch, Ledger, PartitionClaim},
     log::PartitionId,
+    tenants::Tenants,
     webhooks::{
         self, AttemptResult, OutwardRow, WebhookChange, WebhookCounters, WebhookRow,
         WebhookSenderSettings, WebhookStore,
@@ -132,6 +133,7 @@ impl Clinic {
             networks: vec!["127.0.0.0/8".parse().unwrap()],
             counters: Arc::clone(&counters),
             clock: Arc::new(move || clock.load(SeqCst)),
+            tenants: Tenants::none(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let stopping = async {

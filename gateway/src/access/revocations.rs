@@ -1,20 +1,21 @@
-//! The revocations and the suspended tenants that a node knows: all of `clinicwire.access.v1`,
+//! The revocations and the tenants that a node knows: all of `clinicwire.access.v1`,
 //! bounded, in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use gateway_core::access::{Claims, Origin};
+use gateway_core::access::{Claims, Origin, Role};
 use schemas::{
     Millis,
     access::{MAX_TOKEN_LIFE_MS, Revocation, RevocationTag, TargetKind, TenantStatus},
     codes::Code,
     ids::TenantId,
+    tenant::{INSTALLATION, StoredTenant},
 };
 
 /// Revocations that are held for one tenant. A clinic of a thousand people revokes a few dozen a
@@ -35,6 +36,8 @@ pub struct Revocations {
     /// Changes with each revocation, so that shards notice new ones without the lock.
     generation: AtomicU64,
     is_read: AtomicBool,
+    /// Whether tokens of tenants that nobody has created are refused.
+    created_only: bool,
 }
 
 #[derive(Default)]
@@ -42,6 +45,8 @@ struct RevocationTable {
     tenants: HashMap<TenantId, TenantRevocations>,
     /// The suspended tenants. Each is a customer of the installation, so there are few.
     suspended: HashMap<TenantId, TenantStatus>,
+    /// The tenants that super admins have created.
+    stored: BTreeMap<TenantId, StoredTenant>,
     count: usize,
     pruned_at: Millis,
 }
@@ -68,6 +73,12 @@ impl Revocations {
         let revocations = Self::default();
         revocations.finish_reading();
         revocations
+    }
+
+    /// Revocations of a node that serves only tenants that a super admin has created, if
+    /// `created_only`.
+    pub fn new(created_only: bool) -> Self {
+        Self { created_only, ..Self::default() }
     }
 
     /// Records that the topic has been read to its end. Until then no token is accepted.
@@ -129,25 +140,50 @@ impl Revocations {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The state of a tenant that is suspended.
-    pub fn suspension(&self, tenant: &TenantId) -> Option<TenantStatus> {
-        self.read().0.suspended.get(tenant).cloned()
+    /// Records the settings of a tenant.
+    pub fn set_settings(&self, tenant: TenantId, stored: StoredTenant) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.stored.insert(tenant, stored);
+        drop(held);
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Checks that a tenant is not suspended, for requests whose tenant no token names.
+    /// The settings of a tenant that a super admin has created.
+    pub fn settings(&self, tenant: &TenantId) -> Option<StoredTenant> {
+        self.read().table.stored.get(tenant).cloned()
+    }
+
+    /// The tenants after `after` that are created or suspended, at most `limit`.
+    pub fn known_tenants(&self, after: Option<&TenantId>, limit: usize) -> Vec<TenantId> {
+        let reader = self.read();
+        let all: BTreeSet<&TenantId> =
+            reader.table.stored.keys().chain(reader.table.suspended.keys()).collect();
+        let is_later = |tenant: &&TenantId| {
+            after.is_none_or(|after| *tenant > after) && tenant.as_str() != INSTALLATION
+        };
+        all.into_iter().filter(is_later).take(limit).cloned().collect()
+    }
+
+    /// The state of a tenant that is suspended.
+    pub fn suspension(&self, tenant: &TenantId) -> Option<TenantStatus> {
+        self.read().table.suspended.get(tenant).cloned()
+    }
+
+    /// Checks that a tenant is served, for requests whose tenant no token names.
     ///
     /// # Errors
-    /// `tenant_suspended`, or `try_again` until the topic has been read.
+    /// `tenant_suspended` or `tenant_not_served`, or `try_again` until the topic has been read.
     pub fn check_tenant(&self, tenant: &TenantId) -> Result<(), Code> {
         if !self.is_read() {
             return Err(Code::TryAgain);
         }
-        self.read().0.check_tenant(tenant)
+        self.read().check_tenant(tenant)
     }
 
     /// Access to the revocations for several checks.
     pub fn read(&self) -> RevocationsReader<'_> {
-        RevocationsReader(self.held.read().unwrap_or_else(PoisonError::into_inner))
+        let table = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        RevocationsReader { table, created_only: self.created_only }
     }
 
     /// Checks that nothing with this tag was revoked, whenever it was issued, and that its tenant
@@ -159,9 +195,9 @@ impl Revocations {
         if !self.is_read() {
             return Err(Code::TryAgain);
         }
-        let held = self.read().0;
-        held.check_tenant(tenant)?;
-        let of_tenant = held.tenants.get(tenant);
+        let reader = self.read();
+        reader.check_tenant(tenant)?;
+        let of_tenant = reader.table.tenants.get(tenant);
         let is_revoked = of_tenant.is_some_and(|of_tenant| of_tenant.by_tag.contains_key(&tag));
         if is_revoked { Err(Code::TokenRevoked) } else { Ok(()) }
     }
@@ -180,26 +216,43 @@ impl Revocations {
 }
 
 /// The revocations, locked for reading.
-pub struct RevocationsReader<'a>(RwLockReadGuard<'a, RevocationTable>);
+pub struct RevocationsReader<'a> {
+    table: RwLockReadGuard<'a, RevocationTable>,
+    created_only: bool,
+}
 
 impl RevocationsReader<'_> {
     /// Checks that a token still counts.
     ///
     /// # Errors
-    /// `token_revoked`, `permissions_changed` or `tenant_suspended`.
+    /// `token_revoked`, `permissions_changed`, `tenant_suspended` or `tenant_not_served`.
     pub fn check(&self, claims: &Claims) -> Result<(), Code> {
-        self.0.check_tenant(&claims.tenant)?;
-        if let Some(of_tenant) = self.0.tenants.get(&claims.tenant) {
+        match self.check_tenant(&claims.tenant) {
+            // Somebody must be able to create the first tenant.
+            Err(Code::TenantNotServed) if claims.role == Role::SuperAdmin => {}
+            checked => checked?,
+        }
+        if let Some(of_tenant) = self.table.tenants.get(&claims.tenant) {
             of_tenant.check(claims)?;
         }
         // A crossing ends with the first token, which is of another tenant. Crossings are few. A
         // tag that an admin named counts in its own tenant alone, because anybody can compute the
         // tag of a person elsewhere.
         let ends = |of_tenant: &TenantRevocations| of_tenant.ends(claims, |it| !it.is_listed);
-        match claims.origin.crossed && self.0.tenants.values().any(ends) {
+        match claims.origin.crossed && self.table.tenants.values().any(ends) {
             true => Err(Code::TokenRevoked),
             false => Ok(()),
         }
+    }
+}
+
+impl RevocationsReader<'_> {
+    fn check_tenant(&self, tenant: &TenantId) -> Result<(), Code> {
+        if self.table.suspended.contains_key(tenant) {
+            return Err(Code::TenantSuspended);
+        }
+        let is_served = !self.created_only || self.table.stored.contains_key(tenant);
+        is_served.then_some(()).ok_or(Code::TenantNotServed)
     }
 }
 
@@ -230,10 +283,6 @@ impl TenantRevocations {
 }
 
 impl RevocationTable {
-    fn check_tenant(&self, tenant: &TenantId) -> Result<(), Code> {
-        if self.suspended.contains_key(tenant) { Err(Code::TenantSuspended) } else { Ok(()) }
-    }
-
     /// Removes revocations that are older than every token they could refuse, by the time of the
     /// log.
     fn prune(&mut self, now: Millis) {

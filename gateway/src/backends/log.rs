@@ -2,27 +2,13 @@
 
 use std::time::Duration;
 
+pub use schemas::log::FeedItem;
+use schemas::record::WireRecord;
 #[cfg(doc)]
 use schemas::record::{ACCESS_TOPIC, AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
-use schemas::{Millis, record::WireRecord};
 use tokio::sync::mpsc;
 
 use crate::{BoxFuture, Source};
-
-/// One item that a follower of a topic yields. Items of an aggregate are in order.
-pub enum FeedItem {
-    /// A record.
-    Record {
-        /// The record.
-        record: WireRecord,
-        /// The append time that the log gave the record.
-        appended_at: Millis,
-    },
-    /// All records that were in the topic when following began have been yielded.
-    CaughtUp,
-    /// Records were lost: no view held so far is current.
-    Lost,
-}
 
 /// The state of one client of a log that is a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

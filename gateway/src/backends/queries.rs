@@ -239,6 +239,13 @@ pub trait Queries: Send + Sync + 'static {
     /// Whether the authority has a view or a run of the tenant.
     fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>>;
 
+    /// The number of locations of a tenant, or `None` if this one is among them.
+    fn other_locations<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Option<u32>, NotRead>>;
+
     /// Reads the queues of a tenant's webhooks.
     fn webhook_queues<'a>(
         &'a self,

@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod displays;
+pub(super) mod limits;
 pub(super) mod renewal;
 pub(super) mod revocations;
 pub(super) mod sessions;

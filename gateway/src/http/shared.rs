@@ -14,6 +14,7 @@ pub(super) mod limits;
 pub(super) mod link_offers;
 pub(super) mod problem;
 pub(super) mod qr_image;
+mod quotas;
 pub(super) mod rate_headers;
 pub(super) mod snapshots;
 pub(super) mod trace;

@@ -129,6 +129,7 @@ impl Log for FakeBackends {
                     self.revoked.lock().unwrap().push((tenant, revocation));
                 }
                 AccessRecord::Asked(tenant, asked) => self.list_sessions(&tenant, &asked),
+                AccessRecord::Settings(..) => panic!("processors write it"),
                 AccessRecord::Tenant(tenant, status) => {
                     self.tenants.lock().unwrap().push((tenant, status));
                 }
@@ -246,6 +247,15 @@ impl Queries for FakeBackends {
 
     fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
         Box::pin(async { Ok(tenant.as_str() != "nowhere") })
+    }
+
+    /// The tenant has two locations beside the one that is asked about.
+    fn other_locations<'a>(
+        &'a self,
+        _: &'a TenantId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Option<u32>, NotRead>> {
+        Box::pin(async { Ok((location.as_str() != "riverside").then_some(2)) })
     }
 
     fn audit<'a>(

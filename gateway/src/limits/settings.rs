@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use super::{Limit, table::LimitValue};
+use super::{
+    Limit,
+    table::{LimitValue, Scope},
+};
 use crate::backends::quota::Quota;
 
 /// The word that turns a limit off.
@@ -52,6 +55,11 @@ impl LimitSettings {
         self
     }
 
+    /// The value of a limit. `None` is off.
+    pub(super) fn value(&self, limit: Limit) -> Option<LimitValue> {
+        self.0[limit as usize]
+    }
+
     /// The quota of a rate.
     pub fn quota(&self, limit: Limit) -> Option<Quota> {
         match self.0[limit as usize]? {
@@ -66,6 +74,41 @@ impl LimitSettings {
             LimitValue::Places(places) => Some(places),
             LimitValue::Rate(_) | LimitValue::Fixed(_) => None,
         }
+    }
+}
+
+/// Reads a limit that a tenant has of its own: one that counts for each subject, or for the tenant.
+///
+/// # Errors
+/// A message for the person who typed the value.
+pub(crate) fn own_limit(name: &str, value: &str) -> Result<(Limit, Option<LimitValue>), String> {
+    let LimitChange { limit, value } = format!("{name}={value}").parse()?;
+    let limit = limit.ok_or("the limits of a tenant are named one by one")?;
+    match limit.scope() {
+        Scope::Subject | Scope::SubjectEverywhere | Scope::Tenant | Scope::TenantEverywhere => {
+            Ok((limit, value))
+        }
+        Scope::Address | Scope::Connection | Scope::Node => {
+            Err(format!("{name} counts clients of all tenants together"))
+        }
+    }
+}
+
+/// Reads a limit of the whole installation that can be changed while nodes run.
+///
+/// # Errors
+/// A message for the person who typed the value.
+pub(crate) fn installation_limit(
+    name: &str,
+    value: &str,
+) -> Result<(Limit, Option<LimitValue>), String> {
+    let LimitChange { limit, value } = format!("{name}={value}").parse()?;
+    match limit.ok_or("limits are named one by one")? {
+        // Bounded by the descriptors of the process; a pace is divided among shards at the start.
+        Limit::Connections | Limit::Openings => {
+            Err(format!("{name} depends on the machine: change it by --limit and a restart"))
+        }
+        limit => Ok((limit, value)),
     }
 }
 

@@ -223,3 +223,43 @@ async fn refusals_of_an_address_are_held_back_for_longer_the_more_there_are() {
     assert_eq!(took(5000, crowded).await.1, Duration::from_secs(10));
     assert_eq!(took(0, crowded).await.0, Duration::from_millis(100), "nothing is left behind");
 }
+
+#[test]
+fn limits_of_a_tenant_replace_those_of_the_installation() {
+    let limits = Limits::without_sharing(LimitSettings::default());
+    let [small, other] = ["small", "other"].map(|id| TenantId::new(id).unwrap());
+    let own = |pairs: &[(&str, &str)]| {
+        let own = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        limits.set_tenant(&small, &pairs.iter().map(own).collect());
+    };
+    let spend = |tenant| {
+        let key = limits.subject_key(tenant, "ann");
+        (0..4).filter(|_| limits.spend(Limit::Desk, key).is_ok()).count()
+    };
+    own(&[("desk", "2/60"), ("uploads-tenant", "1"), ("rest", "off"), ("no-such", "1")]);
+    assert_eq!((spend(&small), spend(&other)), (2, 4));
+    let place = |tenant| limits.place(Limit::UploadsOfTenant, limits.tenant_key(tenant));
+    let _held = place(&small).unwrap();
+    assert_eq!(place(&small).err().map(|refusal| refusal.code()), Some(Code::TooManyUploads));
+    let _others = [place(&other).unwrap(), place(&other).unwrap()];
+    assert_eq!(limits.spend(Limit::Rest, limits.subject_key(&small, "ann")), Ok(None), "off");
+    own(&[]);
+    let _again = place(&small).expect("the installation's limit counts again");
+}
+
+#[test]
+fn tenant_has_no_limits_of_addresses_and_nodes() {
+    for (name, value, is_good) in [
+        ("desk", "900/60", true),
+        ("connections-tenant", "500", true),
+        ("queued-runs", "off", true),
+        ("desk", "900", false),
+        ("connections", "5", false),
+        ("address-requests", "5/1", false),
+        ("commands", "5/1", false),
+        ("all", "off", false),
+        ("nothing", "1", false),
+    ] {
+        assert_eq!(settings::own_limit(name, value).is_ok(), is_good, "{name}={value}");
+    }
+}

@@ -123,7 +123,7 @@ impl NodeContext {
             return Err(ContextError::TlsMissing);
         }
         let metrics = Arc::new(Metrics::new());
-        let revocations = Arc::new(Revocations::default());
+        let revocations = Arc::new(Revocations::new(settings.created_tenants_only));
         let verifier = Verifier::new(settings.issuers.clone())?
             .with_revocations(revocations.clone())
             .with_own_tokens(&settings.grant_secret);

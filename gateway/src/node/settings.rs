@@ -57,6 +57,8 @@ pub struct Settings {
     pub proxies: TrustedProxies,
     /// The limits of one client.
     pub limits: LimitSettings,
+    /// Whether only tenants are served that a super admin has created.
+    pub created_tenants_only: bool,
     /// Names by which clients may call this node, as `Host` has them. Empty: any.
     pub hosts: Vec<String>,
     /// Address of a second listener for health and metrics, which the first one then does not
@@ -100,6 +102,7 @@ pub(crate) fn test_settings() -> Settings {
         origins: Vec::new(),
         proxies: TrustedProxies::default(),
         limits: LimitSettings::default(),
+        created_tenants_only: false,
         hosts: Vec::new(),
         private_listen: None,
         public_demo: false,

@@ -1,20 +1,16 @@
 //! The log on Kafka: a producer of commands, audit records and revocations, and threads that follow
 //! every partition of views and of revocations.
 
-mod follower;
-mod start;
-
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::{KafkaError, KafkaResult};
 use schemas::record::WireRecord;
 use servers::kafka::{
-    ClientStatus, IdempotentProducer, KafkaCluster, KafkaEvents, ProducerSettings, TopicError,
-    check_topics,
+    ClientStatus, FEED_CAPACITY, FollowedTopic, IdempotentProducer, KafkaCluster, KafkaEvents,
+    ProducerSettings, StartFrom, TopicError, check_topics, start_follower,
 };
 use tokio::sync::mpsc;
 
-use self::start::{FollowedTopic, StartFrom};
 use crate::{
     BoxFuture,
     backends::log::{ClientReport, FeedItem, Log, NotAppended},
@@ -24,9 +20,8 @@ use crate::{
 /// How long a record may wait for its acknowledgement, retries included: below the five seconds
 /// after which the caller gets a refusal and may try again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(4);
-/// Records between the follower's thread and intake. Past it the thread waits, and unread records
-/// stay in Kafka.
-const FEED_CAPACITY: usize = 4096;
+/// The group id of the followers, which join no group.
+const GROUP: &str = "clinicwire-gateway";
 /// How often the state of the clients is copied to the node's readiness.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -87,17 +82,8 @@ impl KafkaGatewayLog {
         clients: Vec<(Arc<ClientStatus>, Condition)>,
     ) -> mpsc::Receiver<FeedItem> {
         let (feed, receiver) = mpsc::channel(FEED_CAPACITY);
-        let (cluster, status) = (self.cluster.clone(), Arc::clone(status));
         tokio::spawn(report(clients, self.readiness.clone(), feed.clone()));
-        // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
-        let follow = move || follower::follow(&cluster, &topic, &feed, &status, follower::LIMITS);
-        let thread = std::thread::Builder::new().name(thread.to_owned());
-        if let Err(error) = thread.spawn(follow) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the thread that follows a topic cannot be started"
-            );
-        }
+        start_follower(self.cluster.clone(), thread, topic, feed, Arc::clone(status));
         receiver
     }
 
@@ -127,16 +113,16 @@ impl Log for KafkaGatewayLog {
             (Arc::clone(&self.follower), Condition::FollowerStalled),
             (Arc::clone(self.producer.status()), Condition::ProducerStalled),
         ];
-        let topic =
-            FollowedTopic { name: self.cluster.topics.views.clone(), from: StartFrom::MinuteAgo };
+        let (name, from) = (self.cluster.topics.views.clone(), StartFrom::MinuteAgo);
+        let topic = FollowedTopic { name, group: GROUP, from };
         self.start_follower("kafka-views", topic, &self.follower, clients)
     }
 
     /// Must be called within a Tokio runtime.
     fn follow_access(&self) -> mpsc::Receiver<FeedItem> {
         let clients = vec![(Arc::clone(&self.access_follower), Condition::AccessStalled)];
-        let topic =
-            FollowedTopic { name: self.cluster.topics.access.clone(), from: StartFrom::Beginning };
+        let (name, from) = (self.cluster.topics.access.clone(), StartFrom::Beginning);
+        let topic = FollowedTopic { name, group: GROUP, from };
         self.start_follower("kafka-access", topic, &self.access_follower, clients)
     }
 

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
 use self::statements::{
-    FINDINGS, HAS_TENANT, NAME_TENANT, OUTCOME, RUN_OWNER_PART, RUNS, VIEW, places,
+    FINDINGS, HAS_TENANT, NAME_TENANT, OTHER_LOCATIONS, OUTCOME, RUN_OWNER_PART, RUNS, VIEW, places,
 };
 use crate::{
     BoxFuture,
@@ -418,6 +418,19 @@ impl Queries for PostgresQueries {
         Box::pin(async {
             let rows = self.rows(tenant.clone(), HAS_TENANT, texts([tenant.as_str()])).await?;
             Ok(rows.first().is_some_and(|row| row.get(0)))
+        })
+    }
+
+    fn other_locations<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Option<u32>, NotRead>> {
+        Box::pin(async {
+            let parameters = texts([tenant.as_str(), location.as_str()]);
+            let rows = self.rows(tenant.clone(), OTHER_LOCATIONS, parameters).await?;
+            let count = rows.first().and_then(|row| row.get::<_, Option<i64>>(0));
+            Ok(count.map(|count| u32::try_from(count).unwrap_or(u32::MAX)))
         })
     }
 

@@ -10,8 +10,8 @@ use crate::{
     backends::log::FeedItem, context::NodeContext, inbox::ShardMessage, readiness::Condition,
 };
 
-/// Adds every revocation and every state of a tenant in the feed, and answers the questions in it,
-/// until it ends.
+/// Adds every revocation and every state and setting of a tenant in the feed, and answers the
+/// questions in it, until it ends.
 pub(crate) async fn follow(
     node: Arc<NodeContext>,
     shards: Vec<mpsc::Sender<ShardMessage>>,
@@ -32,6 +32,10 @@ pub(crate) async fn follow(
                 }
                 Ok(AccessRecord::Tenant(tenant, status)) => {
                     node.revocations.set_tenant(tenant, status);
+                }
+                Ok(AccessRecord::Settings(tenant, stored)) => {
+                    node.limits.set_tenant(&tenant, &stored.settings.limits);
+                    node.revocations.set_settings(tenant, stored);
                 }
                 Err(code) => tracing::error!(%code, "a record of access was skipped"),
             },

@@ -9,9 +9,10 @@ use clinicwire_loadtests::{
     crowd::CrowdArgs,
     report::say,
     scenarios::{
-        commands, commands::CommandsArgs, fanout, fanout::FanoutArgs, idle, idle::IdleArgs, phones,
-        phones::PhonesArgs, reconnect, reconnect::ReconnectArgs, revocations,
-        revocations::RevocationsArgs, runs, runs::RunsArgs, width, width::WidthArgs,
+        commands, commands::CommandsArgs, day, day::DayArgs, fanout, fanout::FanoutArgs, idle,
+        idle::IdleArgs, phones, phones::PhonesArgs, reads, reads::ReadsArgs, reconnect,
+        reconnect::ReconnectArgs, revocations, revocations::RevocationsArgs, runs, runs::RunsArgs,
+        width, width::WidthArgs,
     },
     target::TargetArgs,
 };
@@ -53,6 +54,10 @@ enum Scenario {
     Commands(CommandsArgs),
     /// Runs of claims files of several tenants, each followed from its 202 to its end.
     Runs(RunsArgs),
+    /// Snapshots at a rate, and the places of single tickets as their line grows.
+    Reads(ReadsArgs),
+    /// A day of check-ins in its shape, shortened by default.
+    Day(DayArgs),
     /// Subjects are revoked while they follow a board at every node over every transport.
     Revocations(RevocationsArgs),
 }
@@ -81,6 +86,8 @@ fn run(options: Options) -> Result<bool> {
             Scenario::Fanout(args) => fanout::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Width(args) => width::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Reconnect(args) => reconnect::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Reads(args) => reads::run(clinic.await?, crowd, pid, args).await?,
+            Scenario::Day(args) => day::run(clinic.await?, crowd, pid, args).await?,
             Scenario::Commands(args) => {
                 let (nodes, words) = target.development().await?;
                 commands::run(nodes, words, crowd, pid, args).await?

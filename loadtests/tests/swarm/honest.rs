@@ -81,3 +81,21 @@ async fn width_covers_all_transports() {
     assert!(figure(&document, "load_socketio_call_p50_ms") >= 0.0);
     assert!(figure(&document, "load_socketio_other_p50_ms") >= 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_of_a_short_day_is_served_once() {
+    let shape = ["--seconds", "1", "--peak-seconds", "0.5", "--rate", "12", "--peak-rate", "40"];
+    let document = judge(&[&["day", "--stations", "4"], &shape]).await;
+    assert_eq!(figure(&document, "people"), f64::from(3 + 20 + 3));
+    assert!(figure(&document, "peak_check_in_p95_ms") > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_have_figures_for_each_length_of_the_line() {
+    let snapshots = ["reads", "--rate", "100", "--seconds", "0.2"];
+    let tickets = ["--lines", "2,5", "--tickets", "4", "--ticket-rate", "100"];
+    let document = judge(&[&snapshots, &tickets]).await;
+    for name in ["snapshot_p95_ms", "ticket_of_2_p50_ms", "ticket_of_5_p95_ms"] {
+        assert!(figure(&document, name) > 0.0, "{name}");
+    }
+}

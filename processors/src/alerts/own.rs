@@ -10,7 +10,7 @@ use super::AlertStore;
 use super::{SenderSettings, VapidKey};
 #[cfg(feature = "push")]
 use crate::clock::wall_clock;
-use crate::log::Log;
+use crate::{log::Log, tenants::Tenants};
 
 /// A sender with a new key.
 #[cfg(feature = "push")]
@@ -23,13 +23,14 @@ pub enum OwnSender {}
 #[cfg(feature = "push")]
 impl OwnSender {
     /// A sender with a new key. `None` in a build without the feature `push`.
-    pub fn generate(services: PushServices) -> Option<Self> {
+    pub fn generate(services: PushServices, tenants: Arc<Tenants>) -> Option<Self> {
         Some(Self(SenderSettings {
             key: VapidKey::generate(),
             contact: "mailto:demo@clinicwire.invalid".to_owned(),
             services,
             counters: Arc::default(),
             clock: wall_clock(),
+            tenants,
         }))
     }
 
@@ -55,7 +56,7 @@ impl OwnSender {
 #[cfg(not(feature = "push"))]
 impl OwnSender {
     /// A sender with a new key. `None` in a build without the feature `push`.
-    pub fn generate(_: PushServices) -> Option<Self> {
+    pub fn generate(_: PushServices, _: Arc<Tenants>) -> Option<Self> {
         None
     }
 

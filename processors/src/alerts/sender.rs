@@ -24,6 +24,7 @@ use super::{
 use crate::{
     clock::Clock,
     log::{AppendError, Log},
+    tenants::Tenants,
 };
 
 /// Alerts under way at once, over all push services, and most of them at one. A healthy service
@@ -63,6 +64,8 @@ pub struct SenderSettings {
     pub counters: Arc<AlertCounters>,
     /// The clock that says how old an alert is.
     pub clock: Clock,
+    /// The tenants. Alerts of a suspended one rest.
+    pub tenants: Arc<Tenants>,
 }
 
 /// Sends until `stop` resolves. `signal` is notified after commits of this process. Locations learn
@@ -77,9 +80,9 @@ pub async fn run(
     signal: Arc<Notify>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), reqwest::Error> {
-    let SenderSettings { key, contact, services, counters, clock } = settings;
+    let SenderSettings { key, contact, services, counters, clock, tenants } = settings;
     let client = PushClient::new(&key, contact, services)?;
-    let sender = Arc::new(Sender { store, log, client, counters, clock });
+    let sender = Arc::new(Sender { store, log, client, counters, clock, tenants });
     let (mut requests, mut load) = (JoinSet::new(), ServiceLoad::default());
     tokio::select! {
         () = stop => {}
@@ -97,6 +100,7 @@ struct Sender {
     client: PushClient,
     counters: Arc<AlertCounters>,
     clock: Clock,
+    tenants: Arc<Tenants>,
 }
 
 /// The requests under way by the origin of their push service, and until when a service made us
@@ -151,7 +155,11 @@ impl Sender {
             let limit = u32::try_from(room).unwrap_or_default();
             let due = match limit {
                 0 => Vec::new(),
-                _ => self.store.take(limit, LEASE, &load.busy()).await.unwrap_or_else(failed),
+                _ => {
+                    let (busy, tenants) = (load.busy(), self.tenants.now());
+                    let taken = self.store.take(limit, LEASE, &busy, tenants.suspended());
+                    taken.await.unwrap_or_else(failed)
+                }
             };
             let is_more = !due.is_empty();
             for alert in due {

@@ -4,7 +4,10 @@
 //! The records of a run create and remove its row (see [`crate::run::WorkChange`]). A worker only
 //! extends the lease, numbers the attempts, and states how an attempt ended.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use schemas::{
     attempt::AttemptNumber,
@@ -129,8 +132,14 @@ pub type WorkFuture<'a, T> = BoxFuture<'a, Result<T, WorkError>>;
 pub trait Work: Send + Sync + 'static {
     /// Gives `worker` a run for the time of `lease`. The order is: a run whose lease has expired;
     /// then a run of the tenant with the fewest runs in progress; then the run that was queued
-    /// first. Taking a run with an expired lease starts a new attempt.
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>>;
+    /// first. Taking a run with an expired lease starts a new attempt. Runs of tenants in `resting`
+    /// wait.
+    fn take<'a>(
+        &'a self,
+        worker: &'a str,
+        lease: Duration,
+        resting: &'a BTreeSet<TenantId>,
+    ) -> WorkFuture<'a, Option<WorkItem>>;
 
     /// Extends the lease from now on. Returns whether somebody asked to cancel the run.
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool>;

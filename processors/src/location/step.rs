@@ -92,6 +92,7 @@ impl Location {
             alerts,
             outward,
             webhooks: Vec::new(),
+            tenant: None,
             settles,
             history: self.take_history(),
         }

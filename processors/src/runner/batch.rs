@@ -5,7 +5,7 @@ mod builder;
 mod fit;
 mod view_steps;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use schemas::{
     Millis,
@@ -21,6 +21,7 @@ use crate::{
     aggregate::AggregateState,
     ledger::{Batch, OutcomeRow, PartitionClaim},
     log::{LogRecord, PartitionId},
+    tenants::TenantTable,
 };
 use builder::BatchBuilder;
 pub use view_steps::ViewSteps;
@@ -72,14 +73,17 @@ pub struct BatchState {
     pub key_lifetime: Millis,
     /// The owner's clock when the batch is decided.
     pub decided_at: Millis,
+    /// The tenants when the batch is decided.
+    pub tenants: Arc<TenantTable>,
 }
 
-/// No aggregates and outcomes; keys are kept for [`KEY_LIFETIME`].
+/// No aggregates and outcomes; keys are kept for [`KEY_LIFETIME`]; no tenant is suspended.
 impl Default for BatchState {
     fn default() -> Self {
         let key_lifetime = KEY_LIFETIME.as_millis() as Millis;
         let (aggregates, outcomes) = (HashMap::new(), HashMap::new());
-        Self { aggregates, outcomes, all_new: false, key_lifetime, decided_at: 0 }
+        let tenants = Arc::default();
+        Self { aggregates, outcomes, all_new: false, key_lifetime, decided_at: 0, tenants }
     }
 }
 

@@ -162,7 +162,7 @@ async fn check_run(report: &mut AccessReport, run: &RunArgs) {
         need(&topics.views, Need::Needed, Need::Needed),
         need(&topics.audit, Need::Needed, Need::Forbidden),
         need(&topics.events, Need::Indifferent, Need::Needed),
-        need(&topics.access, Need::Indifferent, Need::Forbidden),
+        need(&topics.access, Need::Needed, Need::Needed),
     ];
     if check_login(report, &cluster).await {
         check_topic_access(report, &cluster, &needs).await;
@@ -181,7 +181,7 @@ async fn check_work(report: &mut AccessReport, work: &WorkArgs) {
         need(&topics.views, Need::Indifferent, Need::Forbidden),
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
         need(&topics.events, Need::Forbidden, Need::Forbidden),
-        need(&topics.access, Need::Forbidden, Need::Forbidden),
+        need(&topics.access, Need::Needed, Need::Forbidden),
     ];
     if check_login(report, &cluster).await {
         check_topic_access(report, &cluster, &needs).await;
@@ -200,7 +200,7 @@ async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
         need(&topics.views, Need::Forbidden, Need::Forbidden),
         need(&topics.audit, Need::Forbidden, Need::Forbidden),
         need(&topics.events, Need::Forbidden, Need::Forbidden),
-        need(&topics.access, Need::Forbidden, Need::Forbidden),
+        need(&topics.access, Need::Needed, Need::Forbidden),
     ];
     if check_login(report, &cluster).await {
         check_topic_access(report, &cluster, &needs).await;

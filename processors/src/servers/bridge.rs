@@ -32,6 +32,7 @@ use tokio::{
 use crate::{
     bridge::{Bridge, BridgeCounters, BridgedRecord, SourceRecord},
     log::Log,
+    tenants::Tenants,
 };
 
 /// Longest sleep in `poll`: bounds how late the request to stop is noticed.
@@ -86,17 +87,14 @@ pub fn reader_status() -> ClientStatus {
 pub async fn run(
     cluster: KafkaCluster,
     group: String,
-    bridge: Bridge,
-    log: Arc<dyn Log>,
-    counters: Arc<BridgeCounters>,
-    status: Arc<ClientStatus>,
+    parts: BridgeParts,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BridgeError> {
     let (stopping, stopped) = watch::channel(());
     let (ends, mut ended) = oneshot::channel();
     let runtime = Handle::current();
     let work = move || {
-        let context = BridgeContext { bridge, log, counters, status, runtime, stopped };
+        let context = BridgeContext { parts, runtime, stopped };
         let done = read(&cluster, &group, &context);
         drop(ends.send(done)); // the receiver is gone when the caller was cancelled
     };
@@ -112,12 +110,23 @@ pub async fn run(
     ended.await.unwrap_or(Err(BridgeError::Gone))
 }
 
+/// What a bridge is made of.
+pub struct BridgeParts {
+    /// Converts the records.
+    pub bridge: Bridge,
+    /// Takes the records.
+    pub log: Arc<dyn Log>,
+    /// Counts the records.
+    pub counters: Arc<BridgeCounters>,
+    /// The status of the consumer.
+    pub status: Arc<ClientStatus>,
+    /// The tenants. While that of the bridge is suspended, its topic is not read.
+    pub tenants: Arc<Tenants>,
+}
+
 /// The context that the consumers of a bridge share, one after the other.
 struct BridgeContext {
-    bridge: Bridge,
-    log: Arc<dyn Log>,
-    counters: Arc<BridgeCounters>,
-    status: Arc<ClientStatus>,
+    parts: BridgeParts,
     runtime: Handle,
     /// The sender is dropped to stop the thread.
     stopped: watch::Receiver<()>,
@@ -127,23 +136,44 @@ impl BridgeContext {
     fn is_stopped(&self) -> bool {
         self.stopped.has_changed().is_err()
     }
+
+    /// Whether the records of the source must wait, because their tenant is suspended.
+    fn must_rest(&self) -> bool {
+        self.parts.tenants.now().is_suspended(&self.parts.bridge.tenant)
+    }
+
+    /// Waits until the tenant is served or the bridge is stopped.
+    fn rest(&self) {
+        let mut stopped = self.stopped.clone();
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.parts.tenants.wait_until_served(&self.parts.bridge.tenant) => {}
+                _ = stopped.changed() => {}
+            }
+        });
+    }
 }
 
 /// Reads the source until the bridge is stopped. A consumer that makes no progress is replaced; its
 /// successor reads again what was not committed.
 fn read(cluster: &KafkaCluster, group: &str, context: &BridgeContext) -> Result<(), BridgeError> {
-    let status = &context.status;
+    let BridgeParts { bridge, status, .. } = &context.parts;
     let mut watchdog = Watchdog::new(cluster, Arc::clone(status), LIMITS);
-    check_topic(cluster, &context.bridge.topic)?;
-    status.expect_progress();
+    check_topic(cluster, &bridge.topic)?;
     let mut done = Ok(());
-    while done.is_ok() && !context.is_stopped() {
+    while done.is_ok() {
+        status.rest();
+        context.rest();
+        if context.is_stopped() {
+            break;
+        }
+        status.expect_progress();
         let consumer = consumer(cluster, group, status).map_err(BridgeError::Fatal)?;
-        consumer.subscribe(&[&context.bridge.topic]).map_err(BridgeError::Fatal)?;
+        consumer.subscribe(&[&bridge.topic]).map_err(BridgeError::Fatal)?;
         let reader = SourceReader { consumer, context };
         done = reader.run(&mut watchdog);
         let consumer = reader.consumer;
-        if context.is_stopped() {
+        if context.is_stopped() || context.must_rest() {
             drop(consumer); // sends the last commit and leaves the group
         } else {
             dispose(move || drop(consumer));
@@ -182,10 +212,12 @@ struct SourceBatch {
 }
 
 impl SourceReader<'_> {
-    /// Runs until the bridge is stopped, or the consumer makes no progress.
+    /// Runs until the bridge is stopped or must rest, or the consumer makes no progress.
     fn run(&self, watchdog: &mut Watchdog) -> Result<(), BridgeError> {
-        let BridgeContext { counters, runtime, .. } = self.context;
-        while !self.context.is_stopped() && !watchdog.must_replace() {
+        let BridgeContext { parts, runtime, .. } = self.context;
+        let counters = &parts.counters;
+        let goes_on = || !self.context.is_stopped() && !self.context.must_rest();
+        while goes_on() && !watchdog.must_replace() {
             let batch = self.gather()?;
             if batch.records.is_empty() {
                 continue;
@@ -216,7 +248,7 @@ impl SourceReader<'_> {
                         record: wire_record(&message),
                     };
                     batch.next.insert(source_record.partition, source_record.offset.next());
-                    batch.add(self.context.bridge.convert(source_record, random_bits()?));
+                    batch.add(self.context.parts.bridge.convert(source_record, random_bits()?));
                 }
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     return Err(BridgeError::Fatal(error));
@@ -239,11 +271,11 @@ impl SourceReader<'_> {
             .build();
         let mut stopped = self.context.stopped.clone();
         loop {
-            match self.context.log.append(records).await {
+            match self.context.parts.log.append(records).await {
                 Ok(()) => return true,
                 Err(error) => tracing::warn!(
                     error = &error as &dyn Error,
-                    topic = self.context.bridge.topic,
+                    topic = self.context.parts.bridge.topic,
                     "records of a source are not acknowledged yet"
                 ),
             }
@@ -258,7 +290,7 @@ impl SourceReader<'_> {
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in next {
             if let Err(error) = offsets.add_partition_offset(
-                &self.context.bridge.topic,
+                &self.context.parts.bridge.topic,
                 partition.to_kafka(),
                 Offset::Offset(offset.0),
             ) {
@@ -274,7 +306,7 @@ impl SourceReader<'_> {
         if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
             tracing::warn!(
                 error = &error as &dyn Error,
-                topic = self.context.bridge.topic,
+                topic = self.context.parts.bridge.topic,
                 "offsets could not be committed: their records will be read again"
             );
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use schemas::{Millis, ids::TenantId};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -20,7 +21,10 @@ use super::{
         PARTITIONED_TABLES, PartitionReport, PostgresAudit, PostgresLedger, PostgresRetention,
     },
 };
-use crate::audit::{Day, SinkCounters};
+use crate::{
+    audit::{Day, SinkCounters},
+    tenants::Tenants,
+};
 
 /// How often rows are deleted: often, so that each deletion is small.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -62,6 +66,8 @@ pub struct Maintenance {
     pub audit: Arc<PostgresAudit>,
     /// Everything else.
     pub retention: PostgresRetention,
+    /// Tenants, some of which keep their history for less time than the others.
+    pub tenants: Arc<Tenants>,
     /// The archive of the journal, if there is one.
     pub archive: Option<Archive>,
     /// The counters of this task.
@@ -118,6 +124,11 @@ impl Maintenance {
         let oldest = Timestamp::now().saturating_sub(kept).unwrap_or(Timestamp::MIN);
         let day = oldest.to_zoned(TimeZone::UTC).date().to_string();
         while self.heard("old figures", self.ledger.sweep_figures(&day).await) == Some(true) {}
+        let own = self.own_histories();
+        while !own.is_empty()
+            && self.heard("old history", self.ledger.sweep_own_stays(&own).await) == Some(true)
+        {
+        }
         while let Some((retired, is_full)) =
             self.heard("old tickets and appointments", self.retention.retire_rows().await)
         {
@@ -127,6 +138,17 @@ impl Maintenance {
                 break;
             }
         }
+    }
+
+    /// The tenants with a retention of their own, and the moment from which on they keep stays.
+    fn own_histories(&self) -> Vec<(TenantId, Millis)> {
+        let now = Timestamp::now();
+        let tenants = self.tenants.now();
+        let own = tenants.retentions().filter_map(|(tenant, retention)| {
+            let days = SignedDuration::from_hours(24 * i64::from(retention.history_days?));
+            Some((tenant.clone(), now.saturating_sub(days).ok()?.as_millisecond()))
+        });
+        own.collect()
     }
 
     /// Counts and logs a failure. `what` could not be looked after.

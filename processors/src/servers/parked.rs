@@ -11,9 +11,14 @@ use servers::kafka::KafkaCluster;
 use super::{
     config::{ParkedCommand, ParkedSelection},
     kafka::KafkaProcessorLog,
-    postgres::{ParkedSummary, PostgresError, PostgresParked, RecordPlace, check_roles},
+    postgres::{
+        ConnectionSettings, ParkedSummary, PostgresError, PostgresParked, RecordPlace, check_roles,
+    },
 };
-use crate::log::{AppendError, Log};
+use crate::{
+    log::{AppendError, Log},
+    tenants::TenantTable,
+};
 
 /// Most records of one command: their places are read first, so that a record that is parked again
 /// is not taken twice.
@@ -82,6 +87,28 @@ pub async fn run(command: ParkedCommand) -> Result<bool, ParkedError> {
             each(out, &mut store, delete.selection, "dropped", nothing).await
         }
     }
+}
+
+/// Appends the facts again that were parked while their tenant was suspended, of all tenants that
+/// are served now. Several processors may do so at once: each record is locked meanwhile. Returns
+/// their number, at most [`MOST_RECORDS`].
+///
+/// # Errors
+/// [`ParkedError`]. The records before the error are appended.
+pub async fn release_resumed(
+    connection: &ConnectionSettings,
+    cluster: &KafkaCluster,
+    log: &KafkaProcessorLog,
+    tenants: &TenantTable,
+) -> Result<usize, ParkedError> {
+    let mut store = PostgresParked::connect(connection).await?;
+    let places = store.resumed(tenants.suspended(), MOST_RECORDS).await?;
+    for place in &places {
+        let topic = standard_name(cluster, place)?;
+        let append = async |record| Ok::<_, ParkedError>(log.append(&[(topic, record)]).await?);
+        store.remove(place, append).await?;
+    }
+    Ok(places.len())
 }
 
 /// Removes the selected records, each after `before` has succeeded with it.

@@ -11,7 +11,7 @@ use super::WebhookSenderSettings;
 use super::WebhookStore;
 #[cfg(feature = "push")]
 use crate::clock::wall_clock;
-use crate::log::Log;
+use crate::{log::Log, tenants::Tenants};
 
 /// A sender with a key of its own.
 #[cfg(feature = "push")]
@@ -25,12 +25,13 @@ pub enum OwnWebhooks {}
 impl OwnWebhooks {
     /// A sender to receivers in the public internet and in these networks. `None` in a build
     /// without the feature `push`.
-    pub fn new(key: WebhookKey, networks: Vec<IpNet>) -> Option<Self> {
+    pub fn new(key: WebhookKey, networks: Vec<IpNet>, tenants: Arc<Tenants>) -> Option<Self> {
         Some(Self(WebhookSenderSettings {
             key,
             networks,
             counters: Arc::default(),
             clock: wall_clock(),
+            tenants,
         }))
     }
 
@@ -52,7 +53,7 @@ impl OwnWebhooks {
 impl OwnWebhooks {
     /// A sender to receivers in the public internet and in these networks. `None` in a build
     /// without the feature `push`.
-    pub fn new(_: WebhookKey, _: Vec<IpNet>) -> Option<Self> {
+    pub fn new(_: WebhookKey, _: Vec<IpNet>, _: Arc<Tenants>) -> Option<Self> {
         None
     }
 

@@ -18,7 +18,7 @@ use super::{
     client::{Answer, WebhookClient},
     schedule::{GIVE_UP, KEEP, LONGEST_ASKED, MAX_QUEUE, pause_after, rest_after},
 };
-use crate::{clock::Clock, log::Log};
+use crate::{clock::Clock, log::Log, tenants::Tenants};
 
 /// Deliveries under way at once, over all webhooks, and most of them to one. A round of the sender
 /// takes up to 30 ms, so that a receiver gets 2,000 events a second. Sixteen receivers that hang at
@@ -56,6 +56,8 @@ pub struct WebhookSenderSettings {
     pub counters: Arc<WebhookCounters>,
     /// The clock that signatures and lists of attempts show.
     pub clock: Clock,
+    /// The tenants. Webhooks of a suspended one rest.
+    pub tenants: Arc<Tenants>,
 }
 
 /// Sends until `stop` resolves. `signal` is notified after commits of this process. Webhooks whose
@@ -70,9 +72,9 @@ pub async fn run(
     signal: Arc<Notify>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), reqwest::Error> {
-    let WebhookSenderSettings { key, networks, counters, clock } = settings;
+    let WebhookSenderSettings { key, networks, counters, clock, tenants } = settings;
     let client = WebhookClient::new(key, &networks)?;
-    let sender = Arc::new(Sender { store, log, client, counters, clock });
+    let sender = Arc::new(Sender { store, log, client, counters, clock, tenants });
     let mut work = SenderWork::default();
     tokio::select! {
         () = stop => {}
@@ -95,6 +97,7 @@ struct Sender {
     client: WebhookClient,
     counters: Arc<WebhookCounters>,
     clock: Clock,
+    tenants: Arc<Tenants>,
 }
 
 /// The requests under way, and the ends of attempts that are not stored yet.
@@ -155,7 +158,9 @@ impl Sender {
             let is_due = has_ended || queued > 0 || is_polling;
             let due = match work.room() {
                 room if is_due && room > 0 => {
-                    let taken = self.store.take(room, AT_ONE_WEBHOOK, LEASE, &work.under_way);
+                    let (places, tenants) = (AT_ONE_WEBHOOK, self.tenants.now());
+                    let resting = tenants.suspended();
+                    let taken = self.store.take(room, places, LEASE, &work.under_way, resting);
                     taken.await.unwrap_or_else(failed)
                 }
                 _ => Vec::new(),

@@ -1,7 +1,10 @@
 //! The backend of webhooks. PostgreSQL and memory implement it, and batches of the ledger change
 //! it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use schemas::{
@@ -225,13 +228,15 @@ pub trait WebhookStore: Send + Sync + 'static {
 
     /// Gives the caller due deliveries for the time of `lease`, those that wait longest first: at
     /// most `limit`, and with those under way at most `places` of one webhook. A webhook whose last
-    /// [`PROBE_FROM`](super::PROBE_FROM) attempts failed has one place.
+    /// [`PROBE_FROM`](super::PROBE_FROM) attempts failed has one place. Tenants in `resting` get
+    /// none.
     fn take<'a>(
         &'a self,
         limit: u32,
         places: u32,
         lease: Duration,
         under_way: &'a UnderWay,
+        resting: &'a BTreeSet<TenantId>,
     ) -> WebhookFuture<'a, Vec<DueDelivery>>;
 
     /// Stores the ends of attempts. A success makes all deliveries of its webhook due that wait

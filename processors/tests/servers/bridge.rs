@@ -14,9 +14,10 @@ use processors::{
     bridge::{Bridge, BridgeCounters},
     log::{AppendError, Log, LogEvent, LogPlace, LogState, NotRead, PartitionId},
     servers::{
-        bridge::{self, BridgeError},
+        bridge::{self, BridgeError, BridgeParts},
         kafka::KafkaProcessorLog,
     },
+    tenants::Tenants,
 };
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -79,6 +80,10 @@ impl Source {
     }
 
     fn bridge(&self, topic: &str, log: Arc<dyn Log>) -> RunningBridge {
+        self.bridge_by(topic, log, Tenants::none())
+    }
+
+    fn bridge_by(&self, topic: &str, log: Arc<dyn Log>, tenants: Arc<Tenants>) -> RunningBridge {
         let (stop, stopped) = oneshot::channel::<()>();
         let counters = Arc::new(BridgeCounters::default());
         let bridge = Bridge {
@@ -86,17 +91,16 @@ impl Source {
             source: SourceId::new("his").unwrap(),
             topic: topic.to_owned(),
         };
-        let running = bridge::run(
-            self.topics.cluster(),
-            self.topics.reader("bridge").group,
+        let parts = BridgeParts {
             bridge,
             log,
-            Arc::clone(&counters),
-            Arc::new(bridge::reader_status()),
-            async {
-                drop(stopped.await);
-            },
-        );
+            counters: Arc::clone(&counters),
+            status: Arc::new(bridge::reader_status()),
+            tenants,
+        };
+        let stop = async { drop(stopped.await) };
+        let group = self.topics.reader("bridge").group;
+        let running = bridge::run(self.topics.cluster(), group, parts, stop);
         RunningBridge { stop, task: tokio::spawn(running), counters }
     }
 
@@ -211,6 +215,29 @@ async fn bridge_forwards_once_in_order_over_restart() {
     let counters = Arc::clone(&second.counters);
     second.stop().await;
     assert_eq!((counters.commands.load(SeqCst), counters.unreadable.load(SeqCst)), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_of_a_suspended_tenant_wait_at_their_source() {
+    let source = Source::new().await;
+    let (tenants, demo) = (Tenants::none(), TenantId::new("demo").unwrap());
+    source.tell((1..=5).map(|version| report("a", version)).collect()).await;
+    let bridge = source.bridge_by(&source.topic, source.log(), Arc::clone(&tenants));
+    source.care(5).await;
+    tenants.set_suspended(demo.clone(), true);
+    let counters = Arc::clone(&bridge.counters);
+    // It is asked to stop while it rests, and one that starts then rests from the beginning.
+    bridge.stop().await;
+    source.tell((6..=9).map(|version| report("a", version)).collect()).await;
+    let bridge = source.bridge_by(&source.topic, source.log(), Arc::clone(&tenants));
+    bridge.stop().await;
+    assert_eq!(counters.commands.load(SeqCst), 5);
+    let bridge = source.bridge_by(&source.topic, source.log(), Arc::clone(&tenants));
+    tenants.set_suspended(demo, false);
+    let care = source.care(9).await;
+    assert_eq!(versions(&care, "a"), (1..=9).collect::<Vec<_>>(), "each once and in order");
+    assert_eq!(bridge.counters.commands.load(SeqCst), 4);
+    bridge.stop().await;
 }
 
 /// A log that refuses everything and counts the calls.

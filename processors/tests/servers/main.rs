@@ -9,6 +9,7 @@ mod audit;
 mod binary;
 mod bridge;
 mod checks;
+mod history;
 mod kafka;
 mod parked;
 mod postgres;

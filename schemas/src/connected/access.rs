@@ -11,7 +11,10 @@ use crate::{
     codes::Code,
     ids::TenantId,
     record::{Actor, WireRecord},
+    tenant::StoredTenant,
 };
+
+use super::tenant::SETTINGS_TYPE;
 
 /// Longest id of a target in bytes, which is also the longest subject, `sid` or `jti` of a token.
 pub const MAX_TARGET_ID: usize = 128;
@@ -215,6 +218,8 @@ pub enum AccessRecord {
     Asked(TenantId, SessionsQuestion),
     /// A tenant was suspended or resumed.
     Tenant(TenantId, TenantStatus),
+    /// A tenant was created, or its settings changed.
+    Settings(TenantId, StoredTenant),
 }
 
 impl AccessRecord {
@@ -231,12 +236,16 @@ impl AccessRecord {
             let (tenant, status) = TenantStatus::from_wire(record)?;
             return Ok(Self::Tenant(tenant, status));
         }
+        if record.header("ce_type") == Some(SETTINGS_TYPE) {
+            let (tenant, stored) = StoredTenant::from_wire(record)?;
+            return Ok(Self::Settings(tenant, stored));
+        }
         let (tenant, revocation) = Revocation::from_wire(record)?;
         Ok(Self::Revoked(tenant, revocation))
     }
 }
 
-fn headers(record_type: &str, id: u128) -> Vec<(String, String)> {
+pub(super) fn headers(record_type: &str, id: u128) -> Vec<(String, String)> {
     let headers = [
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", format!("{id:032x}")),
@@ -247,7 +256,7 @@ fn headers(record_type: &str, id: u128) -> Vec<(String, String)> {
     headers.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn tenant_of(record: &WireRecord) -> Result<TenantId, Code> {
+pub(super) fn tenant_of(record: &WireRecord) -> Result<TenantId, Code> {
     let tenant = record.key.split('/').next().unwrap_or_default();
     TenantId::new(tenant).map_err(|_| Code::RecordBadKey)
 }

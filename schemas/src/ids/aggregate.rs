@@ -7,9 +7,9 @@ use super::{
     form::{is_appointment_key, is_run, is_slug},
 };
 
-/// An aggregate, which owns one order of versions: a location, a run, the rules or the webhooks of
-/// a tenant, or the key of an appointment. Its text `<tenant>/<id>` is the key of a record in every
-/// topic.
+/// An aggregate, which owns one order of versions: a location, a run, the rules, the webhooks or
+/// the settings of a tenant, or the key of an appointment. Its text `<tenant>/<id>` is the key of a
+/// record in every topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregate(Arc<str>);
 
@@ -24,6 +24,8 @@ pub enum AggregateKind {
     Rules,
     /// The webhooks of a tenant.
     Webhooks,
+    /// The settings of a tenant.
+    Tenant,
     /// The key of an appointment at its source.
     AppointmentKey,
 }
@@ -32,6 +34,8 @@ pub enum AggregateKind {
 const RULES: &str = "_rules";
 /// The id of the webhooks aggregate of every tenant.
 const WEBHOOKS: &str = "_webhooks";
+/// The id of the aggregate of every tenant's settings.
+const TENANT: &str = "_tenant";
 
 impl Aggregate {
     /// The aggregate of a location.
@@ -52,6 +56,11 @@ impl Aggregate {
     /// The aggregate of the tenant's webhooks.
     pub fn webhooks(tenant: &TenantId) -> Self {
         Self(format!("{tenant}/{WEBHOOKS}").into())
+    }
+
+    /// The aggregate of the tenant's settings.
+    pub fn tenant_settings(tenant: &TenantId) -> Self {
+        Self(format!("{tenant}/{TENANT}").into())
     }
 
     /// The aggregate of the key that a source gave an appointment. Its id is a digest, since a key
@@ -87,6 +96,7 @@ impl Aggregate {
         match self.id() {
             RULES => AggregateKind::Rules,
             WEBHOOKS => AggregateKind::Webhooks,
+            TENANT => AggregateKind::Tenant,
             id if id.starts_with("r_") => AggregateKind::Run,
             id if id.starts_with("k_") => AggregateKind::AppointmentKey,
             _ => AggregateKind::Location,
@@ -116,7 +126,8 @@ impl Aggregate {
 
 /// Whether a text is the id of an aggregate of a known kind.
 fn is_known(id: &str) -> bool {
-    is_slug(id) || is_run(id) || is_appointment_key(id) || id == RULES || id == WEBHOOKS
+    let is_fixed = [RULES, WEBHOOKS, TENANT].contains(&id);
+    is_fixed || is_slug(id) || is_run(id) || is_appointment_key(id)
 }
 
 impl fmt::Display for Aggregate {

@@ -28,6 +28,7 @@ use crate::{
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
+    tenant::TenantSettings,
     ticket::Priority,
     timers::Timers,
     webhook::{Replay, WebhookSettings},
@@ -700,6 +701,20 @@ commands! {
         webhook: WebhookId,
         /// The events.
         replay: Replay,
+    };
+    Tenant:
+    /// Creates a tenant.
+    CreateTenant = "tenant.create" {
+        /// The settings.
+        settings: TenantSettings,
+    }
+    /// Changes the settings of a tenant.
+    ChangeTenant = "tenant.change" {
+        /// The settings.
+        settings: TenantSettings,
+        /// The edition that the change was made from. Absent: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edition: Option<u64>,
     };
     AppointmentKey:
     /// Says that a location holds the appointment with this key of a source. Written by a

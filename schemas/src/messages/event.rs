@@ -25,6 +25,7 @@ use crate::{
     rule::Rule,
     run::{RunFailure, RunFile, RunReport, RunSummary},
     settings::{BoardMessage, CallOrder},
+    tenant::StoredTenant,
     ticket::{Priority, QueueState, TicketState},
     timers::Timers,
     webhook::{Replay, Webhook},
@@ -565,6 +566,11 @@ pub enum Event {
     RuleDeleted {
         /// The rule.
         rule: RuleId,
+    },
+    /// A tenant was created, or its settings changed.
+    TenantStored {
+        /// The tenant as it is now.
+        stored: StoredTenant,
     },
     /// A webhook was created, or its settings, state or secret changed.
     WebhookStored {

@@ -1,6 +1,24 @@
-//! Places in the log: the partition of a record, and its offset there.
+//! Places in the log: the partition of a record, and its offset there. What a follower of a topic
+//! yields.
 
 use std::fmt;
+
+use crate::{Millis, record::WireRecord};
+
+/// One item that a follower of a topic yields. Items of a key are in order.
+pub enum FeedItem {
+    /// A record.
+    Record {
+        /// The record.
+        record: WireRecord,
+        /// The append time that the log gave the record.
+        appended_at: Millis,
+    },
+    /// All records that were in the topic when following began have been yielded.
+    CaughtUp,
+    /// Records were lost: nothing that was derived from earlier ones is current.
+    Lost,
+}
 
 /// The number of a partition within its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

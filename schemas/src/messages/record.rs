@@ -59,7 +59,10 @@ pub struct Actor {
 pub fn topic_for(kind: AggregateKind) -> &'static str {
     match kind {
         AggregateKind::Location | AggregateKind::AppointmentKey => CARE_TOPIC,
-        AggregateKind::Run | AggregateKind::Rules | AggregateKind::Webhooks => RUNS_TOPIC,
+        AggregateKind::Run
+        | AggregateKind::Rules
+        | AggregateKind::Webhooks
+        | AggregateKind::Tenant => RUNS_TOPIC,
     }
 }
 

@@ -70,7 +70,11 @@ impl<'a> Desk<'a> {
 
     async fn take(&self, lease: Duration) -> Vec<DueAlert> {
         let nobody = BTreeSet::new();
-        self.sides.store.take(10, lease, &nobody).await.expect("the store answers")
+        self.sides
+            .store
+            .take(10, lease, &nobody, &BTreeSet::new())
+            .await
+            .expect("the store answers")
     }
 
     async fn kinds(&self, lease: Duration) -> Vec<AlertKind> {
@@ -80,6 +84,15 @@ impl<'a> Desk<'a> {
     async fn devices(&self, number: u128) -> usize {
         self.sides.store.devices(&tenant(), &ticket(number)).await.expect("the store answers")
     }
+}
+
+pub async fn alerts_of_a_suspended_tenant_rest(desk: &mut Desk<'_>) {
+    desk.commit(vec![subscribe(1, "a")]).await;
+    desk.commit(vec![send(1, AlertKind::Called)]).await;
+    let (nobody, suspended) = (BTreeSet::new(), BTreeSet::from([tenant()]));
+    let taken = desk.sides.store.take(10, LONG, &nobody, &suspended).await;
+    assert!(taken.expect("the store answers").is_empty(), "it is suspended");
+    assert_eq!(desk.kinds(LONG).await, [AlertKind::Called], "the alert waited");
 }
 
 pub async fn every_device_gets_the_alert_once(desk: &mut Desk<'_>) {
@@ -181,10 +194,16 @@ pub async fn busy_services_are_left_alone(desk: &mut Desk<'_>) {
     let subscribe_other = AlertChange::Subscribe { ticket: ticket(1), device: other };
     desk.commit(vec![subscribe(1, "a"), subscribe_other, send(1, AlertKind::Near)]).await;
     let busy = BTreeSet::from(["https://other.example:8443".to_owned()]);
-    let due = desk.sides.store.take(10, OVER, &busy).await.expect("the store answers");
+    let due =
+        desk.sides.store.take(10, OVER, &busy, &BTreeSet::new()).await.expect("the store answers");
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].origin(), "https://push.example");
-    let one = desk.sides.store.take(1, LONG, &BTreeSet::new()).await.expect("the store answers");
+    let one = desk
+        .sides
+        .store
+        .take(1, LONG, &BTreeSet::new(), &BTreeSet::new())
+        .await
+        .expect("the store answers");
     assert_eq!(one.len(), 1, "no more than asked for");
 }
 
@@ -203,6 +222,7 @@ macro_rules! alert_promises {
     ($run:ident) => {
         $run! {
             every_device_gets_the_alert_once,
+            alerts_of_a_suspended_tenant_rest,
             alert_of_a_lost_sender_is_taken_again,
             alert_is_tried_again_after_its_pause,
             newer_alert_replaces_an_older_one,

@@ -144,7 +144,16 @@ impl<'a> Desk<'a> {
         lease: Duration,
         under_way: &UnderWay,
     ) -> Vec<DueDelivery> {
-        self.sides.store.take(20, places, lease, under_way).await.expect("the store answers")
+        let nobody = BTreeSet::new();
+        let taken = self.sides.store.take(20, places, lease, under_way, &nobody);
+        taken.await.expect("the store answers")
+    }
+
+    /// What a sender gets while these tenants are suspended.
+    async fn take_without(&self, resting: &[TenantId]) -> Vec<DueDelivery> {
+        let resting = resting.iter().cloned().collect();
+        let taken = self.sides.store.take(20, 10, LONG, &UnderWay::new(), &resting);
+        taken.await.expect("the store answers")
     }
 
     async fn finish(&self, due: &DueDelivery, next: NextStep) {
@@ -177,6 +186,16 @@ fn receivers(due: &[DueDelivery]) -> Vec<&str> {
         due.iter().filter_map(|due| due.url.strip_prefix("https://hooks.example/")).collect();
     paths.sort_unstable();
     paths
+}
+
+pub async fn webhooks_of_a_suspended_tenant_rest(desk: &mut Desk<'_>) {
+    desk.store(webhook(1)).await;
+    desk.happen(&[1]).await;
+    assert!(desk.take_without(&[tenant()]).await.is_empty(), "it is suspended");
+    let other = TenantId::new("other").expect("a name");
+    let due = desk.take_without(&[other]).await;
+    assert_eq!(receivers(&due), ["1"], "the event waited");
+    assert_eq!(due[0].name.tries, 1);
 }
 
 pub async fn every_webhook_gets_each_event_once(desk: &mut Desk<'_>) {
@@ -455,6 +474,7 @@ macro_rules! webhook_promises {
     ($run:ident) => {
         $run! {
             every_webhook_gets_each_event_once,
+            webhooks_of_a_suspended_tenant_rest,
             events_keep_their_order,
             filter_selects_kinds_and_locations,
             test_reaches_its_webhook_alone,

@@ -27,6 +27,7 @@ macro_rules! work_promises {
         $run! {
             nothing_due_means_nothing_taken,
             run_is_taken_once_with_its_request,
+            runs_of_a_suspended_tenant_wait,
             tenants_take_turns,
             served_tenant_waits_for_others,
             each_place_is_reported_once,

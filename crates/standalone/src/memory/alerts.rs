@@ -114,13 +114,16 @@ impl AlertStore for MemoryAlerts {
         limit: u32,
         lease: Duration,
         busy: &'a BTreeSet<String>,
+        resting: &'a BTreeSet<TenantId>,
     ) -> AlertFuture<'a, Vec<DueAlert>> {
         self.answer(move |state, now| {
             let is_free = |row: &Row| !busy.contains(&service_origin(&row.device));
             let mut due: Vec<(&Key, &mut Row)> = state
                 .due
                 .iter_mut()
-                .filter(|(_, row)| row.not_before <= now && is_free(row))
+                .filter(|((tenant, ..), row)| {
+                    row.not_before <= now && is_free(row) && !resting.contains(tenant)
+                })
                 .collect();
             due.sort_by_key(|(_, row)| (row.not_before, row.number));
             let take = |((tenant, ticket, device), row): (&Key, &mut Row)| {

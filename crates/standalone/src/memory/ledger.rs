@@ -358,6 +358,14 @@ impl Queries for MemoryQueries {
         })
     }
 
+    fn other_locations<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Option<u32>, NotRead>> {
+        Box::pin(async { Ok(lock(&self.care.state).other_locations(tenant, location)) })
+    }
+
     fn audit<'a>(
         &'a self,
         tenant: &'a TenantId,

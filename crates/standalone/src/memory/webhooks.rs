@@ -2,7 +2,7 @@
 //! batches of the ledgers add to both, and a sender takes deliveries.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Mutex,
     time::Duration,
 };
@@ -345,12 +345,14 @@ impl WebhookStore for MemoryWebhooks {
         places: u32,
         lease: Duration,
         under_way: &'a UnderWay,
+        resting: &'a BTreeSet<TenantId>,
     ) -> WebhookFuture<'a, Vec<DueDelivery>> {
         self.answer(move |state, now| {
             let mut taken = Vec::new();
             for (of, endpoint) in &state.webhooks {
                 let is_ready =
                     endpoint.webhook.state == WebhookState::Active && endpoint.rests_until <= now;
+                let is_ready = is_ready && !resting.contains(&of.tenant);
                 let places = if endpoint.failures >= PROBE_FROM { 1 } else { places };
                 let room = places.saturating_sub(under_way.get(of).copied().unwrap_or_default());
                 if !is_ready || room == 0 {

@@ -3,7 +3,11 @@
 
 mod state;
 
-use std::{collections::HashSet, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Mutex,
+    time::Duration,
+};
 
 use gateway::backends::queries::{FindingPlace, FindingsQuery, ListedRun, RunsQuery};
 use processors::{
@@ -81,8 +85,13 @@ fn millis(time: Duration) -> Millis {
 }
 
 impl Work for MemoryWork {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
-        self.answer(move |state, now| Ok(state.take(worker, now, millis(lease))))
+    fn take<'a>(
+        &'a self,
+        worker: &'a str,
+        lease: Duration,
+        resting: &'a BTreeSet<TenantId>,
+    ) -> WorkFuture<'a, Option<WorkItem>> {
+        self.answer(move |state, now| Ok(state.take(worker, now, millis(lease), resting)))
     }
 
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {

@@ -22,6 +22,11 @@ pub struct GatewayArgs {
     )]
     pub url: String,
 
+    /// File with the authorities that sign the gateway's certificate, in PEM form, for an
+    /// `https://` address [default: those of this system]
+    #[arg(long, value_name = "FILE", env = "CLINICWIRE_CA")]
+    pub ca: Option<PathBuf>,
+
     /// Token [default: the token of a clinic that runs on this machine]
     #[arg(long, value_name = "TOKEN", env = "CLINICWIRE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,

@@ -9,13 +9,13 @@ use hyper::{
     body::{Bytes, Incoming},
     header,
 };
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 
-use super::arguments::GatewayArgs;
+use super::{
+    arguments::GatewayArgs,
+    connector::{Connector, connector},
+};
 use crate::ready;
 
 /// A gateway answers a command after 2 s at the latest, and a list after 5 s.
@@ -87,7 +87,7 @@ struct Answer {
 
 /// A gateway and the token for it.
 pub(super) struct GatewayClient {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     url: String,
     token: String,
 }
@@ -97,11 +97,14 @@ impl GatewayClient {
     /// machine.
     ///
     /// # Errors
-    /// When the address is no `http` address, or there is no token.
+    /// When the address or the file of authorities cannot be used, or there is no token.
     pub(super) fn new(arguments: &GatewayArgs, role: &str) -> Result<Self> {
         let address: Uri = arguments.url.parse().context("--url is not an address")?;
-        if address.scheme_str() != Some("http") {
-            bail!("--url begins with http://: use a gateway's own port, or a tunnel to it");
+        match address.scheme_str() {
+            Some("http") => {}
+            Some("https") if cfg!(feature = "tls") => {}
+            Some("https") => bail!("this build speaks no TLS: build it with --features tls"),
+            _ => bail!("--url begins with https:// or http://"),
         }
         let token = match &arguments.token {
             Some(token) => token.trim().to_owned(),
@@ -118,7 +121,8 @@ impl GatewayClient {
         };
         let is_readable = header::HeaderValue::from_str(&token).is_ok();
         anyhow::ensure!(is_readable, "the token contains characters that no token has");
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let connector = connector(arguments.ca.as_deref())?;
+        let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, url: arguments.url.trim_end_matches('/').to_owned(), token })
     }
 

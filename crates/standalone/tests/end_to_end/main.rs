@@ -16,6 +16,7 @@ mod real_servers;
 mod scenarios;
 mod stopping;
 mod stream;
+mod suspension;
 mod traces;
 mod webhooks;
 mod world;

@@ -1,15 +1,17 @@
 //! The subcommands for operators, against the program.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio},
     sync::Arc,
 };
 
 use serde_json::{Value, json};
 use testing::{
+    certificates::TestAuthority,
     http::{ApiClient, ApiRequest},
     patience::PATIENCE,
     process::{RunningProgram, wait_until_ready},
@@ -32,11 +34,17 @@ struct EmptyClinic {
 
 impl EmptyClinic {
     async fn start() -> Self {
+        Self::start_with(|_| Vec::new()).await
+    }
+
+    /// A clinic with further flags, which may name files in its directory.
+    async fn start_with(flags: impl FnOnce(&Path) -> Vec<OsString>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let ready_file = home.path().join("ready.json");
         let mut command = clinicwire();
         command.args(["--empty", "--listen", "127.0.0.1:0", "--ready-file"]).arg(&ready_file);
         command.arg(format!("--insecure-development-key={WORDS}"));
+        command.args(flags(home.path()));
         let program = RunningProgram::start(&mut command).unwrap();
         let url = wait_until_ready(&ready_file).await.url;
         Self { home, _program: program, url }
@@ -319,4 +327,27 @@ impl CuttingProxy {
         });
         Self { url, cut }
     }
+}
+
+#[tokio::test]
+async fn subcommand_over_tls_trusts_the_named_authority_alone() {
+    let clinic = EmptyClinic::start_with(|home| {
+        let certificate = TestAuthority::new(home).issue("node", 30);
+        let flags = [("--tls-cert", certificate.certificate), ("--tls-key", certificate.key)];
+        flags.into_iter().flat_map(|(flag, file)| [flag.into(), file.into()]).collect()
+    })
+    .await;
+    assert!(clinic.url.starts_with("https://"), "{}", clinic.url);
+    let seed = clinic.seed_file();
+    let run = |more: &[&str]| {
+        clinic.command(&clinic.url, &[&["seed", &seed], more].concat()).output().unwrap()
+    };
+    let untrusted = run(&[]);
+    assert!(!untrusted.status.success(), "{untrusted:?}");
+    let authority = clinic.path("ca.pem").display().to_string();
+    let trusted = run(&["--ca", &authority]);
+    assert!(trusted.status.success(), "{trusted:?}");
+    let unreadable = run(&["--ca", &seed]);
+    let told = String::from_utf8_lossy(&unreadable.stderr).into_owned();
+    assert!(told.contains("holds no certificate"), "{told}");
 }

@@ -350,7 +350,7 @@ async fn unreadable_records_are_parked_and_others_applied() {
     installation.stop().await;
 }
 
-fn record_of(site: &Site, bits: u128) -> CommandRecord {
+pub fn record_of(site: &Site, bits: u128) -> CommandRecord {
     let queue = QueueId::new(site.general.as_str()).unwrap();
     let location = queue.location();
     CommandRecord {
@@ -368,7 +368,7 @@ fn record_of(site: &Site, bits: u128) -> CommandRecord {
     }
 }
 
-fn append(producer: &BaseProducer, topic: &str, wire: &WireRecord, partition: PartitionId) {
+pub fn append(producer: &BaseProducer, topic: &str, wire: &WireRecord, partition: PartitionId) {
     let mut headers = OwnedHeaders::new();
     for (name, value) in &wire.headers {
         headers = headers.insert(Header { key: name, value: Some(value) });

@@ -12,12 +12,14 @@ use processors::{
     ledger::{JournalEntry, JournalRow, Ledger, PartNames},
     log::PartitionId,
     runner::{self, RunnerCounters},
+    tenants::Tenants,
 };
 use schemas::{
     Millis,
     codes::Code,
     command::Command,
     event::Event,
+    ids::TenantId,
     record::{CommandRecord, WireRecord},
     ticket::TicketState,
 };
@@ -112,6 +114,23 @@ async fn owner_writes_one_tick_when_timer_is_due() {
     sleep(Duration::from_secs(60)).await; // simulated time: nothing may happen in it
     assert_eq!(ticks(&memory).await.len(), 1, "a timer that has fired is not due again");
     assert_eq!(counters.ticks.load(SeqCst), 1);
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_of_a_suspended_tenant_fire() {
+    let hand = ManualClock::at(START);
+    let memory = memory_by(hand.clock());
+    let heard = ViewsTopic::listen(&memory);
+    let tenants = Tenants::none();
+    let settings = runner::RunnerSettings { tenants: Arc::clone(&tenants), ..by(&hand).0 };
+    run(backends(&memory, &Faults::none()), settings);
+    somebody_is_absent(&memory).await;
+    quiet(&memory).await;
+    tenants.set_suspended(TenantId::new("demo").unwrap(), true);
+    hand.set(DUE);
+    until("the absence is over", async || is_over(&memory).await).await;
     quiet(&memory).await;
     check(&memory, &heard).await;
 }

@@ -1,7 +1,7 @@
 //! File stores, logs and work backends that fail or wait on demand.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     ops::Range,
     sync::{
@@ -244,11 +244,16 @@ pub struct DeafWork {
 }
 
 impl Work for DeafWork {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
+    fn take<'a>(
+        &'a self,
+        worker: &'a str,
+        lease: Duration,
+        resting: &'a BTreeSet<TenantId>,
+    ) -> WorkFuture<'a, Option<WorkItem>> {
         if self.deaf.load(SeqCst) {
             return Box::pin(async { Ok(None) });
         }
-        self.inner.take(worker, lease)
+        self.inner.take(worker, lease, resting)
     }
 
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {

@@ -1,6 +1,6 @@
 //! An installation in memory in which runs are requested and observed.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use claims::tables::Tables;
@@ -326,7 +326,8 @@ impl Office {
 
     /// Whether no work is left.
     pub async fn is_idle(&self) -> bool {
-        self.memory.work.take("nobody", Duration::ZERO).await.unwrap().is_none()
+        let nobody = BTreeSet::new();
+        self.memory.work.take("nobody", Duration::ZERO, &nobody).await.unwrap().is_none()
     }
 }
 

@@ -284,7 +284,7 @@ fn promised(role: Role) -> Vec<&'static str> {
 
 /// The kinds of commands to locations.
 fn location_kinds() -> Vec<&'static str> {
-    let others = ["run.", "rule.", "reference.", "webhook.", "appointment_key."];
+    let others = ["run.", "rule.", "reference.", "webhook.", "tenant.", "appointment_key."];
     let of_location = |kind: &&str| !others.iter().any(|other| kind.starts_with(other));
     Command::KINDS.iter().copied().filter(of_location).collect()
 }

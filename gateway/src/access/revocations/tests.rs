@@ -2,6 +2,7 @@ use gateway_core::access::{Origin, Role};
 use schemas::{
     access::{RevocationTarget, TargetKind},
     record::Actor,
+    tenant::TenantSettings,
 };
 
 use super::*;
@@ -169,4 +170,20 @@ fn suspended_tenant_has_no_valid_token_until_it_is_resumed() {
     revocations.set_tenant(tenant("demo"), status(false));
     assert_eq!(revocations.check(&newer), Ok(()));
     assert!(revocations.suspension(&tenant("demo")).is_none());
+}
+
+#[test]
+fn node_of_created_tenants_serves_no_other() {
+    let revocations = Revocations::new(true);
+    revocations.finish_reading();
+    let boss = Claims { role: Role::SuperAdmin, ..claims("boss", AT) };
+    assert_eq!(revocations.check(&claims("ann", AT)), Err(Code::TenantNotServed));
+    assert_eq!(revocations.check(&boss), Ok(()), "somebody creates the first one");
+    let stored =
+        StoredTenant { settings: TenantSettings::default(), created_at: AT, edition: 1, by: None };
+    revocations.set_settings(tenant("demo"), stored);
+    assert_eq!(revocations.check(&claims("ann", AT)), Ok(()));
+    assert_eq!(revocations.check_tenant(&tenant("other")), Err(Code::TenantNotServed));
+    assert_eq!(revocations.known_tenants(None, 9), [tenant("demo")]);
+    assert!(revocations.known_tenants(Some(&tenant("demo")), 9).is_empty());
 }

@@ -36,6 +36,14 @@ macro_rules! no_lists {
             Box::pin(async { Ok(true) })
         }
 
+        fn other_locations<'a>(
+            &'a self,
+            _: &'a schemas::ids::TenantId,
+            _: &'a schemas::ids::LocationId,
+        ) -> $crate::BoxFuture<'a, Result<Option<u32>, $crate::backends::snapshots::NotRead>> {
+            Box::pin(async { Ok(None) })
+        }
+
         fn audit<'a>(
             &'a self,
             _: &'a schemas::ids::TenantId,

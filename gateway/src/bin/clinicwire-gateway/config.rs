@@ -173,6 +173,10 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub limits: Vec<LimitChange>,
+    /// Serve only tenants that a super admin has created by `POST /v1/tenants`. Tokens of others
+    /// are refused as `tenant_not_served`; those of super admins are not
+    #[arg(long, env = "CLINICWIRE_CREATED_TENANTS_ONLY")]
+    pub created_tenants_only: bool,
     /// Name by which clients may call this node, such as `queue.example`. May be repeated. Requests
     /// for other hosts are refused by 421, except those for health and metrics. Without it, any
     /// host is served
@@ -379,6 +383,7 @@ impl RunArgs {
             private_listen: self.private_listen,
             public_demo: self.insecure_public_development,
             limits: LimitSettings::default().changed(&self.limits),
+            created_tenants_only: self.created_tenants_only,
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             drain: Duration::from_secs(self.drain.into()),
             max_file: self.claims_files.max_file,
@@ -486,6 +491,8 @@ impl RunArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -493,6 +500,25 @@ mod tests {
     #[test]
     fn flags_are_consistent() {
         GatewayCli::command().debug_assert();
+    }
+
+    /// The page says of each flag whether it changes while a gateway runs.
+    #[test]
+    fn every_flag_of_run_is_on_the_page_of_settings() {
+        let page = include_str!("../../../../docs/settings.md");
+        let gateways = page.split("## Gateways").nth(1).unwrap_or_default();
+        let gateways = gateways.split("## Processors").next().unwrap_or_default();
+        let listed: BTreeSet<_> = gateways
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `--")?.split_once('`'))
+            .map(|(flag, _)| flag.to_owned())
+            .collect();
+        let command = GatewayCli::command();
+        let run = command.find_subcommand("run").expect("a gateway runs");
+        let flags = command.get_arguments().chain(run.get_arguments());
+        let flags: BTreeSet<_> =
+            flags.filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
+        assert_eq!(listed, flags);
     }
 
     #[test]

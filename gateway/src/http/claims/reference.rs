@@ -53,6 +53,7 @@ pub(in crate::http) struct PageParams {
     /// The key after which the page begins.
     after: Option<String>,
     /// The number of entries, at most 1000.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<u16>,
 }
 

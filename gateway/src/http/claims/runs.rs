@@ -73,10 +73,11 @@ pub(in crate::http) async fn request(
         let code = if is_reused { Code::IdempotencyKeyReused } else { Code::FileUnknown };
         return Err(Problem::from(code));
     };
-    if let Some(most) = node.limits.settings().places(Limit::QueuedRuns) {
+    let tenant_key = node.limits.tenant_key(&claims.tenant);
+    if let Some(most) = node.limits.places(Limit::QueuedRuns, tenant_key) {
         has_room(&node, &claims.tenant, most).await?;
     }
-    let keep_s = u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX);
+    let keep_s = keep_s(&node, &claims.tenant);
     let command = Command::RequestRun { file, list_passes, keep_s };
     let id = key.clone().unwrap_or_else(|| CommandId::from_random(bits));
     let aggregate = Aggregate::run(&claims.tenant, &run);
@@ -88,6 +89,15 @@ pub(in crate::http) async fn request(
         Err(problem) if problem.code() != Code::RunExists => Err(problem),
         _ => Ok(requested(&run)),
     }
+}
+
+/// Seconds for which a new run of the tenant is kept after its end.
+fn keep_s(node: &NodeContext, tenant: &TenantId) -> u32 {
+    let own = node.revocations.settings(tenant).and_then(|held| held.settings.retention.run_days);
+    own.map_or_else(
+        || u32::try_from(node.run_retention.as_secs()).unwrap_or(u32::MAX),
+        |days| days.saturating_mul(24 * 60 * 60),
+    )
 }
 
 /// Checks that the tenant has fewer than `most` runs that wait for a worker. Requests at the same

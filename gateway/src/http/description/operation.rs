@@ -89,6 +89,7 @@ const WITH_TOKEN: &[Code] = &[
     Code::TokenWrongIssuer,
     Code::TokenRevoked,
     Code::TenantSuspended,
+    Code::TenantNotServed,
     Code::PermissionsChanged,
     Code::CredentialReused,
     Code::Forbidden,
@@ -178,12 +179,25 @@ impl Operation {
         summary: &'static str,
         row: &'static str,
     ) -> Self {
-        let mut operation = Self::new(method, path, id, summary, Access::Row(row))
-            .refuses(COMMANDS)
-            .answers::<super::answers::PendingCommand>(
-                202,
-                "The command was accepted and is not decided yet: read its outcome at `Location`.",
-            );
+        let accepted =
+            "The command was accepted and is not decided yet: read its outcome at `Location`.";
+        Self::new(method, path, id, summary, Access::Row(row))
+            .into_command()
+            .answers::<super::answers::PendingCommand>(202, accepted)
+    }
+
+    /// A command whose right is not in the table of rights, and which waits for its outcome.
+    pub(in crate::http) fn command_with_any_token(
+        method: &'static str,
+        path: &'static str,
+        id: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self::new(method, path, id, summary, Access::AnyToken).into_command()
+    }
+
+    fn into_command(self) -> Self {
+        let mut operation = self.refuses(COMMANDS);
         operation.is_command = true;
         operation.problems.extend_from_slice(JSON_BODY);
         operation

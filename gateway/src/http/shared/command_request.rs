@@ -26,7 +26,7 @@ use serde_json::{Map, Value, json};
 use super::{
     audited_request::AuditedRequest,
     caller::{Caller, JsonText},
-    editions, link_offers,
+    editions, link_offers, quotas,
 };
 use crate::{
     commands::Submission,
@@ -170,6 +170,7 @@ impl CommandRequest {
     ) -> Result<Response, Problem> {
         let allowed = access::may_command(&self.claims, location, &command);
         allowed.map_err(|code| refused(node, command.kind(), code))?;
+        quotas::check(node, &self.claims.tenant, location, &command).await?;
         self.answer(node, Aggregate::location(&self.claims.tenant, location), command).await
     }
 

@@ -5,7 +5,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use schemas::{Millis, codes::Code, ids::RunId};
+use schemas::{
+    Millis,
+    codes::Code,
+    ids::{RunId, TenantId},
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -73,6 +77,16 @@ impl Cursor for (Millis, RunId) {
     fn parse(text: &str) -> Option<Self> {
         let (at, run) = text.split_once(' ')?;
         Some((at.parse().ok()?, RunId::new(run).ok()?))
+    }
+}
+
+impl Cursor for TenantId {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::new(text).ok()
     }
 }
 

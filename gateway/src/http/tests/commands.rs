@@ -154,7 +154,7 @@ async fn every_kind_of_command_has_its_route() {
         let steps = ["receive", "withdraw", "settle", "tick", "claim"];
         let written = kind.split('.').next_back().is_some_and(|step| steps.contains(&step));
         // A pairing needs a code, which `displays` tests.
-        let other = ["run.", "rule.", "reference.", "webhook.", "display.pair"]
+        let other = ["run.", "rule.", "reference.", "webhook.", "tenant.", "display.pair"]
             .iter()
             .any(|of| kind.starts_with(of));
         !other && !written

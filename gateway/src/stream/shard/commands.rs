@@ -145,7 +145,9 @@ impl Shard {
                 let close = match code {
                     Code::TokenExpired => Close::TokenExpired,
                     Code::PermissionsChanged => Close::PermissionsChanged,
-                    Code::TokenRevoked | Code::TenantSuspended => Close::PermissionDenied,
+                    Code::TokenRevoked | Code::TenantSuspended | Code::TenantNotServed => {
+                        Close::PermissionDenied
+                    }
                     code if code.is_temporary() => Close::TryAgain,
                     _ => Close::InvalidToken,
                 };

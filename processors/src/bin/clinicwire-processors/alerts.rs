@@ -12,6 +12,7 @@ use processors::{
         metrics::Health,
         postgres::{PostgresAlerts, PostgresWebhooks},
     },
+    tenants::Tenants,
     webhooks,
 };
 use schemas::webhook::WebhookKey;
@@ -52,11 +53,10 @@ fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
 pub fn start_webhooks(
     settings: &RunArgs,
     log: Arc<dyn Log>,
-    health: &Health,
     signal: &Arc<Notify>,
-    stopped: &watch::Receiver<()>,
+    (health, tenants, stopped): (&Health, &Arc<Tenants>, &watch::Receiver<()>),
 ) -> anyhow::Result<Option<JoinHandle<anyhow::Result<()>>>> {
-    let sender = settings.webhooks.sender(Arc::clone(&health.webhooks));
+    let sender = settings.webhooks.sender(Arc::clone(&health.webhooks), Arc::clone(tenants));
     let Some(sender) = sender.context("the key of webhooks cannot be read")? else {
         return Ok(None);
     };
@@ -70,11 +70,10 @@ pub fn start_webhooks(
 pub fn start_sender(
     settings: &RunArgs,
     log: Arc<dyn Log>,
-    health: &Health,
     signal: &Arc<Notify>,
-    stopped: &watch::Receiver<()>,
+    (health, tenants, stopped): (&Health, &Arc<Tenants>, &watch::Receiver<()>),
 ) -> anyhow::Result<Option<JoinHandle<anyhow::Result<()>>>> {
-    let sender = settings.alerts.sender(Arc::clone(&health.alerts));
+    let sender = settings.alerts.sender(Arc::clone(&health.alerts), Arc::clone(tenants));
     let Some(sender) = sender.context("the key of the alerts cannot be read")? else {
         return Ok(None);
     };

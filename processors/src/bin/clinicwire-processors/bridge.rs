@@ -4,10 +4,11 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use anyhow::Context;
 use processors::servers::{
-    bridge,
+    bridge::{self, BridgeParts},
     config::BridgeArgs,
     kafka::{self, KafkaProcessorLog},
     metrics::Health,
+    tenants,
 };
 use schemas::record::CARE_TOPIC;
 
@@ -24,10 +25,12 @@ pub async fn run_bridge(settings: BridgeArgs) -> anyhow::Result<()> {
     let log = KafkaProcessorLog::new_writer(cluster.clone()).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
     let (address, served) = serve(settings.listen, &health).await?;
+    let (tenants, access) = tenants::follow(cluster.clone());
     let (counters, status) = (Arc::clone(&health.bridge), Arc::new(bridge::reader_status()));
-    health.watch(log.clients().into_iter().chain([Arc::clone(&status)]));
+    health.watch(log.clients().into_iter().chain([Arc::clone(&status), access]));
     let (group, bridge, log) = (settings.group(), settings.bridge(), Arc::new(log));
-    let passing = bridge::run(cluster, group, bridge, log, counters, status, stop(stopped.clone()));
+    let parts = BridgeParts { bridge, log, counters, status, tenants };
+    let passing = bridge::run(cluster, group, parts, stop(stopped.clone()));
     let (topic, source) = (&settings.source_topic, &settings.source);
     tracing::info!(%address, topic, %source, "passing records on; metrics and health are served");
     report_ready(&health, address, settings.ready_file.as_deref()).await?;

@@ -7,7 +7,7 @@ mod run;
 mod verify;
 mod work;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -72,7 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn serve_command(command: ServiceCommand) -> anyhow::Result<ExitCode> {
     let done = match command {
         ServiceCommand::Prepare(settings) => prepare(&settings).await,
-        ServiceCommand::Run(settings) => run::run(*settings).await,
+        ServiceCommand::Run(settings) => run::run(Arc::from(settings)).await,
         ServiceCommand::Work(settings) => work::work(settings).await,
         ServiceCommand::Bridge(settings) => bridge::run_bridge(settings).await,
         ServiceCommand::Audit(AuditCommand::Verify(settings)) => {

@@ -15,12 +15,14 @@ use processors::{
         kafka::{self, KafkaProcessorLog},
         maintenance::Maintenance,
         metrics::Health,
-        migrations,
+        migrations, parked,
         postgres::{
             PostgresAudit, PostgresJournal, PostgresLedger, PostgresRetention, check_roles,
         },
         redis::RedisViews,
+        tenants,
     },
+    tenants::Tenants,
 };
 use schemas::record::{AUDIT_TOPIC, CARE_TOPIC, RUNS_TOPIC};
 use servers::file_store::{self, Probe};
@@ -35,17 +37,21 @@ use crate::{
 
 /// How long leaving the consumer group may take after the last batch.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often parked facts of resumed tenants are looked for.
+const RELEASE_EVERY: Duration = Duration::from_secs(60);
+
 /// Processes records until the process is asked to stop.
-pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
+pub async fn run(settings: Arc<RunArgs>) -> anyhow::Result<()> {
     let stopped = stop_signal()?;
     let (views, care, runs) = connect(&settings).await?;
     let (audit_log, audit_store) = connect_audit(&settings).await?;
+    let (tenants, access) = tenants::follow(settings.cluster());
     let health = Arc::new(Health::default());
     let traces = settings.traces.start("clinicwire-processors", &settings.listen.to_string())?;
     health.count_spans(&traces.tracer);
     watch_pools(&health, &care, &runs, &audit_store);
     let logs = [&care.log, &runs.log, &audit_log];
-    health.watch(logs.into_iter().flat_map(|log| log.clients()));
+    health.watch(logs.into_iter().flat_map(|log| log.clients()).chain([access]));
     let work_signal = Arc::new(Notify::new());
     let checking = start_worker(
         &settings.checks,
@@ -53,23 +59,27 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
         &health,
         runs.log.clone(),
         &work_signal,
-        &stopped,
+        (&tenants, &stopped),
     )
     .await?;
     let alert_signal = Arc::new(Notify::new());
-    let alerting = start_sender(&settings, care.log.clone(), &health, &alert_signal, &stopped)?;
+    let shared = (&*health, &tenants, &stopped);
+    let alerting = start_sender(&settings, care.log.clone(), &alert_signal, shared)?;
     let webhook_signal = Arc::new(Notify::new());
-    let hooks = start_webhooks(&settings, runs.log.clone(), &health, &webhook_signal, &stopped)?;
+    let hooks = start_webhooks(&settings, runs.log.clone(), &webhook_signal, shared)?;
     let (address, served) = serve(settings.listen, &health).await?;
-    let maintenance = maintenance(&settings, &care.ledger, &audit_store, &health).await?;
+    let maintenance = maintenance(&settings, &care.ledger, &audit_store, &health, &tenants).await?;
     let maintained = tokio::spawn(maintenance.run());
+    let released = tokio::spawn(release(settings.clone(), care.log.clone(), tenants.clone()));
 
     let start = |topic_backends: &TopicBackends, signal: &Arc<Notify>| {
         let signals = [signal, &webhook_signal];
         let backends = topic_backends.runner_backends(&views);
+        let tenants = Arc::clone(&tenants);
+        let topic = topic_backends.topic;
         let topic_settings = RunnerSettings {
             tracer: traces.tracer.clone(),
-            ..runner_settings(&settings, topic_backends.topic, &health, signals)
+            ..runner_settings(&settings, topic, &health, signals, tenants)
         };
         tokio::spawn(runner::run(backends, topic_settings, stop(stopped.clone())))
     };
@@ -78,6 +88,10 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     let (log, store) = (Arc::clone(&audit_log) as _, audit_store as _);
     let storing = tokio::spawn(audit::run(log, store, sink, stop(stopped.clone())));
     tracing::info!(%address, group = settings.group, "processing; metrics and health are served");
+    tokio::select! {
+        () = tenants.wait_until_read() => {}
+        () = stop(stopped.clone()) => {}
+    }
     report_ready(&health, address, settings.ready_file.as_deref()).await?;
     let all = async {
         let done = tokio::try_join!(
@@ -101,6 +115,7 @@ pub async fn run(settings: RunArgs) -> anyhow::Result<()> {
     views.close().await;
     traces.finish().await;
     maintained.abort();
+    released.abort();
     served.abort();
     done.context("processing ended; the log above says why")
 }
@@ -125,6 +140,7 @@ fn runner_settings(
     topic: &'static str,
     health: &Health,
     signals: [&Arc<Notify>; 2],
+    tenants: Arc<Tenants>,
 ) -> RunnerSettings {
     RunnerSettings {
         batch: settings.batch as usize,
@@ -133,6 +149,7 @@ fn runner_settings(
         parked_limit: settings.parked_limit,
         counters: Arc::clone(&health.counters),
         work_signals: signals.map(Arc::clone).to_vec(),
+        tenants,
         ..RunnerSettings::new(topic)
     }
 }
@@ -210,6 +227,7 @@ async fn maintenance(
     ledger: &Arc<PostgresLedger>,
     audit: &Arc<PostgresAudit>,
     health: &Health,
+    tenants: &Arc<Tenants>,
 ) -> anyhow::Result<Maintenance> {
     let retention = PostgresRetention::new(&settings.maintenance_pool());
     Ok(Maintenance {
@@ -217,6 +235,7 @@ async fn maintenance(
         audit: Arc::clone(audit),
         retention: retention.context(POSTGRES_REFUSED)?,
         archive: archive(settings, health).await?,
+        tenants: Arc::clone(tenants),
         counters: Arc::clone(&health.maintenance),
         audit_counters: Arc::clone(&health.audit),
     })
@@ -230,4 +249,26 @@ async fn archive(settings: &RunArgs, health: &Health) -> anyhow::Result<Option<A
         .context("the archive cannot be used: check --archive or CLINICWIRE_ARCHIVE")?;
     let journal = PostgresJournal::new(&settings.archive_pool()).context(POSTGRES_REFUSED)?;
     Ok(Some(Archive::new(store, journal, Arc::clone(&health.archive))))
+}
+
+/// Appends parked facts of resumed tenants again, whenever the tenants change and once a minute:
+/// another processor may park one for a moment after the tenant was resumed.
+async fn release(settings: Arc<RunArgs>, log: Arc<KafkaProcessorLog>, tenants: Arc<Tenants>) {
+    let (connection, cluster) = (settings.pool().connection, settings.cluster());
+    tenants.wait_until_read().await;
+    loop {
+        let known = tenants.now();
+        match parked::release_resumed(&connection, &cluster, &log, &known).await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "parked facts of resumed tenants were appended again");
+                continue;
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "parked facts of resumed tenants were not appended");
+            }
+        }
+        let _ = tokio::time::timeout(RELEASE_EVERY, tenants.changed(&known)).await;
+    }
 }

@@ -13,7 +13,9 @@ use processors::{
         metrics::Health,
         migrations,
         postgres::{PostgresWork, check_roles},
+        tenants,
     },
+    tenants::Tenants,
     worker,
 };
 use schemas::record::RUNS_TOPIC;
@@ -42,7 +44,7 @@ pub async fn start_worker(
     health: &Health,
     log: Arc<KafkaProcessorLog>,
     work_signal: &Arc<Notify>,
-    stopped: &watch::Receiver<()>,
+    (tenants, stopped): (&Arc<Tenants>, &watch::Receiver<()>),
 ) -> anyhow::Result<Option<JoinHandle<()>>> {
     if settings.run_workers == 0 {
         return Ok(None);
@@ -57,8 +59,11 @@ pub async fn start_worker(
         files,
         work_signal: Arc::clone(work_signal),
     };
-    let worker =
-        worker::run(backends, settings.worker(Arc::clone(&health.checks))?, stop(stopped.clone()));
+    let worker_settings = worker::WorkerSettings {
+        tenants: Arc::clone(tenants),
+        ..settings.worker(Arc::clone(&health.checks))?
+    };
+    let worker = worker::run(backends, worker_settings, stop(stopped.clone()));
     Ok(Some(tokio::spawn(worker)))
 }
 
@@ -79,9 +84,10 @@ pub async fn work(settings: WorkArgs) -> anyhow::Result<()> {
     check_roles(&connection, settings.postgres.login_policy()).await?;
     let cluster = settings.cluster();
     kafka::check(&cluster, RUNS_TOPIC).await?;
+    let (tenants, access) = tenants::follow(cluster.clone());
     let log = KafkaProcessorLog::new_writer(cluster).context(KAFKA_REFUSED)?;
     let health = Arc::new(Health::default());
-    health.watch(log.clients());
+    health.watch(log.clients().into_iter().chain([access]));
     let (address, served) = serve(settings.listen, &health).await?;
     // No runner of this process signals work: the worker polls.
     let nobody = Arc::new(Notify::new());
@@ -91,7 +97,7 @@ pub async fn work(settings: WorkArgs) -> anyhow::Result<()> {
         &health,
         Arc::new(log),
         &nobody,
-        &stopped,
+        (&tenants, &stopped),
     )
     .await?;
     let at_once = settings.checks.run_workers;

@@ -13,8 +13,8 @@ use schemas::{
     ids::{Aggregate, AggregateKind, AppointmentId, TicketId},
     outward::{OutwardData, OutwardEvent},
     record::{
-        CommandRecord, EVENTS_TOPIC, NamedCommand, PublishedOutcome, VIEWS_TOPIC, ViewsRecord,
-        WireRecord, topic_for,
+        ACCESS_TOPIC, CommandRecord, EVENTS_TOPIC, NamedCommand, PublishedOutcome, VIEWS_TOPIC,
+        ViewsRecord, WireRecord, topic_for,
     },
     view::Position,
 };
@@ -117,7 +117,10 @@ impl<'a> BatchBuilder<'a> {
             .expect("every aggregate of the batch is restored");
         let before = state.position().version;
         let time = RecordTime { appended_at: record.at, decided_at: self.state.decided_at };
-        let effect = state.handle(&command, time);
+        let effect = match self.state.tenants.check_command(&command, state) {
+            Ok(()) => state.handle(&command, time),
+            Err(code) => RecordEffect::refused(state.position(), record.at, code),
+        };
         if !effect.events.is_empty() {
             self.from.entry(command.aggregate.clone()).or_insert(before);
         }
@@ -232,6 +235,10 @@ impl<'a> BatchBuilder<'a> {
         let mut parts = 1..;
         for (next, part) in effect.follow_ups.into_iter().zip(parts.by_ref()) {
             self.publish(record.offset, part, topic_for(next.aggregate.kind()), next.to_wire());
+        }
+        for (stored, part) in effect.tenant.into_iter().zip(parts.by_ref()) {
+            let wire = stored.to_wire(&aggregate.tenant());
+            self.publish(record.offset, part, ACCESS_TOPIC, wire);
         }
         for ((data, part), index) in effect.outward.into_iter().zip(parts).zip(0..) {
             let event = OutwardEvent::new(&aggregate, effect.position, index, effect.at, data);

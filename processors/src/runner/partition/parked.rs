@@ -35,7 +35,10 @@ impl ParkedRecords {
                 self.in_a_row = 0;
                 continue;
             };
-            self.in_a_row += 1;
+            // Facts of a suspended tenant could be read.
+            if *code != Code::TenantSuspended {
+                self.in_a_row += 1;
+            }
             self.counts.entry(code.as_str()).or_insert((0, row.offset)).0 += 1;
         }
     }
@@ -69,6 +72,9 @@ impl ParkedRecords {
             let reason = match code {
                 code if code == Code::RecordFromFuture.as_str() => {
                     "their append time is ahead of this machine's clock"
+                }
+                code if code == Code::TenantSuspended.as_str() => {
+                    "their tenant is suspended; they are appended again once it is resumed"
                 }
                 _ => "they cannot be applied",
             };

@@ -43,15 +43,19 @@ impl PartitionTask {
         let (claim, settings) = (self.partition.claim, &self.shared.settings);
         let owner = (settings.clock)();
         let partition_count = self.partition.partition_count;
+        let tenants = settings.tenants.now();
         let read: Vec<_> = records
             .iter()
             .map(|record| {
                 batch::check_time(record.at, owner)?;
-                batch::read(&record.record, settings.topic, claim.partition, partition_count)
+                let (partition, topic) = (claim.partition, settings.topic);
+                let command = batch::read(&record.record, topic, partition, partition_count)?;
+                tenants.check_fact(&command)?;
+                Ok(command)
             })
             .collect();
         // State that the ledger cannot read is no fault of these records, so none is parked for it.
-        let mut state = self.restore(records, &read).await?;
+        let mut state = self.restore(records, &read, tenants).await?;
         let built = batch::build(claim, records, read, &mut state);
         Ok(DecidedBatch::new(built, records, state.aggregates, traces))
     }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -26,6 +26,7 @@ use crate::{
         answered,
         batch::{BatchState, is_answered},
     },
+    tenants::TenantTable,
 };
 
 /// Aggregates restored at the same time: about as many as the ledger's connection pool serves.
@@ -37,6 +38,7 @@ impl PartitionTask {
         &self,
         records: &[&LogRecord],
         read: &[Result<CommandRecord, Code>],
+        tenants: Arc<TenantTable>,
     ) -> Result<BatchState, LedgerError> {
         let commands: Vec<&CommandRecord> =
             read.iter().filter_map(|read| read.as_ref().ok()).collect();
@@ -84,7 +86,7 @@ impl PartitionTask {
         let key_lifetime = self.shared.settings.key_lifetime_ms();
         // Read last, since restoring may take seconds.
         let decided_at = (self.shared.settings.clock)();
-        Ok(BatchState { aggregates, outcomes, all_new, key_lifetime, decided_at })
+        Ok(BatchState { aggregates, outcomes, all_new, key_lifetime, decided_at, tenants })
     }
 }
 

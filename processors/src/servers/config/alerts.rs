@@ -8,6 +8,7 @@ use servers::args::PushServiceArgs;
 use crate::{
     alerts::{AlertCounters, SenderSettings, VapidKey},
     clock::wall_clock,
+    tenants::Tenants,
 };
 
 /// Settings of alerts to phones.
@@ -50,7 +51,11 @@ impl AlertArgs {
     ///
     /// # Errors
     /// When the key cannot be read.
-    pub fn sender(&self, counters: Arc<AlertCounters>) -> anyhow::Result<Option<SenderSettings>> {
+    pub fn sender(
+        &self,
+        counters: Arc<AlertCounters>,
+        tenants: Arc<Tenants>,
+    ) -> anyhow::Result<Option<SenderSettings>> {
         let Some((key, contact)) = self.key()?.zip(self.push_contact.clone()) else {
             return Ok(None);
         };
@@ -60,6 +65,7 @@ impl AlertArgs {
             services: self.services.services(),
             counters,
             clock: wall_clock(),
+            tenants,
         }))
     }
 }

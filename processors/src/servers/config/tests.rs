@@ -1,5 +1,7 @@
 //! Settings: their consistency, and the faults that `check-config` finds.
 
+use std::collections::BTreeSet;
+
 use clap::{CommandFactory, Parser};
 
 use super::*;
@@ -20,6 +22,26 @@ fn every_flag_has_an_environment_variable() {
             assert!(argument.get_env().is_some(), "{}", argument.get_id());
         }
     }
+}
+
+/// The page says of each flag whether it changes while a program runs.
+#[test]
+fn every_flag_is_on_the_page_of_settings() {
+    let page = include_str!("../../../../docs/settings.md");
+    let processors = page.split("## Processors").nth(1).unwrap_or_default();
+    let listed: BTreeSet<_> = processors
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `--")?.split_once('`'))
+        .map(|(flag, _)| flag.to_owned())
+        .collect();
+    let command = ProcessorsCli::command();
+    let services = ["prepare", "run", "work", "bridge"];
+    let services = services.map(|name| command.find_subcommand(name).expect("a service"));
+    let flags = services.iter().flat_map(|service| service.get_arguments());
+    let flags = flags.chain(command.get_arguments()).filter_map(|flag| flag.get_long());
+    // Logging is set once, before anything else: the page lists it with the gateways.
+    let flags = flags.filter(|flag| !flag.starts_with("log")).map(str::to_owned);
+    assert_eq!(listed, flags.collect::<BTreeSet<_>>());
 }
 
 fn parse(flags: &[&str]) -> ServiceCommand {

@@ -8,6 +8,7 @@ use servers::args::WebhookKeyArgs;
 
 use crate::{
     clock::wall_clock,
+    tenants::Tenants,
     webhooks::{WebhookCounters, WebhookSenderSettings},
 };
 
@@ -44,9 +45,11 @@ impl WebhookArgs {
     pub fn sender(
         &self,
         counters: Arc<WebhookCounters>,
+        tenants: Arc<Tenants>,
     ) -> anyhow::Result<Option<WebhookSenderSettings>> {
         let networks = self.webhook_networks.clone();
-        let settings = |key| WebhookSenderSettings { key, networks, counters, clock: wall_clock() };
+        let clock = wall_clock();
+        let settings = |key| WebhookSenderSettings { key, networks, counters, clock, tenants };
         Ok(self.key.key()?.map(settings))
     }
 }

@@ -63,6 +63,7 @@ const TAKE: &str = "UPDATE clinicwire.alert a SET tries = tries + 1, \
        not_before = clock_timestamp() + make_interval(secs => $2) \
      FROM (SELECT tenant, ticket, device FROM clinicwire.alert \
        WHERE not_before <= clock_timestamp() AND origin <> ALL ($3::text[]) \
+         AND tenant <> ALL ($4::text[]) \
        ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED) due \
      WHERE a.tenant = due.tenant AND a.ticket = due.ticket AND a.device = due.device \
      RETURNING a.tenant, a.ticket, a.device, a.number, a.kind, a.label, a.room, a.at, a.endpoint, \
@@ -262,11 +263,13 @@ impl AlertStore for PostgresAlerts {
         limit: u32,
         lease: Duration,
         busy: &'a BTreeSet<String>,
+        resting: &'a BTreeSet<TenantId>,
     ) -> AlertFuture<'a, Vec<DueAlert>> {
         Box::pin(bounded(async move {
             let busy: Vec<&str> = busy.iter().map(String::as_str).collect();
             let (limit, seconds) = (i64::from(limit), lease.as_secs_f64());
-            let rows = self.query(TAKE, &[&limit, &seconds, &busy]).await?;
+            let resting: Vec<&str> = resting.iter().map(TenantId::as_str).collect();
+            let rows = self.query(TAKE, &[&limit, &seconds, &busy, &resting]).await?;
             rows.iter().map(due_alert).collect()
         }))
     }

@@ -1,5 +1,8 @@
 //! The history and the figures of locations: the rows of a batch, and the deletion of old ones.
 
+use schemas::{Millis, ids::TenantId};
+use tokio_postgres::types::ToSql;
+
 use super::{
     PostgresLedger, bounded,
     columns::{column, parts},
@@ -19,6 +22,18 @@ const FIGURES: &str = "INSERT INTO clinicwire.figure AS f \
        $6::text[], $7::text[], $8::smallint[], $9::bigint[], $10::bigint[]) \
      ON CONFLICT (tenant, location, day, hour, queue, doctor, measure, bucket) DO UPDATE \
      SET count = f.count + excluded.count, total_ms = f.total_ms + excluded.total_ms";
+
+/// The stays of tenants that keep them for less time than the others, whose partitions are dropped.
+/// Locations are the aggregates that have a timer. Old rows are found by the order of pages.
+const OWN_STAYS: &str = "DELETE FROM clinicwire.stay \
+     WHERE (tenant, ticket, number, since) IN ( \
+       SELECT old.tenant, old.ticket, old.number, old.since \
+       FROM unnest($2::text[], $3::bigint[]) AS own (tenant, before) \
+       JOIN clinicwire.aggregate a ON a.tenant = own.tenant AND a.due IS NOT NULL \
+       CROSS JOIN LATERAL ( \
+         SELECT s.tenant, s.ticket, s.number, s.since FROM clinicwire.stay s \
+         WHERE s.tenant = a.tenant AND s.location = a.aggregate AND s.since < own.before \
+         ORDER BY s.since LIMIT $1) old LIMIT $1)";
 
 /// Locations are the aggregates that have a timer. Their old rows are found by the primary key.
 const OLD_FIGURES: &str = "DELETE FROM clinicwire.figure WHERE ctid = ANY (ARRAY( \
@@ -69,15 +84,34 @@ impl<'a> BatchWrites<'a> {
 }
 
 impl PostgresLedger {
+    /// Deletes a slice of the stays that began before the moment of their tenant in `own`. Returns
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when the outcome is unknown.
+    pub async fn sweep_own_stays(&self, own: &[(TenantId, Millis)]) -> Result<bool, LedgerError> {
+        let tenants: Vec<&str> = own.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        let before: Vec<Millis> = own.iter().map(|(_, before)| *before).collect();
+        self.delete_slice(OWN_STAYS, &[&SLICE, &tenants, &before]).await
+    }
+
     /// Deletes a slice of the figures of days before `day`, of all tenants. Returns whether there
     /// may be more.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] when the outcome is unknown.
     pub async fn sweep_figures(&self, day: &str) -> Result<bool, LedgerError> {
+        self.delete_slice(OLD_FIGURES, &[&day, &SLICE]).await
+    }
+
+    async fn delete_slice(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<bool, LedgerError> {
         bounded(async {
             let lease = self.pool.lease().await?;
-            let deleted = lease.execute_cached(OLD_FIGURES, &[&day, &SLICE]).await?;
+            let deleted = lease.execute_cached(sql, parameters).await?;
             lease.give_back();
             Ok(deleted >= SLICE.unsigned_abs())
         })

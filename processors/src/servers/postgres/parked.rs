@@ -1,8 +1,8 @@
 //! Parked records: an operator reads them, appends them again or deletes them.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use schemas::{Millis, record::WireRecord};
+use schemas::{Millis, codes::Code, ids::TenantId, record::WireRecord};
 use tokio_postgres::{Client, Row};
 
 use super::{ConnectionSettings, PostgresError, number, pool, rows::json, unsigned};
@@ -13,6 +13,10 @@ const LIST: &str = "SELECT topic, partition, \"offset\", at, code, key, headers:
      FROM clinicwire.parked WHERE $1::text IS NULL OR code = $1 \
      ORDER BY topic, partition, \"offset\" LIMIT $2";
 const COUNT: &str = "SELECT count(*) FROM clinicwire.parked WHERE $1::text IS NULL OR code = $1";
+/// A key begins with the tenant's id. Escaped, since keys of other records may be any bytes.
+const RESUMED: &str = "SELECT topic, partition, \"offset\" FROM clinicwire.parked \
+     WHERE code = $1 AND split_part(encode(key, 'escape'), '/', 1) <> ALL ($2::text[]) \
+     ORDER BY topic, partition, \"offset\" LIMIT $3";
 const READ: &str = "SELECT key, headers::text, value FROM clinicwire.parked \
      WHERE topic = $1 AND partition = $2 AND \"offset\" = $3";
 const LOCK: &str = "SELECT key, headers::text, value FROM clinicwire.parked \
@@ -96,6 +100,22 @@ impl PostgresParked {
         Ok((rows, unsigned(&all, 0)))
     }
 
+    /// The first records, at most `limit`, that were parked while their tenant was suspended, of
+    /// tenants that are not among the `suspended`.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn resumed(
+        &self,
+        suspended: &BTreeSet<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<RecordPlace>, PostgresError> {
+        let suspended: Vec<&str> = suspended.iter().map(TenantId::as_str).collect();
+        let code = Code::TenantSuspended.as_str();
+        let rows = self.0.query(RESUMED, &[&code, &suspended, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(place).collect())
+    }
+
     /// A parked record, if it is parked.
     ///
     /// # Errors
@@ -137,14 +157,18 @@ fn key(place: &RecordPlace) -> (i32, i64) {
     (number(place.partition.0), place.offset.0)
 }
 
+fn place(row: &Row) -> RecordPlace {
+    RecordPlace {
+        topic: row.get(0),
+        partition: PartitionId(row.get::<_, i32>(1).cast_unsigned()),
+        offset: LogOffset(row.get(2)),
+    }
+}
+
 fn summary(row: &Row) -> Result<ParkedSummary, PostgresError> {
     let headers = headers(row.get(6))?;
     Ok(ParkedSummary {
-        place: RecordPlace {
-            topic: row.get(0),
-            partition: PartitionId(row.get::<_, i32>(1).cast_unsigned()),
-            offset: LogOffset(row.get(2)),
-        },
+        place: place(row),
         at: row.get(3),
         code: row.get(4),
         kind: headers.into_iter().find(|(name, _)| name == "ce_type").map(|(_, value)| value),

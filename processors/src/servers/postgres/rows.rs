@@ -4,7 +4,7 @@ use schemas::{
     command::CommandOutcome,
     identity::CommandIdentity,
     ids::{Aggregate, CommandId, Fingerprint},
-    record::{CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
+    record::{ACCESS_TOPIC, CARE_TOPIC, EVENTS_TOPIC, RUNS_TOPIC, VIEWS_TOPIC, WireRecord},
 };
 use tokio_postgres::Row;
 
@@ -63,6 +63,7 @@ pub(super) fn outbox_row(row: &Row) -> Result<OutboxRow, PostgresError> {
         RUNS_TOPIC => RUNS_TOPIC,
         VIEWS_TOPIC => VIEWS_TOPIC,
         EVENTS_TOPIC => EVENTS_TOPIC,
+        ACCESS_TOPIC => ACCESS_TOPIC,
         _ => return Err(PostgresError::Unreadable("an outbox row's topic")),
     };
     Ok(OutboxRow {

@@ -2,7 +2,10 @@
 
 mod statements;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use schemas::{
     Millis,
@@ -315,6 +318,7 @@ impl WebhookStore for PostgresWebhooks {
         places: u32,
         lease: Duration,
         under_way: &'a UnderWay,
+        resting: &'a BTreeSet<TenantId>,
     ) -> WebhookFuture<'a, Vec<DueDelivery>> {
         Box::pin(bounded(async move {
             let busy: Vec<_> = under_way.iter().collect();
@@ -323,8 +327,9 @@ impl WebhookStore for PostgresWebhooks {
             let counts: Vec<i64> = busy.iter().map(|(_, count)| i64::from(**count)).collect();
             let (limit, places) = (i64::from(limit), i64::from(places));
             let (seconds, probe) = (lease.as_secs_f64(), i32::try_from(PROBE_FROM).unwrap_or(1));
-            let parameters: [&(dyn ToSql + Sync); 7] =
-                [&limit, &places, &seconds, &probe, &tenants, &webhooks, &counts];
+            let resting: Vec<&str> = resting.iter().map(TenantId::as_str).collect();
+            let parameters: [&(dyn ToSql + Sync); 8] =
+                [&limit, &places, &seconds, &probe, &tenants, &webhooks, &counts, &resting];
             let rows = self.query(TAKE, &parameters).await?;
             let mut due: Vec<DueDelivery> = rows.iter().map(delivery).collect::<Result<_, _>>()?;
             due.sort_by_key(|due| due.name.seq);

@@ -1,7 +1,7 @@
 //! The work queue of runs on PostgreSQL. Lease times are the server's: no worker's clock matters.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -86,12 +86,14 @@ impl PostgresWork {
         &self,
         worker: &str,
         lease: Duration,
+        resting: &BTreeSet<TenantId>,
     ) -> Result<Option<WorkItem>, PostgresError> {
         let connection = self.pool.lease().await?;
         let lock = connection.prepare_cached(TAKE_LOCK).await?;
         let take = connection.prepare_cached(TAKE).await?;
         let seconds = lease.as_secs_f64();
-        let parameters: [&(dyn ToSql + Sync); 2] = [&worker, &seconds];
+        let resting: Vec<&str> = resting.iter().map(TenantId::as_str).collect();
+        let parameters: [&(dyn ToSql + Sync); 3] = [&worker, &seconds, &resting];
         // One round trip: futures are polled in order, and each sends when it is first polled.
         let (begun, locked, row, committed) = tokio::join!(
             biased;
@@ -369,8 +371,13 @@ fn work_item(row: &Row, worker: &str) -> Result<WorkItem, PostgresError> {
 }
 
 impl Work for PostgresWork {
-    fn take<'a>(&'a self, worker: &'a str, lease: Duration) -> WorkFuture<'a, Option<WorkItem>> {
-        Box::pin(bounded(self.take_item(worker, lease)))
+    fn take<'a>(
+        &'a self,
+        worker: &'a str,
+        lease: Duration,
+        resting: &'a BTreeSet<TenantId>,
+    ) -> WorkFuture<'a, Option<WorkItem>> {
+        Box::pin(bounded(self.take_item(worker, lease, resting)))
     }
 
     fn extend_lease<'a>(&'a self, job: &'a Job, lease: Duration) -> WorkFuture<'a, bool> {

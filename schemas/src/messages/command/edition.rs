@@ -22,7 +22,9 @@ impl Command {
             | C::PutReference { edition, .. }
             | C::DeleteReference { edition, .. }
             | C::LoadReference { edition, .. }
-            | C::ClearReference { edition, .. } => Some(edition),
+            | C::ClearReference { edition, .. }
+            | C::ChangeWebhook { edition, .. }
+            | C::ChangeTenant { edition, .. } => Some(edition),
             _ => None,
         }
     }

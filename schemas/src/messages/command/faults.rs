@@ -76,6 +76,10 @@ impl Command {
                 let fault = settings.fault();
                 fault.map(|(field, bounds)| (field, false, bounds.to_owned())).into_iter().collect()
             }
+            C::CreateTenant { settings } | C::ChangeTenant { settings, .. } => {
+                let fault = settings.fault();
+                fault.map(|(field, bounds)| (field, false, bounds.to_owned())).into_iter().collect()
+            }
             C::RotateWebhook { keep_s, .. } => {
                 let is_good = *keep_s <= MAX_OVERLAP_S;
                 vec![("keep_s", is_good, format!("at most {MAX_OVERLAP_S}"))]

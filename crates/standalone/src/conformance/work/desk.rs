@@ -1,6 +1,6 @@
 //! Requests and moves runs through batches, like a runner.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use gateway::backends::queries::{FindingPlace, FindingsQuery};
 use processors::{
@@ -139,7 +139,7 @@ impl<'a> Desk<'a> {
 
     /// Takes a job for the next worker, if one is available now.
     pub async fn take(&self, lease: Duration) -> Option<WorkItem> {
-        self.sides.work.take("worker-1", lease).await.expect("the work answers")
+        self.sides.work.take("worker-1", lease, &BTreeSet::new()).await.expect("the work answers")
     }
 
     /// Takes the job that is available now and returns its run.
@@ -155,7 +155,12 @@ impl<'a> Desk<'a> {
     pub async fn take_over(&self) -> WorkItem {
         let taken = async {
             loop {
-                let taken = self.sides.work.take("worker-2", LONG).await.expect("the work answers");
+                let taken = self
+                    .sides
+                    .work
+                    .take("worker-2", LONG, &BTreeSet::new())
+                    .await
+                    .expect("the work answers");
                 if let Some(taken) = taken {
                     return taken;
                 }

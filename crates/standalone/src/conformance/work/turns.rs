@@ -1,6 +1,11 @@
 //! Fair turns between tenants, and the places that waiting runs learn.
 
-use processors::{run::WorkChange, work::RunPlace};
+use std::collections::BTreeSet;
+
+use processors::{
+    run::WorkChange,
+    work::{RunPlace, WorkItem},
+};
 use schemas::{attempt::AttemptNumber, run::RunState};
 
 use super::desk::{Desk, LONG, RequestedRun, is_of, tenant};
@@ -19,6 +24,20 @@ pub async fn run_is_taken_once_with_its_request(desk: &mut Desk<'_>) {
     assert!(desk.take(LONG).await.is_none(), "it is under a lease");
     desk.over(&asked).await;
     assert!(desk.take(LONG).await.is_none(), "it is over");
+}
+
+pub async fn runs_of_a_suspended_tenant_wait(desk: &mut Desk<'_>) {
+    let (asked, other) = (desk.ask(&tenant()).await, desk.ask(&tenant()).await);
+    let suspended = BTreeSet::from([asked.tenant.clone()]);
+    let taken = desk.sides.work.take("worker-1", LONG, &suspended).await;
+    let Some(WorkItem::Attempt(job)) = taken.expect("the work answers") else {
+        panic!("the run of the other tenant is due")
+    };
+    assert!(is_of(&job, &other));
+    let taken = desk.sides.work.take("worker-1", LONG, &suspended).await;
+    assert!(taken.expect("the work answers").is_none(), "the first one's tenant is suspended");
+    assert!(is_of(&desk.take_due(LONG).await, &asked));
+    all_over(desk, &[asked, other]).await;
 }
 
 /// Requests three runs of one tenant, then one run of each of two others.

@@ -206,6 +206,7 @@ impl State {
             AggregateHeader::Run(_)
             | AggregateHeader::Rules(_)
             | AggregateHeader::Webhooks(_)
+            | AggregateHeader::Tenant(_)
             | AggregateHeader::AppointmentKey(_) => 0..0,
         };
         Some(StoredAggregate {
@@ -310,6 +311,15 @@ impl State {
 
     pub(super) fn has_tenant(&self, tenant: &TenantId) -> bool {
         self.views.keys().any(|(aggregate, _)| aggregate.tenant() == *tenant)
+    }
+
+    pub(super) fn other_locations(&self, tenant: &TenantId, location: &LocationId) -> Option<u32> {
+        let is_settings = |(aggregate, view): &&ViewName| {
+            aggregate.tenant() == *tenant && *view == format!("settings:{}", aggregate.id())
+        };
+        let all: Vec<_> = self.views.keys().filter(is_settings).collect();
+        let is_new = all.iter().all(|(aggregate, _)| aggregate.id() != location.as_str());
+        is_new.then(|| u32::try_from(all.len()).unwrap_or(u32::MAX))
     }
 
     pub(super) fn views(&self, now: Millis) -> Vec<(ViewName, View)> {

@@ -1,7 +1,7 @@
 //! The state of runs. Runs are kept for their retention. About the newest 400,000 findings are
 //! kept, which is a hundred megabytes; a run whose findings were dropped lists none.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use gateway::backends::queries::{FindingPlace, FindingsQuery, ListedRun, RunsQuery};
 use processors::{
@@ -134,8 +134,15 @@ impl State {
         turned.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
-    pub fn take(&mut self, worker: &str, now: Millis, lease: Millis) -> Option<WorkItem> {
-        let key = self.waiting(now).into_iter().find(|key| self.work[key].not_before <= now)?;
+    pub fn take(
+        &mut self,
+        worker: &str,
+        now: Millis,
+        lease: Millis,
+        resting: &BTreeSet<TenantId>,
+    ) -> Option<WorkItem> {
+        let is_due = |key: &Key| self.work[key].not_before <= now && !resting.contains(&key.0);
+        let key = self.waiting(now).into_iter().find(is_due)?;
         let row = self.work.get_mut(&key)?;
         self.count += 1;
         self.served.insert(key.0.clone(), self.count);

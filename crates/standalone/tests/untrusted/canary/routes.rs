@@ -14,7 +14,7 @@ const ROUTER: &str = include_str!("../../../../../gateway/src/http.rs");
 const REQUESTS: &str = include_str!("../../../../../gateway/src/http/location/requests.rs");
 
 /// Routes that everybody may read, or that answer about the caller and name nothing planted.
-const OWN: [&str; 27] = [
+const OWN: [&str; 29] = [
     "/health/live",
     "/health/ready",
     "/metrics",
@@ -23,6 +23,7 @@ const OWN: [&str; 27] = [
     "/v1/demo",
     "/v1/displays/pairings",
     "/v1/files",
+    "/v1/limits",
     "/v1/messages",
     "/v1/openapi.json",
     "/v1/reference",
@@ -37,6 +38,7 @@ const OWN: [&str; 27] = [
     "/v1/scans/walk-in",
     "/v1/sessions",
     "/v1/stream-tickets",
+    "/v1/tenants",
     "/v1/tenants/{tenant}",
     "/v1/tenants/{tenant}/crossings",
     "/v1/tokens/renew",

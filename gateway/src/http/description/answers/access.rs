@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use schemas::{Millis, access::TargetKind, audit::AuditEntry, ids::TenantId};
 
+use crate::http::access::tenants::ShownTenant;
+
 /// An entry of the audit.
 #[derive(JsonSchema)]
 pub(in crate::http) struct ListedAuditEntry {
@@ -63,6 +65,14 @@ pub(in crate::http) struct SessionList {
     /// The caller's own session.
     own: String,
     sessions: Vec<ListedSession>,
+}
+
+/// A page of tenants.
+#[derive(JsonSchema)]
+pub(in crate::http) struct TenantPage {
+    tenants: Vec<ShownTenant>,
+    /// The cursor of the next page, if there is one.
+    next: Option<String>,
 }
 
 /// The state of a tenant.

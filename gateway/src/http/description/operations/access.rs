@@ -3,7 +3,7 @@
 use schemas::codes::Code;
 
 use crate::http::{
-    access::{audit, revocations, sessions},
+    access::{audit, limits, revocations, sessions, tenants},
     description::{
         answers as a,
         operation::{Access, Header, Operation},
@@ -23,6 +23,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .headers(REASON)
             .answers::<a::TenantAnswer>(202, "It holds on every node within five seconds.")
             .refuses(&[Code::ReasonMissing, Code::TenantUnknown, Code::TooManyQueries])
+    };
+    let stored = |method, path, id, summary| {
+        Operation::command_with_any_token(method, path, id, summary)
+            .headers(REASON)
+            .answers::<a::CommandAnswer>(200, "The outcome of the command.")
+            .refuses(&[Code::ReasonMissing])
     };
     vec![
         request(
@@ -58,11 +64,38 @@ pub(super) fn operations() -> Vec<Operation> {
             "get",
             "/v1/tenants/{tenant}",
             "readTenant",
-            "Read whether another tenant is suspended, as a super admin",
+            "Read a tenant, as a super admin",
             Access::AnyToken,
         )
-        .answers::<a::TenantAnswer>(200, "The state of the tenant.")
+        .answers::<tenants::ShownTenant>(200, "The tenant.")
         .refuses(&[Code::TenantUnknown, Code::TooManyQueries]),
+        request(
+            "get",
+            "/v1/tenants",
+            "listTenants",
+            "List the tenants that are created or suspended, as a super admin",
+            Access::AnyToken,
+        )
+        .query::<tenants::Page>()
+        .answers::<a::TenantPage>(200, "A page.")
+        .refuses(&[Code::InvalidValue]),
+        request(
+            "get",
+            "/v1/limits",
+            "listLimits",
+            "List the limits of the installation, as a super admin",
+            Access::AnyToken,
+        )
+        .answers::<limits::ShownLimits>(200, "The limits."),
+        stored("put", "/v1/limits", "changeLimits", "Change limits, as a super admin")
+            .takes::<limits::ChangedLimits>()
+            .refuses(&[Code::SettingsChanged]),
+        stored("post", "/v1/tenants", "createTenant", "Create a tenant, as a super admin")
+            .takes::<tenants::NewTenant>()
+            .refuses(&[Code::TenantExists]),
+        stored("put", "/v1/tenants/{tenant}", "changeTenant", "Change a tenant, as a super admin")
+            .takes::<tenants::ChangedTenant>()
+            .refuses(&[Code::TenantUnknown, Code::SettingsChanged]),
         state("/v1/tenants/{tenant}/suspend", "suspendTenant", "Suspend another tenant"),
         state("/v1/tenants/{tenant}/resume", "resumeTenant", "Resume another tenant"),
         request(

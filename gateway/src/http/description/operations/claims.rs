@@ -102,12 +102,7 @@ fn rules() -> Vec<Operation> {
     let command = |method, path, id, summary, row| {
         Operation::command(method, path, id, summary, row)
             .answers::<a::CommandAnswer>(200, "The outcome of the command.")
-            .refuses(&[
-                Code::RuleUnknown,
-                Code::RuleInvalid,
-                Code::IllegalMove,
-                Code::SettingsChanged,
-            ])
+            .refuses(&[Code::RuleUnknown, Code::RuleInvalid, Code::IllegalMove])
     };
     vec![
         Operation::request(
@@ -118,8 +113,11 @@ fn rules() -> Vec<Operation> {
             Access::Row("rules.list"),
         )
         .answers::<a::RuleList>(200, "The rules."),
-        command("put", "/v1/rules/{rule}", "storeRule", "Store a rule", "rule.put").takes::<Rule>(),
-        command("delete", "/v1/rules/{rule}", "deleteRule", "Delete a rule", "rule.delete"),
+        command("put", "/v1/rules/{rule}", "storeRule", "Store a rule", "rule.put")
+            .takes::<Rule>()
+            .refuses(&[Code::SettingsChanged]),
+        command("delete", "/v1/rules/{rule}", "deleteRule", "Delete a rule", "rule.delete")
+            .refuses(&[Code::SettingsChanged]),
         command("post", "/v1/rules/{rule}/enable", "enableRule", "Enable a rule", "rule.enable")
             .takes::<a::Empty>(),
         command(

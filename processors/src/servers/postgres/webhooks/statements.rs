@@ -74,7 +74,7 @@ pub(super) const TAKE: &str = "WITH room AS MATERIALIZED ( \
        FROM clinicwire.webhook w \
        LEFT JOIN unnest($5::text[], $6::text[], $7::bigint[]) AS b (tenant, webhook, count) \
          ON b.tenant = w.tenant AND b.webhook = w.webhook \
-       WHERE w.state = 'active' \
+       WHERE w.state = 'active' AND w.tenant <> ALL ($8::text[]) \
          AND (w.rests_until IS NULL OR w.rests_until <= clock_timestamp())), \
      due AS MATERIALIZED (SELECT r.*, d.seq FROM (SELECT * FROM room ORDER BY random()) r \
        CROSS JOIN LATERAL (SELECT d.seq FROM clinicwire.webhook_delivery d \

@@ -39,7 +39,7 @@ pub(super) const TAKE: &str = concat!(
        attempt = w.attempt + CASE WHEN w.worker IS NOT NULL AND w.ended IS NULL THEN 1 ELSE 0 END, \
        tries = w.tries + CASE WHEN w.ended IS NULL THEN 1 ELSE 0 END, told_ahead = NULL \
      WHERE (w.tenant, w.run) = (SELECT tenant, run FROM turned \
-       WHERE not_before <= clock_timestamp() ",
+       WHERE not_before <= clock_timestamp() AND tenant <> ALL ($3::text[]) ",
     in_line!(),
     " LIMIT 1) \
        AND (w.lease_until IS NULL OR w.lease_until < clock_timestamp()) \

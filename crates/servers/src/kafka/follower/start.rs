@@ -24,14 +24,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) type NextOffsets = BTreeMap<PartitionId, LogOffset>;
 
 /// A topic that is followed.
-pub(super) struct FollowedTopic {
-    pub(super) name: String,
-    pub(super) from: StartFrom,
+pub struct FollowedTopic {
+    /// The name of the topic in Kafka.
+    pub name: String,
+    /// The id that the client has, although it joins no group. Rights in Kafka may depend on it.
+    pub group: &'static str,
+    /// Where reading begins.
+    pub from: StartFrom,
 }
 
 /// Where the first start of a follower begins to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StartFrom {
+pub enum StartFrom {
     /// [`LOOK_BACK`] before now.
     MinuteAgo,
     /// The first record of the topic.

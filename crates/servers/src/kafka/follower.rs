@@ -1,11 +1,13 @@
 //! A follower's thread: reads every partition of a topic without a group and without commits, so
-//! that a node that starts or falls behind never depends on what another node has read.
+//! that a process that starts or falls behind never depends on what another one has read.
+
+mod start;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rdkafka::{
@@ -14,15 +16,18 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
 };
-use schemas::log::{LogOffset, PartitionId};
-use servers::kafka::{
-    ClientStatus, KafkaCluster, KafkaEvents, Membership, Pulse, STATISTICS_INTERVAL_MS, Watchdog,
-    WatchdogLimits, dispose, wire_record,
+use schemas::{
+    Millis,
+    log::{FeedItem, LogOffset, PartitionId},
 };
 use tokio::sync::mpsc;
 
-use super::start::{FollowedTopic, NextOffsets, StartError, StartPlan, plan};
-use crate::{backends::log::FeedItem, clock};
+use super::{
+    ClientStatus, KafkaCluster, KafkaEvents, Membership, Pulse, STATISTICS_INTERVAL_MS, Watchdog,
+    WatchdogLimits, dispose, wire_record,
+};
+pub use start::{FollowedTopic, StartFrom};
+use start::{NextOffsets, StartError, StartPlan, plan};
 
 /// Longest sleep in `poll`: bounds how late the end of intake and a silence are noticed.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
@@ -30,8 +35,30 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Brokers answer each fetch within a tenth of a second, so five seconds of silence are a fault. A
 /// sound client fetches again within a second after a broker answers.
-pub(super) const LIMITS: WatchdogLimits =
+const LIMITS: WatchdogLimits =
     WatchdogLimits { silence: Duration::from_secs(5), recovery: Duration::from_secs(3) };
+
+/// Records between the follower's thread and its receiver. Past it the thread waits, and unread
+/// records stay in Kafka.
+pub const FEED_CAPACITY: usize = 4096;
+
+/// Starts a thread of this name that follows a topic until the receiver of `feed` is dropped.
+pub fn start_follower(
+    cluster: KafkaCluster,
+    thread: &str,
+    topic: FollowedTopic,
+    feed: mpsc::Sender<FeedItem>,
+    status: Arc<ClientStatus>,
+) {
+    // A thread of its own: the asynchronous consumer can miss a wake-up and sleep for minutes.
+    let work = move || follow(&cluster, &topic, &feed, &status, LIMITS);
+    if let Err(error) = thread::Builder::new().name(thread.to_owned()).spawn(work) {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the thread that follows a topic cannot be started"
+        );
+    }
+}
 
 /// Why a consumer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +76,7 @@ enum FollowerStop {
 /// Follows until the receiver is dropped. A consumer that cannot continue is replaced by a new one,
 /// which continues after the last record that was read. Only if the log does not hold the records
 /// since is everything received before declared lost.
-pub(super) fn follow(
+fn follow(
     cluster: &KafkaCluster,
     topic: &FollowedTopic,
     feed: &mpsc::Sender<FeedItem>,
@@ -112,7 +139,7 @@ impl Follower {
     ) -> Result<Self, StartError> {
         let context = FollowerContext { status: Arc::clone(status), pulse: Mutex::default() };
         let consumer: BaseConsumer<FollowerContext> =
-            config(cluster).create_with_context(context)?;
+            config(cluster, topic).create_with_context(context)?;
         let planned = plan(&consumer, topic, read).and_then(|plan| {
             consumer.assign(&plan.assignment(&topic.name)?)?;
             Ok(plan)
@@ -153,7 +180,7 @@ impl Follower {
                 let record = wire_record(&message);
                 // Every message has a timestamp, because the topic has log append time. If one had
                 // none, it would count as new.
-                let appended_at = message.timestamp().to_millis().unwrap_or_else(clock::now);
+                let appended_at = message.timestamp().to_millis().unwrap_or_else(now);
                 feed.blocking_send(FeedItem::Record { record, appended_at })
                     .map_err(|_| FollowerStop::Closed)?;
                 let partition = PartitionId::from_kafka(message.partition());
@@ -199,12 +226,12 @@ impl ClientContext for FollowerContext {
 
 impl ConsumerContext for FollowerContext {}
 
-fn config(cluster: &KafkaCluster) -> rdkafka::ClientConfig {
+fn config(cluster: &KafkaCluster, topic: &FollowedTopic) -> rdkafka::ClientConfig {
     let mut config = cluster.client_config();
     config
         // librdkafka assigns no partition without a group id. The group is never joined, because
         // the consumer does not subscribe.
-        .set("group.id", "clinicwire-gateway")
+        .set("group.id", topic.group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // An offset that is gone must be an error; a silent reset would lose records.
@@ -221,6 +248,12 @@ fn config(cluster: &KafkaCluster) -> rdkafka::ClientConfig {
         .set("queued.min.messages", "5000")
         .set("queued.max.messages.kbytes", "16384");
     config
+}
+
+/// The machine's clock in milliseconds since the Unix epoch.
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// Decides whether an error of `poll` is final. Most are temporary, were logged by the client's

@@ -3,9 +3,9 @@ use rdkafka::{
     mocking::MockCluster,
     producer::{BaseProducer, BaseRecord, Producer},
 };
-use servers::kafka::{KafkaSecurity, Topics};
 
-use super::{super::start::StartFrom, *};
+use super::*;
+use crate::kafka::{KafkaSecurity, Topics};
 
 const TOPIC: &str = "views";
 const PARTITIONS: i32 = 2;
@@ -29,7 +29,8 @@ fn replaced_follower_reads_every_record_once() {
     let status = Arc::new(ClientStatus::new("follower", "nothing was read"));
     let (feed, mut items) = mpsc::channel(RECORDS);
     let limits = WatchdogLimits { silence: Duration::ZERO, recovery: Duration::ZERO };
-    let topic = FollowedTopic { name: TOPIC.to_owned(), from: StartFrom::MinuteAgo };
+    let topic =
+        FollowedTopic { name: TOPIC.to_owned(), group: "followers", from: StartFrom::MinuteAgo };
     let thread = thread::spawn({
         let status = Arc::clone(&status);
         move || follow(&cluster, &topic, &feed, &status, limits)
