@@ -13,6 +13,9 @@ TARGET ?= frames
 SECONDS ?= 60
 # How long `make schemathesis` takes for each role.
 MINUTES ?= 5
+# The seeds that `make simulate` runs.
+SEEDS ?= 1000
+FROM ?= 0
 tsc := $(js)/node_modules/.bin/tsc
 shell_scripts := deploy/dev/servers deploy/dev/dev deploy/dev/machine.sh deploy/check \
 	deploy/local-issuer deploy/compose/init deploy/images/try \
@@ -74,6 +77,15 @@ test-clients:
 	cd $(go) && go test -count=1 ./...
 	mvn -q -B -Dstyle.color=never -f $(java)/pom.xml test </dev/null
 	$(venv)/bin/python -m unittest discover -s $(python)
+
+.PHONY: simulate
+simulate: ## Simulate gateways, processors, clients and faults (SEEDS=10000; one: SEED=42)
+	SEEDS=$(SEEDS) FROM=$(FROM) $(if $(SEED),SEED=$(SEED)) cargo test -q -p clinicwire-simulation \
+	    --test simulation -- --ignored --nocapture many_seeds
+
+.PHONY: mutants
+mutants: ## Break the product on purpose, and see what notices (ONLY="name …"): docs/mutations.md
+	$(CURDIR)/crates/simulation/mutants.py $(ONLY)
 
 .PHONY: schemathesis
 schemathesis: install ## Send generated requests by the served OpenAPI for longer (MINUTES=5 a role)

@@ -15,6 +15,8 @@ pub mod node;
 mod random;
 #[cfg(feature = "servers")]
 pub mod servers;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod stream;
 mod throttle;
 mod transport;

@@ -176,6 +176,7 @@ pub async fn run(
         Ok(())
     };
     tokio::select! {
+        biased;
         done = serving => done,
         never = repairing => match never {},
     }

@@ -23,7 +23,7 @@ pub use audit::MemoryAudit;
 pub use keys::MemoryKeys;
 pub use ledger::{JournalCounts, MemoryLedger, MemoryQueries};
 pub use log::MemoryLog;
-pub use views::MemoryViews;
+pub use views::{MemoryViews, SavedViews};
 pub use webhooks::MemoryWebhooks;
 pub use work::MemoryWork;
 

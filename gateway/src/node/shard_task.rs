@@ -17,7 +17,18 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ShardMessa
     let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
         let (due, unserved) = (shard.borrow().next_due(), shard.borrow().has_unserved());
+        // The tick comes first, because messages may arrive without end. A fixed order makes a
+        // simulated run repeatable.
         tokio::select! {
+            biased;
+            _ = tick.tick() => {
+                let mut shard = shard.borrow_mut();
+                shard.tick();
+                if shard.is_drained() {
+                    return;
+                }
+            }
+            () = sleep_until(due) => shard.borrow_mut().send_delayed(),
             count = inbox.recv_many(&mut batch, MAX_BATCH) => {
                 if count == 0 {
                     return;
@@ -32,14 +43,6 @@ pub async fn run(shard: Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<ShardMessa
             }
             // The tasks of other connections run before the next turn of the sweep.
             () = tokio::task::yield_now(), if unserved => shard.borrow_mut().serve_changes(),
-            () = sleep_until(due) => shard.borrow_mut().send_delayed(),
-            _ = tick.tick() => {
-                let mut shard = shard.borrow_mut();
-                shard.tick();
-                if shard.is_drained() {
-                    return;
-                }
-            }
         }
     }
 }

@@ -37,7 +37,10 @@ impl Protocol {
 pub enum Socket {
     Tcp(TcpStream),
     /// Boxed, because plain sockets are many more and smaller.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS makes layers"))]
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "simulation")),
+        expect(dead_code, reason = "only TLS makes layers")
+    )]
     Layered(Box<dyn Layer>),
 }
 

@@ -1,7 +1,7 @@
 //! The writer: one task of a node that appends the waiting entries, as one record for each tenant.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -73,7 +73,7 @@ async fn write(
     batch: &mut Vec<WaitingEntry>,
     counts: &AuditCounts,
 ) -> Vec<WaitingEntry> {
-    let mut tenants: HashMap<TenantId, Vec<WaitingEntry>> = HashMap::new();
+    let mut tenants: BTreeMap<TenantId, Vec<WaitingEntry>> = BTreeMap::new();
     for entry in batch.drain(..).filter(|entry| !entry.waiter.is_gone()) {
         match tenants.get_mut(&entry.tenant) {
             Some(entries) => entries.push(entry),

@@ -5,7 +5,7 @@ mod confirming;
 mod fetching;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     rc::Rc,
 };
 
@@ -59,7 +59,8 @@ pub struct HotViews {
 struct AggregateViews {
     /// The newest epoch seen, or 0 before the first.
     epoch: u64,
-    by_name: HashMap<String, HotViewId>,
+    /// In order, so that a simulated run is repeatable.
+    by_name: BTreeMap<String, HotViewId>,
 }
 
 impl HotViews {

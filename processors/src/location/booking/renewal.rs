@@ -15,6 +15,7 @@ use crate::location::{
 const WEIGHT: usize = 2;
 
 /// The appointments that a renewal needs next.
+#[derive(Clone)]
 pub struct RenewalNeed {
     /// They have greater ids.
     pub after: Option<AppointmentId>,

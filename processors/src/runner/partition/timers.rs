@@ -1,7 +1,7 @@
 //! When the timers of a partition's aggregates are due, and which of them need a tick.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ pub(in crate::runner) struct PartitionTimers {
     /// When the last tick of each aggregate was written, if that is less than [`TICK_AGAIN`] ago.
     ticked: HashMap<Aggregate, Instant>,
     /// Aggregates whose last record left timers due: a step fires a limited number.
-    unfinished: HashSet<Aggregate>,
+    unfinished: BTreeSet<Aggregate>,
     /// The number of ticks written so far. With the partition and the owner epoch, it makes the id
     /// of each tick.
     written: u64,

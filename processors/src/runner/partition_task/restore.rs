@@ -2,7 +2,7 @@
 //! reach, the ended tickets and appointments that it names, and the outcomes of repeated commands.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -52,7 +52,8 @@ impl PartitionTask {
             outcomes = read_outcomes(ledger, &ids).await?;
         }
 
-        let mut needs: HashMap<&Aggregate, AggregateNeeds<'_>> = HashMap::new();
+        // In order of their keys, so that a simulated run is repeatable.
+        let mut needs: BTreeMap<&Aggregate, AggregateNeeds<'_>> = BTreeMap::new();
         for (record, read) in records.iter().zip(read) {
             if let Ok(command) = read {
                 let aggregate_needs = needs.entry(&command.aggregate).or_default();

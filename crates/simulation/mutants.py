@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Applies each mutation of mutants.toml to a scratch copy, and writes docs/mutations.md.
+
+Arguments are the names of mutations to run; without any, all are run. Results of earlier runs stay
+in the table until their mutation is run again. SEEDS bounds the search for a seed (default 400).
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SCRATCH = ROOT / "target/mutants/tree"
+# Built crates of the workspace are not shared with the checkout, those of registries are.
+TARGET = pathlib.Path(os.environ.get("MUTANTS_TARGET", ROOT / "target"))
+RESULTS = HERE / "mutants.json"
+TABLE = ROOT / "docs/mutations.md"
+SEEDS = os.environ.get("SEEDS", "400")
+# A command in front of cargo, for machines that share their cores.
+WRAPPER = os.environ.get("MUTANTS_WRAPPER", "").split()
+
+
+def copy():
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True,
+    ).stdout
+    # Only changed files get a new time, so that builds stay incremental.
+    subprocess.run(
+        ["rsync", "-a", "--checksum", "--from0", "--files-from=-", f"{ROOT}/", f"{SCRATCH}/"],
+        input=files, check=True,
+    )
+
+
+def edit(text, change, path):
+    find, replace = change["find"].removesuffix("\n"), change["replace"].removesuffix("\n")
+    if text.count(find) != 1:
+        sys.exit(f"{path}: not once: {find!r}")
+    return text.replace(find, replace)
+
+
+def cargo(arguments, **environment):
+    env = {**os.environ, **environment, "CARGO_TERM_COLOR": "never"}
+    command = [*WRAPPER, "cargo", "test", "-q", "--target-dir", str(TARGET), *arguments]
+    return subprocess.run(command, cwd=SCRATCH, env=env, capture_output=True, text=True)
+
+
+def judge(mutant):
+    """What noticed the mutation, or None."""
+    simulation = ["-p", "clinicwire-simulation", "--test", "simulation"]
+    built = cargo([*simulation, "--no-run"])
+    if built.returncode:
+        sys.exit(f"{mutant['name']} does not compile:\n{built.stderr}")
+    if "test" in mutant:
+        done = cargo(mutant["test"].split())
+        return f"`cargo test {mutant['test']}`" if done.returncode else None
+    search = [*simulation, "--", "--ignored", "--nocapture", "many_seeds"]
+    done = cargo(search, SEEDS=SEEDS, STOP="1")
+    output = done.stdout + done.stderr
+    failed = re.search(r"^seed (\d+): .*\n\s+.*?\b(I\d+)\b", output, re.MULTILINE)
+    if failed:
+        return f"seed {failed[1]} ({failed[2]})"
+    failed = re.search(r"^seed (\d+): ", output, re.MULTILINE)
+    if failed:
+        return f"seed {failed[1]}"
+    return "a panic" if done.returncode else None
+
+
+def run(mutants):
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for mutant in mutants:
+        copy()
+        path = SCRATCH / mutant["file"]
+        original = text = path.read_text()
+        for change in [mutant, *mutant.get("also", [])]:
+            text = edit(text, change, mutant["file"])
+        path.write_text(text)
+        try:
+            results[mutant["name"]] = judge(mutant)
+        finally:
+            path.write_text(original)
+        print(f"{mutant['name']}: {results[mutant['name']] or 'SURVIVES'}", flush=True)
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    return results
+
+
+def write_table(mutants, results):
+    lines = [
+        "# Mutations",
+        "",
+        "Each row is a fault that was put into the product on purpose, and what noticed it: the first",
+        "seed of the simulation, with the invariant that it broke, or a test. `make mutants` runs them",
+        "(`crates/simulation/mutants.toml`) and writes this page. `make simulate SEED=…` shows a seed.",
+        "",
+        "| mutation | file | noticed by |",
+        "|---|---|---|",
+    ]
+    for mutant in mutants:
+        noticed = results.get(mutant["name"], "not run")
+        lines.append(f"| {mutant['name']} | `{mutant['file']}` | {noticed or '**nothing**'} |")
+    TABLE.write_text("\n".join(lines) + "\n")
+
+
+def main():
+    mutants = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
+    for mutant in mutants:
+        text = (ROOT / mutant["file"]).read_text()
+        for change in [mutant, *mutant.get("also", [])]:
+            edit(text, change, mutant["file"])
+    if sys.argv[1:] == ["--check"]:
+        return
+    chosen = [mutant for mutant in mutants if not sys.argv[1:] or mutant["name"] in sys.argv[1:]]
+    results = run(chosen)
+    write_table(mutants, results)
+    survivors = [mutant["name"] for mutant in chosen if results[mutant["name"]] is None]
+    sys.exit(f"nothing noticed: {survivors}" if survivors else 0)
+
+
+main()

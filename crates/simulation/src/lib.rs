@@ -1,0 +1,1 @@
+//! The simulation is a test, `tests/simulation`, because it needs the paused clock of tokio.
