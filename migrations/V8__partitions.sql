@@ -343,10 +343,10 @@ GRANT EXECUTE ON FUNCTION clinicwire.add_partition(text), clinicwire.drop_partit
   clinicwire.partition_report() TO clinicwire_processor;
 GRANT SELECT ON clinicwire.retention, clinicwire.partitioned, clinicwire.partition
   TO clinicwire_processor;
--- The journal can only be read and appended to. Rows of stays are not deleted one by one: a `ctid`
--- names rows of several partitions.
+-- The journal can only be read and appended to. Stays are deleted one by one only for tenants that
+-- keep them for less time than the others, by their key: a `ctid` names rows of several partitions.
 GRANT SELECT, INSERT ON clinicwire.journal TO clinicwire_processor;
-GRANT SELECT, INSERT, UPDATE ON clinicwire.stay TO clinicwire_processor;
+GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.stay TO clinicwire_processor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON clinicwire.parked TO clinicwire_processor;
 GRANT SELECT, INSERT, UPDATE ON clinicwire.journal_archive, clinicwire.snapshot
   TO clinicwire_processor;

@@ -13,15 +13,7 @@ import {
   station,
   stations,
 } from "./morning.js";
-import {
-  patient,
-  rampLine,
-  rampSeconds,
-  rampStages,
-  soakRate,
-  soakSeconds,
-  user,
-} from "./long.js";
+import { patient, rampLine, rampSeconds, rampStages, soakRate, soakSeconds, user } from "./long.js";
 import { table } from "./table.js";
 
 const usual = ["patients", "boards", "dashboards", "desk", "morning"];

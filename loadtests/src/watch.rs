@@ -94,7 +94,7 @@ pub struct Returns {
 
 impl Returns {
     /// Records a lost connection. A failed attempt to come back belongs to the same loss.
-    pub fn lost(&mut self, now_us: i64) {
+    fn lost(&mut self, now_us: i64) {
         self.lost_at_us.get_or_insert(now_us);
     }
 
@@ -133,6 +133,12 @@ impl ClientWatch {
             returns: Returns::default(),
             breaches: Breaches::default(),
         }
+    }
+
+    /// Records that the server or the network ended the connection.
+    pub fn lost(&mut self, now_us: i64) {
+        self.losses += 1;
+        self.returns.lost(now_us);
     }
 
     /// Epoch and offset to resume from, once there is a subscription.

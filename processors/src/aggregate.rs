@@ -215,6 +215,10 @@ impl AggregateState {
             AggregateState::Webhooks(webhooks) => {
                 events.iter().map(|event| webhooks.replay(version, at, event)).collect()
             }
+            AggregateState::Tenant(tenant) => {
+                events.iter().for_each(|event| tenant.replay(version, at, event));
+                Vec::new()
+            }
             AggregateState::AppointmentKey(key) => {
                 events.iter().for_each(|event| key.replay(version, at, event));
                 Vec::new()

@@ -42,7 +42,7 @@ pub use status::{Failure, FailureKind, PartitionStatus};
 use crate::{
     clock::{Clock, wall_clock},
     ledger::{Ledger, LedgerError, OwnerEpoch},
-    log::{ClaimedPartitions, Log, LogEvent, LogOffset, LogRecord, PartitionId},
+    log::{ClaimedPartitions, Log, LogEvent, LogRecord, PartitionId},
     tenants::Tenants,
     views::ViewStore,
 };

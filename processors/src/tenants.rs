@@ -147,8 +147,8 @@ impl TenantTable {
         if record.actor.is_some() { Ok(()) } else { self.check_outsider(record) }
     }
 
-    /// Checks that the tenant of a person's command is served, and that a command from outside stays
-    /// within the quotas of its tenant when the aggregate is as `state`.
+    /// Checks that the tenant of a person's command is served, and that a command from outside
+    /// stays within the quotas of its tenant when the aggregate is as `state`.
     ///
     /// # Errors
     /// `tenant_suspended` or `quota_reached`

@@ -290,7 +290,7 @@ async fn programs_with_the_least_rights_serve_over_tls() {
     let found = faults(&swapped).join("\n");
     for expected in [
         format!("write {}: allowed, and must be refused", installation.topic("views")),
-        format!("read {}: refused, and must be allowed", installation.topic("access")),
+        format!("write {}: refused, and must be allowed", installation.topic("audit")),
         "redis: write views: allowed, and must be refused".to_owned(),
     ] {
         assert!(found.contains(&expected), "{expected} is not in\n{}", text(&swapped));

@@ -13,5 +13,5 @@ mod tracer;
 pub use context::{
     CallerContext, MAX_CONTEXT_BYTES, SpanId, TRACE_PARENT, TRACE_STATE, TraceContext, TraceId,
 };
-pub use span::{Attribute, OpenSpan, Span, SpanKind};
+pub use span::{Attribute, AttributeValue, OpenSpan, Span, SpanKind};
 pub use tracer::{SpanCounts, SpanQueue, Tracer};

@@ -98,7 +98,7 @@ impl Revocations {
 
     /// The number of revocations that are held.
     pub fn count(&self) -> usize {
-        self.read().0.count
+        self.read().table.count
     }
 
     /// Adds a revocation that was appended to the topic at `at`. Of two for one target the later

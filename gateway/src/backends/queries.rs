@@ -12,7 +12,7 @@ use schemas::{
     finding::Finding,
     history::Stay,
     identity::CommandIdentity,
-    ids::{Aggregate, EventId, Fingerprint, RuleId, RunId, TenantId, WebhookId},
+    ids::{Aggregate, EventId, Fingerprint, LocationId, RuleId, RunId, TenantId, WebhookId},
     rule::Severity,
     run::{RunHead, RunState},
     view::View,

@@ -14,6 +14,11 @@ fn limits(changes: &[&str], keys: Arc<FakeKeys>) -> Limits {
 }
 
 impl Limits {
+    /// The key of a client of no tenant.
+    fn key(&self, client: impl std::hash::Hash) -> LimitKey {
+        LimitKey { client: self.hasher.hash_one(client), tenant: 0 }
+    }
+
     /// Limits of a node whose shared keys allow everything.
     pub(crate) fn without_sharing(settings: LimitSettings) -> Self {
         Self::new(settings, FakeKeys::new(Answers::Allow), Arc::new(Metrics::new()))

@@ -15,7 +15,7 @@ use schemas::{
     Millis,
     history::Stay,
     identity::CommandIdentity,
-    ids::{Aggregate, RunId, TenantId},
+    ids::{Aggregate, LocationId, RunId, TenantId},
     view::{Entries, Position, View},
 };
 use serde_json::value::RawValue;

@@ -31,10 +31,7 @@ pub async fn follow(client: Arc<SwarmClient>, hub: Arc<SharedState>) {
                 let _ = hub.go.subscribe().wait_for(|go| *go).await;
             }
             ConnectionEnd::Lost(pause) => {
-                let mut watch = client.watch();
-                watch.losses += 1;
-                watch.returns.lost(now_us());
-                drop(watch);
+                client.watch().lost(now_us());
                 sleep(pause.unwrap_or_else(|| backoff(attempt))).await;
                 attempt += 1;
             }

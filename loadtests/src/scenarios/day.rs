@@ -56,7 +56,7 @@ pub async fn run(
     day: DayArgs,
 ) -> Result<Report> {
     ensure!(day.peak_seconds <= day.seconds, "the peak is a part of the day");
-    let mut report = Report::new("day", settings(&target, args, 0)?);
+    let mut report = Report::new("day", settings(&target, args, day.stations)?);
     let deadline = Duration::from_secs(args.command_deadline);
     let desk = Arc::new(QueueDesk::open(target, deadline, day.stations).await?);
     let quiet = (day.seconds - day.peak_seconds) / 2.0;

@@ -46,7 +46,7 @@ pub async fn run(
     reads: ReadsArgs,
 ) -> Result<Report> {
     ensure!(reads.lines.is_sorted() && !reads.lines.is_empty(), "--lines grow, such as 10,100");
-    let mut report = Report::new("reads", settings(&target, args, 0)?);
+    let mut report = Report::new("reads", settings(&target, args, 1)?);
     let deadline = Duration::from_secs(args.command_deadline);
     let desk = Arc::new(QueueDesk::open(target, deadline, 1).await?);
     let mut line = desk.fill(reads.lines[0]).await?;

@@ -64,8 +64,8 @@ pub enum LedgerError {
     /// happen while each key keeps its partition.
     #[error("an aggregate changed without this owner")]
     Diverged,
-    /// A command of the batch, whose outcomes were not looked up, was decided before, or a ticket
-    /// that it issues is known. The caller looks them up and decides again.
+    /// A command of the batch was decided before, or a ticket that it issues is known. The caller
+    /// looks them up and decides again.
     #[error("a command of the batch was decided before")]
     Repeated,
     /// The ledger refuses what the batch holds, or cannot read what it stores, and will do so
@@ -278,13 +278,13 @@ pub struct Batch {
     pub figures: Vec<FigureRow>,
     /// Changes of views.
     pub views: Vec<ViewStep>,
-    /// Outcomes of commands that this batch decided, at most one for each command. The row of a
-    /// decision replaces an earlier row only if that one is forgotten at `first_at`: of two
-    /// aggregates that decide the same command at once, the first to commit keeps its outcome.
+    /// Outcomes of commands that this batch decided, at most one for each command. If an earlier
+    /// outcome of a command is kept that is not forgotten at `first_at`, the batch is not
+    /// committed: of two aggregates that decide one command at once, the first to commit decides.
     pub outcomes: Vec<OutcomeRow>,
     /// The batch was decided as if none of its commands had been decided before, and none of the
-    /// tickets that it issues had ended before. If the outcome of a command is kept, or such a
-    /// ticket is, the batch is not committed.
+    /// tickets that it issues had ended before. If such a ticket is kept, the batch is not
+    /// committed.
     pub all_new: bool,
     /// How long the keys of commands are kept, in milliseconds.
     pub key_lifetime: Millis,
@@ -449,8 +449,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`LedgerError::Fenced`] when the checkpoint is elsewhere, [`LedgerError::Diverged`] when an
-    /// aggregate is at another version, [`LedgerError::Repeated`] when a batch of new commands has
-    /// one that was decided before or issues a ticket that is known, and
+    /// aggregate is at another version, [`LedgerError::Repeated`] when a command that the batch
+    /// decides was decided before, or a batch of new commands issues a ticket that is known, and
     /// [`LedgerError::Unavailable`] when the outcome is unknown.
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), LedgerError>>;
 

@@ -279,6 +279,9 @@ impl PartitionTask {
         traces.note("commit");
         self.count(&batch.journal, batch.to, &tally, begun.elapsed());
         let claim = self.partition.claim;
+        // In order of their keys, so that the cache drops the same ones in each run of a seed.
+        let mut aggregates: Vec<_> = aggregates.into_iter().collect();
+        aggregates.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (aggregate, mut state) in aggregates {
             if let Some(location) = state.location_mut() {
                 location.forget_ended();

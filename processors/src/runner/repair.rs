@@ -29,6 +29,9 @@ const PASS_PAUSE: Duration = Duration::from_millis(100);
 /// How often the store is asked whether it was emptied, restarted or replaced: one small request
 /// for each partition.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the ledger is asked for marks that nobody told of: a call that timed out, or that of a
+/// dead owner, can take effect later. One small query for each partition.
+const SEARCH_EVERY: Duration = Duration::from_secs(30);
 /// Pause after a failure of either store.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,7 +39,12 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn run(shared: Arc<RunnerContext>) -> Infallible {
     let mut refilling =
         RefillPass { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
+    let mut search_at = Instant::now() + SEARCH_EVERY;
     loop {
+        if search_at <= Instant::now() {
+            search_at = Instant::now() + SEARCH_EVERY;
+            shared.dirty.all().keys().for_each(|partition| shared.dirty.left(*partition));
+        }
         let mut pause = match refilling.work().await {
             Ok(pause) => pause,
             Err(error) => {
@@ -45,6 +53,13 @@ pub(super) async fn run(shared: Arc<RunnerContext>) -> Infallible {
             }
         };
         for (partition, partition_count) in shared.dirty.take() {
+            // A store that loses its data again before it covers the partition would lose what was
+            // repaired meanwhile, and nobody would know: the marks must stay until then.
+            if refilling.refills.contains_key(&partition) {
+                shared.dirty.left(partition);
+                pause = pause.max(Some(PASS_PAUSE));
+                continue;
+            }
             match repair(&shared, partition, partition_count).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -145,7 +160,8 @@ impl RepairError {
     }
 }
 
-/// Repairs views of one partition. Returns whether none is left.
+/// Repairs views of one partition. Returns whether none was left. A view that changes meanwhile
+/// keeps its mark, so that only a pass without views is the last one.
 async fn repair(
     shared: &RunnerContext,
     partition: PartitionId,
@@ -173,7 +189,7 @@ async fn repair(
     }
     match failed {
         Some(error) => Err(error),
-        None => Ok(names.len() < REPAIRS as usize),
+        None => Ok(names.is_empty()),
     }
 }
 

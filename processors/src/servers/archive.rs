@@ -26,8 +26,8 @@ use super::postgres::{
 };
 use crate::aggregate::{AggregateHeader, StoredAggregate};
 
-/// Bytes of lines after which an object of snapshots is complete. A location with 70,000 tickets has
-/// 90 MB and an object of its own; keys of appointments share one.
+/// Bytes of lines after which an object of snapshots is complete. A location with 70,000 tickets
+/// has 90 MB and an object of its own; keys of appointments share one.
 const SNAPSHOT_BYTES: usize = 8 << 20;
 /// Steps that one read takes from the journal.
 const STEPS_AT_ONCE: u32 = 500;

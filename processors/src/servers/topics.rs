@@ -240,7 +240,7 @@ mod tests {
                 owner_epoch: OwnerEpoch(1),
                 next_offset: LogOffset(next),
             },
-            anchor: LogAnchor { base, last: None },
+            anchor: LogAnchor { epoch_floor: None, base, last: None },
             log: LogState {
                 start: LogOffset(range.start),
                 end: LogOffset(range.end),

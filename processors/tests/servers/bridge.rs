@@ -98,9 +98,9 @@ impl Source {
             status: Arc::new(bridge::reader_status()),
             tenants,
         };
-        let stop = async { drop(stopped.await) };
+        let stopped = async { drop(stopped.await) };
         let group = self.topics.reader("bridge").group;
-        let running = bridge::run(self.topics.cluster(), group, parts, stop);
+        let running = bridge::run(self.topics.cluster(), group, parts, stopped);
         RunningBridge { stop, task: tokio::spawn(running), counters }
     }
 

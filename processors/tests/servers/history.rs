@@ -70,7 +70,7 @@ async fn gateway_reads_history_and_webhooks_of_one_tenant() {
                 .execute("SELECT set_config('clinicwire.tenant', $1, false)", &[named])
                 .await
                 .unwrap();
-            assert_eq!(tenants_of(&gateway, table).await, [named.clone()], "{table}");
+            assert_eq!(tenants_of(&gateway, table).await, std::slice::from_ref(named), "{table}");
         }
         gateway.batch_execute("RESET clinicwire.tenant").await.unwrap();
         assert!(tenants_of(&gateway, table).await.is_empty(), "{table}: no tenant was named");

@@ -1,6 +1,10 @@
 //! The work queue on PostgreSQL: concurrent workers, transactions that are cut off, days and roles.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use processors::{
     servers::postgres::{ConnectionSettings, PoolSettings, PostgresWork, Role},
@@ -42,7 +46,7 @@ async fn ask(client: &tokio_postgres::Client, tenants: &[String]) {
 }
 
 async fn take(work: &PostgresWork, lease: Duration) -> Option<Job> {
-    match work.take("worker", lease).await.expect("the work answers")? {
+    match work.take("worker", lease, &BTreeSet::new()).await.expect("the work answers")? {
         WorkItem::Attempt(job) => Some(job),
         WorkItem::UnreportedEnd(..) => panic!("no run ended"),
     }

@@ -13,6 +13,7 @@ use gateway::backends::{
 use processors::{
     BoxFuture,
     aggregate::StoredAggregate,
+    anchor::LogAnchor,
     ledger::{
         Batch, Ledger, LedgerError, LocationParts, OutboxKey, OutboxRow, OutcomeRow, PartNames,
         PartitionClaim, StoredView, ViewName,
@@ -25,9 +26,9 @@ use schemas::{
     Millis,
     history::Stay,
     identity::CommandIdentity,
-    ids::{Aggregate, RunId, TenantId},
+    ids::{Aggregate, LocationId, RunId, TenantId},
     redis_keys::StoreIdentity,
-    view::View,
+    view::{Position, View},
 };
 use standalone::memory::{MemoryLedger, MemoryQueries, MemoryViews};
 
@@ -42,8 +43,9 @@ fn not_read() -> NotRead {
 }
 
 /// The calls that a runner makes of the ledger, the view store and the log, as points to die at.
-pub const POINTS: [&str; 16] = [
+pub const POINTS: [&str; 17] = [
     "claim",
+    "anchor",
     "restore",
     "parts",
     "outcomes",
@@ -78,6 +80,31 @@ pub struct SimLedger {
 impl Ledger for SimLedger {
     fn claim(&self, partition: PartitionId) -> BoxFuture<'_, Result<PartitionClaim, LedgerError>> {
         call!(self, Ledger, "claim", unavailable, |real| real.claim(partition))
+    }
+    fn anchor(&self, partition: PartitionId) -> BoxFuture<'_, Result<LogAnchor, LedgerError>> {
+        call!(self, Ledger, "anchor", unavailable, |real| real.anchor(partition))
+    }
+    fn begin_epoch_if_older<'a>(
+        &'a self,
+        published: &'a [(Aggregate, Position)],
+    ) -> BoxFuture<'a, Result<Option<u64>, LedgerError>> {
+        let published = published.to_vec();
+        call!(self, Ledger, "begin_epoch", unavailable, |real| {
+            real.begin_epoch_if_older(&published)
+        })
+    }
+    fn renew_epochs<'a>(
+        &'a self,
+        claim: PartitionClaim,
+        epoch: u64,
+        at: Millis,
+        after: Option<&'a Aggregate>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Option<Aggregate>, LedgerError>> {
+        let after = after.cloned();
+        call!(self, Ledger, "renew_epochs", unavailable, |real| {
+            real.renew_epochs(claim, epoch, at, after.as_ref(), limit)
+        })
     }
     fn checkpoint(
         &self,
@@ -209,10 +236,12 @@ impl Ledger for SimLedger {
     fn mark_repaired<'a>(
         &'a self,
         name: &'a ViewName,
-        version: u64,
+        position: Position,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         let name = name.clone();
-        call!(self, Ledger, "mark_repaired", unavailable, |real| real.mark_repaired(&name, version))
+        call!(self, Ledger, "mark_repaired", unavailable, |real| {
+            real.mark_repaired(&name, position)
+        })
     }
 }
 
@@ -258,6 +287,7 @@ impl ViewStore for SimViews {
         identity: &'a StoreIdentity,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         let identity = identity.clone();
+        self.process.note(format_args!("notes that the store covers partition {partition}"));
         call!(self, Store, "cover", || ViewStoreError(None), |real| {
             real.cover(topic, partition, &identity)
         })
@@ -318,6 +348,13 @@ impl Queries for SimQueries {
         asked: &'a FindingsQuery,
     ) -> BoxFuture<'a, Result<Option<FindingsPage>, NotRead>> {
         self.real.findings(tenant, run, asked)
+    }
+    fn other_locations<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        location: &'a LocationId,
+    ) -> BoxFuture<'a, Result<Option<u32>, NotRead>> {
+        self.real.other_locations(tenant, location)
     }
     fn has_tenant<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<bool, NotRead>> {
         self.real.has_tenant(tenant)

@@ -1,6 +1,6 @@
 //! The checks of a run at rest. Each fault names its invariant, I1 to I10: one effect (I1), dense
-//! versions (I2), read models (I3), the store (I4), clients (I5), no way back (I6), tenants (I7), the
-//! audit (I8), log lines (I9) and one line for each person (I10).
+//! versions (I2), read models (I3), the store (I4), clients (I5), no way back (I6), tenants (I7),
+//! the audit (I8), log lines (I9) and one line for each person (I10).
 
 use std::collections::BTreeMap;
 
@@ -124,13 +124,15 @@ fn decided_in_time(log: &BTreeMap<PartitionId, Vec<LogRecord>>, journal: &Journa
     late.map(|(id, row)| format!("I1 {id}/{}: applied after its end", row.offset)).collect()
 }
 
+/// Tenant, subject and id of a command.
+type CommandName = (String, String, String);
+
 /// I1: every caller was told the decision about its own command, and every acknowledged command is
 /// in the journal.
 fn answers(world: &World, journal: &Journal) -> Vec<String> {
     let mut faults = Vec::new();
     let desk = world.desk.borrow();
-    let mut decided: BTreeMap<(String, String, String), Vec<(&JournalRow, &Aggregate)>> =
-        BTreeMap::new();
+    let mut decided: BTreeMap<CommandName, Vec<(&JournalRow, &Aggregate)>> = BTreeMap::new();
     for (_, row) in journal {
         if let Some((aggregate, id, actor)) = &row.command {
             let subject = actor.as_ref().map(|actor| actor.subject.clone()).unwrap_or_default();

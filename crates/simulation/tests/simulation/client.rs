@@ -20,7 +20,7 @@ use tungstenite::{
 use crate::{plan::places, processes::WORDS, world::World};
 
 /// The pause before a channel that was unknown is asked for again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(15);
 /// Longer than the time between two pings.
 const PINGED_WITHIN: Duration = Duration::from_secs(40);
 

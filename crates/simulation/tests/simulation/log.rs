@@ -7,8 +7,10 @@ use std::{
 };
 
 use gateway::backends::log::{FeedItem, NotAppended};
-use processors::log::{AppendError, LogEvent, LogOffset, PartitionId};
-use schemas::record::{CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC, WireRecord};
+use processors::log::{
+    AppendError, ClaimedPartitions, LogEvent, LogOffset, LogPlace, LogState, NotRead, PartitionId,
+};
+use schemas::record::{CARE_TOPIC, EVENTS_TOPIC, VIEWS_TOPIC, ViewsHead, WireRecord};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -93,12 +95,12 @@ impl Member {
             std::mem::take(&mut flow.released)
         };
         if !released.is_empty() {
-            released.iter().for_each(|id| drop(self.next.remove(id)));
+            self.next.retain(|id, _| !released.contains(id));
             sleep(AGAIN).await;
             self.broker.give_back(self.id, &released);
         }
         let revoked = self.broker.revoked(self.id);
-        revoked.iter().for_each(|id| drop(self.next.remove(id)));
+        self.next.retain(|id, _| !revoked.contains(id));
         if !revoked.is_empty() {
             self.revoke(revoked.clone()).await;
             self.broker.give_back(self.id, &revoked);
@@ -124,12 +126,13 @@ impl Member {
         let assigned =
             LogEvent::Assigned { partitions: partitions.clone(), partition_count, claims };
         let _ = self.events.send(assigned).await;
-        let claimed = answer.await.unwrap_or_default();
-        let claimed_ids: Vec<PartitionId> = claimed.iter().map(|(id, _)| *id).collect();
-        self.process.note(format_args!("claims partitions {claimed:?}"));
-        self.next.extend(claimed);
+        let ClaimedPartitions { offsets, held } = answer.await.unwrap_or_default();
+        let read = offsets.iter().map(|(id, _)| *id);
+        let claimed_ids: Vec<PartitionId> = read.chain(held).collect();
+        self.process.note(format_args!("claims partitions {offsets:?}"));
+        self.next.extend(offsets);
         let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed_ids.iter().for_each(|id| drop(flow.paused.remove(id)));
+        flow.paused.retain(|id, _| !claimed_ids.contains(id));
         // A partition without an offset is assigned again later.
         flow.released.extend(partitions.into_iter().filter(|id| !claimed_ids.contains(id)));
     }
@@ -181,6 +184,29 @@ impl processors::log::Log for SimLog {
         self.process.note(format_args!("releases partition {partition}"));
         self.flow().released.push(partition);
         self.broker.changed.notify_waiters();
+    }
+
+    fn look<'a>(
+        &'a self,
+        places: &'a [LogPlace],
+    ) -> processors::BoxFuture<'a, Vec<(PartitionId, LogState)>> {
+        Box::pin(async move {
+            let state = |&LogPlace { partition, anchor }: &LogPlace| {
+                let read = |at| self.broker.read(CARE_TOPIC, partition, at, 1).pop();
+                let record = anchor.and_then(read).map(|found| found.record);
+                let end = self.broker.end(CARE_TOPIC, partition);
+                (partition, LogState { start: LogOffset(0), end, record })
+            };
+            places.iter().map(state).collect()
+        })
+    }
+
+    fn newest_views(&self) -> processors::BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
+        Box::pin(async move {
+            let all = self.broker.all(VIEWS_TOPIC);
+            let newest = all.values().filter_map(|records| records.last());
+            Ok(newest.filter_map(|last| ViewsHead::from_wire(&last.record).ok()).collect())
+        })
     }
 
     fn pause(&self, partition: PartitionId, paused: bool) {

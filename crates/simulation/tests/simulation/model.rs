@@ -48,6 +48,8 @@ pub struct Model {
     people: BTreeMap<String, String>,
     /// People whose visit has ended.
     gone: BTreeSet<String>,
+    /// Tickets whose move to another location has no final answer.
+    moving: BTreeSet<String>,
     /// Broken rules.
     pub faults: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl Model {
 
     fn apply(&mut self, aggregate: &Aggregate, event: &Event, at: Millis) {
         self.note_person(event);
+        self.note_move(event);
         let location = self.locations.entry(aggregate.clone()).or_default();
         if let Event::TicketIssued { ticket, label, day, queue, priority, rank, .. } = event {
             let issued = ModelTicket {
@@ -158,6 +161,20 @@ impl Model {
         }
     }
 
+    fn note_move(&mut self, event: &Event) {
+        match event {
+            Event::TicketLeaving { ticket, .. } => {
+                self.moving.insert(ticket.to_string());
+            }
+            Event::TicketTransferred { ticket, .. }
+            | Event::TicketStayed { ticket, withdraws: false, .. }
+            | Event::TicketHandoverClosed { ticket, .. } => {
+                self.moving.remove(ticket.as_str());
+            }
+            _ => {}
+        }
+    }
+
     fn live(&self) -> BTreeMap<&str, Vec<&str>> {
         let mut live = BTreeMap::<&str, Vec<&str>>::new();
         for (id, ticket) in self.locations.values().flat_map(|location| &location.tickets) {
@@ -191,10 +208,9 @@ impl Model {
         self.faults.extend(doubled);
     }
 
-    /// Whether no ticket is on the way to another location.
-    pub fn is_settled(&self) -> bool {
-        let mut tickets = self.locations.values().flat_map(|location| location.tickets.values());
-        !tickets.any(|ticket| ticket.state == "leaving")
+    /// The tickets whose move to another location has no final answer.
+    pub fn unsettled(&self) -> &BTreeSet<String> {
+        &self.moving
     }
 }
 

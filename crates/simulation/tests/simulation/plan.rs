@@ -73,7 +73,7 @@ impl Plan {
         let faults = FaultKind::ALL.into_iter().filter(|_| rng.u8(..10) < share).collect();
         Self {
             seed,
-            start: FIRST_DAY + rng.i64(..86_400) * 1000,
+            start: FIRST_DAY + rng.i64(0..86_400) * 1000,
             partitions: rng.u32(1..=4),
             processors: rng.usize(1..=3),
             gateways: rng.usize(1..=2),

@@ -113,6 +113,7 @@ fn settings() -> Settings {
         origins: Vec::new(),
         proxies: TrustedProxies::default(),
         limits: LimitSettings::default(),
+        created_tenants_only: false,
         hosts: Vec::new(),
         private_listen: None,
         public_demo: false,
@@ -123,6 +124,8 @@ fn settings() -> Settings {
         max_file: 1024,
         run_retention: RUN_RETENTION,
         tables: Arc::default(),
+        pseudonym_key_file: None,
+        tracer: telemetry::Tracer::off(),
     }
 }
 

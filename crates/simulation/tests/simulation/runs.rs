@@ -56,8 +56,8 @@ pub fn run(seed: u64) -> Finished {
     })
 }
 
-/// Runs many seeds, until the first that fails if `stop` says so. Returns a description of each that
-/// failed.
+/// Runs many seeds, until the first that fails if `stop` says so. Returns a description of each
+/// that failed.
 pub fn many(seeds: Range<u64>, stop: bool, finished: impl Fn(&Finished) + Sync) -> Vec<String> {
     let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
     let cores = thread::available_parallelism().map_or(2, usize::from);

@@ -129,19 +129,21 @@ impl World {
         (!nodes.is_empty()).then(|| nodes[rng.usize(..nodes.len())].clone())
     }
 
-    /// Whether every record was decided, published and stored.
-    async fn is_quiet(&self) -> bool {
+    /// What is left to decide, to publish and to store.
+    async fn left(&self) -> Vec<String> {
         let ledger = &self.memory.ledger;
+        let mut left = Vec::new();
         for id in self.broker.ids() {
-            let checkpoint = ledger.checkpoint(id).await.unwrap();
-            if !self.broker.is_at_end(id, checkpoint.next_offset)
-                || !ledger.outbox(id, 1).await.unwrap().is_empty()
-                || !ledger.dirty(id, self.broker.partitions, 1).await.unwrap().is_empty()
-            {
-                return false;
+            let next = ledger.checkpoint(id).await.unwrap().next_offset;
+            if !self.broker.is_at_end(id, next) {
+                left.push(format!("partition {id} from {next} on"));
             }
+            let rows = ledger.outbox(id, 1).await.unwrap();
+            left.extend(rows.iter().map(|row| format!("outbox {id}/{}/{}", row.offset, row.part)));
+            let dirty = ledger.dirty(id, self.broker.partitions, 1).await.unwrap();
+            left.extend(dirty.into_iter().map(|(of, view)| format!("dirty {of} {view}")));
         }
-        true
+        left
     }
 
     /// Waits until nothing is left to do, and checks everything.
@@ -149,16 +151,20 @@ impl World {
         let deadline = Instant::now() + REST_WITHIN;
         while Instant::now() < deadline {
             sleep(Duration::from_secs(2)).await;
-            if self.is_quiet().await && Model::of(&self.memory.ledger.journal()).is_settled() {
+            if self.left().await.is_empty()
+                && Model::of(&self.memory.ledger.journal()).unsettled().is_empty()
+            {
                 // The views that are paced need a moment more.
                 sleep(Duration::from_secs(6)).await;
-                if self.is_quiet().await {
+                if self.left().await.is_empty() {
                     check::everything(self, when).await;
                     return;
                 }
             }
         }
-        self.fault(format!("{when}: no rest within {REST_WITHIN:?}"));
+        let (left, model) = (self.left().await, Model::of(&self.memory.ledger.journal()));
+        let moving = model.unsettled();
+        self.fault(format!("{when}: no rest within {REST_WITHIN:?}: {left:?}, moving: {moving:?}"));
     }
 }
 

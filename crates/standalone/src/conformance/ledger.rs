@@ -486,7 +486,7 @@ macro_rules! ledger_promises {
             tenants_share_no_appointment,
             outcome_is_found_by_its_whole_identity,
             later_outcome_keeps_first_content_and_time,
-            first_of_two_aggregates_keeps_its_outcome,
+            first_of_two_aggregates_decides,
             forgotten_outcome_is_replaced,
             batch_of_new_commands_has_no_known_one,
             batch_of_new_commands_issues_new_tickets,

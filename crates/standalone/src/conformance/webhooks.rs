@@ -151,8 +151,8 @@ impl<'a> Desk<'a> {
 
     /// What a sender gets while these tenants are suspended.
     async fn take_without(&self, resting: &[TenantId]) -> Vec<DueDelivery> {
-        let resting = resting.iter().cloned().collect();
-        let taken = self.sides.store.take(20, 10, LONG, &UnderWay::new(), &resting);
+        let (under_way, resting) = (UnderWay::new(), resting.iter().cloned().collect());
+        let taken = self.sides.store.take(20, 10, LONG, &under_way, &resting);
         taken.await.expect("the store answers")
     }
 

@@ -34,7 +34,7 @@ use schemas::{
     finding::Finding,
     history::Stay,
     identity::CommandIdentity,
-    ids::{Aggregate, RunId, TenantId},
+    ids::{Aggregate, LocationId, RunId, TenantId},
     record::{CARE_TOPIC, topic_for},
     view::{Position, View},
 };

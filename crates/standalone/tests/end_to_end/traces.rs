@@ -133,7 +133,7 @@ async fn call_is_one_trace_over_three_processes() {
         .header("baggage", format!("patient={CANARY}"))
         .header("user-agent", CANARY)
         .json(json!({"station": site.room_1}));
-    let answer = world.api.call(world.there(), call).await;
+    let answer = world.api.settle(world.there(), call).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     phone.until("the call", |phone| phone.state()["state"] == "called").await;
 
@@ -159,7 +159,7 @@ async fn call_is_one_trace_over_three_processes() {
     installation.stop().await;
     // The last spans have left with their processes.
     let (_, bits) = mine.ticket.rsplit_once('.').unwrap();
-    let named = [CANARY, bits, &mine.label, &site.location, "Testing", "eyJ"];
+    let named = [CANARY, bits, mine.label.as_str(), site.location.as_str(), "Testing", "eyJ"];
     for request in collector.taken() {
         let body = String::from_utf8_lossy(&request.bytes);
         let found: Vec<_> = named.iter().filter(|name| body.contains(**name)).collect();

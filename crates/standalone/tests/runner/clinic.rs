@@ -392,6 +392,12 @@ impl Model {
                     continue;
                 }
             };
+            // A fact of a suspended tenant is kept, and decided when it is appended again.
+            if let JournalEntry::Parked { code: code @ Code::TenantSuspended, .. } = row.entry {
+                let told = model.told.entry(command.id.to_string()).or_default();
+                told.push(Verdict::Refused { code });
+                continue;
+            }
             if matches!(command.command, Command::Tick {}) {
                 let epoch = epochs.get(&command.aggregate).copied().unwrap_or(0);
                 model.judge(&command, epoch, row);
@@ -431,6 +437,13 @@ impl Model {
         let aggregate = &command.aggregate;
         let state = self.aggregates.entry(aggregate.clone());
         let state = state.or_insert_with(|| AggregateState::new(aggregate.kind(), epoch));
+        // The state of the tenant refuses these, before the aggregate decides.
+        if let JournalEntry::Refused { code, timers } = &row.entry
+            && matches!(code, Code::TenantSuspended | Code::QuotaReached)
+        {
+            assert!(timers.is_none());
+            return (Verdict::Refused { code: *code }, None);
+        }
         let time = RecordTime { appended_at: row.at, decided_at: row.decided_at };
         let step = state.handle(command, time);
         match (&row.entry, &step.verdict) {

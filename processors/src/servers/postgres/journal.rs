@@ -10,8 +10,8 @@ use super::{
 
 /// The session plans each statement for its values, so that it reads few partitions. A partition
 /// takes minutes to read, so its statements may last.
-const FOR_PARTITIONS: &str = " -c plan_cache_mode=force_custom_plan -c jit=off -c statement_timeout=600000 \
-     -c idle_in_transaction_session_timeout=600000";
+const FOR_PARTITIONS: &str = " -c plan_cache_mode=force_custom_plan -c jit=off \
+     -c statement_timeout=600000 -c idle_in_transaction_session_timeout=600000";
 
 const STEPS: &str = "SELECT epoch, version, at, events::text FROM clinicwire.journal \
      WHERE tenant = $1 AND aggregate = $2 AND version IS NOT NULL AND (epoch, version) > ($3, $4) \
@@ -62,8 +62,8 @@ const ROWS_PER_OBJECT: i64 = 50_000;
 /// Aggregates without a snapshot that one look finds.
 const AGGREGATES_PER_LOOK: i64 = 1_000;
 
-/// One step of an aggregate, as the journal has it.
-#[derive(Debug)]
+/// One step of an aggregate, as the journal has it. `Debug` is left out on purpose: events name
+/// patients.
 pub struct JournalStep {
     /// The position after the step.
     pub position: Position,

@@ -10,8 +10,8 @@ use tokio_postgres::types::ToSql;
 
 pub(super) use self::statements::PARKED;
 use self::statements::{
-    AGGREGATES, APPOINTMENTS, FENCE, JOURNAL, NEW_OUTCOMES, NEW_TICKETS, OUTBOX, OUTCOMES,
-    REMOVED_ENTRIES, SET_ENTRIES, SETTLED, TICKETS, VIEWS,
+    AGGREGATES, APPOINTMENTS, FENCE, JOURNAL, NEW_OUTCOMES, NEW_TICKETS, OUTBOX, REMOVED_ENTRIES,
+    SET_ENTRIES, SETTLED, TICKETS, VIEWS,
 };
 use super::{
     Consumer,
@@ -190,25 +190,18 @@ impl<'a> BatchWrites<'a> {
         }
     }
 
-    /// Adds the outcomes of commands: those of batches that looked them up, those that must be new,
-    /// and those that replace the outcome of a move.
+    /// Adds the outcomes of commands: those that must be new, and those that replace the outcome of
+    /// a move. An outcome that was looked up must be new too: the owner of another partition may
+    /// have decided the command since.
     fn add_outcomes(&mut self, batches: &[&'a Batch], consumer: &'a Consumer) {
-        let (new, looked_up): (Vec<&Batch>, Vec<&Batch>) =
-            batches.iter().copied().partition(|batch| batch.all_new);
-        for (batches, sql, required) in
-            [(looked_up, OUTCOMES, RequiredRows::Any), (new, NEW_OUTCOMES, RequiredRows::New)]
-        {
-            let mut decided = rows(&batches, |batch| &batch.outcomes);
-            decided.retain(|(_, row)| row.settles.is_none());
-            let mut parameters = outcomes(&decided);
-            parameters.push(Box::new(&consumer.topic));
-            let lifetime = batches.first().map_or(0, |batch| batch.key_lifetime);
-            parameters.push(Box::new(lifetime));
-            if matches!(required, RequiredRows::New) {
-                parameters.push(Box::new(decided.len() as i64));
-            }
-            self.add(sql, decided.len(), required, parameters);
-        }
+        let mut decided = rows(batches, |batch| &batch.outcomes);
+        decided.retain(|(_, row)| row.settles.is_none());
+        let mut parameters = outcomes(&decided);
+        parameters.push(Box::new(&consumer.topic));
+        let lifetime = batches.first().map_or(0, |batch| batch.key_lifetime);
+        parameters.push(Box::new(lifetime));
+        parameters.push(Box::new(decided.len() as i64));
+        self.add(NEW_OUTCOMES, decided.len(), RequiredRows::New, parameters);
         let mut settled = rows(batches, |batch| &batch.outcomes);
         settled.retain(|(_, row)| row.settles.is_some());
         self.add(SETTLED, settled.len(), RequiredRows::Any, settlements(&settled));

@@ -36,6 +36,13 @@ async fn commit(
     claim.next_offset = to;
 }
 
+/// Tries a batch with exactly this outcome, which must be refused because an outcome is kept.
+async fn repeats(ledger: &dyn Ledger, clinic: &mut Clinic, claim: PartitionClaim, row: OutcomeRow) {
+    let batch = Batch { outcomes: vec![row], ..clinic.batch_of(claim, Vec::new()) };
+    let batch = Batch { to: claim.next_offset.next(), ..batch };
+    assert!(matches!(ledger.commit(&batch).await, Err(LedgerError::Repeated)));
+}
+
 /// A clinic, its claim, and the outcome of its last command.
 async fn decided(ledger: &dyn Ledger) -> (Clinic, PartitionClaim, OutcomeRow) {
     let (mut clinic, claim) = opened(ledger, 0).await;
@@ -109,34 +116,34 @@ pub async fn outcome_of_an_older_move_is_left_out(ledger: &dyn Ledger) {
     }
 }
 
-/// Two partitions may decide commands with one identity at the same time.
-pub async fn first_of_two_aggregates_keeps_its_outcome(ledger: &dyn Ledger) {
+/// Two partitions may decide commands with one identity at the same time: the first to commit
+/// decides, and the second one decides again.
+pub async fn first_of_two_aggregates_decides(ledger: &dyn Ledger) {
     let (mut clinic, mut claim, first) = moving(ledger).await;
     let north = LocationId::new("north").expect("a slug");
     let north = Aggregate::location(&first.identity.tenant, &north);
-    let other = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
-    for (fingerprint, settles) in [(other, None), (None, Some(1))] {
-        let mut second = OutcomeRow { settles, ..first.clone() };
-        (second.aggregate, second.fingerprint) = (north.clone(), fingerprint);
-        second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
-        commit(ledger, &mut clinic, &mut claim, vec![second]).await;
-        let found = held(ledger, &first.identity).await.expect("the outcome is there");
-        assert!(found.outcome == first.outcome && found.aggregate == first.aggregate);
-    }
+    let mut second = OutcomeRow { aggregate: north, ..first.clone() };
+    second.fingerprint = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
+    second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+    repeats(ledger, &mut clinic, claim, second.clone()).await;
+    // What settles a move of another aggregate is left out.
+    let settles = OutcomeRow { settles: Some(1), fingerprint: None, ..second };
+    commit(ledger, &mut clinic, &mut claim, vec![settles]).await;
+    let found = held(ledger, &first.identity).await.expect("the outcome is there");
+    assert!(found.outcome == first.outcome && found.aggregate == first.aggregate);
 }
 
 pub async fn forgotten_outcome_is_replaced(ledger: &dyn Ledger) {
     let (mut clinic, mut claim, first) = decided(ledger).await;
-    for (age, replaces) in [(LIFETIME - 1, false), (LIFETIME, true)] {
-        let mut next = OutcomeRow { first_at: first.first_at + age, ..first.clone() };
-        next.fingerprint = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
-        next.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
-        commit(ledger, &mut clinic, &mut claim, vec![next.clone()]).await;
-        let found = held(ledger, &first.identity).await.expect("the outcome is there");
-        let expected = if replaces { &next } else { &first };
-        assert!(found.outcome == expected.outcome, "{age}");
-        assert_eq!((found.fingerprint, found.first_at), (expected.fingerprint, expected.first_at));
-    }
+    let mut next = OutcomeRow { first_at: first.first_at + LIFETIME - 1, ..first.clone() };
+    next.fingerprint = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
+    next.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
+    repeats(ledger, &mut clinic, claim, next.clone()).await;
+    next.first_at += 1;
+    commit(ledger, &mut clinic, &mut claim, vec![next.clone()]).await;
+    let found = held(ledger, &first.identity).await.expect("the outcome is there");
+    assert!(found.outcome == next.outcome);
+    assert_eq!((found.fingerprint, found.first_at), (next.fingerprint, next.first_at));
 }
 
 /// A batch that was decided without a look at outcomes is committed if its commands are new.
@@ -161,7 +168,7 @@ pub async fn batch_of_new_commands_has_no_known_one(ledger: &dyn Ledger) {
     assert!(view.is_none_or(|(view, _)| view.position.version < next.views[0].step.delta.to));
 
     // The outcomes of the batch that was decided anew are looked up, and a forgotten key is new.
-    let looked_up = Batch { all_new: false, ..next.clone() };
+    let looked_up = Batch { all_new: false, outcomes: fresh.clone(), ..next.clone() };
     ledger.commit(&looked_up).await.expect("the ledger commits");
     let claim = PartitionClaim { next_offset: next.to, ..claim };
     let mut last = Batch { all_new: true, ..clinic.batch(claim, vec![issue(4)]) };

@@ -19,7 +19,7 @@ use processors::{
 };
 use schemas::{
     Millis,
-    ids::{Aggregate, AggregateKind, AppointmentId, TenantId, TicketId},
+    ids::{Aggregate, AggregateKind, AppointmentId, LocationId, TenantId, TicketId},
     record::{VIEWS_TOPIC, ViewsRecord},
     view::{Position, View},
 };
@@ -358,8 +358,10 @@ impl State {
         if !batch.aggregates.iter().all(|row| self.follows(row)) {
             return Err(LedgerError::Diverged);
         }
-        let is_new = || lock(&self.outcomes).lacks_all_of(batch) && self.issues_new_tickets(batch);
-        if batch.all_new && !is_new() {
+        // The owner of another partition may have decided a command since it was looked up.
+        let is_new = lock(&self.outcomes).lacks_all_of(batch)
+            && (!batch.all_new || self.issues_new_tickets(batch));
+        if !is_new {
             return Err(LedgerError::Repeated);
         }
         let checkpoint = self.checkpoints.entry(partition).or_default();

@@ -29,7 +29,8 @@ fn settings() -> Vec<Operation> {
             "location.configure",
         )
         .takes::<bodies::LocationBody>()
-        .refuses(EDITED),
+        .refuses(EDITED)
+        .refuses(&[Code::QuotaReached]),
         read("/v1/locations/{location}/privacy", "readPrivacy", "Read what lines and boards show")
             .answers::<a::PrivacyAnswer>(200, "What they show."),
         change(

@@ -107,10 +107,8 @@ pub const JOURNAL: &str = "INSERT INTO clinicwire.journal \
        AS j (partition, o, at, decided_at, tenant, aggregate, command, actor, kind, epoch, \
          version, events, code)";
 
-// A row replaces only one whose key is no longer kept ($11).
-macro_rules! outcomes {
-    () => {
-        "INSERT INTO clinicwire.outcome AS o \
+// A row replaces only one whose key is no longer kept ($11). Any other row stops the transaction.
+pub const NEW_OUTCOMES: &str = "WITH kept AS (INSERT INTO clinicwire.outcome AS o \
        (tenant, source, subject, command, aggregate, fingerprint, first_at, body, topic, \
        partition) \
      SELECT tenant, source, subject, command, aggregate, fingerprint, first_at, body, $10, \
@@ -122,16 +120,8 @@ macro_rules! outcomes {
      SET aggregate = excluded.aggregate, body = excluded.body, topic = excluded.topic, \
        partition = excluded.partition, fingerprint = excluded.fingerprint, \
        first_at = excluded.first_at \
-     WHERE excluded.first_at - o.first_at >= $11"
-    };
-}
-
-pub const OUTCOMES: &str = outcomes!();
-pub const NEW_OUTCOMES: &str = concat!(
-    "WITH kept AS (",
-    outcomes!(),
-    " RETURNING 1) SELECT 1 / (count(*) = $12)::int FROM kept"
-);
+     WHERE excluded.first_at - o.first_at >= $11 RETURNING 1) \
+     SELECT 1 / (count(*) = $12)::int FROM kept";
 
 // A row replaces only the outcome of the same aggregate that is `moving` since that version. The
 // owner of another partition can replace the outcome meanwhile, so the row is judged again.
