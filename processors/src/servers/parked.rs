@@ -91,7 +91,7 @@ pub async fn run(command: ParkedCommand) -> Result<bool, ParkedError> {
 
 /// Appends the facts again that were parked while their tenant was suspended, of all tenants that
 /// are served now. Several processors may do so at once: each record is locked meanwhile. Returns
-/// their number, at most [`MOST_RECORDS`].
+/// their number, at most `MOST_RECORDS`.
 ///
 /// # Errors
 /// [`ParkedError`]. The records before the error are appended.

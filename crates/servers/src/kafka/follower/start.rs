@@ -36,7 +36,7 @@ pub struct FollowedTopic {
 /// Where the first start of a follower begins to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartFrom {
-    /// [`LOOK_BACK`] before now.
+    /// A minute before now.
     MinuteAgo,
     /// The first record of the topic.
     Beginning,
