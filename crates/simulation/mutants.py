@@ -3,12 +3,15 @@
 
 Arguments are the names of mutations to run; without any, all are run. Results of earlier runs stay
 in the table until their mutation is run again. SEEDS bounds the search for a seed (default 400).
+`--check` only looks whether every mutation fits the code, and writes the table.
 """
 
+import filecmp
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -31,11 +34,12 @@ def copy():
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True,
     ).stdout
-    # Only changed files get a new time, so that builds stay incremental.
-    subprocess.run(
-        ["rsync", "-a", "--checksum", "--from0", "--files-from=-", f"{ROOT}/", f"{SCRATCH}/"],
-        input=files, check=True,
-    )
+    for name in files.decode().split("\0"):
+        source, target = ROOT / name, SCRATCH / name
+        # Only changed files get a new time, so that builds stay incremental.
+        if name and source.is_file() and not (target.exists() and filecmp.cmp(source, target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
 
 def edit(text, change, path):
@@ -53,10 +57,11 @@ def cargo(arguments, **environment):
 
 def judge(mutant):
     """What noticed the mutation, or None."""
-    simulation = ["-p", "clinicwire-simulation", "--test", "simulation"]
+    # With the features of the whole workspace, whose dependencies are built already.
+    simulation = ["--workspace", "--test", "simulation"]
     built = cargo([*simulation, "--no-run"])
     if built.returncode:
-        sys.exit(f"{mutant['name']} does not compile:\n{built.stderr}")
+        sys.exit(f"{mutant['name']} does not compile:\n{built.stderr}{built.stdout}")
     if "test" in mutant:
         done = cargo(mutant["test"].split())
         return f"`cargo test {mutant['test']}`" if done.returncode else None
@@ -114,7 +119,8 @@ def main():
         for change in [mutant, *mutant.get("also", [])]:
             edit(text, change, mutant["file"])
     if sys.argv[1:] == ["--check"]:
-        return
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        return write_table(mutants, results)
     chosen = [mutant for mutant in mutants if not sys.argv[1:] or mutant["name"] in sys.argv[1:]]
     results = run(chosen)
     write_table(mutants, results)
