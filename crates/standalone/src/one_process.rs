@@ -91,7 +91,7 @@ impl OneProcess {
     /// Starts all parts, whose spans `tracer` records, and serves.
     ///
     /// # Errors
-    /// As [`OneProcess::start`].
+    /// The same errors as [`OneProcess::start`].
     pub fn start_traced(settings: Settings, tracer: Tracer) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
         let directory = tempfile::Builder::new()

@@ -49,7 +49,7 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// What the headers of a request say about its trace.
+/// The trace that the headers of a request name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerContext {
     /// The trace of the caller.

@@ -27,7 +27,7 @@ const PINGED_WITHIN: Duration = Duration::from_secs(40);
 /// A position: epoch and version.
 pub type At = (u64, u64);
 
-/// What a client has of one channel.
+/// The state of one channel that a client holds.
 #[derive(Default, Clone)]
 pub struct Held {
     pub at: At,

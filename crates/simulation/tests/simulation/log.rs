@@ -36,7 +36,7 @@ pub struct SimLog {
     flow: Arc<Mutex<Flow>>,
 }
 
-/// What the runner asked of its reader.
+/// Partitions that the runner has paused or released.
 #[derive(Default)]
 struct Flow {
     paused: BTreeMap<PartitionId, bool>,

@@ -84,7 +84,7 @@ fn strike(world: &World, kind: FaultKind, rng: &mut Rng) {
                 views[rng.usize(..views.len())].borrow().cut.notify_one();
             }
         }
-        // They come with each call, or are handled by the caller.
+        // Lost calls come with each call, and the caller handles losses of the store.
         FaultKind::Unreliable | FaultKind::StoreLoss | FaultKind::OldStore => {}
     }
 }

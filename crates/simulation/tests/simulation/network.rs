@@ -96,7 +96,7 @@ struct State {
     one_in: u32,
 }
 
-/// What happens to one call.
+/// The delays and the faults of one call.
 struct Fate {
     there: Duration,
     back: Duration,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{plan::places, world::World};
 
-/// What a caller was told.
+/// The answer that a caller got to its command.
 pub struct Answer {
     pub tenant: String,
     pub subject: String,
@@ -25,7 +25,7 @@ pub struct Answer {
     pub outcome: CommandOutcome,
 }
 
-/// What the producers know together.
+/// The state that all producers share.
 #[derive(Default)]
 pub struct Desk {
     /// The numbers of issued tickets by place. Numbers tell tenants apart.

@@ -61,7 +61,7 @@ impl Trace {
         text
     }
 
-    /// What the programs logged.
+    /// The lines that the programs logged.
     pub fn logged(&self) -> Vec<String> {
         self.lines().logged.clone()
     }

@@ -129,7 +129,7 @@ impl World {
         (!nodes.is_empty()).then(|| nodes[rng.usize(..nodes.len())].clone())
     }
 
-    /// What is left to decide, to publish and to store.
+    /// The work that is left: records to decide, to publish and to store.
     async fn left(&self) -> Vec<String> {
         let ledger = &self.memory.ledger;
         let mut left = Vec::new();

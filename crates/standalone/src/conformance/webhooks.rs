@@ -149,7 +149,7 @@ impl<'a> Desk<'a> {
         taken.await.expect("the store answers")
     }
 
-    /// What a sender gets while these tenants are suspended.
+    /// The deliveries that a sender gets while these tenants are suspended.
     async fn take_without(&self, resting: &[TenantId]) -> Vec<DueDelivery> {
         let (under_way, resting) = (UnderWay::new(), resting.iter().cloned().collect());
         let taken = self.sides.store.take(20, 10, LONG, &under_way, &resting);

@@ -38,7 +38,7 @@ pub struct ManualLog {
     receiver: Mutex<Option<mpsc::Receiver<LogEvent>>>,
     pauses: Mutex<Vec<(PartitionId, bool)>>,
     pub released: Mutex<Vec<PartitionId>>,
-    /// What the log has of a partition, where it is not whole.
+    /// The states of partitions whose log is not whole.
     pub states: Mutex<BTreeMap<PartitionId, LogState>>,
     writes: Arc<dyn Log>,
 }

@@ -25,7 +25,7 @@ fn asked(id: &str, number: u64) -> WireRecord {
         .to_wire()
 }
 
-/// What another system says, through a bridge.
+/// A fact of another system, through a bridge.
 fn told(place: &SampleLocation, id: &str, number: u64) -> WireRecord {
     let source = "clinicwire-bridge/his".to_owned();
     CommandRecord { source, ..place.record(id, issue(place, number)) }.to_wire()

@@ -225,7 +225,7 @@ async fn revoked_partition_is_not_refilled() {
     assert_eq!(faults.calls(Op::Coverage), asked, "the store is not asked about it any more");
 }
 
-/// What the log has of partition 0 after it was created again.
+/// Gives partition 0 the state of a log that was created again.
 fn another_log(partitions: &Partitions, record: Option<WireRecord>, end: i64) {
     let state = LogState { start: LogOffset::START, end: LogOffset(end), record };
     partitions.log.states.lock().unwrap().insert(P0, state);

@@ -126,7 +126,7 @@ pub async fn first_of_two_aggregates_decides(ledger: &dyn Ledger) {
     second.fingerprint = Some(Fingerprint::from_parts([b"PUT".as_slice()]));
     second.outcome.verdict = Verdict::Refused { code: Code::QueueEmpty };
     repeats(ledger, &mut clinic, claim, second.clone()).await;
-    // What settles a move of another aggregate is left out.
+    // An outcome that settles a move of another aggregate is not stored.
     let settles = OutcomeRow { settles: Some(1), fingerprint: None, ..second };
     commit(ledger, &mut clinic, &mut claim, vec![settles]).await;
     let found = held(ledger, &first.identity).await.expect("the outcome is there");
