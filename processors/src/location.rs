@@ -429,8 +429,8 @@ impl Location {
     }
 
     /// Starts the service day `day`: counts its appointments instead of those of the day before.
-    fn begin_day(&mut self, day: String) {
-        self.header.day = day;
+    fn begin_day(&mut self, day: String, since: Millis) {
+        (self.header.day, self.header.day_since) = (day, since);
         self.header.numbers.clear();
         self.header.quarters.clear();
         self.header.facts = FactCounts::default();

@@ -115,6 +115,7 @@ impl Location {
         let first = header.day.is_empty();
         if first {
             header.day = settings::service_day(&self.zone, timers.day_start_min, now);
+            header.day_since = now;
         }
         self.renew_day();
         self.set_timers();
@@ -203,7 +204,7 @@ impl Location {
                 });
             }
             Event::AppointmentsRenewed { after, .. } => self.renew(after.as_ref()),
-            Event::DayEnded { next, .. } => self.begin_day(next.clone()),
+            Event::DayEnded { next, at, .. } => self.begin_day(next.clone(), *at),
             // Events of other aggregates.
             _ => {}
         }

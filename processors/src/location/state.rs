@@ -68,6 +68,10 @@ pub struct LocationHeader {
     /// The service day that `numbers` counts, as `YYYY-MM-DD`. The day never goes back, even when
     /// the time zone is corrected westwards. Otherwise a label of that day would be given twice.
     pub day: String,
+    /// When the location began to count `day`. Unlike `day_starts`, this does not move with the time
+    /// zone.
+    #[serde(default)]
+    pub day_since: Millis,
     /// The last number given for each prefix on `day`.
     pub numbers: BTreeMap<String, u32>,
     /// The calls of the service day that the board shows as recent, oldest first.

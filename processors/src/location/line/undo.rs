@@ -178,11 +178,11 @@ impl Location {
         (!itself).then_some(RecentChange::Added(evicted))
     }
 
-    /// The call of the ticket as the board lists it later. A call of an earlier service day is not
+    /// The call of the ticket as the board lists it later. A call from before the service day is not
     /// listed.
     fn recent_call_of(&self, ticket: &Ticket) -> Option<RecentCall> {
         let standing = &ticket.standing;
-        let at = standing.called_at.filter(|at| self.header.day_starts <= *at)?;
+        let at = standing.called_at.filter(|at| self.header.day_since <= *at)?;
         let station = standing.station.clone();
         let station = station.filter(|id| self.header.stations.contains_key(id))?;
         Some(RecentCall {
@@ -220,7 +220,7 @@ impl Location {
                 && ticket.standing.called_at == Some(call.at)
         });
         let named = self.header.stations.contains_key(&call.station);
-        stands && named && self.header.day_starts <= call.at && !self.header.recents.contains(call)
+        stands && named && self.header.day_since <= call.at && !self.header.recents.contains(call)
     }
 }
 

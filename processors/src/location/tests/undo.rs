@@ -164,3 +164,18 @@ fn undo_of_start_restores_the_doctors_delay() {
     };
     assert_eq!(names(&undone), names(&started), "the schedule shows the delay as it was");
 }
+
+#[test]
+fn undo_lists_a_call_again_after_the_zone_moved_west() {
+    let mut clinic = Clinic::waiting(1);
+    clinic.apply(call(1, "room-1"));
+    clinic.apply(Command::StartService { ticket: ticket(1) });
+    // There the service day begins after this call.
+    clinic.apply(configure("Pacific/Honolulu"));
+    let recent = |clinic: &Clinic| clinic.location.header().recents.len();
+    assert_eq!(recent(&clinic), 1);
+    clinic.apply(Command::HoldTicket { ticket: ticket(1), reason: None });
+    assert_eq!(recent(&clinic), 0);
+    clinic.apply(Command::RevertTicket { ticket: ticket(1) });
+    assert_eq!(recent(&clinic), 1);
+}
