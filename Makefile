@@ -80,7 +80,7 @@ test-clients:
 
 .PHONY: simulate
 simulate: ## Simulate gateways, processors, clients and faults (SEEDS=10000; one: SEED=42)
-	SEEDS=$(SEEDS) FROM=$(FROM) $(if $(SEED),SEED=$(SEED)) cargo test -q -p clinicwire-simulation \
+	SEEDS=$(SEEDS) FROM=$(FROM) $(if $(SEED),SEED=$(SEED)) cargo test -q --workspace \
 	    --test simulation -- --ignored --nocapture many_seeds
 
 .PHONY: mutants

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// The longest wait of a test. A test reaches it only when something never happens.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait of a test. A test reaches it only when something never happens: a
+/// group of Kafka that forms on a busy machine takes seconds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits at most [`PATIENCE`].
 ///
@@ -32,4 +33,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         }
     })
     .await
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// When it is not so within [`PATIENCE`].
+pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    eventually(what, || async { is_so().await.then_some(()) }).await;
 }

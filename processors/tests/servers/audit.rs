@@ -16,8 +16,9 @@ use schemas::{
 
 use crate::{
     binary::{Installation, get, output},
-    setup::{Database, fresh, soon},
+    setup::{Database, fresh},
 };
+use testing::patience::until;
 
 fn now() -> Millis {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -192,12 +193,8 @@ async fn entries_in_kafka_are_stored_and_verified_by_the_binary() {
         log.append(&[(AUDIT_TOPIC, record)]).await.expect("kafka acknowledges");
     }
     let stored = "clinicwire_audit_entries_stored_total 3";
-    soon("the entries are stored", async {
-        while !get(&metrics, "/metrics").await.contains(stored) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the entries are stored", async || get(&metrics, "/metrics").await.contains(stored))
+        .await;
     assert!(process.stop().await);
     let verify = async || {
         let mut program = installation.program("audit");

@@ -20,13 +20,16 @@ use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{CARE_TOPIC, ViewsRecord},
 };
-use testing::records::command_record;
+use testing::{
+    patience::{eventually, patiently},
+    records::command_record,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::setup::{Database, TestTopics, fresh, server, soon};
+use crate::setup::{Database, TestTopics, fresh, server};
 
 pub struct Installation {
     pub database: Database,
@@ -93,15 +96,8 @@ impl Installation {
         let mut program = self.program(subcommand);
         program.env("CLINICWIRE_RUN_WORKERS", run_workers.to_string()).stderr(Stdio::inherit());
         let process = Process(program.spawn().expect("the program runs"));
-        let text = soon("it is ready", async {
-            loop {
-                if let Ok(text) = std::fs::read_to_string(&self.ready_file) {
-                    return text;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        let ready = async || std::fs::read_to_string(&self.ready_file).ok();
+        let text = eventually("it is ready", ready).await;
         let ready: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
         let address =
             ready["metrics"].as_str().expect("an address").trim_start_matches("http://").to_owned();
@@ -126,7 +122,7 @@ impl Process {
             Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
         assert!(signalled.success());
         let ended = tokio::task::spawn_blocking(move || self.0.wait());
-        soon("it stops", ended).await.unwrap().unwrap().success()
+        patiently("it stops", ended).await.unwrap().unwrap().success()
     }
 }
 
@@ -139,7 +135,7 @@ impl Drop for Process {
 
 pub async fn output(mut program: Command) -> Output {
     let ended = tokio::task::spawn_blocking(move || program.output());
-    soon("the program ends", ended).await.expect("no panic").expect("the program runs")
+    patiently("the program ends", ended).await.expect("no panic").expect("the program runs")
 }
 
 pub async fn get(address: &str, path: &str) -> String {
@@ -287,7 +283,7 @@ async fn killed_processor_answers_each_command_once() {
     append(0, 2_000).await;
     let topic = installation.topics.names.views.clone();
     let some = tokio::task::spawn_blocking(move || views(&topic, 10));
-    soon("the first answers come", some).await.unwrap();
+    patiently("the first answers come", some).await.unwrap();
     drop(first); // by SIGKILL
 
     append(2_000, 2_100).await;
@@ -306,7 +302,7 @@ async fn killed_processor_answers_each_command_once() {
             count += 2_104 - outcomes.len();
         }
     });
-    let records = soon("every command is answered", all).await.unwrap();
+    let records = patiently("every command is answered", all).await.unwrap();
     assert!(records.iter().all(|(key, _)| key == aggregate.as_str()));
     let mut versions: Vec<u64> = outcomes(&records).into_values().collect();
     versions.sort_unstable();

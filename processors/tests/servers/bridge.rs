@@ -31,12 +31,13 @@ use schemas::{
     record::{CARE_TOPIC, CommandRecord, ViewsHead, WireRecord},
 };
 use servers::kafka::{KafkaCluster, Topics};
+use testing::patience::patiently;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use crate::setup::{TestTopics, admin, fresh, server, soon};
+use crate::setup::{TestTopics, admin, fresh, server};
 
 const PARTITIONS: u32 = 2;
 
@@ -56,7 +57,7 @@ struct RunningBridge {
 impl RunningBridge {
     async fn stop(self) {
         drop(self.stop);
-        soon("the bridge stops", self.task)
+        patiently("the bridge stops", self.task)
             .await
             .expect("it does not panic")
             .expect("it stops without an error");
@@ -136,7 +137,7 @@ impl Source {
             read.sort_by_key(|(partition, offset, _)| (*partition, *offset));
             read.into_iter().map(|(.., record)| record).collect()
         });
-        soon("care has it all", read).await.expect("the reader ends")
+        patiently("care has it all", read).await.expect("the reader ends")
     }
 }
 
@@ -280,7 +281,7 @@ async fn unacknowledged_facts_are_read_by_next_bridge() {
     source.tell((1..=5).map(|version| report("a", version)).collect()).await;
     let deaf = Arc::new(RefusingLog::default());
     let first = source.bridge(&source.topic, Arc::clone(&deaf) as _);
-    soon("it tries again and again", async {
+    patiently("it tries again and again", async {
         while deaf.asked.load(SeqCst) < 3 {
             deaf.changed.notified().await;
         }
@@ -298,6 +299,6 @@ async fn unacknowledged_facts_are_read_by_next_bridge() {
 async fn missing_topic_is_reported_at_start() {
     let source = Source::new().await;
     let running = source.bridge("nobody.tells.here", source.log());
-    let ended = soon("it ends", running.task).await.expect("it does not panic");
+    let ended = patiently("it ends", running.task).await.expect("it does not panic");
     assert!(matches!(ended, Err(BridgeError::Missing(topic)) if topic == "nobody.tells.here"));
 }

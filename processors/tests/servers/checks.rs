@@ -13,8 +13,9 @@ use schemas::{
 
 use crate::{
     binary::{Installation, get},
-    setup::{fresh, soon},
+    setup::fresh,
 };
+use testing::patience::{eventually, until};
 
 /// An export of `rows` rows; every tenth cannot be read.
 fn export(rows: usize) -> String {
@@ -82,17 +83,12 @@ impl Desk {
     async fn over(&self, client: &tokio_postgres::Client, run: &RunId) -> RunHead {
         let listed = "SELECT head::text FROM clinicwire.run WHERE tenant = $1 AND run = $2 AND \
              keep_until IS NOT NULL";
-        let over = async {
-            loop {
-                if let Some(row) =
-                    client.query_opt(listed, &[&self.tenant.as_str(), &run.as_str()]).await.unwrap()
-                {
-                    return serde_json::from_str(row.get(0)).expect("a head");
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        soon("the run is over", over).await
+        eventually("the run is over", async || {
+            let keys = [self.tenant.as_str(), run.as_str()];
+            let row = client.query_opt(listed, &[&keys[0], &keys[1]]).await.unwrap()?;
+            Some(serde_json::from_str(row.get(0)).expect("a head"))
+        })
+        .await
     }
 
     /// Requests a run and checks that it completes with every finding stored.
@@ -110,12 +106,7 @@ impl Desk {
         let left = client.query_one("SELECT count(*) FROM clinicwire.run_work", &[]).await.unwrap();
         assert_eq!(left.get::<_, i64>(0), 0, "nothing is left to do");
         let file = self.installation.files.join(FileId::from_random(self.runs).path(&self.tenant));
-        soon("the file is removed", async {
-            while file.exists() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        until("the file is removed", async || !file.exists()).await;
     }
 }
 
@@ -164,10 +155,8 @@ async fn workers_share_runs_and_check_each_once() {
     }
     let over = "SELECT count(*) FILTER (WHERE keep_until IS NOT NULL), \
             count(*) FILTER (WHERE state = 'completed' AND attempt = 1) FROM clinicwire.run";
-    soon("all are over", async {
-        while client.query_one(over, &[]).await.unwrap().get::<_, i64>(0) < RUNS as i64 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    until("all are over", async || {
+        client.query_one(over, &[]).await.unwrap().get::<_, i64>(0) >= RUNS as i64
     })
     .await;
     assert_eq!(client.query_one(over, &[]).await.unwrap().get::<_, i64>(1), RUNS as i64);

@@ -16,9 +16,10 @@ use rdkafka::{
 };
 use schemas::record::{CARE_TOPIC, MAX_RECORD_BYTES, WireRecord};
 use servers::kafka::{KafkaCluster, MAX_MESSAGE_BYTES, TopicError, prepare_topics};
+use testing::patience::{PATIENCE, patiently};
 use tokio::{sync::Notify, task::JoinHandle};
 
-use crate::setup::{PATIENCE, TestTopics, admin, new_topics, server, soon};
+use crate::setup::{TestTopics, admin, new_topics, server};
 
 const PARTITIONS: u32 = 4;
 
@@ -40,7 +41,7 @@ impl Checkpoints {
 
     /// Waits until `count` records were applied, and returns them.
     async fn applied(&self, count: usize) -> Vec<WireRecord> {
-        soon("records are applied", async {
+        patiently("records are applied", async {
             loop {
                 let moved = self.moved.notified();
                 let read = self.read.lock().unwrap().clone();
@@ -149,7 +150,7 @@ async fn rebalance_reads_every_record_once_in_order() {
     // A second member takes its share while records keep arriving.
     let other = join(1);
     let mut written = 200;
-    soon("the second member gets partitions", async {
+    patiently("the second member gets partitions", async {
         while checkpoints.owners().len() < 2 {
             append(&writer, written..written + 20).await;
             written += 20;
@@ -160,11 +161,11 @@ async fn rebalance_reads_every_record_once_in_order() {
 
     // The first member leaves, and its partitions move.
     leave[0].notify_one();
-    soon("the first member leaves", one).await.expect("a member without complaint");
+    patiently("the first member leaves", one).await.expect("a member without complaint");
     append(&writer, written..written + 200).await;
     let read = checkpoints.applied(written + 200).await;
     leave[1].notify_one();
-    soon("the second member leaves", other).await.expect("a member without complaint");
+    patiently("the second member leaves", other).await.expect("a member without complaint");
 
     assert_eq!(read.len(), written + 200);
     let mut next: BTreeMap<&str, usize> = BTreeMap::new();
@@ -191,7 +192,7 @@ async fn named_instance_continues_at_once() {
         append(&writer, life * 50..(life + 1) * 50).await;
         checkpoints.applied((life + 1) * 50).await;
         leave.notify_one();
-        soon("the instance leaves", lives).await.expect("a member without complaint");
+        patiently("the instance leaves", lives).await.expect("a member without complaint");
     }
 }
 
@@ -230,7 +231,7 @@ async fn fenced_member_joins_again() {
     append(&writer, 20..40).await;
     checkpoints.applied(40).await;
     leave.notify_one();
-    soon("the member leaves", lives).await.expect("a member without complaint");
+    patiently("the member leaves", lives).await.expect("a member without complaint");
 }
 
 /// The number of a group's members that the broker knows.
@@ -260,7 +261,7 @@ async fn named_instance_that_stops_leaves_its_group() {
     checkpoints.applied(20).await;
     assert_eq!(members(&group).await, 1);
     leave.notify_one();
-    soon("the instance leaves", lives).await.expect("a member without complaint");
+    patiently("the instance leaves", lives).await.expect("a member without complaint");
     let left = Instant::now();
     while members(&group).await > 0 {
         // Without a request to leave, the group would notice after six seconds.
@@ -304,7 +305,7 @@ async fn missing_offset_has_partitions_claimed_again() {
     append(&log, 0..10).await;
     let mut events = log.read();
     let mut assignments = 0;
-    soon("the log assigns again and reads", async {
+    patiently("the log assigns again and reads", async {
         loop {
             match events.recv().await.expect("the log goes on") {
                 LogEvent::Assigned { partitions, claims, .. } => {
@@ -329,7 +330,7 @@ async fn held_partition_is_not_read() {
     let held = PartitionId(1);
     let mut events = log.read();
     let (mut read, mut assignments) = (BTreeSet::new(), 0);
-    soon("the others are read", async {
+    patiently("the others are read", async {
         while read.len() < 3 {
             match events.recv().await.expect("the log goes on") {
                 LogEvent::Assigned { partitions, claims, .. } => {
@@ -358,7 +359,7 @@ async fn look_tells_bounds_and_anchors() {
     let places: Vec<LogPlace> = (0..PARTITIONS)
         .map(|id| LogPlace { partition: PartitionId(id), anchor: Some(LogOffset(3)) })
         .collect();
-    let states = soon("kafka answers", log.look(&places)).await;
+    let states = patiently("kafka answers", log.look(&places)).await;
     assert_eq!(states.len(), places.len());
     for (partition, state) in states {
         let in_partition =
@@ -369,7 +370,7 @@ async fn look_tells_bounds_and_anchors() {
         assert!(state.record.as_ref() == expected.get(3));
     }
     let beyond = [LogPlace { partition: PartitionId(0), anchor: Some(LogOffset(1_000)) }];
-    let states = soon("kafka answers", log.look(&beyond)).await;
+    let states = patiently("kafka answers", log.look(&beyond)).await;
     assert!(states[0].1.record.is_none());
 }
 
@@ -385,7 +386,7 @@ async fn paused_runner_loses_no_record() {
     let mut events = log.read();
     let mut next: BTreeMap<PartitionId, LogOffset> = BTreeMap::new();
     let (mut read, mut rested) = (0, false);
-    soon("all records come", async {
+    patiently("all records come", async {
         while read < 10_000 {
             match events.recv().await.expect("the log goes on") {
                 LogEvent::Assigned { partitions, claims, .. } => {
@@ -469,7 +470,7 @@ async fn topic_with_create_time_is_refused() {
     let log = topics.log(topics.reader("group"), 1);
     append(&log, 0..1).await;
     let mut events = log.read();
-    soon("the log gives up", async {
+    patiently("the log gives up", async {
         while let Some(input) = events.recv().await {
             match input {
                 LogEvent::Assigned { partitions, claims, .. } => {

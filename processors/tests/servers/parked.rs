@@ -5,12 +5,12 @@ use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{CARE_TOPIC, WireRecord},
 };
-use testing::records::command_record;
+use testing::{patience::until, records::command_record};
 use tokio_postgres::Client;
 
 use crate::{
     binary::{Installation, output},
-    setup::{fresh, soon},
+    setup::fresh,
 };
 
 /// A word of the records that only `show` may print.
@@ -28,12 +28,8 @@ async fn parked(installation: &Installation, words: &[&str]) -> (Option<i32>, St
 
 /// Waits until the database answers `sql` with this number.
 async fn counts(client: &Client, sql: &str, expected: i64) {
-    soon(sql, async {
-        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) != expected {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(sql, async || client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == expected)
+        .await;
 }
 
 /// The record in the format of a program of another version.

@@ -12,9 +12,10 @@ use processors::{
     },
 };
 use schemas::{command::Command, ids::TenantId, view::Position};
+use testing::patience::patiently;
 use tokio_postgres::Client;
 
-use crate::setup::{Database, fresh, soon};
+use crate::setup::{Database, fresh};
 
 async fn count(client: &Client, table: &str) -> i64 {
     client
@@ -244,7 +245,7 @@ async fn commit_cut_off_is_all_or_nothing() {
     loop {
         number += 1;
         let batch = clinic.batch(claim, vec![issue(number)]);
-        let finished = soon("a commit that is cut off", cut_off(&ledger, &batch, polls)).await;
+        let finished = patiently("a commit that is cut off", cut_off(&ledger, &batch, polls)).await;
         let found = ledger
             .checkpoint(clinic.partition())
             .await

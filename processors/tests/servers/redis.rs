@@ -17,7 +17,8 @@ use schemas::{
     view::{Delta, Fold, Position, View},
 };
 
-use crate::setup::{fresh, server, soon};
+use crate::setup::{fresh, server};
+use testing::patience::patiently;
 
 struct Store {
     views: RedisViews,
@@ -281,7 +282,8 @@ async fn forgotten_scripts_are_loaded_again() {
 async fn silent_redis_is_connected_in_the_background() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let views = soon("connecting continues", RedisViews::connect(&url)).await.expect("a client");
-    let coverage = soon("a call fails", views.coverage(CARE_TOPIC, PartitionId(0))).await;
+    let views =
+        patiently("connecting continues", RedisViews::connect(&url)).await.expect("a client");
+    let coverage = patiently("a call fails", views.coverage(CARE_TOPIC, PartitionId(0))).await;
     assert!(coverage.is_err());
 }

@@ -14,9 +14,6 @@ use rdkafka::{
 };
 use servers::kafka::{KafkaCluster, KafkaSecurity, NewTopics, Topics, prepare_topics};
 
-/// Longest wait for any result: a group that forms on a busy machine takes seconds.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
 pub fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(
@@ -28,13 +25,6 @@ pub fn server(variable: &str) -> String {
 /// A new name.
 pub fn fresh() -> String {
     format!("t-{:016x}", fastrand::u64(..))
-}
-
-/// Waits for a result, and panics after [`PATIENCE`].
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: not within the time limit"))
 }
 
 /// Runs a future to its end on another thread: for `drop`, which cannot await.

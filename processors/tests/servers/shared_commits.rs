@@ -9,7 +9,8 @@ use processors::{
     servers::postgres::{PostgresLedger, Role},
 };
 
-use crate::setup::{Database, soon};
+use crate::setup::Database;
+use testing::patience::patiently;
 
 /// Opens clinics, and makes a batch of each.
 async fn batches(ledger: &PostgresLedger, count: usize) -> Vec<(Clinic, Batch)> {
@@ -43,7 +44,7 @@ async fn batches_that_wait_share_one_transaction() {
         let batch = Arc::new(batch.clone());
         ledger.commit_with_others(batch)
     });
-    for committed in soon("the commits", join_all(commits)).await {
+    for committed in patiently("the commits", join_all(commits)).await {
         committed.expect("the ledger commits");
     }
     // The first does not wait, and nobody starts another one before all the others wait.
@@ -71,7 +72,7 @@ async fn locked_partition_delays_no_other() {
     for round in 0..3 {
         let commits =
             batches.iter().map(|(_, batch)| ledger.commit_with_others(Arc::new(batch.clone())));
-        for committed in soon("the commits of others", join_all(commits)).await {
+        for committed in patiently("the commits of others", join_all(commits)).await {
             committed.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
         }
         for (clinic, batch) in &mut batches {
@@ -81,5 +82,5 @@ async fn locked_partition_delays_no_other() {
     }
     assert!(!held.is_finished(), "its row is still locked");
     lock.rollback().await.unwrap();
-    soon("the commit of the released partition", held).await.unwrap();
+    patiently("the commit of the released partition", held).await.unwrap();
 }

@@ -13,12 +13,12 @@ use schemas::{
     record::{CARE_TOPIC, WireRecord},
 };
 use servers::kafka::prepare_topics;
-use testing::records::command_record;
+use testing::{patience::until, records::command_record};
 use tokio_postgres::Client;
 
 use crate::{
     binary::{Installation, get, output},
-    setup::{admin, fresh, new_topics, soon},
+    setup::{admin, fresh, new_topics},
 };
 
 /// Runs `topic` with these words. Returns the exit code and the output.
@@ -27,15 +27,6 @@ async fn topic(installation: &Installation, words: &[&str]) -> (Option<i32>, Str
     program.args(words);
     let output = output(program).await;
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
-}
-
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    soon(what, async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
 }
 
 async fn applied(client: &Client) -> i64 {
@@ -48,12 +39,10 @@ async fn create_again(installation: &Installation) {
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
     let name = installation.topics.names.care.as_str();
     admin().delete_topics(&[name], &options).await.unwrap();
-    soon("the topic is created again", async {
-        // Kafka deletes a topic a moment after its answer.
-        let (cluster, new) = (installation.topics.cluster(), new_topics(3));
-        while prepare_topics(&cluster, &new).await.unwrap_or_default().is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    // Kafka deletes a topic a moment after its answer.
+    let (cluster, new) = (installation.topics.cluster(), new_topics(3));
+    until("the topic is created again", async || {
+        !prepare_topics(&cluster, &new).await.unwrap_or_default().is_empty()
     })
     .await;
 }

@@ -11,12 +11,15 @@ use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{CARE_TOPIC, WireRecord},
 };
-use testing::records::command_record;
+use testing::{
+    patience::{patiently, until},
+    records::command_record,
+};
 use tokio_postgres::Client;
 
 use crate::{
     binary::{Installation, get, output, views},
-    setup::{fresh, server, soon},
+    setup::{fresh, server},
 };
 
 /// Runs `verify` with these words. Returns the exit code and the output.
@@ -33,12 +36,7 @@ async fn versions(client: &Client) -> i64 {
 }
 
 async fn until_version(client: &Client, version: i64) {
-    soon("the records are applied", async {
-        while versions(client).await < version {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until("the records are applied", async || versions(client).await >= version).await;
 }
 
 fn location() -> Aggregate {
@@ -178,7 +176,7 @@ async fn restored_database_begins_a_new_epoch() {
     installation.verified().await;
     let topic = installation.topics.names.views.clone();
     let records = tokio::task::spawn_blocking(move || views(&topic, 110 + opening().len()));
-    let records = soon("everything is published", records).await.unwrap();
+    let records = patiently("everything is published", records).await.unwrap();
     check_positions(&records);
 
     // Nothing happens at the next start.
@@ -223,12 +221,7 @@ async fn copy_of(url: &str) -> String {
     let copy = format!("{name}_copy");
     let client = administrator().await;
     let sql = format!("CREATE DATABASE {copy} TEMPLATE {name}");
-    soon("the last session ends", async {
-        while client.batch_execute(&sql).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    })
-    .await;
+    until("the last session ends", async || client.batch_execute(&sql).await.is_ok()).await;
     format!("{address}/{copy}")
 }
 

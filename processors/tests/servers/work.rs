@@ -18,9 +18,10 @@ use schemas::{
     rule::Severity,
 };
 use serde_json::json;
+use testing::patience::patiently;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::setup::{Database, soon};
+use super::setup::Database;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -90,7 +91,7 @@ async fn many_workers_take_each_run_once() {
         });
     }
     let taken: Vec<Job> =
-        soon("all are taken", takers.join_all()).await.into_iter().flatten().collect();
+        patiently("all are taken", takers.join_all()).await.into_iter().flatten().collect();
     assert_eq!(taken.len(), 60);
     assert_eq!(taken.iter().map(|job| &job.run).collect::<HashSet<_>>().len(), 60);
 
@@ -141,7 +142,7 @@ async fn worker_cut_off_while_storing_leaves_nothing() {
     let (parts, received) = mpsc::channel(2);
     parts.send(AttemptOutput::Findings(vec![finding(1)])).await.unwrap();
     parts.send(AttemptOutput::End(stopped(2))).await.unwrap();
-    soon("it ends", work.end(&next, received)).await.expect("the lease holds");
+    patiently("it ends", work.end(&next, received)).await.expect("the lease holds");
     assert_eq!(count(&client, "finding").await, 1, "only what came with an end");
 }
 
