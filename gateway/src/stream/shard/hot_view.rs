@@ -57,6 +57,8 @@ pub struct Fanout {
     pub waiting: vec::IntoIter<SubscriptionId>,
     /// Whether a frame was sent to one of them.
     pub has_sent: bool,
+    /// Whether the view has changed since the fan-out began.
+    pub has_changed: bool,
 }
 
 /// The content of a keyed view, current since its fetch.

@@ -38,9 +38,9 @@ pub struct HotViews {
     context: Rc<ShardContext>,
     views: TypedSlab<HotViewId, HotView>,
     by_aggregate: HashMap<Aggregate, AggregateViews>,
-    /// Views that changed since the last sweep. Some may have been closed since.
+    /// Views for the next round of the sweep. Some may have been closed since.
     changed: Vec<HotViewId>,
-    /// Views that the sweep serves before those of `changed`. Some may have been closed since.
+    /// Views that this round of the sweep still serves. Some may have been closed since.
     sweeping: VecDeque<HotViewId>,
     /// Views whose step waits until then, because their last step was sent a moment ago. An entry
     /// may be stale.
@@ -328,14 +328,23 @@ impl HotViews {
         }
     }
 
-    /// Takes the next view for the sweep: first all that had changed when its round began, each
-    /// once, then those that have changed since. So a view that changes all the time delays no
-    /// other.
+    /// Takes the next view for the sweep. A round of the sweep serves every view once that had
+    /// changed when the round began, and the tickets in them: a slice of its listeners if they are
+    /// a crowd. So neither a crowd nor a view that changes all the time delays the listeners of
+    /// another view.
     pub fn next_changed(&mut self) -> Option<HotViewId> {
         if self.sweeping.is_empty() {
-            self.changed.sort_unstable();
-            self.changed.dedup();
-            self.sweeping.extend(self.changed.drain(..));
+            let Self { changed, sweeping, views, .. } = self;
+            changed.sort_unstable();
+            for same in changed.chunk_by(|a, b| a == b) {
+                let keyed = views.get_mut(same[0]).and_then(HotView::keyed_mut);
+                if let Some(fanout) = keyed.and_then(|keyed| keyed.fanout.as_mut()) {
+                    // One entry is that of `sweep_further`.
+                    fanout.has_changed |= same.len() > 1;
+                }
+                sweeping.push_back(same[0]);
+            }
+            changed.clear();
         }
         self.sweeping.pop_front()
     }
@@ -345,9 +354,9 @@ impl HotViews {
         !self.sweeping.is_empty() || !self.changed.is_empty()
     }
 
-    /// Lets the sweep continue with a view whose listeners it has served in part.
+    /// Lets the next round of the sweep serve a view further, or again.
     pub fn sweep_further(&mut self, id: HotViewId) {
-        self.sweeping.push_front(id);
+        self.changed.push(id);
     }
 
     /// Lets the sweep serve the tickets of a queue.

@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Listeners that one turn of the sweep serves, about three milliseconds of writes. Other tasks of
-/// the shard run before the next turn, so that a board with thousands of followers delays nobody.
+/// the shard run before the next turn, and other views are served before the next slice of the same
+/// view, so that a board with thousands of followers delays nobody.
 const SLICE: usize = if cfg!(test) { 8 } else { 512 };
 
 impl Shard {
@@ -84,7 +85,7 @@ impl Shard {
         let step = if answers_only { None } else { keyed.step.take() };
         // A view that is being fetched again serves its listeners once it is at hand.
         let waiting = if keyed.live.is_some() { listeners } else { Vec::new() }.into_iter();
-        Some(Fanout { step, answers_only, waiting, has_sent: false })
+        Some(Fanout { step, answers_only, waiting, has_sent: false, has_changed: false })
     }
 
     /// Ends a turn of a fan-out. The view may have been closed meanwhile, with its last listener.
@@ -95,6 +96,9 @@ impl Shard {
                 self.views.sweep_further(id);
             }
             return;
+        }
+        if fanout.has_changed {
+            self.views.sweep_further(id);
         }
         if !fanout.answers_only {
             self.views.sweep_tickets_of(id);

@@ -19,10 +19,17 @@ async fn crowd(shard: &TestShard) -> Vec<Stream> {
 
 /// A record that takes the board to version `to`, as the inbox brings it.
 fn step(shard: &TestShard, to: u64) -> ShardMessage {
+    step_of(shard, &["board:riverside"], to)
+}
+
+fn step_of(shard: &TestShard, channels: &[&str], to: u64) -> ShardMessage {
     let mut delta = Delta { from: to - 1, to, at: 1, ..Delta::default() };
     delta.put(format!("at-{to}"), &json!(to));
-    let deltas =
-        vec![ViewDelta { view: "board:riverside".to_owned(), keep_s: None, urgent: true, delta }];
+    let delta = |channel: &&str| {
+        let view = (*channel).to_owned();
+        ViewDelta { view, keep_s: None, urgent: true, delta: delta.clone() }
+    };
+    let deltas = channels.iter().map(delta).collect();
     let position = Position { epoch: EPOCH, version: to };
     let record = ViewsRecord { position, at: 1, deltas, reload: false, outcome: None };
     let value = raw(&record).get().to_owned().into();
@@ -51,6 +58,39 @@ async fn turn_serves_a_part_of_a_crowd() {
             .collect();
         assert_eq!(sent_after_turns, [8, 16, 20]);
         assert!(!shard.has_unserved());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn crowd_delays_no_other_view() {
+    let test = async {
+        let shard = TestShard::start();
+        let mut streams = crowd(&shard).await;
+        let (board, settings) = ("board:riverside", "settings:riverside");
+        let mut other = shard.open_stream(settings, None).await;
+        other.next().await;
+        let first = step_of(&shard, &[board, settings], STORED + 1);
+        let second = step_of(&shard, &[settings], STORED + 2);
+        {
+            let mut shard = shard.shard.borrow_mut();
+            let delays = shard.context.node.metrics.delivery_delay_seconds.clone();
+            let before = delays.get_sample_count();
+            shard.handle(first);
+            shard.serve_changes();
+            assert_eq!(delays.get_sample_count() - before, 0, "the first slice of the board");
+            shard.serve_changes();
+            assert_eq!(delays.get_sample_count() - before, 1, "all of the settings");
+            shard.handle(second);
+            shard.serve_changes();
+            assert_eq!(delays.get_sample_count() - before, 3, "the settings again, and the board");
+            assert!(!shard.has_unserved());
+        }
+        let both = [(Some(STORED), STORED + 1), (Some(STORED + 1), STORED + 2)];
+        assert_eq!([other.next().await.0, other.next().await.0], both);
+        for stream in &mut streams {
+            assert_eq!(stream.next().await.0, both[0]);
+        }
     };
     LocalSet::new().run_until(test).await;
 }
