@@ -137,8 +137,10 @@ pub struct KafkaSecurity {
 impl KafkaSecurity {
     pub(super) fn apply(&self, config: &mut ClientConfig) {
         config.set("security.protocol", self.protocol.name());
-        if let Some(file) = self.ca_file.as_ref().filter(|_| self.protocol.has_tls()) {
-            config.set("ssl.ca.location", file.display().to_string());
+        if self.protocol.has_tls() {
+            // The authorities of the system: an OpenSSL of our own does not know where they are.
+            let file = self.ca_file.as_ref().map(|file| file.display().to_string());
+            config.set("ssl.ca.location", file.as_deref().unwrap_or("probe"));
         }
         if let Some(login) = self.login.as_ref().filter(|_| self.protocol.has_login()) {
             config
