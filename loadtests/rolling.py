@@ -127,7 +127,9 @@ class Clinic:
     def prepare(self, programs):
         """Migrations and topics."""
         command = [programs / "clinicwire-processors", "prepare"]
-        subprocess.run(command, env=self.environment, check=True, capture_output=True)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"rolling: prepare: {done.stderr[-2000:]}")
 
     def start_processors(self, programs):
         """Starts the processors, and waits until they process."""
@@ -247,33 +249,32 @@ def restarts(clinic, arguments):
 def versions(clinic, arguments):
     """Runs old gateways with new processors, both new, and new gateways with old processors."""
     old, new = arguments.old, arguments.new
+    # Gateways and processors of each step: as an upgrade goes, and the whole way back.
+    steps = [(old, old), (old, new), (new, new), (new, old), (old, old)]
+    if arguments.migrate_late:
+        steps = [(old, old), (new, old), (new, new), (old, new), (new, new)]
     tokens = begin(clinic, old, arguments)
-    seconds = arguments.every * 5
-    program, report = clinic.swarm(new, tokens, arguments, seconds)
+    program, report = clinic.swarm(new, tokens, arguments, arguments.every * (len(steps) + 1))
     await_clients(clinic, program, arguments.clients)
-
-    def replace_processors(programs):
-        clinic.stop("processors")
-        clinic.start_processors(programs)
-
-    def replace_gateways(programs):
-        for number in range(len(clinic.nodes)):
-            clinic.replace_gateway(programs, number)
-
-    steps = [
-        ("old gateways, old processors", lambda: None),
-        ("old gateways, new processors", lambda: (clinic.prepare(new), replace_processors(new))),
-        ("new gateways, new processors", lambda: replace_gateways(new)),
-        ("new gateways, old processors", lambda: replace_processors(old)),
-        ("old gateways, old processors", lambda: replace_gateways(old)),
-    ]
-    begun = time.monotonic()
-    for turn, (name, step) in enumerate(steps):
+    begun, now = time.monotonic(), (old, old)
+    for turn, (gateways, processors) in enumerate(steps):
         time.sleep(max(0, turn * arguments.every - (time.monotonic() - begun)))
         at = time.monotonic() - begun
-        step()
+        if processors != now[1]:
+            if processors == new:
+                clinic.prepare(new)
+            clinic.stop("processors")
+            clinic.start_processors(processors)
+        if gateways != now[0]:
+            for number in range(len(clinic.nodes)):
+                clinic.replace_gateway(gateways, number)
+        now = (gateways, processors)
         took = time.monotonic() - begun - at
-        print(f"{at:>6.0f} s  {name}, after {took:.1f} s", flush=True)
+        names = ["new" if programs == new else "old" for programs in now]
+        print(
+            f"{at:>6.0f} s  {names[0]} gateways, {names[1]} processors, after {took:.1f} s",
+            flush=True,
+        )
     return finish(clinic, program, report)
 
 
@@ -315,6 +316,11 @@ def main():
     restarting.add_argument("--minutes", type=float, default=10)
     versioning.add_argument("old", type=pathlib.Path)
     versioning.add_argument("new", type=pathlib.Path)
+    versioning.add_argument(
+        "--migrate-late",
+        action="store_true",
+        help="new gateways begin before the migration, which old processors do not work with",
+    )
     for mode, clients in (restarting, 2_000), (versioning, 200):
         mode.add_argument("--clients", type=int, default=clients)
         mode.add_argument("--rate", type=float, default=2, help="changes a second")
