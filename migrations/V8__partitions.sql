@@ -3,6 +3,10 @@
 -- why not the others. No row is moved here: each table becomes the first partition of its
 -- successor. PostgreSQL reads each once meanwhile.
 
+-- Programs that run go on. Each commit of theirs begins with its checkpoint: from here on commits
+-- wait for the migration before they hold anything that it needs, so that neither is a deadlock.
+LOCK TABLE clinicwire.checkpoint IN EXCLUSIVE MODE;
+
 -- ---- settings ----------------------------------------------------------------------------------
 
 -- For how many days rows are kept. Only the owner changes it (`clinicwire-processors prepare`), so

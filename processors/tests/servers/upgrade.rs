@@ -20,7 +20,7 @@ use schemas::{
 };
 use tokio_postgres::Client;
 
-use crate::setup::Database;
+use crate::setup::{Database, soon};
 
 const ROWS: [(i32, &str); 6] = [
     (2, include_str!("upgrade/v2.tsv")),
@@ -123,4 +123,32 @@ async fn every_version_with_rows_becomes_the_newest() {
             assert_eq!((report.rows, report.broken), (2, None), "the chain is sound");
         }
     }
+}
+
+#[tokio::test]
+async fn commit_under_way_is_no_deadlock_for_a_migration() {
+    let database = Database::empty().await;
+    migrations::apply_up_to(&database.url, 7).await.expect("the old version applies");
+    // The owner may lock every table.
+    let processor = database.owner().await;
+    let begin = "BEGIN; UPDATE clinicwire.checkpoint SET next_offset = next_offset; \
+         LOCK TABLE clinicwire.ticket IN ROW EXCLUSIVE MODE";
+    processor.batch_execute(begin).await.unwrap();
+
+    let url = database.url.clone();
+    let migration = tokio::spawn(async move { migrations::apply(&url).await });
+    let owner = database.owner().await;
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    soon("the migration waits for the commit", async {
+        while owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let rest = "LOCK TABLE clinicwire.journal IN ROW EXCLUSIVE MODE; COMMIT";
+    processor.batch_execute(rest).await.expect("the commit goes on");
+    let applied = soon("the migrations apply", migration).await.unwrap().expect("no deadlock");
+    assert_eq!(applied, usize::try_from(migrations::newest() - 7).unwrap());
 }
