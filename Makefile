@@ -155,6 +155,11 @@ try-dist: ## Install the package in a fresh Debian with systemd, and run the ima
 	deploy/dev/servers run -- deploy/package/try target/artifacts/*.deb
 	deploy/dev/servers run -- deploy/images/try target/dist
 
+.PHONY: try-traces
+try-traces: install $(collector) $(caddy) ## Trace a call into a real OpenTelemetry Collector
+	cargo build --workspace --bins
+	deploy/dev/servers run -- loadtests/trace.py call target/debug
+
 .PHONY: book
 book: $(deploy_python)/.installed ## Build the documentation as a site: target/book
 	$(deploy_python)/bin/mdbook build

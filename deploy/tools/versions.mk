@@ -8,6 +8,7 @@ kubeconform := target/tools/bin/kubeconform
 promtool := target/tools/bin/promtool
 caddy := target/tools/caddy/usr/bin/caddy
 cyclonedx := target/tools/bin/cargo-cyclonedx
+collector := target/tools/collector/otelcol
 kubernetes := 1.34.0
 
 $(deploy_python)/.installed: deploy/tools/requirements.txt
@@ -43,6 +44,12 @@ $(helm):
 $(kubeconform):
 	cd / && GOBIN=$(CURDIR)/target/tools/bin \
 	    go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+
+# The builder writes a program of the parts in collector.yaml, and compiles it.
+$(collector): deploy/tools/collector.yaml
+	cd / && GOBIN=$(CURDIR)/target/tools/bin \
+	    go install go.opentelemetry.io/collector/cmd/builder@v0.165.0
+	target/tools/bin/builder --config $< >/dev/null
 
 $(cyclonedx):
 	cargo install -q --locked --root target/tools cargo-cyclonedx@0.5.9
