@@ -8,6 +8,7 @@ import { newest } from "../shared/credentials/renewal.js";
 import { checkIn } from "./check-in.js";
 import { Desk } from "./desk.js";
 import { ask, isAsking, showSheet } from "./dialogs.js";
+import { listenToDrags } from "./drag.js";
 import { Flags } from "./flags.js";
 import { isStep, meaningOf } from "./keys.js";
 import { actionsOf, findTicket, queuesOfToken, reordered, ticketsAt, waitingOf } from "./lines.js";
@@ -132,6 +133,8 @@ function render() {
   setText(byId("find-text"), text.find);
   field("find-label").placeholder = text.find;
   setText(byId("sheet-open-text"), text.shortcuts);
+  // They do nothing beside a note.
+  byId("find").hidden = byId("sheet-open").hidden = !shell.filled || Boolean(shell.note);
   renderOffline();
   setText(byId("clock"), load ? zonedTimeText(shell.shownNow, language, zone) : "");
   if (!load || shell.note) return;
@@ -164,12 +167,14 @@ function renderOffline() {
 
 let toastTimer = 0;
 
-/** @param {string} text */
+/**
+ * The live region stays in the page while it is empty: screen readers miss one that appears.
+ * @param {string} text
+ */
 function say(text) {
   setText(byId("toast"), text);
-  byId("toast").hidden = !text;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (byId("toast").hidden = true), TOAST_MS);
+  toastTimer = setTimeout(() => setText(byId("toast"), ""), TOAST_MS);
 }
 
 /**
@@ -335,7 +340,7 @@ async function move(ticket, to) {
   const path = `queues/${encodeURIComponent(line.id)}/reorder`;
   const answer = await desk.send(path, { tickets: order });
   const { label = "" } = line.tickets.find(({ id }) => id === ticket) ?? {};
-  return tell(answer, () => shell.text.did(unbroken(label), shell.text.keys.reorder), label);
+  return tell(answer, () => shell.text.moved(unbroken(label)), label);
 }
 
 /** @param {string} ticket */
@@ -429,29 +434,17 @@ function onClick({ target }) {
   return undefined;
 }
 
-/** A row may be dragged within its line. */
-function listenToDrags() {
-  let dragged = "";
-  const rowOf = (/** @type {Event} */ { target }) =>
-    target instanceof Element ? target.closest("li")?.dataset.key : undefined;
-  const list = byId("lines");
-  list.addEventListener("dragstart", (event) => (dragged = rowOf(event) ?? ""));
-  list.addEventListener("dragover", (event) => {
-    if (rowOf(event) && offlineSince === undefined) event.preventDefault();
-  });
-  list.addEventListener("drop", (event) => {
-    event.preventDefault();
-    const onto = rowOf(event);
-    const line = lines().find(({ tickets }) => tickets.some(({ id }) => id === dragged));
-    const place = line ? waitingOf(line.tickets).findIndex(({ id }) => id === onto) : -1;
-    if (dragged && onto !== dragged) void move(dragged, () => place);
-  });
+/** @param {string} ticket @param {string} onto the ticket whose place it takes */
+function drop(ticket, onto) {
+  const line = lines().find(({ tickets }) => tickets.some(({ id }) => id === ticket));
+  const place = line ? waitingOf(line.tickets).findIndex(({ id }) => id === onto) : -1;
+  if (place >= 0) void move(ticket, () => place);
 }
 
 function start() {
   addEventListener("keydown", onKey);
   byId("content").addEventListener("click", onClick);
-  listenToDrags();
+  listenToDrags(byId("lines"), { mayDrag: () => offlineSince === undefined, onDrop: drop });
   byId("call-next").addEventListener("click", () => void callNext());
   byId("room-toggle").addEventListener("click", () => void toggleRoom());
   byId("check-in").addEventListener("click", () => void checkInByAppointment());

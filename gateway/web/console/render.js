@@ -181,7 +181,8 @@ function fillTicket(row, ticket, { shell, now, selected, readOnly }, zone) {
   row.dataset.state = ticket.state;
   button.setAttribute("aria-pressed", String(ticket.id === selected));
   button.classList.toggle("unsure", ticket.unsure);
-  button.draggable = ticket.state === "waiting" && !readOnly;
+  // SVG has no property `hidden`.
+  within(row, ".grip").toggleAttribute("hidden", ticket.state !== "waiting" || readOnly);
   setText(within(row, "b"), ticket.label);
   const state = ticket.unsure ? `${text.states[ticket.state]}, ${text.unsure}` : stateOf(ticket);
   const booked = appointmentText(ticket, shell, zone);

@@ -1,14 +1,16 @@
 // The kiosk of a check-in point: large, without a keyboard, and ready for the next person.
 
 import { TEXTS } from "../languages/all.js";
-import { byId, setText, unbroken } from "../shared/look/page.js";
+import { byId, setText } from "../shared/look/page.js";
 import { forgetPairing, keepPairing, keptPairing, pair } from "../shared/credentials/pairing.js";
 import { directionOf, firstKnown, LANGUAGES } from "../shared/words/language.js";
+import { reloadOnNewVersion } from "../shared/connection/new-version.js";
 import { keepRenewed } from "../shared/credentials/renewal.js";
 import { hasTicket, newKey, Scan } from "../shared/visit/scan.js";
 import { sayCode, scanTexts } from "../shared/words/scan-texts.js";
 import { timeText } from "../shared/words/times.js";
 import { KeptAttempts } from "./kept.js";
+import { fill, keptItem, resultSection } from "./parts.js";
 import { printSlips } from "./slip.js";
 
 /** @typedef {import("../shared/visit/scan.js").Opened} Opened */
@@ -162,28 +164,27 @@ function press(sign) {
 
 function renderQueues() {
   const queues = opened?.walk_in ?? [];
-  const holder = byId("queues");
-  if (holder.dataset.queues === JSON.stringify([queues, language])) return;
-  holder.dataset.queues = JSON.stringify([queues, language]);
-  holder.replaceChildren(
-    ...queues.map(({ queue, name }) =>
+  fill(byId("queues"), [queues, language], () =>
+    queues.map(({ queue, name }) =>
       key(`${texts().walkIn} · ${name}`, () => void send(() => walkIn(queue))),
     ),
   );
 }
 
 function renderChoice() {
-  byId("options").replaceChildren(
-    ...found.map(({ booking = "", start, doctor }) => {
-      const text = [timeOf(start), doctor].filter(Boolean).join(" · ") || booking;
-      const button = key(text, () => {
+  fill(byId("options"), [found, language], () =>
+    found.map(({ booking = "", start, doctor }) => {
+      const button = key([timeOf(start), doctor].filter(Boolean).join(" · ") || booking, () => {
         if (!chosen.delete(booking)) chosen.add(booking);
         render();
       });
-      button.setAttribute("aria-pressed", String(chosen.has(booking)));
+      button.value = booking;
       return button;
     }),
   );
+  for (const button of byId("options").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(chosen.has(button.value)));
+  }
 }
 
 /** @param {number | null | undefined} at */
@@ -192,48 +193,18 @@ function timeOf(at) {
 }
 
 function renderResults() {
-  const say = texts();
-  byId("result-list").replaceChildren(
-    ...results.map((result) => {
-      const section = document.createElement("section");
-      const title = document.createElement("h2");
-      const is = result.outcome === "checked_in";
-      title.textContent = is ? say.checkedIn : sayCode(say, result.code ?? "other");
-      section.append(title);
-      if (hasTicket(result)) {
-        const caption = document.createElement("p");
-        caption.textContent = say.yourNumber;
-        const number = document.createElement("strong");
-        number.className = "number";
-        number.textContent = result.label ?? "";
-        section.append(caption, number);
-      }
-      return section;
-    }),
+  fill(byId("result-list"), [results, language], () =>
+    results.map((result) => resultSection(result, texts())),
   );
   show("print", results.some(hasTicket));
 }
 
 function renderKept() {
-  const say = texts();
   const shown = kept.shown(Date.now());
   show("kept", shown.length > 0);
-  byId("kept-list").replaceChildren(
-    ...shown.map(({ at, ends, outcome }) => {
-      const item = document.createElement("li");
-      item.textContent = `${timeOf(at)} · ${say.kiosk.code} …${ends}: ${becameOf(outcome)}`;
-      return item;
-    }),
+  fill(byId("kept-list"), [shown, language], () =>
+    shown.map(({ at, ends, outcome }) => keptItem(timeOf(at), ends, outcome, texts())),
   );
-}
-
-/** @param {"waiting" | "lost" | Result} outcome */
-function becameOf(outcome) {
-  const say = texts();
-  if (outcome === "waiting") return say.kiosk.waiting;
-  if (outcome === "lost") return say.kiosk.lost;
-  const text = outcome.code ? sayCode(say, outcome.code) : say.checkedIn;
-  return outcome.label ? `${text} ${say.yourNumber} ${unbroken(outcome.label)}` : text;
 }
 
 /** @param {Step} to */
@@ -414,3 +385,5 @@ addEventListener("online", () => void refresh());
 
 render();
 void run();
+// Nobody is at the kiosk, and nothing waits to be sent.
+reloadOnNewVersion(() => step === "start" && !problem && !busy && kept.isEmpty);

@@ -43,11 +43,11 @@ const origin = [
 const crossing = {
   /** @param {string} tenant @param {string} time */
   tenant: (tenant, time) =>
-    `You are seeing ${tenant} as a super admin until ${time}. Your reason is in its audit.`,
+    `You are viewing ${tenant} as a super admin until ${time}. Your reason is in its audit log.`,
   /** @param {string} location @param {string} time */
   location: (location, time) =>
     `Emergency access to ${location} until ${time}. ` +
-    `Your reason, and what you open here, are on record.`,
+    `Your reason and everything you open here are recorded.`,
 };
 
 // The connection of a page.
@@ -147,7 +147,7 @@ const ticket = {
   /** Reasons that the system itself gives. @type {Record<string, string>} */
   ends: {
     absent_too_long: "We waited for you, and you didn’t come back in time.",
-    stale: "Nobody had used this ticket for many hours.",
+    stale: "Nobody used this ticket for many hours.",
     day_ended: "The day at the clinic has ended.",
     check_in_undone: "The front desk has undone your check-in.",
     moved: "Your appointment has moved to another location.",
@@ -160,7 +160,7 @@ const ticket = {
     in_service: ["You’re being seen", "There is nothing you need to do here for now."],
     on_hold: [
       "Your ticket is on hold",
-      "The team has set it aside for a moment. Questions? Please ask at the front desk.",
+      "The team will come back to it shortly. Questions? Please ask at the front desk.",
     ],
     absent: [
       "We called you",
@@ -558,7 +558,7 @@ const console = {
   chooseRoom: "Choose your room",
   callNext: "Call next",
   /** Short, for the buttons of a line. */
-  next: "Call next",
+  next: "Next",
   find: "Find a label",
   nobody: "Nobody is in this line.",
   /** @param {number} count */
@@ -577,11 +577,12 @@ const console = {
   checkedIn: (label) => `Checked in: ${label}.`,
   missed: "missed",
   /** @param {string} why */
-  override: (why) => `${why} To check in anyway, say why: it stays in the line and in the audit.`,
+  override: (why) =>
+    `${why} To check in anyway, say why. Your reason is shown in the line and kept in the audit log.`,
   /** @param {string} why */
   overridden: (why) => `checked in outside the usual time: ${why}`,
   flags: "Suspicious scans",
-  flagsHint: "Somebody may be using codes of others. Look who stands at the check-in point.",
+  flagsHint: "Somebody may be using other people’s codes. See who is at the check-in point.",
   flagsSeen: "Seen",
   /** @type {Record<"two_places" | "many_codes", (times: number) => string>} */
   flagKinds: {
@@ -596,6 +597,8 @@ const console = {
   /** @param {string} label @param {string} what */
   did: (label, what) => `${label}: ${what}`,
   /** @param {string} label */
+  moved: (label) => `${label} has a new place in line.`,
+  /** @param {string} label */
   notFound: (label) => `Nobody with the label “${label}” is in a line.`,
   /** @param {string} time */
   readOnly: (time) => `Not connected since ${time}: you can read this page, but not change it.`,
@@ -604,7 +607,7 @@ const console = {
   /** @param {string} label */
   force: (label) =>
     `${label || "Somebody"} is still called to your room. Mark as absent, and call anyway?`,
-  noMove: "This person can’t move there: the priority decides first.",
+  noMove: "This person can’t move there: a higher priority always goes first.",
   shortcuts: "Keyboard shortcuts",
   close: "Close",
   cancel: "Cancel",
@@ -615,11 +618,11 @@ const console = {
     recall: "Call again",
     start: "Start",
     complete: "Done",
-    hold: "Set aside",
+    hold: "Put on hold",
     resume: "Back in line",
     absent: "Absent",
     return: "Is back",
-    "no-show": "Never came",
+    "no-show": "No-show",
     transfer: "Other line…",
     prioritise: "Priority…",
     cancel: "Cancel ticket",
@@ -637,7 +640,7 @@ const console = {
     waiting: "waiting",
     called: "called",
     in_service: "being seen",
-    on_hold: "set aside",
+    on_hold: "on hold",
     absent: "absent",
     leaving: "being moved",
     ended: "no longer in line",
@@ -668,10 +671,10 @@ const console = {
     too_early: "Check-in for this appointment has not begun.",
     appointment_expired: "The time to check in for this appointment has passed.",
     appointment_over: "This appointment was missed or is over.",
-    already_checked_in: "This patient is checked in already.",
+    already_checked_in: "This patient is already checked in.",
     no_appointment: "This doctor has no open appointment today.",
     wrong_location: "This appointment has moved to another location.",
-    illegal_move: "Somebody else was faster: that is not possible any more. See the line.",
+    illegal_move: "Somebody else was faster: that is no longer possible. See the line.",
     station_busy: "Somebody is still called to your room. Start, or mark as absent first.",
     station_closed: "Your room is closed. Open it first.",
     queue_empty: "Nobody is waiting.",
@@ -682,8 +685,8 @@ const console = {
     nothing_to_revert: "There is nothing to undo.",
     ticket_unknown: "This ticket is over.",
     forbidden: "Your role may not do this.",
-    moving: "This person is on the way to another location. Wait for its answer.",
-    unreachable: "No answer. Look at the line before you try again.",
+    moving: "This person is being moved to another location. Wait until it has answered.",
+    unreachable: "No answer came. Check the line before you try again.",
     token_expired: "Your sign-in has ended. Open the page with a new link.",
   },
   /** @param {string} code */
@@ -818,16 +821,16 @@ const setup = {
     displays: "Screens",
     points: "Check-in points",
     moveTo: "People in it go to",
-    shows: "It is",
+    shows: "This screen is",
     pointsHint:
       "Patients check themselves in here: by scanning a printed code with their phone, or at a " +
-      "kiosk. A phone can lie about where it is, so a distance only keeps honest people from " +
+      "kiosk. A phone can lie about where it is: a limit on the distance only keeps honest people from " +
       "checking in at home.",
     newPoint: "New check-in point",
     pointKind: "Kind",
     poster: "Poster with a code",
     kiosk: "Kiosk",
-    factor: "Beside the booking code, patients tell",
+    factor: "Besides the booking code, patients enter",
     birthYear: "Year of birth",
     birthDate: "Date of birth",
     phoneEnd: "Last four digits of the phone number",
@@ -840,13 +843,13 @@ const setup = {
     messages: "Messages",
     branding: "Colour and logo",
     name: "Name",
-    id: "Its id in addresses (a to z, 0 to 9 and -)",
+    id: "Id in web addresses (a to z, 0 to 9 and -)",
     address: "Address (patients see it)",
     zone: "Time zone",
     languages: "Languages, the main one first (such as fr, en)",
     callOrder: "Who is called first",
-    byArrival: "Whoever came first",
-    byAppointment: "Whoever has the earlier appointment",
+    byArrival: "The person who arrived first",
+    byAppointment: "The person with the earlier appointment",
     timers: "Times, in minutes",
     absentGrace: "An absent patient may come back within",
     stale: "A forgotten ticket ends after",
@@ -860,7 +863,7 @@ const setup = {
     waitingVeryHigh: "Very high: people waiting",
     waitHigh: "High: minutes of the longest wait",
     waitVeryHigh: "Very high: minutes of the longest wait",
-    privacyHint: "Labels are always shown. Each change of this is kept in the audit.",
+    privacyHint: "Labels are always shown. Each change here is kept in the audit log.",
     linesShow: "Staff see in the lines",
     boardsShow: "Everybody in the waiting room sees on the screens",
     showStart: "Time of the appointment",
@@ -871,7 +874,7 @@ const setup = {
     newQueue: "New line",
     prefix: "Letters of its tickets (such as A)",
     service: "Minutes per patient",
-    maxTickets: "Most people in line",
+    maxTickets: "People in line, at most",
     newRoom: "New room",
     serves: "Calls from",
     everyQueue: "Every line",
@@ -901,7 +904,7 @@ const setup = {
   saved: "Saved.",
   pair: "Pair the screen",
   rename: "Rename",
-  conflict: "Somebody else has changed this meanwhile:",
+  conflict: "Somebody else has changed this in the meantime:",
   theirs: "Use their values",
   mine: "Keep mine",
   on: "yes",
@@ -918,7 +921,7 @@ const setup = {
   /** @param {string} day */
   pairedOn: (day) => `Paired on ${day}`,
   unpair: "Remove",
-  unpairSure: "Really remove",
+  unpairSure: "Yes, remove it",
   keep: "Keep it",
   nobody: "nowhere: the line is empty",
   showsBoard: "A screen with the calls",
@@ -929,9 +932,9 @@ const setup = {
   outOfUse: "Out of use: nobody can check in here",
   printSheet: "Print the sheet",
   newCode: "New code",
-  newCodeSure: "Really: sheets that hang now stop working",
+  newCodeSure: "Yes: printed sheets stop working",
   revoke: "Take out of use",
-  revokeSure: "Really: nobody checks in here any more",
+  revokeSure: "Yes: nobody can check in here any more",
   useAgain: "Use again, with a new code",
   /** @param {number} number @param {string} language */
   message: (number, language) => `Message ${number}, ${language}`,
@@ -944,24 +947,24 @@ const setup = {
         `(text ${ratio}:1).`,
   logoNow: "The logo as pages show it",
   removeLogo: "Remove the logo",
-  notALogo: "This is no PNG, or no SVG that only draws. Scripts and links are not allowed in it.",
+  notALogo: "Choose a PNG, or an SVG without scripts or links.",
   /** Refusals. @type {Record<string, string>} */
   refusals: {
-    settings_changed: "Somebody else was faster. See above what changed.",
+    settings_changed: "Somebody else changed this first. What changed is shown above.",
     prefix_taken: "Another line uses these letters.",
     bad_id: "The id may have up to 40 characters: a to z without accents, 0 to 9, and hyphens.",
-    bad_zone: "There is no such time zone. Choose one of the list, such as America/Toronto.",
-    bad_languages: "Languages are codes such as fr, en or fr-CA, ten at most.",
+    bad_zone: "There is no such time zone. Choose one from the list, such as America/Toronto.",
+    bad_languages: "Languages are codes such as fr, en or fr-CA. There can be ten at most.",
     invalid_value: "One of the values is not possible. Check the numbers and the time zone.",
     forbidden: "Your role may not change this.",
     queue_not_empty: "People are in this line. Choose where they go.",
     queue_too_long: "More than 500 people are in this line. Remove it when it is shorter.",
     queue_not_open: "That line is closed. Open it first, or choose another one.",
-    station_busy: "Somebody is called to this room or is in it. Finish there first.",
+    station_busy: "Somebody is called to this room or is in it. Finish with them first.",
     pairing_unknown: "No screen shows this code. Codes change every ten minutes.",
-    pairing_taken: "This screen is paired already.",
+    pairing_taken: "This screen is already paired.",
     too_large: "The file is larger than 64 KB.",
-    unreachable: "No answer. Nothing may have been saved: look again before you retry.",
+    unreachable: "No answer came, and your change may not be saved. Check before you try again.",
     token_expired: "Your sign-in has ended. Open the page with a new link.",
   },
   /** @param {string} code */
@@ -1202,7 +1205,7 @@ const analytics = {
   days: (from, until) => `${from} to ${until}`,
   number: figures.number,
   /** @param {number} share */
-  percent: (share) => `${share}\u00a0%`,
+  percent: (share) => `${share}%`,
   /** @param {number} seconds */
   duration: (seconds) => times.age(seconds * 1000),
   totals: {
@@ -1323,23 +1326,23 @@ export const en = {
     print: "Print the ticket",
     done: "Done",
     again: "Check in someone else",
-    offline: "There’s no connection. Try again in a moment, or ask at the desk.",
-    locating: "The page asks where you are, to see that you’ve arrived.",
+    offline: "There’s no connection. Try again in a moment, or ask at the front desk.",
+    locating: "This page asks for your location to check that you’ve arrived.",
     codes: {
       no_appointment_found:
-        "No appointment was found with these details. Check them, or ask at the desk.",
+        "No appointment was found with these details. Check them, or ask at the front desk.",
       already_checked_in: "You’re already checked in.",
-      wrong_location: "This appointment is at another address. Ask at the desk.",
-      appointment_expired: "The time of this appointment has passed. Ask at the desk.",
-      appointment_over: "This appointment is over or was cancelled. Ask at the desk.",
+      wrong_location: "This appointment is at another address. Ask at the front desk.",
+      appointment_expired: "The time of this appointment has passed. Ask at the front desk.",
+      appointment_over: "This appointment is over or was cancelled. Ask at the front desk.",
       too_early: "It’s too early to check in. Come back closer to the time.",
       qr_expired:
-        "This code isn’t valid any more. Scan the one at the entrance, or ask at the desk.",
-      too_far: "Check in when you’re at the clinic, and let this page see where you are.",
-      queue_full: "This line is full for now. Ask at the desk.",
-      queue_not_open: "This line is closed. Ask at the desk.",
-      busy: "There were too many tries in a short time. Wait a little, or ask at the desk.",
-      other: "Checking in didn’t work. Ask at the desk.",
+        "This code isn’t valid any more. Scan the one at the entrance, or ask at the front desk.",
+      too_far: "Check in once you’re at the clinic, and let this page use your location.",
+      queue_full: "This line is full for now. Ask at the front desk.",
+      queue_not_open: "This line is closed. Ask at the front desk.",
+      busy: "Too many attempts in a short time. Wait a little, or ask at the front desk.",
+      other: "Checking in didn’t work. Ask at the front desk.",
     },
     kiosk: {
       start: "Touch to begin",
@@ -1347,14 +1350,14 @@ export const en = {
       erase: "Delete",
       cancel: "Cancel",
       pairTitle: "Pair this kiosk",
-      pairHelp: "Staff enter this code on the page of screens.",
+      pairHelp: "Staff: type this code on the set-up page of the clinic, under “Screens”.",
       kept:
-        "There’s no connection. Your try of {at} is kept and goes out as soon as possible. " +
-        "If you can’t wait, ask at the desk.",
-      keptTitle: "Kept tries",
+        "There’s no connection. Your check-in of {at} is saved and will be sent as soon as possible. " +
+        "If you can’t wait, ask at the front desk.",
+      keptTitle: "Saved check-ins",
       waiting: "waiting",
-      lost: "not sent in time: ask at the desk",
-      closed: "This kiosk isn’t in use. Ask at the desk.",
+      lost: "not sent in time: ask at the front desk",
+      closed: "This kiosk isn’t in use. Ask at the front desk.",
       code: "code",
     },
     poster: {
@@ -1364,9 +1367,9 @@ export const en = {
         "Enter the code of your appointment.",
         "Wait for your number, on the screen or on your phone.",
       ],
-      help: "No phone? Ask at the desk.",
+      help: "No phone? Ask at the front desk.",
       print: "Print",
-      failed: "This point has no code, or you have no access to it.",
+      failed: "There is no code for this check-in point, or your link doesn’t open it.",
     },
   },
 };

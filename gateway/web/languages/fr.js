@@ -31,7 +31,7 @@ const shortWait = (minutes) => (minutes ? times.minutes(minutes) : "<\u00a01\u00
 const origin = [
   "Cette adresse n’est pas encore configurée",
   `Votre lien est bon. Le serveur ne sait pas qu’on le joint à l’adresse ${ORIGIN}. Pour la ` +
-    `personne qui l’exploite : le serveur mandataire doit transmettre l’en-tête Host sans le ` +
+    `personne qui l’exploite\u00a0: le serveur mandataire doit transmettre l’en-tête Host sans le ` +
     `modifier, ou la passerelle doit être lancée avec --origin ${ORIGIN}.`,
 ];
 
@@ -134,7 +134,7 @@ const ticket = {
   alert: "M’avertir quand ce sera mon tour",
   alertHint:
     "Par un son, et une vibration si votre téléphone le permet. Gardez cette page ouverte.",
-  reason: (reason) => `Motif : ${reason}`,
+  reason: (reason) => `Motif\u00a0: ${reason}`,
   ends: {
     absent_too_long: "On vous a attendu, mais vous n’êtes pas revenu à temps.",
     stale: "Personne n’avait utilisé ce billet depuis des heures.",
@@ -152,7 +152,7 @@ const ticket = {
     ],
     absent: [
       "Votre numéro a été appelé",
-      "Personne ne s’est présenté. Si vous êtes là, appuyez sur « Je suis de retour » : vous " +
+      "Personne ne s’est présenté. Si vous êtes là, appuyez sur «\u00a0Je suis de retour\u00a0»\u00a0: vous " +
         "reprenez votre place dans la file.",
     ],
     leaving: [
@@ -229,7 +229,7 @@ const actions = {
   refusals: {
     yield_not_allowed:
       "Vous ne pouvez plus laisser passer d’autres personnes. Adressez-vous à l’accueil.",
-    nobody_behind: "Personne n’attend derrière vous en ce moment : votre place ne change pas.",
+    nobody_behind: "Personne n’attend derrière vous en ce moment\u00a0: votre place ne change pas.",
     illegal_move: "Ce n’est plus possible. Voyez votre billet ci-dessus.",
   },
   failed: "Ça n’a pas fonctionné. Réessayez ou avertissez l’accueil.",
@@ -252,7 +252,7 @@ const phoneAlerts = {
   messages: {
     near: "Votre tour approche. Revenez à la salle d’attente.",
     called: "C’est votre tour",
-    goTo: "Présentez-vous ici :",
+    goTo: "Présentez-vous ici\u00a0:",
     moved: "Votre place dans la file a changé d’endroit. Touchez pour voir où.",
   },
 };
@@ -264,7 +264,7 @@ const slip = {
   print: "Imprimer",
   qr: "Code QR du lien du billet",
   hint: "Pour suivre votre place dans la file, balayez le code ou tapez",
-  issued: (time) => `Remis : ${time}`,
+  issued: (time) => `Remis\u00a0: ${time}`,
 };
 
 // The page of an appointment.
@@ -305,7 +305,7 @@ const appointment = {
     `Ce rendez-vous est transféré vers ${place}`,
     "Rien ne change pour vous jusqu’à ce qu’on l’y accepte.",
   ],
-  reason: (reason) => `Motif : ${reason}`,
+  reason: (reason) => `Motif\u00a0: ${reason}`,
   ticketSoon: "Votre billet arrive…",
   notes: {
     missing: [
@@ -348,15 +348,15 @@ const board = {
   origin: origin,
   pair: [
     "Cet écran n’est pas encore jumelé",
-    "Dans la page de configuration de la clinique, sous « Écrans », tapez ce code :",
+    "Dans la page de configuration de la clinique, sous «\u00a0Écrans\u00a0», tapez ce code\u00a0:",
   ],
   refused: [
     "Cet écran a besoin d’un nouveau lien",
     "Son lien manque ou est expiré. Pour connaître votre place dans la file, adressez-vous à " +
       "l’accueil.",
   ],
-  announce: (label, station) => `${label} : ${station}`,
-  speak: (label, station) => `Billet ${label}. Présentez-vous ici : ${station}.`,
+  announce: (label, station) => `${label}\u00a0: ${station}`,
+  speak: (label, station) => `Billet ${label}. Présentez-vous ici\u00a0: ${station}.`,
 };
 
 // The schedule of a doctor.
@@ -364,7 +364,7 @@ const board = {
 const schedule = {
   title: "Rendez-vous",
   summary: (all, here, over) =>
-    `${all} rendez-vous : ${all - here - over} à venir, ${here} sur place, ` +
+    `${all} rendez-vous\u00a0: ${all - here - over} à venir, ${here} sur place, ` +
     `${over} ${over < 2 ? "passé" : "passés"}`,
   time: "Heure",
   who: "Patient",
@@ -376,7 +376,7 @@ const schedule = {
   onTime: "À l’heure",
   noTime: "sans heure",
   nobody: "Aucun rendez-vous ce jour-là.",
-  changed: (label, status) => `${label} : ${status}`,
+  changed: (label, status) => `${label}\u00a0: ${status}`,
   notes: {
     missing: [
       "Ouvrez le lien qu’on vous a remis",
@@ -409,7 +409,7 @@ const start = {
       "Les patients voient leur place dans la file, la salle d’attente voit qui est appelé, et " +
       "l’équipe voit si la journée est chargée, au moment même où cela change.",
     demo:
-      "Cette démonstration est en direct : des patients simulés arrivent, attendent et sont vus. " +
+      "Cette démonstration est en direct\u00a0: des patients simulés arrivent, attendent et sont vus. " +
       "Tous les noms, numéros et demandes de paiement sont inventés.",
     "no-demo":
       "Ces pages s’ouvrent par un lien ou un code que la clinique remet. Sans lui, chacune dit " +
@@ -417,7 +417,7 @@ const start = {
     desk: "Accueil",
     "desk-title": "Prenez la place de l’accueil",
     "desk-text":
-      "Ouvrez côte à côte quelques-unes des pages ci-dessous. Puis appuyez ici sur un bouton : " +
+      "Ouvrez côte à côte quelques-unes des pages ci-dessous. Puis appuyez ici sur un bouton\u00a0: " +
       "toutes les pages suivent.",
     line: "File",
     room: "Salle",
@@ -433,7 +433,7 @@ const start = {
     patients: "Patients",
     "ticket-title": "Un billet",
     "ticket-text":
-      "Un billet, sans application ni compte : le nombre de personnes devant, l’attente estimée, " +
+      "Un billet, sans application ni compte\u00a0: le nombre de personnes devant, l’attente estimée, " +
       "et un appel clair avec la salle où aller.",
     "ticket-link": "Suivre un billet",
     "appointment-title": "Un rendez-vous",
@@ -455,27 +455,27 @@ const start = {
     "board-title": "L’écran de la salle d’attente",
     "board-text":
       "Qui est appelé et où aller, lisible du fond de la salle, avec un son doux. Des numéros et " +
-      "des salles seulement : jamais un nom, un motif ou un médecin.",
+      "des salles seulement\u00a0: jamais un nom, un motif ou un médecin.",
     "board-link": "Ouvrir l’écran",
     clinicians: "Équipe soignante",
     "waiting-word": "en attente",
     "dashboard-title": "Le tableau de bord",
     "dashboard-text":
-      "Si la clinique est chargée : qui attend où et depuis quand, quelles salles sont libres, " +
+      "Si la clinique est chargée\u00a0: qui attend où et depuis quand, quelles salles sont libres, " +
       "et ce qui reste à venir aujourd’hui. Les chiffres changent au plus une fois par seconde, " +
       "et se figent quand on appuie sur Pause.",
     "dashboard-link": "Ouvrir le tableau de bord",
     "console-link": "Appeler et voir les patients",
     "schedule-title": "L’horaire d’un médecin",
     "schedule-text":
-      "Les rendez-vous d’un médecin aujourd’hui : qui est là, qui est en retard, qui a été " +
+      "Les rendez-vous d’un médecin aujourd’hui\u00a0: qui est là, qui est en retard, qui a été " +
       "appelé, et le retard de la journée.",
     "schedule-link": "Ouvrir l’horaire",
     billing: "Facturation",
     errors: "12 erreurs",
     "claims-title": "Vérification des demandes",
     "claims-text":
-      "Un mois de demandes de paiement, vérifiées sous vos yeux : les erreurs à corriger et les " +
+      "Un mois de demandes de paiement, vérifiées sous vos yeux\u00a0: les erreurs à corriger et les " +
       "oublis possibles, chacun avec sa ligne et sa règle, et jamais le nom d’un patient.",
     "claims-link": "Vérifier un fichier",
     sample: "Télécharger un exemple",
@@ -490,7 +490,7 @@ const start = {
     "private-text":
       "Un patient voit sa place et celle de personne d’autre. La clé d’un lien n’entre jamais " +
       "dans le journal d’un serveur.",
-    terminal: "Pour les développeurs : suivre la salle d’attente dans un terminal",
+    terminal: "Pour les développeurs\u00a0: suivre la salle d’attente dans un terminal",
     "terminal-text": "Le jeton de cette commande n’ouvre que cette démonstration.",
   },
   title: "Clinicwire – les pages en direct d’une clinique",
@@ -500,14 +500,14 @@ const start = {
   ahead: (ahead) => (ahead ? `${ahead} devant` : "en tête"),
   waitingNow: (waiting) => `${waiting} en attente`,
   longestWait: (minutes) =>
-    `attente la plus longue : ${minutes ? times.minutes(minutes) : "moins de 1\u00a0min"}`,
+    `attente la plus longue\u00a0: ${minutes ? times.minutes(minutes) : "moins de 1\u00a0min"}`,
   nobodyWaits: "personne n’attend",
   behind: (minutes) => (minutes ? `${minutes}\u00a0min de retard` : "à l’heure"),
   queueOption: (name, waiting) => `${name} (${waiting} en attente)`,
   stationStates: { idle: "libre", busy: "occupée", closed: "fermée" },
   late: (text) => `${text} (en retard)`,
   called: (label, room) =>
-    `${label} : appel vers ${room}. Voyez le téléphone, l’écran et le tableau de bord.`,
+    `${label}\u00a0: appel vers ${room}. Voyez le téléphone, l’écran et le tableau de bord.`,
   checkedIn: (label) =>
     `Inscription faite, billet ${label}. Voyez l’horaire, le téléphone et le tableau de bord.`,
   refusals: {
@@ -543,7 +543,7 @@ const console = {
   next: "Suivant",
   find: "Trouver un numéro",
   nobody: "Personne dans cette file.",
-  more: (count) => `et ${count} de plus : trouvez-les par leur numéro`,
+  more: (count) => `et ${count} de plus\u00a0: trouvez-les par leur numéro`,
   waiting: (count) => `${count} en attente`,
   urgent: (level) => `priorité ${level}`,
   unsure: "envoi…",
@@ -551,17 +551,17 @@ const console = {
   selected: "Sélection",
   noneSelected: "Choisissez une personne dans une file, ou trouvez un numéro.",
   printSlip: "Imprimer le billet",
-  checkIn: "Enregistrer un rendez-vous",
-  checkedIn: (label) => `Enregistré : ${label}.`,
+  checkIn: "Inscrire un rendez-vous",
+  checkedIn: (label) => `Inscription faite\u00a0: ${label}.`,
   missed: "manqué",
   override: (why) =>
-    `${why} Pour enregistrer quand même, dites pourquoi : la raison reste dans la file et dans ` +
-    "le journal d’accès.",
-  overridden: (why) => `enregistré hors des heures habituelles : ${why}`,
-  flags: "Numérisations suspectes",
+    `${why} Pour inscrire quand même, dites pourquoi\u00a0: votre raison est affichée dans la file et ` +
+    "conservée dans le journal d’accès.",
+  overridden: (why) => `inscription hors des heures habituelles\u00a0: ${why}`,
+  flags: "Balayages suspects",
   flagsHint:
-    "Quelqu’un utilise peut-être les codes d’autres personnes. Allez voir au point " +
-    "d’enregistrement.",
+    "Quelqu’un utilise peut-être les codes d’autres personnes. Allez voir qui est au point " +
+    "d’inscription.",
   flagsSeen: "Vu",
   flagKinds: {
     two_places: (times) =>
@@ -569,18 +569,19 @@ const console = {
     many_codes: (times) =>
       `beaucoup de mauvais codes depuis un appareil${times > 1 ? `, ${times} fois` : ""}`,
   },
-  issue: "Billet",
+  issue: "Nouveau billet",
   issued: (label) => `Le billet ${label} est émis.`,
-  calledTo: (label, room) => `${label} est appelé : ${room}.`,
-  did: (label, what) => `${label} : ${what}`,
-  notFound: (label) => `Aucun billet « ${label} » dans les files.`,
+  calledTo: (label, room) => `${label} est appelé\u00a0: ${room}.`,
+  did: (label, what) => `${label}\u00a0: ${what}`,
+  moved: (label) => `${label} a une nouvelle place dans la file.`,
+  notFound: (label) => `Aucun billet «\u00a0${label}\u00a0» dans les files.`,
   readOnly: (time) =>
-    `Hors connexion depuis ${time} : vous pouvez lire cette page, mais rien y changer.`,
+    `Hors connexion depuis ${time}\u00a0: vous pouvez lire cette page, mais rien y changer.`,
   back: "Connexion rétablie.",
   noRoom: "Choisissez d’abord votre salle.",
   force: (label) =>
-    `${label || "Quelqu’un"} est encore appelé à votre salle. Indiquer « Absent » et appeler?`,
-  noMove: "Ce déplacement est impossible : la priorité passe avant l’ordre.",
+    `${label || "Quelqu’un"} est encore appelé à votre salle. Indiquer «\u00a0Sans réponse\u00a0» et appeler quand même?`,
+  noMove: "Ce déplacement est impossible\u00a0: la priorité la plus haute passe toujours avant.",
   shortcuts: "Raccourcis clavier",
   close: "Fermer",
   cancel: "Annuler",
@@ -592,24 +593,24 @@ const console = {
     complete: "Terminé",
     hold: "Mettre de côté",
     resume: "Remettre en file",
-    absent: "Absent",
+    absent: "Sans réponse",
     return: "De retour",
-    "no-show": "Jamais venu",
+    "no-show": "Absence",
     transfer: "Autre file…",
     prioritise: "Priorité…",
     cancel: "Annuler le billet",
     revert: "Défaire",
   },
-  queueActions: { open: "Ouvrir", close: "Fermer", pause: "Suspendre", resume: "Reprendre" },
+  queueActions: { open: "Ouvrir", close: "Fermer", pause: "Pause", resume: "Reprendre" },
   roomActions: { open: "Ouvrir la salle", close: "Fermer la salle" },
-  queueStates: { open: "ouverte", paused: "suspendue", closed: "fermée" },
+  queueStates: { open: "ouverte", paused: "en pause", closed: "fermée" },
   states: {
     expected: "attendu",
     waiting: "en attente",
     called: "appelé",
     in_service: "en consultation",
     on_hold: "mis de côté",
-    absent: "absent",
+    absent: "sans réponse",
     leaving: "en transfert",
     ended: "n’est plus en file",
   },
@@ -624,35 +625,37 @@ const console = {
     cancel: "Pourquoi? (visible au personnel et au patient)",
   },
   keys: {
-    checkIn: "Enregistrer un rendez-vous",
+    checkIn: "Inscrire un rendez-vous",
     move: "Monter et descendre",
     reorder: "Avancer ou reculer dans la file",
     find: "Trouver un numéro",
     issue: "Nouveau billet dans cette file",
     queue: "Ouvrir ou fermer cette file",
-    pause: "Suspendre ou reprendre cette file",
+    pause: "Mettre en pause ou reprendre cette file",
     room: "Ouvrir ou fermer ma salle",
     sheet: "Cette liste",
   },
   refusals: {
-    too_early: "L’enregistrement de ce rendez-vous n’a pas commencé.",
-    appointment_expired: "Le moment d’enregistrer ce rendez-vous est passé.",
+    too_early: "L’inscription à ce rendez-vous n’est pas encore ouverte.",
+    appointment_expired: "L’heure de s’inscrire à ce rendez-vous est passée.",
     appointment_over: "Ce rendez-vous est manqué ou terminé.",
-    already_checked_in: "Ce patient est déjà enregistré.",
+    already_checked_in: "Ce patient est déjà inscrit.",
     no_appointment: "Ce médecin n’a aucun rendez-vous ouvert aujourd’hui.",
-    wrong_location: "Ce rendez-vous est maintenant à un autre endroit.",
-    illegal_move: "Quelqu’un d’autre a été plus rapide : ce n’est plus possible. Voyez la file.",
-    station_busy: "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez « Absent ».",
+    wrong_location: "Ce rendez-vous est maintenant à un autre établissement.",
+    illegal_move:
+      "Quelqu’un d’autre a été plus rapide\u00a0: ce n’est plus possible. Voyez la file.",
+    station_busy:
+      "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez «\u00a0Sans réponse\u00a0».",
     station_closed: "Votre salle est fermée. Ouvrez-la d’abord.",
     queue_empty: "Personne n’attend.",
-    queue_paused: "La file est suspendue. Reprenez-la d’abord.",
+    queue_paused: "La file est en pause. Reprenez-la d’abord.",
     queue_not_open: "La file est fermée. Ouvrez-la d’abord.",
     queue_full: "La file est pleine. Choisissez-en une autre.",
     location_full: "La clinique est pleine. Plus de billets pour l’instant.",
     nothing_to_revert: "Il n’y a rien à défaire.",
     ticket_unknown: "Ce billet est terminé.",
     forbidden: "Votre rôle ne permet pas cette action.",
-    moving: "Cette personne est en route vers un autre établissement. Attendez sa réponse.",
+    moving: "On transfère cette personne vers un autre établissement. Attendez sa réponse.",
     unreachable: "Pas de réponse. Regardez la file avant de réessayer.",
     token_expired: "Votre session est terminée. Ouvrez la page avec un nouveau lien.",
   },
@@ -701,7 +704,7 @@ const dashboard = {
   urgent: (count, level) =>
     `${count}\u00a0${count < 2 ? "urgent" : "urgents"}${level ? ` (niveau\u00a0${level})` : ""}`,
   queueFilters: { all: "Toutes", waiting: "En attente", high: "Élevé" },
-  filterOf: (title) => `Afficher : ${title}`,
+  filterOf: (title) => `Afficher\u00a0: ${title}`,
   noneShown: "Aucune pour l’instant.",
   stations: "Salles et comptoirs",
   stationStates: { idle: "Libre", busy: "Occupé", closed: "Fermé" },
@@ -742,14 +745,14 @@ const dashboard = {
   paused: (time) => `En pause depuis ${time}. Les chiffres sont figés.`,
   meanwhile: (changes, shown, waiting) => {
     const moved =
-      shown === waiting ? "" : ` En attente : ${waiting} maintenant, ${shown} affichés.`;
+      shown === waiting ? "" : ` En attente\u00a0: ${waiting} maintenant, ${shown} affichés.`;
     return changes
       ? `Depuis, ${counted(changes, "élément a changé", "éléments ont changé")}.${moved}`
       : "Rien n’a changé depuis.";
   },
   say: (waiting, longest) =>
     `${counted(waiting, "personne attend", "personnes attendent")}` +
-    `${longest ? `; attente la plus longue : ${longest}` : ""}.`,
+    `${longest ? `; attente la plus longue\u00a0: ${longest}` : ""}.`,
   notes: {
     missing: [
       "Ouvrez le lien qu’on vous a remis",
@@ -778,14 +781,14 @@ const setup = {
     queues: "Files",
     rooms: "Salles",
     displays: "Écrans",
-    points: "Points d’enregistrement",
-    moveTo: "Les personnes qui y attendent vont à",
-    shows: "C’est",
+    points: "Points d’inscription",
+    moveTo: "Les personnes qui y attendent vont dans",
+    shows: "Cet écran est",
     pointsHint:
-      "Les patients s’y enregistrent eux-mêmes : ils scannent un code imprimé avec leur " +
+      "Les patients s’y inscrivent eux-mêmes\u00a0: ils balaient un code imprimé avec leur " +
       "téléphone, ou utilisent une borne. Un téléphone peut mentir sur sa position; une distance " +
-      "empêche seulement les gens honnêtes de s’enregistrer depuis la maison.",
-    newPoint: "Nouveau point d’enregistrement",
+      "empêche seulement les gens honnêtes de s’inscrire depuis la maison.",
+    newPoint: "Nouveau point d’inscription",
     pointKind: "Genre",
     poster: "Affiche avec un code",
     kiosk: "Borne",
@@ -793,12 +796,12 @@ const setup = {
     birthYear: "Son année de naissance",
     birthDate: "Sa date de naissance",
     phoneEnd: "Les quatre derniers chiffres de son téléphone",
-    noFactor: "Rien : le code suffit",
+    noFactor: "Rien\u00a0: le code suffit",
     walkIns: "Sans rendez-vous, on peut prendre un billet pour",
-    place: "Seulement près de cet endroit (vide : partout)",
+    place: "Seulement près de cet endroit (vide\u00a0: partout)",
     latitude: "Latitude (par exemple 45,5017)",
     longitude: "Longitude (par exemple -73,5673)",
-    radius: "À combien de mètres au plus (50 à 10 000)",
+    radius: "À combien de mètres au plus (50 à 10\u00a0000)",
     messages: "Messages",
     branding: "Couleur et logo",
     name: "Nom",
@@ -810,18 +813,18 @@ const setup = {
     byArrival: "La personne arrivée la première",
     byAppointment: "La personne dont le rendez-vous est le plus tôt",
     timers: "Délais, en minutes",
-    absentGrace: "Un patient absent peut revenir pendant",
+    absentGrace: "Un patient sans réponse peut revenir pendant",
     stale: "Un billet oublié prend fin après",
-    checkInEarly: "L’enregistrement ouvre avant un rendez-vous",
+    checkInEarly: "L’inscription ouvre avant un rendez-vous",
     noShow: "Un rendez-vous manqué prend fin après",
     callGrace: "Un patient en retard garde son tour pendant",
     dayStart: "La journée de la clinique commence à",
     dayEnds: "Les billets prennent fin avec la journée",
-    bands: "Quand le tableau de bord signale une file (vide : jamais)",
-    waitingHigh: "Élevé : personnes en attente",
-    waitingVeryHigh: "Très élevé : personnes en attente",
-    waitHigh: "Élevé : minutes de la plus longue attente",
-    waitVeryHigh: "Très élevé : minutes de la plus longue attente",
+    bands: "Quand le tableau de bord signale une file (vide\u00a0: jamais)",
+    waitingHigh: "Élevé\u00a0: personnes en attente",
+    waitingVeryHigh: "Très élevé\u00a0: personnes en attente",
+    waitHigh: "Élevé\u00a0: minutes de la plus longue attente",
+    waitVeryHigh: "Très élevé\u00a0: minutes de la plus longue attente",
     privacyHint:
       "Les numéros sont toujours affichés. Chaque changement est conservé dans le journal d’accès.",
     linesShow: "Le personnel voit dans les files",
@@ -839,7 +842,7 @@ const setup = {
     serves: "Appelle depuis",
     everyQueue: "Toutes les files",
     displaysHint:
-      "Ouvrez la page /board sur l’écran. Un code s’y affiche : tapez-le ici pour jumeler l’écran.",
+      "Ouvrez la page /board sur l’écran. Un code s’y affiche\u00a0: tapez-le ici pour jumeler l’écran.",
     code: "Code affiché à l’écran",
     screenName: "Nom de l’écran",
     messagesHint:
@@ -867,13 +870,13 @@ const setup = {
   saved: "Enregistré.",
   pair: "Jumeler l’écran",
   rename: "Renommer",
-  conflict: "Quelqu’un d’autre a modifié ceci entre-temps :",
+  conflict: "Quelqu’un d’autre a modifié ceci entre-temps\u00a0:",
   theirs: "Prendre ces valeurs",
   mine: "Garder les miennes",
   on: "oui",
   off: "non",
   nothing: "rien",
-  changed: (field, from, to) => `${field} : ${from} → ${to}`,
+  changed: (field, from, to) => `${field}\u00a0: ${from} → ${to}`,
   up: "Monter",
   down: "Descendre",
   open: "Ouvrir",
@@ -881,37 +884,36 @@ const setup = {
   states: { open: "ouverte", paused: "en pause", closed: "fermée" },
   pairedOn: (day) => `Jumelé le ${day}`,
   unpair: "Retirer",
-  unpairSure: "Retirer pour de bon",
+  unpairSure: "Oui, retirer",
   keep: "La garder",
-  nobody: "nulle part : la file est vide",
+  nobody: "nulle part\u00a0: la file est vide",
   showsBoard: "Un écran avec les appels",
-  isKiosk: (point) => `La borne « ${point} »`,
+  isKiosk: (point) => `La borne «\u00a0${point}\u00a0»`,
   codeSince: (day) => `Son code date du ${day}`,
-  outOfUse: "Hors service : personne ne peut s’enregistrer ici",
+  outOfUse: "Hors service\u00a0: personne ne peut s’inscrire ici",
   printSheet: "Imprimer l’affiche",
   newCode: "Nouveau code",
-  newCodeSure: "Pour de bon : les affiches posées ne marcheront plus",
+  newCodeSure: "Oui\u00a0: les affiches posées ne marcheront plus",
   revoke: "Mettre hors service",
-  revokeSure: "Pour de bon : plus personne ne s’enregistre ici",
+  revokeSure: "Oui\u00a0: plus personne ne pourra s’inscrire ici",
   useAgain: "Remettre en service, avec un nouveau code",
   message: (number, language) => `Message ${number}, ${language}`,
   samples: { light: "Clair", dark: "Sombre" },
   contrast: (scheme, own, same, ratio) =>
     same
-      ? `${scheme} : utilisée telle quelle; le contraste de son texte est de ${ratio}:1.`
-      : `${scheme} : votre couleur n’a que ${own}:1; les pages en prennent une nuance lisible ` +
+      ? `${scheme}\u00a0: utilisée telle quelle; le contraste de son texte est de ${ratio}:1.`
+      : `${scheme}\u00a0: votre couleur n’a que ${own}:1; les pages en prennent une nuance lisible ` +
         `(texte ${ratio}:1).`,
   logoNow: "Le logo tel que les pages l’affichent",
   removeLogo: "Retirer le logo",
-  notALogo:
-    "Ce n’est pas un PNG, ni un SVG qui ne fait que dessiner. Les scripts et les liens n’y sont " +
-    "pas permis.",
+  notALogo: "Choisissez un PNG, ou un SVG sans script ni lien.",
   refusals: {
-    settings_changed: "Quelqu’un d’autre a été plus rapide. Voyez plus haut ce qui a changé.",
+    settings_changed: "Quelqu’un d’autre l’a changé avant vous. Voyez plus haut ce qui a changé.",
     prefix_taken: "Une autre file utilise ces lettres.",
     bad_id:
-      "L’identifiant a 40 caractères au plus : a à z sans accent, 0 à 9, et des traits d’union.",
-    bad_zone: "Ce fuseau horaire n’existe pas. Choisissez dans la liste, comme America/Toronto.",
+      "L’identifiant a 40 caractères au plus\u00a0: a à z sans accent, 0 à 9, et des traits d’union.",
+    bad_zone:
+      "Ce fuseau horaire n’existe pas. Choisissez-en un dans la liste, comme America/Toronto.",
     bad_languages: "Les langues sont des codes comme fr, en ou fr-CA, dix au plus.",
     invalid_value: "Une des valeurs est impossible. Vérifiez les nombres et le fuseau horaire.",
     forbidden: "Votre rôle ne permet pas ce changement.",
@@ -919,11 +921,14 @@ const setup = {
     queue_too_long:
       "Plus de 500 personnes sont dans cette file. Retirez-la quand elle sera plus courte.",
     queue_not_open: "Cette autre file est fermée. Ouvrez-la d’abord, ou choisissez-en une autre.",
-    station_busy: "Quelqu’un est appelé dans cette salle ou s’y trouve. Terminez là d’abord.",
+    station_busy:
+      "Quelqu’un est appelé à cette salle ou s’y trouve. Terminez d’abord cette visite.",
     pairing_unknown: "Aucun écran n’affiche ce code. Les codes changent toutes les dix minutes.",
     pairing_taken: "Cet écran est déjà jumelé.",
     too_large: "Le fichier dépasse 64 Ko.",
-    unreachable: "Pas de réponse. Rien n’est peut-être enregistré : regardez avant de réessayer.",
+    unreachable:
+      "Pas de réponse\u00a0: votre changement n’est peut-être pas enregistré. Vérifiez avant de " +
+      "réessayer.",
     token_expired: "Votre session est terminée. Ouvrez la page avec un nouveau lien.",
   },
   refused: (code) => `Le changement n’est pas enregistré (${code}).`,
@@ -1062,10 +1067,10 @@ const runs = {
     return `Les ${figures.number(count)} premiers sont affichés`;
   },
   capped: (stored) =>
-    `Il y a plus de constats que nous n’en conservons : voici les ${figures.number(stored)} ` +
+    `Il y a plus de constats que nous n’en conservons\u00a0: voici les ${figures.number(stored)} ` +
     `premiers.`,
   nothingYet: "Rien de relevé jusqu’ici.",
-  nothing: "Rien à signaler : toutes les règles sont respectées.",
+  nothing: "Rien à signaler\u00a0: toutes les règles sont respectées.",
   nothingLikeThis: "Aucun constat de ce type.",
   where: (column, line, byte) =>
     [
@@ -1079,15 +1084,15 @@ const runs = {
   newFileHint: "Exportez le fichier de nouveau et envoyez le nouveau.",
   failures: {
     file_not_an_export:
-      "Ce n’est pas un export de facturation : une colonne obligatoire manque ou s’y trouve deux " +
+      "Ce n’est pas un export de facturation\u00a0: une colonne obligatoire manque ou s’y trouve deux " +
       "fois.",
     file_no_header:
-      "Ce n’est pas un export de facturation : la première ligne n’est pas l’en-tête d’un export " +
+      "Ce n’est pas un export de facturation\u00a0: la première ligne n’est pas l’en-tête d’un export " +
       "de facturation.",
     file_not_text:
       "Ce n’est pas un fichier texte. Exportez-le en CSV, et non en classeur ou en PDF.",
     file_malformed:
-      "Impossible de séparer les lignes : un guillemet n’est jamais fermé, ou une ligne est " +
+      "Impossible de séparer les lignes\u00a0: un guillemet n’est jamais fermé, ou une ligne est " +
       "beaucoup trop longue.",
     file_empty: "Le fichier est vide.",
     file_unknown: "Le fichier n’est plus là. Envoyez-le de nouveau.",
@@ -1099,10 +1104,10 @@ const runs = {
   problems: {
     network: "Le serveur est injoignable. Vérifiez votre connexion et réessayez.",
     upload_broken:
-      "Le fichier n’est pas arrivé en entier : la connexion a échoué, ou il est plus gros que " +
+      "Le fichier n’est pas arrivé en entier\u00a0: la connexion a échoué, ou il est plus gros que " +
       "permis. Réessayez, ou exportez une période plus courte.",
     too_large: "Le fichier est plus gros que permis. Exportez une période plus courte.",
-    file_empty: "Le fichier est vide : rien n’a été envoyé. Exportez-le de nouveau.",
+    file_empty: "Le fichier est vide\u00a0: rien n’a été envoyé. Exportez-le de nouveau.",
     checksum_mismatch: "Le fichier a été endommagé en chemin. Envoyez-le de nouveau.",
     file_unknown: "Le fichier n’est plus là. Envoyez-le de nouveau.",
     forbidden: "Votre lien ne permet pas cette action. Il vous faut un lien d’éditeur.",
@@ -1168,7 +1173,7 @@ const analytics = {
     wait: "Attente d’une personne sur deux, au plus",
     longWait: "Attente de 9 personnes sur 10, au plus",
     service: "Visite moyenne",
-    abandoned: "Parties ou absentes à l’appel",
+    abandoned: "Parties ou sans réponse à l’appel",
     missed: "Rendez-vous manqués",
     peak: "Heure de pointe",
   },
@@ -1176,9 +1181,9 @@ const analytics = {
     arrivals: "Billets",
     waits: "Attente avant le premier appel",
     services: "Durée des visites",
-    abandoned: "Personnes parties ou absentes à l’appel",
+    abandoned: "Personnes parties ou sans réponse à l’appel",
     leads: "Rendez-vous manqués, selon le délai de réservation",
-    methods: "Façons de s’enregistrer",
+    methods: "Façons de s’inscrire",
   },
   /** @type {Record<string, string>} */
   series: {
@@ -1207,18 +1212,18 @@ const analytics = {
   problem: "Impossible de lire ces chiffres. Réessayez dans un instant.",
   notes: {
     missing: [
-      "Ouvrez le lien que vous avez reçu",
-      "Ce lien ne dit pas quelle clinique afficher. L’administration peut vous donner le lien " +
-        "complet.",
+      "Ouvrez le lien qu’on vous a remis",
+      "Ce lien n’indique pas la clinique à afficher. Votre administrateur peut vous donner le " +
+        "lien complet.",
     ],
     refused: [
       "Ce lien ne fonctionne pas ici",
-      "Il a peut-être expiré, ou il est pour un autre établissement. Seuls l’accueil et " +
+      "Il est peut-être expiré ou destiné à un autre établissement. Seuls l’accueil et " +
         "l’administration voient ces chiffres.",
     ],
     unreachable: [
-      "La clinique est injoignable pour le moment",
-      "Nous réessayons. Les chiffres s’afficheront dès que la connexion sera rétablie.",
+      "La clinique est injoignable pour l’instant",
+      "Nous continuons d’essayer. Les chiffres s’afficheront dès que la connexion sera établie.",
     ],
   },
 };
@@ -1249,7 +1254,7 @@ export const fr = {
   setup,
   runs,
   scan: {
-    title: "Enregistrement",
+    title: "Inscription",
     intro: "Entrez le code de votre rendez-vous. Il est dans le message de confirmation.",
     code: "Code du rendez-vous",
     factor: {
@@ -1260,69 +1265,71 @@ export const fr = {
     },
     factorHint: {
       birth_year: "Par exemple 1980",
-      birth_date: "Année, mois, jour : par exemple 19800215",
+      birth_date: "Année, mois, jour\u00a0: par exemple 19800215",
       phone_end: "Le numéro que la clinique connaît",
       none: "",
     },
     add: "Ajouter une autre personne",
     person: "Personne",
-    send: "M’enregistrer",
+    send: "M’inscrire",
     sending: "Un instant…",
     walkIn: "Sans rendez-vous",
-    choose: "Plusieurs rendez-vous aujourd’hui. Lesquels enregistrer ?",
-    chooseSend: "Enregistrer",
+    choose: "Vous avez plusieurs rendez-vous aujourd’hui. Pour lesquels venez-vous?",
+    chooseSend: "M’inscrire",
     back: "Retour",
     at: "à",
-    checkedIn: "Vous êtes enregistré",
+    checkedIn: "Inscription faite",
     yourNumber: "Votre numéro",
     follow: "Suivre mon tour",
     print: "Imprimer le billet",
     done: "Terminé",
-    again: "Nouvel enregistrement",
+    again: "Inscrire une autre personne",
     offline: "Pas de connexion. Réessayez dans un instant, ou adressez-vous à l’accueil.",
-    locating: "La page demande où vous êtes, pour vérifier que vous êtes arrivé.",
+    locating: "Cette page demande votre position pour vérifier que vous êtes sur place.",
     codes: {
       no_appointment_found:
         "Aucun rendez-vous ne correspond à ces renseignements. Vérifiez-les, ou adressez-vous à l’accueil.",
-      already_checked_in: "Vous êtes déjà enregistré.",
+      already_checked_in: "Votre inscription est déjà faite.",
       wrong_location: "Ce rendez-vous est à une autre adresse. Adressez-vous à l’accueil.",
       appointment_expired: "L’heure de ce rendez-vous est passée. Adressez-vous à l’accueil.",
       appointment_over: "Ce rendez-vous est terminé ou annulé. Adressez-vous à l’accueil.",
-      too_early: "Il est encore trop tôt pour vous enregistrer. Revenez plus près de l’heure.",
+      too_early: "Il est encore trop tôt pour vous inscrire. Revenez plus près de l’heure.",
       qr_expired:
-        "Ce code n’est plus valable. Scannez celui de l’entrée, ou adressez-vous à l’accueil.",
-      too_far: "Enregistrez-vous sur place, et permettez à la page de savoir où vous êtes.",
+        "Ce code n’est plus valable. Balayez celui de l’entrée, ou adressez-vous à l’accueil.",
+      too_far:
+        "Inscrivez-vous une fois sur place, et permettez à cette page d’utiliser votre position.",
       queue_full: "La file est pleine pour le moment. Adressez-vous à l’accueil.",
       queue_not_open: "Cette file est fermée. Adressez-vous à l’accueil.",
       busy: "Trop d’essais en peu de temps. Attendez un peu, ou adressez-vous à l’accueil.",
-      other: "L’enregistrement n’a pas réussi. Adressez-vous à l’accueil.",
+      other: "L’inscription n’a pas réussi. Adressez-vous à l’accueil.",
     },
     kiosk: {
       start: "Touchez pour commencer",
       next: "Suivant",
       erase: "Effacer",
       cancel: "Annuler",
-      pairTitle: "Associer cette borne",
-      pairHelp: "Le personnel entre ce code dans la page des écrans.",
+      pairTitle: "Jumeler cette borne",
+      pairHelp:
+        "Personnel\u00a0: tapez ce code dans la page de configuration de la clinique, sous «\u00a0Écrans\u00a0».",
       kept:
-        "Pas de connexion. Votre essai de {at} est gardé et partira dès que possible. " +
+        "Pas de connexion. Votre inscription de {at} est conservée et sera envoyée dès que possible. " +
         "Si vous ne pouvez pas attendre, adressez-vous à l’accueil.",
-      keptTitle: "Essais gardés",
+      keptTitle: "Inscriptions conservées",
       waiting: "en attente",
-      lost: "pas envoyé à temps : adressez-vous à l’accueil",
+      lost: "pas envoyée à temps\u00a0: adressez-vous à l’accueil",
       closed: "Cette borne n’est pas en service. Adressez-vous à l’accueil.",
       code: "code",
     },
     poster: {
-      heading: "Enregistrez-vous ici",
+      heading: "Inscrivez-vous ici",
       steps: [
-        "Scannez ce code avec votre téléphone.",
+        "Balayez ce code avec votre téléphone.",
         "Entrez le code de votre rendez-vous.",
         "Attendez votre numéro, à l’écran ou sur votre téléphone.",
       ],
-      help: "Pas de téléphone ? Adressez-vous à l’accueil.",
+      help: "Pas de téléphone? Adressez-vous à l’accueil.",
       print: "Imprimer",
-      failed: "Ce point n’a pas de code, ou vous n’y avez pas accès.",
+      failed: "Ce point d’inscription n’a pas de code, ou votre lien ne l’ouvre pas.",
     },
   },
 };

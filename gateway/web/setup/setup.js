@@ -98,7 +98,6 @@ function renderTexts() {
       setText(element, shell.text.labels[name] ?? "");
     }
   }
-  setText(byId("subtitle"), shell.text.title);
   const links = [...document.querySelectorAll("#content > section")].map(({ id }) => id);
   const nav = byId("sections");
   if (!nav.children.length) {
@@ -132,6 +131,7 @@ function render() {
   renderTexts();
   renderCreation();
   setText(byId("name"), settings?.name ?? text.title);
+  setText(byId("subtitle"), settings ? text.title : "");
   if (!settings || shell.note) return;
   document.title = `${settings.name} · ${text.title}`;
   locationForm.update(settings);

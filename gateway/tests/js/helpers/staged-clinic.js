@@ -17,6 +17,11 @@ export class StagedClinic {
   /** Answers by `METHOD path` below `/v1/`. @type {Map<string, {status?: number, json: object}>} */
   answers = new Map();
 
+  /** The version of the pages' files, for each request of one. @type {() => string} */
+  version = () => "";
+  /** Requests for the version of a file. */
+  versionsAsked = 0;
+
   static async start() {
     const stage = new StagedClinic();
     await new Promise((resolve) => stage.#server.listen(0, "127.0.0.1", () => resolve(undefined)));
@@ -101,7 +106,10 @@ export class StagedClinic {
     if (!this.reachable) return void response.destroy();
     if (url.pathname === "/health/live") return void response.end("live\n");
     if (url.pathname === "/v1/stream") return this.#stream(url.searchParams, response);
-    if (!url.pathname.startsWith("/v1/")) return servePage(url.pathname, response);
+    if (!url.pathname.startsWith("/v1/")) {
+      if (request.method === "HEAD") this.versionsAsked++;
+      return servePage(url.pathname, response, this.version());
+    }
     let body = "";
     for await (const part of request) body += part;
     const line = `${request.method} ${url.pathname.slice("/v1/".length)}`;

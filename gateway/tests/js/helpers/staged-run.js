@@ -107,8 +107,9 @@ export class Stage {
  * Serves a file of the pages like the gateway.
  * @param {string} path
  * @param {import("node:http").ServerResponse} response
+ * @param {string} [version] of every file
  */
-export async function servePage(path, response) {
+export async function servePage(path, response, version) {
   const page = path === "/" ? "start" : path.slice(1);
   const name = page.includes(".") ? page : `${page}/${page}.html`;
   const bytes = await readFile(new URL(name, PAGES)).catch(() => undefined);
@@ -117,6 +118,7 @@ export async function servePage(path, response) {
     .writeHead(bytes ? 200 : 404, {
       "content-type": `${kind}; charset=utf-8`,
       "content-security-policy": POLICY,
+      ...(version && { etag: `"${version}"` }),
     })
     .end(bytes);
 }

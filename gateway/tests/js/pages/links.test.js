@@ -166,7 +166,7 @@ describe("the banner of a crossing", () => {
       const page = await openPage(name, keys);
       await until("the banner is there", async () => {
         const text = await page.page.locator("body > .banner").first().innerText();
-        return /You are seeing north as a super admin/.test(text);
+        return /You are viewing north as a super admin/.test(text);
       });
       await assertAccessible(page.page, `${name} in a crossing`);
       if (name === "board") {

@@ -215,7 +215,7 @@ describe("a kiosk", () => {
     await page.page.locator("#next").click();
     await press(page, "#keys", "1980");
     await page.page.locator("#next").click();
-    await page.shows("#problem", /Your try of .* is kept/);
+    await page.shows("#problem", /Your check-in of .* is saved/);
     await page.shows("#kept-list", /code …3M: waiting/);
     await page.shoot("kiosk-kept");
     for (let again = 0; again < 2; again += 1) {
@@ -247,7 +247,7 @@ describe("the sheet of a poster", () => {
       "code.svg": [{ text: svg }],
     });
     await page.shows("h1", "Harbour Clinic");
-    await page.shows("#languages-list", /Check in here[^]*Enregistrez-vous ici[^]*यहाँ चेक-इन/);
+    await page.shows("#languages-list", /Check in here[^]*Inscrivez-vous ici[^]*यहाँ चेक-इन/);
     await assertAccessible(page.page, "the sheet");
     await page.page.emulateMedia({ media: "print" });
     await page.shoot("poster", { fullPage: true });

@@ -263,7 +263,7 @@ describe("the console", () => {
     await row(page, "A-001").click();
     await keyboard.press("a");
     await keyboard.press("x");
-    await until("A-001 never came", async () => !(await row(page, "A-001").count()));
+    await until("A-001 is a no-show", async () => !(await row(page, "A-001").count()));
     await row(page, "A-002").click();
     await keyboard.press("c");
     await shows(page, "A-002", /called, Room 1/);
@@ -286,9 +286,9 @@ describe("the console", () => {
     await keyboard.press("h");
     await page.page.locator("#ask-text").fill("X-ray first");
     await page.page.locator("#ask-text").press("Enter");
-    await shows(page, "A-003", /set aside, X-ray first/);
+    await shows(page, "A-003", /on hold, X-ray first/);
     await keyboard.press("b");
-    await until("it is back", async () => !/set aside/.test(await row(page, "A-003").innerText()));
+    await until("it is back", async () => !/on hold/.test(await row(page, "A-003").innerText()));
     assert.deepEqual(page.complaints, []);
   });
 
@@ -373,6 +373,44 @@ describe("the console", () => {
     await row(page, "A-003").dragTo(row(page, "A-001"));
     const order = () => page.page.locator(".ticket b").allInnerTexts();
     await until("it moved", async () => (await order()).join() === "A-003,A-001,A-002");
+    await page.shows("#toast", "A-003 has a new place in line.");
+  });
+
+  it("changes the order by a finger on the grip, and scrolls by one beside it", async () => {
+    const site = await clinic.furnish();
+    await site.issue(20);
+    const page = await openConsole(site, undefined, { viewport: TABLET });
+    const devtools = await page.page.context().newCDPSession(page.page);
+    await devtools.send("Emulation.setTouchEmulationEnabled", { enabled: true });
+    await shows(page, "A-020", /./);
+    const first = async () =>
+      (await page.page.locator(".ticket b").allInnerTexts()).slice(0, 4).join();
+    /** @param {string} label @param {string} within */
+    const middle = async (label, within) => {
+      const box = await row(page, label).locator(within).boundingBox();
+      assert.ok(box);
+      return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    };
+    /** @param {{x: number, y: number}} from @param {{x: number, y: number}} to */
+    const drag = async (from, to) => {
+      /** @param {"touchStart" | "touchMove" | "touchEnd"} type @param {object[]} touchPoints */
+      const touch = (type, ...touchPoints) =>
+        devtools.send("Input.dispatchTouchEvent", /** @type {any} */ ({ type, touchPoints }));
+      await touch("touchStart", from);
+      for (let part = 1; part <= 5; part++) {
+        const between = (/** @type {"x" | "y"} */ axis) =>
+          from[axis] + ((to[axis] - from[axis]) * part) / 5;
+        await touch("touchMove", { x: between("x"), y: between("y") });
+      }
+      await touch("touchEnd");
+    };
+    await drag(await middle("A-004", ".grip"), await middle("A-002", ".grip"));
+    await until("A-004 moved", async () => (await first()) === "A-001,A-004,A-002,A-003");
+    assert.equal(await page.page.evaluate("scrollY"), 0);
+    await drag(await middle("A-008", "b"), await middle("A-001", "b"));
+    await until("the page scrolled", () => page.page.evaluate("scrollY > 0"));
+    assert.equal(await first(), "A-001,A-004,A-002,A-003");
+    assert.deepEqual(page.complaints, []);
   });
 
   it("shows a doctor the lines of the token, and works there", async () => {
@@ -384,7 +422,7 @@ describe("the console", () => {
     await shows(page, "A-001", /\d\ss/);
     assert.deepEqual(await page.page.locator(".line h2").allInnerTexts(), ["General medicine"]);
     await page.page.locator("#room").selectOption({ label: "Room 1" });
-    await page.page.getByRole("button", { name: "Call next, General medicine" }).click();
+    await page.page.getByRole("button", { name: "Next, General medicine" }).click();
     await shows(page, "A-001", /called, Room 1/);
     await page.page.keyboard.press("s");
     await shows(page, "A-001", /being seen, Room 1/);

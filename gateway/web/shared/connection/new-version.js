@@ -1,19 +1,26 @@
 // Loads a page again when its server has newer files, because no person reloads a screen on a wall.
 
-// Nodes of two versions answer in turn while they are replaced, and the page must not flicker.
 const LOOK_EVERY_MS = 10 * 60_000;
+// Nodes of two versions answer in turn while they are replaced, and a proxy may answer each request
+// with another tag: the page loads again only for a version that it finds twice in a row. So a page
+// that stays old after it has loaded again does so at most once in these two pauses.
+const LOOK_AGAIN_MS = 60_000;
 
 /** The files that this page was made of. */
 function files() {
   const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
   const own = loaded.filter((name) => /^[^?#]+\.(js|css)$/.test(name));
-  return [location.href.split("#")[0], ...own.filter((name) => name.startsWith(location.origin))];
+  const here = own.filter((name) => name.startsWith(location.origin));
+  return [...new Set([location.href.split("#")[0], ...here])];
 }
 
-/** The versions of these files, or undefined while the server does not tell. */
-async function versions() {
+/**
+ * The versions of these files, or undefined while the server does not tell.
+ * @param {readonly string[]} names
+ */
+async function versions(names) {
   const tags = await Promise.all(
-    files().map(async (name) => {
+    names.map(async (name) => {
       const response = await fetch(name, { method: "HEAD", cache: "no-store" });
       return response.ok ? response.headers.get("etag") : undefined;
     }),
@@ -23,13 +30,19 @@ async function versions() {
 
 /** @param {() => boolean} isFree whether this is a good moment to load the page again */
 export function reloadOnNewVersion(isFree) {
+  // Once only: each request for a version adds an entry of its own, as later files do.
+  const names = files();
   /** @type {string | undefined} */
   let first;
+  /** @type {string | undefined} */
+  let last;
   const look = async () => {
-    const found = await versions();
-    if (found && first && found !== first && isFree()) location.reload();
+    const found = await versions(names);
     first ??= found;
+    const isNew = found !== undefined && found !== first;
+    if (isNew && found === last && isFree()) return location.reload();
+    last = found;
+    setTimeout(() => void look(), isNew ? LOOK_AGAIN_MS : LOOK_EVERY_MS);
   };
   void look();
-  setInterval(() => void look(), LOOK_EVERY_MS);
 }
