@@ -60,7 +60,7 @@ export class Desk {
     if (step) this.#pending = [...this.#pending, step];
     this.#onChange();
     const answer = await this.send(`tickets/${encodeURIComponent(ticket.id)}/${action}`, body);
-    this.#settle(id, answer);
+    this._settle(id, answer);
     return answer;
   }
 
@@ -87,7 +87,7 @@ export class Desk {
       : await this.send(`stations/${encodeURIComponent(room.id)}/call-next`, { force });
     // Another clerk may have called the first: then the server chose the second.
     const other = "applied" in answer && answer.applied.result?.ticket !== first?.id;
-    this.#settle(id, other ? { code: "" } : answer);
+    this._settle(id, other ? { code: "" } : answer);
     return answer;
   }
 
@@ -97,7 +97,7 @@ export class Desk {
   }
 
   /** @param {number} id @param {Answer} answer */
-  #settle(id, answer) {
+  _settle(id, answer) {
     this.#pending =
       "applied" in answer
         ? confirm(this.#pending, id, answer.applied, this.views)

@@ -48,11 +48,11 @@ export class Flags {
     } catch {
       // The browser was told to keep nothing.
     }
-    byId("flags-seen").addEventListener("click", () => this.#see());
-    void this.#follow();
+    byId("flags-seen").addEventListener("click", () => this._see());
+    void this._follow();
   }
 
-  #see() {
+  _see() {
     this.#seen = Math.max(this.#seen, ...this.#flags.map(({ at }) => at));
     try {
       localStorage.setItem(this.#key, String(this.#seen));
@@ -62,24 +62,24 @@ export class Flags {
     this.#onChange();
   }
 
-  async #follow() {
+  async _follow() {
     const location = encodeURIComponent(this.#location);
-    const { status, body } = await this.#read(`scans/flags?location=${location}`);
+    const { status, body } = await this._read(`scans/flags?location=${location}`);
     // A role that may not see them never may.
     if (status === 403) return;
     if (status === 200) {
       this.#flags = body.flags;
       const points = this.#flags.map(({ check_in_point: point }) => point);
-      if (points.some((point) => !this.#names.has(point))) await this.#readNames(points);
+      if (points.some((point) => !this.#names.has(point))) await this._readNames(points);
       this.#onChange();
     }
-    setTimeout(() => void this.#follow(), ASK_EVERY_MS);
+    setTimeout(() => void this._follow(), ASK_EVERY_MS);
   }
 
   /** A point that was removed keeps its id. @param {readonly string[]} points */
-  async #readNames(points) {
+  async _readNames(points) {
     const location = encodeURIComponent(this.#location);
-    const { status, body } = await this.#read(`check-in-points?location=${location}`);
+    const { status, body } = await this._read(`check-in-points?location=${location}`);
     for (const point of points) this.#names.set(point, point);
     for (const { check_in_point: id, name } of status === 200 ? body.check_in_points : []) {
       this.#names.set(id, name);
@@ -87,7 +87,7 @@ export class Flags {
   }
 
   /** @param {string} path @returns {Promise<{status: number, body: any}>} */
-  async #read(path) {
+  async _read(path) {
     try {
       const response = await fetch(`v1/${path}`, {
         headers: { authorization: `Bearer ${this.#token()}` },

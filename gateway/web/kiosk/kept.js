@@ -32,8 +32,8 @@ export class KeptAttempts {
   keep(attempt) {
     this.#waiting.push(attempt);
     while (this.#waiting.length > MOST)
-      this.#end(/** @type {Attempt} */ (this.#waiting.shift()), "lost");
-    this.#store();
+      this._end(/** @type {Attempt} */ (this.#waiting.shift()), "lost");
+    this._store();
   }
 
   /**
@@ -45,13 +45,13 @@ export class KeptAttempts {
     while (this.#waiting.length) {
       const attempt = this.#waiting[0];
       if (now - attempt.at > SEND_WITHIN_MS) {
-        this.#end(attempt, "lost");
+        this._end(attempt, "lost");
       } else {
         const results = await send(attempt);
-        for (const result of results) this.#end(attempt, result);
+        for (const result of results) this._end(attempt, result);
       }
       this.#waiting.shift();
-      this.#store();
+      this._store();
     }
   }
 
@@ -71,13 +71,13 @@ export class KeptAttempts {
   }
 
   /** @param {Attempt} attempt @param {"lost" | Result} outcome */
-  #end(attempt, outcome) {
+  _end(attempt, outcome) {
     const code = attempt.bookings[0]?.code ?? "";
     this.#ended.push({ at: attempt.at, ends: endOf(code), outcome, since: Date.now() });
     this.#ended = this.#ended.slice(-MOST);
   }
 
-  #store() {
+  _store() {
     try {
       localStorage.setItem(PLACE, JSON.stringify(this.#waiting));
     } catch {

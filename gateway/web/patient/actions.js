@@ -43,12 +43,12 @@ export class TicketActions {
     this.#rerender = rerender;
     for (const action of /** @type {const} */ (["leave", "yield"])) {
       byId(`action-${action}`).addEventListener("click", () => {
-        if (this.#asking === action) return void this.#give(action);
-        this.#ask(action);
+        if (this.#asking === action) return void this._give(action);
+        this._ask(action);
       });
     }
-    byId("action-keep").addEventListener("click", () => this.#ask(undefined));
-    byId("action-return").addEventListener("click", () => void this.#give("return"));
+    byId("action-keep").addEventListener("click", () => this._ask(undefined));
+    byId("action-return").addEventListener("click", () => void this._give("return"));
   }
 
   /** @param {string} token @param {string} ticket */
@@ -58,7 +58,7 @@ export class TicketActions {
   }
 
   /** @param {"leave" | "yield" | undefined} asking */
-  #ask(asking) {
+  _ask(asking) {
     const asked = this.#asking ?? "leave";
     this.#asking = asking;
     this.#failure = undefined;
@@ -101,7 +101,7 @@ export class TicketActions {
   }
 
   /** @param {Action} action */
-  async #give(action) {
+  async _give(action) {
     if (this.#busy) return;
     this.#busy = true;
     this.#failure = undefined;

@@ -43,7 +43,7 @@ export class PhoneAlerts {
   constructor(rerender, address) {
     this.#rerender = rerender;
     this.#address = address;
-    byId("phone-alerts").addEventListener("click", () => void this.#toggle());
+    byId("phone-alerts").addEventListener("click", () => void this._toggle());
   }
 
   /**
@@ -57,15 +57,15 @@ export class PhoneAlerts {
     this.#ticket = ticket;
     this.#isOn = await hasEntry(ticket);
     if (isPossible()) this.#key ||= await keyOf(token, ticket);
-    if (wasOn && !this.#isOn && ticket === this.#ticket) await this.#turnOn();
+    if (wasOn && !this.#isOn && ticket === this.#ticket) await this._turnOn();
     this.#rerender();
   }
 
   /** @param {Ticket | undefined} ticket @param {Language} language */
   render(ticket, language) {
     const isLive = ticket !== undefined && LIVE.has(ticket.state);
-    if (ticket && !isLive && this.#isOn) void this.#forget();
-    if (this.#isOn && this.#stored !== language) void this.#store(language);
+    if (ticket && !isLive && this.#isOn) void this._forget();
+    if (this.#isOn && this.#stored !== language) void this._store(language);
     const text = texts[language];
     const isOffered = isLive && this.#key !== "" && ticket.state !== "called";
     byId("phone-alerts").hidden = !isOffered;
@@ -76,17 +76,17 @@ export class PhoneAlerts {
     setText(byId("phone-alerts-hint"), failure ?? (this.#isOn ? text.on : text.hint));
   }
 
-  async #toggle() {
+  async _toggle() {
     if (this.#isBusy) return;
     this.#isBusy = true;
     this.#failure = undefined;
     this.#rerender();
-    await (this.#isOn ? this.#turnOff() : this.#turnOn());
+    await (this.#isOn ? this._turnOff() : this._turnOn());
     this.#isBusy = false;
     this.#rerender();
   }
 
-  async #turnOn() {
+  async _turnOn() {
     try {
       // The browser asks the patient. It remembers the answer.
       const permission = await Notification.requestPermission();
@@ -103,7 +103,7 @@ export class PhoneAlerts {
     }
   }
 
-  async #turnOff() {
+  async _turnOff() {
     const registration = await navigator.serviceWorker.ready;
     const subscription = await registration.pushManager.getSubscription();
     const path = `tickets/${this.#ticket}/unsubscribe-alerts`;
@@ -112,17 +112,17 @@ export class PhoneAlerts {
       const answer = await sendCommand(this.#token, path, { endpoint });
       if ("code" in answer) return void (this.#failure = answer.code);
     }
-    await this.#forget();
+    await this._forget();
   }
 
-  async #forget() {
+  async _forget() {
     this.#isOn = false;
     this.#stored = undefined;
     await (await caches.open(CACHE)).delete(entryOf(this.#ticket)).catch(() => false);
   }
 
   /** Gives the service worker the words in this language. @param {Language} language */
-  async #store(language) {
+  async _store(language) {
     this.#stored = language;
     const { near, called, goTo, moved } = texts[language].messages;
     const entry = { language, address: this.#address(), near, called, goTo, moved };

@@ -67,7 +67,7 @@ export class Api {
   }
 
   /** @param {string} path below `v1/` @param {RequestInit} [more] */
-  async #request(path, more = {}) {
+  async _request(path, more = {}) {
     const headers = { authorization: `Bearer ${this.#token}`, ...more.headers };
     const signal = timeoutSignal(REQUEST_TIMEOUT_MS);
     const answer = await fetch(`v1/${path}`, { cache: "no-store", signal, ...more, headers }).catch(
@@ -83,7 +83,7 @@ export class Api {
    * @returns {Promise<any>}
    */
   async get(path, query = {}) {
-    return (await this.#request(withQuery(path, query))).json().catch(cutOff);
+    return (await this._request(withQuery(path, query))).json().catch(cutOff);
   }
 
   /**
@@ -95,7 +95,7 @@ export class Api {
   async post(path, body = {}, headers = {}) {
     const json = { "content-type": "application/json", ...headers };
     return (
-      await this.#request(path, { method: "POST", headers: json, body: JSON.stringify(body) })
+      await this._request(path, { method: "POST", headers: json, body: JSON.stringify(body) })
     )
       .json()
       .catch(cutOff);
@@ -107,7 +107,7 @@ export class Api {
    * @param {Record<string, string | undefined>} query
    */
   async blob(path, query) {
-    const answer = await this.#request(withQuery(path, query), { signal: null });
+    const answer = await this._request(withQuery(path, query), { signal: null });
     return answer.blob().catch(cutOff);
   }
 

@@ -52,11 +52,11 @@ export class Findings {
     this.#changed = changed;
     byId("filters").addEventListener("change", () => changed());
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    byId("findings-more").addEventListener("click", () => this.#more());
-    byId("export").addEventListener("click", () => this.#export());
+    byId("findings-more").addEventListener("click", () => this._more());
+    byId("export").addEventListener("click", () => this._export());
   }
 
-  get #filter() {
+  get _filter() {
     const severity = /** @type {HTMLInputElement | null} */ (
       byId("severities").querySelector("input:checked")
     )?.value;
@@ -64,9 +64,9 @@ export class Findings {
   }
 
   /** @param {string} [cursor] @returns {Promise<{findings: Finding[], next?: string}>} */
-  #read(cursor) {
+  _read(cursor) {
     const query = {
-      ...this.#filter,
+      ...this._filter,
       language: TEXTS[this.#language].findings,
       limit: String(PAGE),
       cursor,
@@ -75,18 +75,18 @@ export class Findings {
   }
 
   /** The attempt, filter and language of the table. A change makes the page read findings again. */
-  #query() {
-    const { severity, rule } = this.#filter;
+  _query() {
+    const { severity, rule } = this._filter;
     return [this.#view?.head.attempt, this.#language, severity, rule].join();
   }
 
-  async #load() {
-    const wanted = this.#query();
+  async _load() {
+    const wanted = this._query();
     if (this.#requested === wanted) return;
     this.#requested = wanted;
     this.#problem = "";
     try {
-      const { findings, next } = await this.#read();
+      const { findings, next } = await this._read();
       if (wanted !== this.#requested) return;
       this.#stored = { query: wanted, findings, next };
     } catch (error) {
@@ -96,11 +96,11 @@ export class Findings {
     this.#changed();
   }
 
-  async #more() {
+  async _more() {
     const before = this.#stored;
     const more = byId("findings-more");
     if (more.getAttribute("aria-disabled") === "true") return;
-    if (before?.query !== this.#query()) {
+    if (before?.query !== this._query()) {
       // The last request failed: repeat it.
       if (this.#problem) this.#requested = "";
       return this.#changed();
@@ -108,7 +108,7 @@ export class Findings {
     // Not `disabled`, which would take the focus away.
     more.setAttribute("aria-disabled", "true");
     try {
-      const { findings, next } = await this.#read(before.next);
+      const { findings, next } = await this._read(before.next);
       if (this.#stored === before)
         this.#stored = { ...before, findings: [...before.findings, ...findings], next };
       this.#problem = "";
@@ -121,14 +121,14 @@ export class Findings {
     if (more.hidden) byId("findings-title").focus({ preventScroll: true });
   }
 
-  async #export() {
+  async _export() {
     if (this.#exporting) return;
     this.#exporting = true;
     this.#problem = "";
     this.#changed();
     try {
       const csv = await this.#api.blob(`runs/${this.#run}/findings.csv`, {
-        ...this.#filter,
+        ...this._filter,
         language: TEXTS[this.#language].findings,
       });
       const name = this.#view?.head.name.replace(/\.\w+$/, "") ?? "findings";
@@ -156,15 +156,15 @@ export class Findings {
       state === "queued" || (!whole && state !== "running" && view.findings.length === 0);
     if (byId("findings").hidden) return;
     byId("filters").hidden = byId("export").hidden = !whole;
-    if (whole) this.#renderFilters(text, view, nameOf);
-    if (whole) void this.#load();
+    if (whole) this._renderFilters(text, view, nameOf);
+    if (whole) void this._load();
 
     // Until the whole list has arrived, the findings shown before stay.
     const findings = (whole && this.#stored?.findings) || view.findings;
-    const loading = whole && this.#stored?.query !== this.#query() && !this.#problem;
+    const loading = whole && this.#stored?.query !== this._query() && !this.#problem;
     byId("findings-table").setAttribute("aria-busy", String(loading));
-    this.#renderRows(findings, nameOf);
-    this.#renderNotes(text, view, findings.length, whole, loading);
+    this._renderRows(findings, nameOf);
+    this._renderNotes(text, view, findings.length, whole, loading);
   }
 
   /**
@@ -174,7 +174,7 @@ export class Findings {
    * @param {boolean} whole
    * @param {boolean} loading
    */
-  #renderNotes(text, { head, counts }, shown, whole, loading) {
+  _renderNotes(text, { head, counts }, shown, whole, loading) {
     setText(byId("findings-title"), whole ? text.findings : text.firstFindings);
     const stored = head.summary?.stored ?? 0;
     const found = counts ? counts.error + counts.warning + counts.optimisation : 0;
@@ -187,11 +187,11 @@ export class Findings {
 
     byId("findings-table").hidden = shown === 0;
     byId("findings-none").hidden = shown > 0 || loading || Boolean(this.#problem);
-    const { severity, rule } = this.#filter;
+    const { severity, rule } = this._filter;
     const nothing = severity || rule ? text.nothingLikeThis : text.nothing;
     setText(byId("findings-none"), whole ? nothing : text.nothingYet);
     const next = whole && Boolean(this.#stored?.next);
-    const failed = whole && this.#problem !== "" && this.#stored?.query !== this.#query();
+    const failed = whole && this.#problem !== "" && this.#stored?.query !== this._query();
     setText(
       byId("findings-shown"),
       whole && shown && !loading && !failed ? text.shown(shown, !next) : "",
@@ -201,7 +201,7 @@ export class Findings {
   }
 
   /** @param {Texts} text @param {RunView} view @param {(rule: string) => string} nameOf */
-  #renderFilters(text, { head, counts, tallies }, nameOf) {
+  _renderFilters(text, { head, counts, tallies }, nameOf) {
     const fieldset = byId("severities");
     setText(/** @type {Element} */ (fieldset.querySelector("legend")), text.show);
     const found = counts ? counts.error + counts.warning + counts.optimisation : 0;
@@ -234,7 +234,7 @@ export class Findings {
    * @param {Finding[]} findings
    * @param {(rule: string) => string} nameOf
    */
-  #renderRows(findings, nameOf) {
+  _renderRows(findings, nameOf) {
     const text = /** @type {Texts} */ (this.#text);
     const titles = byId("findings-table").querySelectorAll("th");
     [text.kind, text.row, text.what, text.rule, text.amount].forEach((title, index) =>
@@ -249,12 +249,12 @@ export class Findings {
         list.appendChild(
           /** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)),
         );
-      this.#fillRow(row, finding, nameOf);
+      this._fillRow(row, finding, nameOf);
     });
   }
 
   /** @param {Element} row @param {Finding} finding @param {(rule: string) => string} nameOf */
-  #fillRow(row, finding, nameOf) {
+  _fillRow(row, finding, nameOf) {
     const text = /** @type {Texts} */ (this.#text);
     const [severity, number, what, rule, amount] = row.children;
     row.className = finding.severity;

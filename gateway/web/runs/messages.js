@@ -29,7 +29,7 @@ export class Messages {
   }
 
   /** @param {Language} language */
-  async #load(language) {
+  async _load(language) {
     if (this.#requested.has(language)) return;
     this.#requested.add(language);
     try {
@@ -45,8 +45,8 @@ export class Messages {
   }
 
   /** @param {Language} language */
-  #table(language) {
-    if (!this.#tables[language]) void this.#load(language);
+  _table(language) {
+    if (!this.#tables[language]) void this._load(language);
     return this.#tables[language];
   }
 
@@ -57,7 +57,7 @@ export class Messages {
    * @param {string} word
    */
   word(language, param, word) {
-    return this.#table(language)?.words[param]?.[word] ?? word;
+    return this._table(language)?.words[param]?.[word] ?? word;
   }
 
   /**
@@ -67,7 +67,7 @@ export class Messages {
    */
   message(language, { message, outcome, params = {} }) {
     if (message !== undefined) return message;
-    const template = this.#table(language)?.outcomes[outcome];
+    const template = this._table(language)?.outcomes[outcome];
     return (
       template?.replace(/\{(\w+)\}/g, (_all, name) => {
         const value = params[name];

@@ -28,14 +28,14 @@ export class Recent {
     this.#api = api;
     this.#linkTo = linkTo;
     this.#changed = changed;
-    byId("refresh").addEventListener("click", () => this.#load());
-    byId("recent-more").addEventListener("click", () => this.#load(this.#next));
+    byId("refresh").addEventListener("click", () => this._load());
+    byId("recent-more").addEventListener("click", () => this._load(this.#next));
     // A reader who comes back to this tab wants to see the latest state.
     document.addEventListener(
       "visibilitychange",
-      () => document.visibilityState === "visible" && this.#load(),
+      () => document.visibilityState === "visible" && this._load(),
     );
-    void this.#load();
+    void this._load();
   }
 
   /** The code of the problem that kept the list from loading. */
@@ -44,7 +44,7 @@ export class Recent {
   }
 
   /** @param {string} [cursor] */
-  async #load(cursor) {
+  async _load(cursor) {
     try {
       const { runs, next } = await this.#api.get("runs", { limit: String(PAGE), cursor });
       this.#runs = cursor ? [...(this.#runs ?? []), ...runs] : runs;
@@ -78,12 +78,12 @@ export class Recent {
         list.appendChild(
           /** @type {Element} */ (template.content.firstElementChild?.cloneNode(true)),
         );
-      this.#fill(row, run, text);
+      this._fill(row, run, text);
     });
   }
 
   /** @param {Element} row @param {ListedRun} run @param {Texts} text */
-  #fill(row, run, text) {
+  _fill(row, run, text) {
     const link = /** @type {HTMLAnchorElement} */ (row.firstElementChild);
     const [name, badge, when, sum] = link.children;
     link.href = this.#linkTo(run.run);

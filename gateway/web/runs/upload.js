@@ -30,7 +30,7 @@ export class Intake {
     this.#onRun = onRun;
     const choose = /** @type {HTMLInputElement} */ (byId("choose"));
     choose.addEventListener("change", () => {
-      void this.#handle(choose.files);
+      void this._handle(choose.files);
       // Without this the same file could not be chosen again after it was corrected.
       choose.value = "";
     });
@@ -42,14 +42,14 @@ export class Intake {
     });
     byId("upload-stop").addEventListener("click", () => this.#sending?.stop.abort());
     addEventListener("beforeunload", (event) => this.#sending && event.preventDefault());
-    this.#watchDrops();
+    this._watchDrops();
   }
 
   /**
    * The whole window takes the drop: the browser would replace the page by a file dropped beside
    * the frame.
    */
-  #watchDrops() {
+  _watchDrops() {
     let depth = 0;
     const mark = () => byId("drop").classList.toggle("over", depth > 0);
     addEventListener("dragenter", () => (depth++, mark()));
@@ -59,22 +59,22 @@ export class Intake {
       event.preventDefault();
       depth = 0;
       mark();
-      if (!byId("drop").hidden) void this.#handle(event.dataTransfer?.files);
+      if (!byId("drop").hidden) void this._handle(event.dataTransfer?.files);
     });
   }
 
   /** @param {FileList | null | undefined} files */
-  async #handle(files) {
+  async _handle(files) {
     if (!files?.length || this.#sending) return;
     const file = files[0];
-    if (files.length > 1) return this.#setProblem((text) => text.oneFile);
-    if (file.size === 0) return this.#setProblem((text) => problemText(text, "file_empty"));
+    if (files.length > 1) return this._setProblem((text) => text.oneFile);
+    if (file.size === 0) return this._setProblem((text) => problemText(text, "file_empty"));
     const { signal } = (this.#sending = { file, share: 0, stop: new AbortController() }).stop;
     this.#problem = undefined;
     this.render(this.#text);
     byId("upload-title").focus();
     try {
-      const id = await this.#api.upload(file, (share) => this.#setShare(share), signal);
+      const id = await this.#api.upload(file, (share) => this._setShare(share), signal);
       if (signal.aborted) throw new Problem("stopped");
       const run = await this.#api.start(
         id,
@@ -85,19 +85,19 @@ export class Intake {
     } catch (error) {
       const code = codeOf(error);
       this.#sending = undefined;
-      this.#setProblem(code === "stopped" ? undefined : (text) => problemText(text, code));
+      this._setProblem(code === "stopped" ? undefined : (text) => problemText(text, code));
       byId("choose").focus();
     }
   }
 
   /** @param {number} share */
-  #setShare(share) {
+  _setShare(share) {
     if (this.#sending) this.#sending.share = share;
     this.render(this.#text);
   }
 
   /** @param {((text: Texts) => string) | undefined} problem */
-  #setProblem(problem) {
+  _setProblem(problem) {
     this.#problem = problem;
     this.render(this.#text);
   }

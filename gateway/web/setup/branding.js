@@ -34,21 +34,21 @@ export class BrandingPart {
         }),
       texts: site.texts,
     });
-    this.#element.addEventListener("input", () => this.#renderSamples());
-    this.#element.addEventListener("filled", () => this.#renderSamples());
-    field("logo-file").addEventListener("change", () => void this.#upload());
-    byId("logo-remove").addEventListener("click", () => this.#use(""));
+    this.#element.addEventListener("input", () => this._renderSamples());
+    this.#element.addEventListener("filled", () => this._renderSamples());
+    field("logo-file").addEventListener("change", () => void this._upload());
+    byId("logo-remove").addEventListener("click", () => this._use(""));
   }
 
   /** Gives the form a logo, which counts once the form is saved. @param {string} logo */
-  #use(logo) {
+  _use(logo) {
     /** @type {HTMLInputElement} */ (this.#element.elements.namedItem("logo")).value = logo;
     field("logo-file").value = "";
     this.#form.touch();
-    this.#renderSamples();
+    this._renderSamples();
   }
 
-  async #upload() {
+  async _upload() {
     const [file] = field("logo-file").files ?? [];
     if (!file) return;
     const text = this.#site.texts();
@@ -62,7 +62,7 @@ export class BrandingPart {
         body: file,
       });
       const answer = await response.json();
-      if (response.ok) return this.#use(answer.logo);
+      if (response.ok) return this._use(answer.logo);
       const refusal = answer.code === "invalid_value" ? text.notALogo : text.refusals[answer.code];
       return setText(said, refusal ?? text.refused(String(answer.code)));
     } catch {
@@ -72,10 +72,10 @@ export class BrandingPart {
 
   render() {
     this.#form.update(this.#site.entries().get("branding"));
-    this.#renderSamples();
+    this._renderSamples();
   }
 
-  #renderSamples() {
+  _renderSamples() {
     const text = this.#site.texts();
     const { coloured, colour, logo } = brandingValuesOf(this.#form.values);
     /** @type {HTMLInputElement} */ (this.#element.elements.namedItem("colour")).disabled =

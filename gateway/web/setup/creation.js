@@ -36,12 +36,12 @@ export class Creation {
         return { ...texts, save: create, refusals: { ...texts.refusals, ...creation } };
       },
     });
-    this.#fields.addEventListener("input", ({ target }) => this.#deriveId(target));
+    this.#fields.addEventListener("input", ({ target }) => this._deriveId(target));
     this.#fields.addEventListener("filled", () => (this.#named = !site.location));
   }
 
   /** @param {EventTarget | null} changed */
-  #deriveId(changed) {
+  _deriveId(changed) {
     const { id, name } = /** @type {Record<string, HTMLInputElement>} */ (
       /** @type {unknown} */ (this.#fields.elements)
     );

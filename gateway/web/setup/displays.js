@@ -35,12 +35,12 @@ export class DisplaysPart {
     byId("display-list").addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest(".unpair") : null;
       const id = button?.closest("li")?.dataset.key;
-      if (id) void this.#unpair(id);
+      if (id) void this._unpair(id);
     });
   }
 
   /** The first click asks, the second removes. @param {string} id */
-  async #unpair(id) {
+  async _unpair(id) {
     if (this.#sure !== id) {
       this.#sure = id;
       return this.render();
@@ -73,7 +73,7 @@ export class DisplaysPart {
       const name = this.#sure === id ? text.unpairSure : text.unpair;
       setText(within(row, ".unpair"), name);
       within(row, ".unpair").setAttribute("aria-label", `${name}, ${display.name}`);
-      this.#formOf(row, id).update(display);
+      this._formOf(row, id).update(display);
     });
     const kiosks = pointsOf(site.entries()).filter(([, { kind }]) => kind === "kiosk");
     setOptions(/** @type {HTMLSelectElement} */ (byId("pair-point")), [
@@ -84,7 +84,7 @@ export class DisplaysPart {
   }
 
   /** @param {HTMLElement} row @param {string} id */
-  #formOf(row, id) {
+  _formOf(row, id) {
     const known = this.#forms.get(row);
     if (known) return known;
     const form = /** @type {HTMLFormElement} */ (within(row, "form"));

@@ -66,10 +66,10 @@ export class EntryForm {
     this.#texts = texts;
     const end = /** @type {HTMLTemplateElement} */ (document.getElementById("form-end"));
     form.append(end.content.cloneNode(true));
-    form.addEventListener("input", () => this.#onInput());
+    form.addEventListener("input", () => this._onInput());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#submit();
+      void this._submit();
     });
     within(form, ".reset").addEventListener("click", () => this.reset());
     within(form, ".theirs").addEventListener("click", () => this.reset());
@@ -87,7 +87,7 @@ export class EntryForm {
   /** Shows the entry as the server has it, unless a person is typing. @param {T | undefined} entry */
   update(entry) {
     this.#entry = entry;
-    if (!this.#dirty) this.#fill();
+    if (!this.#dirty) this._fill();
     this.render();
   }
 
@@ -95,33 +95,33 @@ export class EntryForm {
   reset() {
     this.#dirty = false;
     this.#said = "";
-    this.#fill();
+    this._fill();
     this.render();
     this.#form.dispatchEvent(new Event("filled"));
   }
 
   /** Marks the form as changed by a script. */
   touch() {
-    this.#onInput();
+    this._onInput();
   }
 
   get values() {
     return valuesOf(this.#form);
   }
 
-  #onInput() {
+  _onInput() {
     this.#dirty = true;
     this.#said = "";
     this.render();
   }
 
-  #fill() {
+  _fill() {
     this.#base = this.#entry;
     setValues(this.#form, this.#read(this.#entry));
   }
 
   /** The values that another person has changed since the fields were filled. */
-  #conflicts() {
+  _conflicts() {
     const same = (this.#base?.edition ?? 0) === (this.#entry?.edition ?? 0);
     if (!this.#dirty || this.#busy || same) return [];
     return differences(this.#read(this.#base), this.#read(this.#entry));
@@ -130,7 +130,7 @@ export class EntryForm {
   render() {
     const texts = this.#texts();
     const form = this.#form;
-    const conflicts = this.#conflicts();
+    const conflicts = this._conflicts();
     setText(within(form, ".save"), texts.save);
     setText(within(form, ".reset"), texts.reset);
     within(form, ".reset").hidden = !this.#dirty;
@@ -141,7 +141,7 @@ export class EntryForm {
     setText(within(box, ".theirs"), texts.theirs);
     setText(within(box, ".mine"), texts.mine);
     const lines = conflicts.map(([name, from, to]) =>
-      texts.changed(labelOf(form, name), this.#shown(from), this.#shown(to)),
+      texts.changed(labelOf(form, name), this._shown(from), this._shown(to)),
     );
     const list = within(box, "ul");
     if ([...list.children].map((line) => line.textContent).join("\n") !== lines.join("\n")) {
@@ -156,14 +156,14 @@ export class EntryForm {
   }
 
   /** @param {string | boolean} value */
-  #shown(value) {
+  _shown(value) {
     const { on, off, nothing } = this.#texts();
     if (typeof value === "boolean") return value ? on : off;
     return value || nothing;
   }
 
-  async #submit() {
-    if (this.#busy || this.#conflicts().length) return;
+  async _submit() {
+    if (this.#busy || this._conflicts().length) return;
     this.#busy = true;
     this.#said = this.#texts().saving;
     this.render();
@@ -173,7 +173,7 @@ export class EntryForm {
       this.#dirty = false;
       this.#said = this.#texts().saved;
       // The channel brings the entry; until then the fields keep what was saved.
-      if (!this.#entry) this.#fill();
+      if (!this.#entry) this._fill();
     } else {
       const { refusals, refused } = this.#texts();
       this.#said = refusals[answer.code] ?? refused(answer.code);

@@ -37,12 +37,12 @@ export class MessagesPart {
 
   render() {
     const entry = this.#site.entries().get("messages");
-    this.#draw(entry);
+    this._draw(entry);
     this.#form.update(entry);
   }
 
   /** Fields for every message, and for one more. @param {Settings | undefined} entry */
-  #draw(entry) {
+  _draw(entry) {
     const text = this.#site.texts();
     /** @type {string[]} */
     const languages = this.#site.entries().get("location")?.languages ?? [];

@@ -35,7 +35,7 @@ export class PointsPart {
   constructor(site) {
     this.#site = site;
     const form = /** @type {HTMLFormElement} */ (byId("point-form"));
-    this.#create = this.#form(form, (name) => {
+    this.#create = this._form(form, (name) => {
       const taken = new Set(pointsOf(site.entries()).map(([id]) => id));
       return newId(site.location, name, taken);
     });
@@ -43,13 +43,13 @@ export class PointsPart {
       const button = target instanceof Element ? target.closest("button") : null;
       const id = button?.closest("li")?.dataset.key;
       for (const action of /** @type {Action[]} */ (["rotate", "revoke", "remove"])) {
-        if (id && button?.matches(`.${action}`)) void this.#act(id, action);
+        if (id && button?.matches(`.${action}`)) void this._act(id, action);
       }
     });
   }
 
   /** @param {HTMLFormElement} form @param {(name: string) => string} idOf */
-  #form(form, idOf) {
+  _form(form, idOf) {
     addFields(form, "point-fields");
     /** @type {EntryForm<Settings>} */
     const made = new EntryForm(form, {
@@ -69,7 +69,7 @@ export class PointsPart {
    * @param {string} id
    * @param {Action} action
    */
-  async #act(id, action) {
+  async _act(id, action) {
     const site = this.#site;
     const revoked = site.entries().get(PREFIX + id)?.revoked;
     const harmless = action === "rotate" && revoked;
@@ -96,10 +96,10 @@ export class PointsPart {
       let known = this.#forms.get(row);
       const form = /** @type {HTMLFormElement} */ (within(row, "form"));
       if (!known) {
-        known = this.#form(form, () => id);
+        known = this._form(form, () => id);
         this.#forms.set(row, known);
       }
-      this.#renderState(row, id, point);
+      this._renderState(row, id, point);
       renderServed(form, site.entries());
       known.update(point);
     });
@@ -108,7 +108,7 @@ export class PointsPart {
   }
 
   /** @param {HTMLElement} row @param {string} id @param {Settings} point */
-  #renderState(row, id, point) {
+  _renderState(row, id, point) {
     const site = this.#site;
     const text = site.texts();
     const zone = site.entries().get("location")?.time_zone;

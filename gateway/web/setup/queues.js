@@ -67,17 +67,17 @@ export class QueuesPart {
       const button = target instanceof Element ? target.closest("button") : null;
       const id = button?.closest("li")?.dataset.key;
       if (!button || !id) return;
-      if (button.matches(".up")) void this.#move(id, -1);
-      if (button.matches(".down")) void this.#move(id, 1);
-      if (button.matches(".toggle")) void this.#toggle(id);
-      if (button.matches(".remove")) this.#ask(id);
-      if (button.matches(".keep")) this.#ask("");
-      if (button.matches(".really")) void this.#remove(id);
+      if (button.matches(".up")) void this._move(id, -1);
+      if (button.matches(".down")) void this._move(id, 1);
+      if (button.matches(".toggle")) void this._toggle(id);
+      if (button.matches(".remove")) this._ask(id);
+      if (button.matches(".keep")) this._ask("");
+      if (button.matches(".really")) void this._remove(id);
     });
   }
 
   /** @param {string} id @param {1 | -1} step */
-  async #move(id, step) {
+  async _move(id, step) {
     const order = queuesOf(this.#site.entries()).map(([id]) => id);
     const from = order.indexOf(id);
     order.splice(from + step, 0, ...order.splice(from, 1));
@@ -88,14 +88,14 @@ export class QueuesPart {
   }
 
   /** @param {string} id */
-  async #toggle(id) {
+  async _toggle(id) {
     const state = this.#site.entries().get(`queue:${id}`)?.state;
     const verb = state === "closed" ? "open" : "close";
     await this.#site.send("POST", `queues/${encodeURIComponent(id)}/${verb}`);
   }
 
   /** Asks whether a queue is to be removed, and where its people go. @param {string} id */
-  #ask(id) {
+  _ask(id) {
     const before = this.#sure;
     [this.#sure, this.#problem] = [id, ""];
     this.render();
@@ -105,7 +105,7 @@ export class QueuesPart {
   }
 
   /** @param {string} id */
-  async #remove(id) {
+  async _remove(id) {
     const row = rowOf(id);
     const there = row ? /** @type {HTMLSelectElement} */ (within(row, "select")).value : "";
     const query = there ? `?${new URLSearchParams({ move_to: there })}` : "";
@@ -138,14 +138,14 @@ export class QueuesPart {
         button.setAttribute("aria-label", `${name}, ${queue.name}`);
         button.disabled = disabled;
       }
-      this.#renderRemoval(row, id, queues);
-      this.#formOf(row, id).update(queue);
+      this._renderRemoval(row, id, queues);
+      this._formOf(row, id).update(queue);
     });
     this.#create.update(undefined);
   }
 
   /** @param {HTMLElement} row @param {string} id @param {[string, Settings][]} queues */
-  #renderRemoval(row, id, queues) {
+  _renderRemoval(row, id, queues) {
     const asked = this.#sure === id;
     within(row, ".removal").hidden = !asked;
     within(row, ".remove").hidden = asked;
@@ -160,7 +160,7 @@ export class QueuesPart {
   }
 
   /** @param {HTMLElement} row @param {string} id */
-  #formOf(row, id) {
+  _formOf(row, id) {
     const known = this.#forms.get(row);
     if (known) return known;
     const form = /** @type {HTMLFormElement} */ (within(row, "form"));

@@ -32,19 +32,19 @@ export class RoomsPart {
     this.#site = site;
     const form = /** @type {HTMLFormElement} */ (byId("room-form"));
     addFields(form, "room-fields");
-    this.#create = this.#form(form, (name) => {
+    this.#create = this._form(form, (name) => {
       const taken = new Set(roomsOf(site.entries()).map(([id]) => id));
       return newId(site.location, name, taken);
     });
     byId("room-list").addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest(".remove") : null;
       const id = button?.closest("li")?.dataset.key;
-      if (id) void this.#remove(id);
+      if (id) void this._remove(id);
     });
   }
 
   /** The first click asks, the second removes. @param {string} id */
-  async #remove(id) {
+  async _remove(id) {
     if (this.#sure !== id) {
       this.#sure = id;
       return this.render();
@@ -58,7 +58,7 @@ export class RoomsPart {
   }
 
   /** @param {HTMLFormElement} form @param {(name: string) => string} idOf */
-  #form(form, idOf) {
+  _form(form, idOf) {
     return new EntryForm(form, {
       read: roomValues,
       save: (values, edition) => {
@@ -76,7 +76,7 @@ export class RoomsPart {
       let known = this.#forms.get(row);
       if (!known) {
         addFields(form, "room-fields");
-        known = this.#form(form, () => id);
+        known = this._form(form, () => id);
         this.#forms.set(row, known);
       }
       const { unpair, unpairSure } = this.#site.texts();
@@ -85,24 +85,24 @@ export class RoomsPart {
       setText(within(row, ".remove"), name);
       within(row, ".remove").setAttribute("aria-label", `${name}, ${room.name}`);
       setText(within(row, ".problem"), this.#problems.get(id) ?? "");
-      this.#renderQueues(form);
+      this._renderQueues(form);
       known.update(room);
-      this.#lock(form);
+      this._lock(form);
     });
     const form = /** @type {HTMLFormElement} */ (byId("room-form"));
-    this.#renderQueues(form);
+    this._renderQueues(form);
     this.#create.update(undefined);
-    this.#lock(form);
+    this._lock(form);
   }
 
   /** One box for each queue. @param {HTMLFormElement} form */
-  #renderQueues(form) {
+  _renderQueues(form) {
     renderServed(form, this.#site.entries());
-    form.oninput = () => this.#lock(form);
+    form.oninput = () => this._lock(form);
   }
 
   /** A room that serves every queue needs no choice. @param {HTMLFormElement} form */
-  #lock(form) {
+  _lock(form) {
     const every = /** @type {HTMLInputElement} */ (within(form, "[name=every]")).checked;
     for (const box of form.querySelectorAll(".served input")) {
       /** @type {HTMLInputElement} */ (box).disabled = every;

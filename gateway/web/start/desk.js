@@ -36,16 +36,16 @@ export class Desk {
     this.#choices = choices;
     this.#language = language;
     byId("desk").hidden = false;
-    this.#fillSelects();
+    this._fillSelects();
     for (const id of ["call-queue", "call-station"]) {
       byId(id).addEventListener("change", () => {
         this.#chosen.add(id);
-        this.#suggestRoom();
+        this._suggestRoom();
       });
     }
-    byId("call").addEventListener("submit", (event) => this.#submit(event, () => this.#callNext()));
+    byId("call").addEventListener("submit", (event) => this._submit(event, () => this._callNext()));
     byId("check-in").addEventListener("submit", (event) =>
-      this.#submit(event, () => this.#checkIn()),
+      this._submit(event, () => this._checkIn()),
     );
     // The load brings names and the number of people waiting. Without it the ids serve.
     new Connection({
@@ -53,50 +53,50 @@ export class Desk {
       channels: [`load:${location}`],
       onView: (_channel, { entries = new Map() }) => {
         this.#load = entries;
-        this.#update();
+        this._update();
       },
       onState: () => {},
     });
   }
 
-  get #text() {
+  get _text() {
     return startTexts[this.#language()];
   }
 
   /** Shows everything again, in another language. */
   render() {
-    this.#update();
+    this._update();
     if (this.#schedule) this.offerAppointments(this.#schedule);
     setText(byId("outcome"), "");
   }
 
-  #update() {
-    this.#readLoad();
-    this.#fillSelects();
-    this.#suggestRoom();
+  _update() {
+    this._readLoad();
+    this._fillSelects();
+    this._suggestRoom();
   }
 
-  #readLoad() {
+  _readLoad() {
     this.#rooms = [];
     for (const [key, { name, waiting, state, queue }] of this.#load) {
       const [kind, id] = key.split(":");
-      if (kind === "queue") this.#names.set(id, this.#text.queueOption(name, waiting));
+      if (kind === "queue") this.#names.set(id, this._text.queueOption(name, waiting));
       if (kind !== "station" || !this.#choices.stations.includes(id)) continue;
-      const word = this.#text.stationStates[state];
+      const word = this._text.stationStates[state];
       this.#names.set(id, `${name} (${word})`);
       this.#rooms.push({ id, state, queue });
     }
   }
 
-  #fillSelects() {
+  _fillSelects() {
     const { queues, stations } = this.#choices;
     fill(
       "call-queue",
-      queues.map((id) => [id, this.#name(id)]),
+      queues.map((id) => [id, this._name(id)]),
     );
     fill(
       "call-station",
-      stations.map((id) => [id, this.#name(id)]),
+      stations.map((id) => [id, this._name(id)]),
     );
   }
 
@@ -106,14 +106,14 @@ export class Desk {
    */
   suggestQueue(queue) {
     if (!this.#chosen.has("call-queue")) choice("call-queue").value = queue;
-    this.#suggestRoom();
+    this._suggestRoom();
   }
 
   /**
    * Selects a free room of the line, or one of the line, or a free one, unless the visitor has
    * chosen.
    */
-  #suggestRoom() {
+  _suggestRoom() {
     const queue = choice("call-queue").value;
     const rank = (/** @type {Room} */ room) =>
       (room.state === "closed" ? 9 : 0) +
@@ -138,13 +138,13 @@ export class Desk {
     const options = due.map(([id, { start, label = "", late }]) => {
       const time = start ? timeText(start, this.#language(), zone) : "";
       const name = `${time} ${label}`.trim();
-      return /** @type {[string, string]} */ ([id, late ? this.#text.late(name) : name]);
+      return /** @type {[string, string]} */ ([id, late ? this._text.late(name) : name]);
     });
     fill("check-in-appointment", options);
   }
 
   /** @param {string} id */
-  #name(id) {
+  _name(id) {
     return this.#names.get(id) ?? id.slice(id.indexOf(".") + 1);
   }
 
@@ -152,7 +152,7 @@ export class Desk {
    * @param {Event} event
    * @param {() => Promise<string>} command answers the text for the visitor
    */
-  async #submit(event, command) {
+  async _submit(event, command) {
     event.preventDefault();
     if (this.#busy) return;
     this.#busy = true;
@@ -160,25 +160,25 @@ export class Desk {
     this.#busy = false;
   }
 
-  async #callNext() {
+  async _callNext() {
     const [queue, station] = [choice("call-queue"), choice("call-station")];
     const path = `queues/${encodeURIComponent(queue.value)}/call-next`;
-    const { result, code } = await this.#send(path, { station: station.value });
-    if (!result) return this.#refusal(code);
+    const { result, code } = await this._send(path, { station: station.value });
+    if (!result) return this._refusal(code);
     const room = station.selectedOptions[0]?.textContent?.replace(/ \(.*/, "");
-    return this.#text.called(unbroken(result.label ?? ""), room ?? "");
+    return this._text.called(unbroken(result.label ?? ""), room ?? "");
   }
 
-  async #checkIn() {
+  async _checkIn() {
     const appointment = choice("check-in-appointment").value;
-    const { result, code } = await this.#send("check-ins", { appointment });
-    if (!result) return this.#refusal(code);
-    return this.#text.checkedIn(unbroken(result.label ?? ""));
+    const { result, code } = await this._send("check-ins", { appointment });
+    if (!result) return this._refusal(code);
+    return this._text.checkedIn(unbroken(result.label ?? ""));
   }
 
   /** @param {string} code */
-  #refusal(code) {
-    const { refusals, failed } = this.#text;
+  _refusal(code) {
+    const { refusals, failed } = this._text;
     return refusals[code] ?? failed(code);
   }
 
@@ -187,7 +187,7 @@ export class Desk {
    * @param {object} body
    * @returns {Promise<{result?: {label?: string}, code: string}>}
    */
-  async #send(path, body) {
+  async _send(path, body) {
     const headers = {
       authorization: `Bearer ${this.#token}`,
       "content-type": "application/json",

@@ -92,25 +92,25 @@ export class Connection {
     this.#target = { token: newest(token), channels };
     this.#onView = onView;
     this.#onState = onState;
-    this.#listener = this.#newListener();
+    this.#listener = this._newListener();
     this.#transport = new SocketTransport(this.#target, this.#listener);
     const { signal } = this.#end;
     this.#renewNow = keepRenewed(this.#target, {
       first: token,
       now: () => this.now(),
-      onRenewed: () => void this.#renew(),
+      onRenewed: () => void this._renew(),
       onRefused: (code) => {
-        if (this.#awaitsToken) this.#finish({ name: "refused", code });
+        if (this._awaitsToken) this._finish({ name: "refused", code });
       },
       signal,
     });
-    const silence = setInterval(() => this.#checkSilence(), 1_000);
+    const silence = setInterval(() => this._checkSilence(), 1_000);
     signal.addEventListener("abort", () => clearInterval(silence));
     // A phone that wakes up, or finds a network again, must not wait for the rest of a pause.
-    addEventListener("online", () => this.#reconnectNow(), { signal });
-    addEventListener("pageshow", () => this.#reconnectNow(), { signal });
-    document.addEventListener("visibilitychange", () => this.#reconnectNow(), { signal });
-    void this.#start();
+    addEventListener("online", () => this._reconnectNow(), { signal });
+    addEventListener("pageshow", () => this._reconnectNow(), { signal });
+    document.addEventListener("visibilitychange", () => this._reconnectNow(), { signal });
+    void this._start();
   }
 
   /**
@@ -122,46 +122,46 @@ export class Connection {
 
   /** Stops following. */
   close() {
-    this.#finish({ name: "ended" });
+    this._finish({ name: "ended" });
   }
 
   /** Whether nothing can be opened before the token is renewed. */
-  get #awaitsToken() {
+  get _awaitsToken() {
     return !this.#open && mustRenew(this.#target.token, this.now());
   }
 
-  get #over() {
+  get _over() {
     return this.#state.name === "refused" || this.#state.name === "ended";
   }
 
   /** @returns {Listener} */
-  #newListener() {
+  _newListener() {
     return {
       opened: () => (this.#proven = true),
       active: () => (this.#activeAt = Date.now()),
-      upToDate: () => this.#markUpToDate(),
-      frame: (kind, frame) => this.#apply(kind, frame),
+      upToDate: () => this._markUpToDate(),
+      frame: (kind, frame) => this._apply(kind, frame),
       view: (channel) => this.#views.get(channel),
       clock: (response, askedAt) => {
         const date = Date.parse(response.headers.get("date") ?? "");
         // `Date` counts whole seconds: half a second is its mean error.
         if (date) this.#serverAheadMs = date + 500 - (askedAt + Date.now()) / 2;
       },
-      lost: () => this.#markLost(Date.now()),
+      lost: () => this._markLost(Date.now()),
       failed: ({ resume }) => {
         if (!resume) this.#resume = false;
-        this.#reopen(Date.now());
+        this._reopen(Date.now());
       },
-      refused: (code) => this.#refuse(code),
-      ended: () => this.#finish({ name: "ended" }),
+      refused: (code) => this._refuse(code),
+      ended: () => this._finish({ name: "ended" }),
     };
   }
 
-  async #start() {
+  async _start() {
     clearTimeout(this.#retryTimer);
-    if (this.#opening || this.#over) return;
-    if (this.#awaitsToken) {
-      this.#markLost(this.#upToDateAt);
+    if (this.#opening || this._over) return;
+    if (this._awaitsToken) {
+      this._markLost(this.#upToDateAt);
       return this.#renewNow();
     }
     this.#opening = true;
@@ -171,31 +171,31 @@ export class Connection {
       await this.#transport.open(this.#resume);
       this.#activeAt = Date.now();
     } catch {
-      this.#reopen(this.#upToDateAt);
+      this._reopen(this.#upToDateAt);
     } finally {
       this.#opening = false;
     }
   }
 
   /** Goes on with a renewed token. A lost connection may have waited for it. */
-  async #renew() {
-    if (this.#opening || this.#over) return;
-    if (!this.#open) return this.#start();
+  async _renew() {
+    if (this.#opening || this._over) return;
+    if (!this.#open) return this._start();
     try {
       await this.#transport.renew();
     } catch {
-      this.#reopen(this.#upToDateAt);
+      this._reopen(this.#upToDateAt);
     }
   }
 
   /** @param {import("./fold.js").Kind} kind @param {import("./fold.js").Frame} frame */
-  #apply(kind, frame) {
+  _apply(kind, frame) {
     const next = fold(this.#views.get(frame.channel), kind, frame);
     if (next === "gap") {
       // A step that does not fit needs the whole view. A view older than ours comes from a late
       // server: the next request sends our position.
       this.#resume = kind !== "delta";
-      this.#reopen(Date.now());
+      this._reopen(Date.now());
       return false;
     }
     if (next === "old") return true;
@@ -204,24 +204,24 @@ export class Connection {
     return true;
   }
 
-  #markUpToDate() {
+  _markUpToDate() {
     // The last message may have ended the connection.
-    if (this.#over) return;
+    if (this._over) return;
     this.#upToDateAt = this.#activeAt = Date.now();
     const complete = this.#target.channels.every((channel) => this.#views.has(channel));
     if (this.#state.name === "live" || !complete) return;
     this.#resume = true;
     this.#liveSince = Date.now();
-    this.#setState({ name: "live" });
+    this._setState({ name: "live" });
   }
 
   /** @param {number} since */
-  #reopen(since) {
+  _reopen(since) {
     this.#transport.close();
     this.#open = false;
-    if (this.#over) return;
+    if (this._over) return;
     if (Date.now() - this.#liveSince > PROVEN_AFTER_MS) this.#failures = 0;
-    this.#markLost(since);
+    this._markLost(since);
     const ceiling = Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** ++this.#failures);
     if (!this.#proven && this.#failures >= SOCKET_ATTEMPTS) {
       const isSocket = this.#transport instanceof SocketTransport;
@@ -230,58 +230,58 @@ export class Connection {
     }
     const pause = FIRST_PAUSE_MS + Math.random() * (ceiling - FIRST_PAUSE_MS);
     clearTimeout(this.#retryTimer);
-    this.#retryTimer = setTimeout(() => this.#start(), pause);
+    this.#retryTimer = setTimeout(() => this._start(), pause);
   }
 
   /** The first moment of a loss counts: further failures do not move it. @param {number} since */
-  #markLost(since) {
+  _markLost(since) {
     this.#liveSince = Infinity;
     if (this.#state.name === "lost") return;
     const { since: staleSince = since } = /** @type {{since?: number}} */ (this.#state);
-    this.#setState({ name: "lost", since: Math.min(since, staleSince) });
+    this._setState({ name: "lost", since: Math.min(since, staleSince) });
   }
 
-  #checkSilence() {
+  _checkSilence() {
     const now = Date.now();
     const silent = this.#open && !this.#opening;
     if (silent && now - this.#activeAt > this.#transport.reopenAfterMs) {
-      this.#reopen(this.#upToDateAt);
+      this._reopen(this.#upToDateAt);
     } else if (
       this.#state.name === "live" &&
       now - this.#upToDateAt > this.#transport.staleAfterMs
     ) {
-      this.#setState({ name: "stale", since: this.#upToDateAt });
+      this._setState({ name: "stale", since: this.#upToDateAt });
     }
   }
 
-  #reconnectNow() {
+  _reconnectNow() {
     if (document.visibilityState === "hidden") return;
-    this.#checkSilence();
-    if (!this.#open) void this.#start();
+    this._checkSilence();
+    if (!this.#open) void this._start();
   }
 
   /**
    * A display that slept past the end of its token is refused, and goes on with the next token.
    * @param {string} code
    */
-  #refuse(code) {
+  _refuse(code) {
     if (code === "token_expired" && isRenewableLate(this.#target.token)) {
-      return this.#reopen(this.#upToDateAt);
+      return this._reopen(this.#upToDateAt);
     }
-    return this.#finish({ name: "refused", code });
+    return this._finish({ name: "refused", code });
   }
 
   /** @param {ConnectionState} state */
-  #finish(state) {
+  _finish(state) {
     this.#end.abort();
     this.#transport.close();
     this.#open = false;
     clearTimeout(this.#retryTimer);
-    this.#setState(state);
+    this._setState(state);
   }
 
   /** @param {ConnectionState} state */
-  #setState(state) {
+  _setState(state) {
     this.#state = state;
     this.#onState(state);
   }

@@ -51,20 +51,20 @@ export class SocketTransport {
     this.#socket = socket;
     this.#pending.clear();
     this.#subscribed.clear();
-    const timeout = setTimeout(() => this.#onClose(socket, 0), OPEN_TIMEOUT_MS);
+    const timeout = setTimeout(() => this._onClose(socket, 0), OPEN_TIMEOUT_MS);
     socket.onopen = () => {
       clearTimeout(timeout);
       this.#listener.opened();
-      this.#send({ connect: { token: this.#target.token } }, "");
-      for (const channel of this.#target.channels) this.#subscribe(channel, resume);
+      this._send({ connect: { token: this.#target.token } }, "");
+      for (const channel of this.#target.channels) this._subscribe(channel, resume);
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
-      for (const line of String(data).split("\n")) this.#receive(line);
+      for (const line of String(data).split("\n")) this._receive(line);
     };
     socket.onclose = ({ code }) => {
       clearTimeout(timeout);
-      this.#onClose(socket, code);
+      this._onClose(socket, code);
     };
     // Every HTTP response carries the server's clock, a WebSocket does not. Without it the
     // device's own clock serves.
@@ -78,7 +78,7 @@ export class SocketTransport {
   /** Goes on with a renewed token. */
   async renew() {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    this.#send({ refresh: { token: this.#target.token } }, "");
+    this._send({ refresh: { token: this.#target.token } }, "");
   }
 
   close() {
@@ -89,50 +89,50 @@ export class SocketTransport {
   }
 
   /** @param {object} command @param {string} channel */
-  #send(command, channel) {
+  _send(command, channel) {
     this.#pending.set(++this.#lastId, channel);
     this.#socket?.send(JSON.stringify({ id: this.#lastId, ...command }));
   }
 
   /** @param {string} channel @param {boolean} resume */
-  #subscribe(channel, resume) {
+  _subscribe(channel, resume) {
     const view = resume ? this.#listener.view(channel) : undefined;
     const since = view && { recover: true, epoch: String(view.epoch), offset: view.version };
-    this.#send({ subscribe: { channel, ...since } }, channel);
+    this._send({ subscribe: { channel, ...since } }, channel);
   }
 
   /** @param {string} line */
-  #receive(line) {
+  _receive(line) {
     const message = JSON.parse(line);
     this.#listener.active();
-    this.#pingLater();
-    if (message.push) this.#onPush(message.push);
-    else if (message.id) this.#onReply(message);
+    this._pingLater();
+    if (message.push) this._onPush(message.push);
+    else if (message.id) this._onReply(message);
     // An empty message is a ping, answered by the same.
     else this.#socket?.send("{}");
   }
 
-  #pingLater() {
+  _pingLater() {
     clearTimeout(this.#pingTimer);
     this.#pingTimer = setTimeout(() => {
-      if (this.#socket?.readyState === WebSocket.OPEN) this.#send({ ping: {} }, "");
+      if (this.#socket?.readyState === WebSocket.OPEN) this._send({ ping: {} }, "");
     }, PING_AFTER_MS);
   }
 
   /**
    * @param {{id: number, error?: {message: string, temporary?: boolean}, subscribe?: any}} reply
    */
-  #onReply({ id, error, subscribe }) {
+  _onReply({ id, error, subscribe }) {
     const channel = this.#pending.get(id) ?? "";
     this.#pending.delete(id);
     if (error?.temporary) this.#listener.failed({ resume: true });
     else if (error) this.#listener.refused(error.message);
-    else if (subscribe) this.#onSubscribed(channel, subscribe);
-    else this.#markReceived();
+    else if (subscribe) this._onSubscribed(channel, subscribe);
+    else this._markReceived();
   }
 
   /** Views are up to date once every channel is subscribed. */
-  #markReceived() {
+  _markReceived() {
     if (this.#subscribed.size === this.#target.channels.length) this.#listener.upToDate();
   }
 
@@ -141,30 +141,30 @@ export class SocketTransport {
    * @param {{epoch: string, offset: number, data?: any, publications?: Publication[],
    *   was_recovering?: boolean}} start
    */
-  #onSubscribed(channel, { epoch, offset, data, publications = [], was_recovering: reset }) {
+  _onSubscribed(channel, { epoch, offset, data, publications = [], was_recovering: reset }) {
     this.#epochs.set(channel, epoch);
     this.#subscribed.add(channel);
     // The server knows the position of this page. It sends an older state only when that position
     // was lost.
-    if (data) this.#deliver(channel, offset, data, reset);
-    for (const missed of publications) this.#deliver(channel, missed.offset, missed.data);
-    this.#markReceived();
+    if (data) this._deliver(channel, offset, data, reset);
+    for (const missed of publications) this._deliver(channel, missed.offset, missed.data);
+    this._markReceived();
   }
 
   /**
    * @param {{channel: string, pub?: Publication, unsubscribe?: {code: number}}} push
    */
-  #onPush({ channel, pub, unsubscribe }) {
-    if (pub) this.#deliver(channel, pub.offset, pub.data);
-    else if (unsubscribe?.code === INSUFFICIENT_STATE) this.#subscribe(channel, false);
+  _onPush({ channel, pub, unsubscribe }) {
+    if (pub) this._deliver(channel, pub.offset, pub.data);
+    else if (unsubscribe?.code === INSUFFICIENT_STATE) this._subscribe(channel, false);
     else if (unsubscribe) this.#listener.refused(String(unsubscribe.code));
   }
 
   /** @param {string} channel @param {number} offset @param {any} data @param {boolean} [reset] */
-  #deliver(channel, offset, data, reset) {
+  _deliver(channel, offset, data, reset) {
     const kind = data.entries ? "snapshot" : data.from === undefined ? "state" : "delta";
     const epoch = data.epoch ?? this.#epochs.get(channel);
-    if (this.#listener.frame(kind, { channel, epoch, offset, reset, data })) this.#markReceived();
+    if (this.#listener.frame(kind, { channel, epoch, offset, reset, data })) this._markReceived();
   }
 
   /**
@@ -172,7 +172,7 @@ export class SocketTransport {
    * @param {WebSocket} socket
    * @param {number} code
    */
-  #onClose(socket, code) {
+  _onClose(socket, code) {
     if (socket !== this.#socket) return;
     this.close();
     const final = (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);

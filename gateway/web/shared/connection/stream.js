@@ -34,8 +34,8 @@ export class StreamTransport {
   /** @param {boolean} resume whether to continue after the last event received */
   async open(resume) {
     if (!resume) this.#lastId = "";
-    const ticket = await this.#requestTicket();
-    if (ticket) this.#listen(ticket);
+    const ticket = await this._requestTicket();
+    if (ticket) this._listen(ticket);
   }
 
   /** Goes on with a renewed token: a stream ends with the token that opened it. */
@@ -49,7 +49,7 @@ export class StreamTransport {
   }
 
   /** A stream ticket opens one stream, because an `EventSource` cannot send the token itself. */
-  async #requestTicket() {
+  async _requestTicket() {
     const askedAt = Date.now();
     const response = await fetch("v1/stream-tickets", {
       method: "POST",
@@ -71,7 +71,7 @@ export class StreamTransport {
   }
 
   /** @param {string} ticket */
-  #listen(ticket) {
+  _listen(ticket) {
     const query = new URLSearchParams({ ticket });
     for (const channel of this.#target.channels) query.append("channel", channel);
     if (this.#lastId) query.set("last_event_id", this.#lastId);
@@ -89,26 +89,26 @@ export class StreamTransport {
     };
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
-        if (this.#listener.frame(kind, JSON.parse(event.data))) this.#markReceived(event);
+        if (this.#listener.frame(kind, JSON.parse(event.data))) this._markReceived(event);
       });
     }
-    source.addEventListener("beat", (event) => this.#markReceived(event));
+    source.addEventListener("beat", (event) => this._markReceived(event));
     // The server closes the stream. The browser opens it again unless this event says not to.
     source.addEventListener("end", (event) => {
       if (JSON.parse(event.data || "{}").retry === false) this.#listener.ended();
     });
-    source.addEventListener("problem", (event) => this.#onProblem(event));
-    source.addEventListener("error", () => this.#onDrop(source));
+    source.addEventListener("problem", (event) => this._onProblem(event));
+    source.addEventListener("error", () => this._onDrop(source));
   }
 
   /** @param {MessageEvent} event */
-  #markReceived(event) {
+  _markReceived(event) {
     if (event.lastEventId) this.#lastId = event.lastEventId;
     this.#listener.upToDate();
   }
 
   /** Handles a problem that the server reports. @param {MessageEvent} event */
-  #onProblem(event) {
+  _onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
     if (retry === false) this.#listener.refused(String(code));
     // A server that does not reach our position in time sends a snapshot with the mark of a new
@@ -122,7 +122,7 @@ export class StreamTransport {
    * browser gives up, and the page reconnects.
    * @param {EventSource} source
    */
-  #onDrop(source) {
+  _onDrop(source) {
     if (source !== this.#source) return;
     if (source.readyState === EventSource.CLOSED) this.#listener.failed({ resume: true });
     else this.#listener.lost();

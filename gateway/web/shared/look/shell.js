@@ -82,7 +82,7 @@ export class Shell {
    */
   follow(channel, onView) {
     if (channel && this.link.get("token")) {
-      this.#connection = this.#open(channel, onView, (state) => (this.#mainState = state));
+      this.#connection = this._open(channel, onView, (state) => (this.#mainState = state));
     }
     this.#render();
   }
@@ -94,7 +94,7 @@ export class Shell {
    * @param {(view: View, channel: string) => void} onView
    */
   followSecond(channels, onView) {
-    return this.#open(channels, onView, (state) => (this.#secondState = state));
+    return this._open(channels, onView, (state) => (this.#secondState = state));
   }
 
   /**
@@ -102,7 +102,7 @@ export class Shell {
    * @param {(view: View, channel: string) => void} onView
    * @param {(state: ConnectionState) => void} keep
    */
-  #open(channels, onView, keep) {
+  _open(channels, onView, keep) {
     return new Connection({
       token: this.link.get("token") ?? "",
       channels: [channels].flat(),
@@ -164,11 +164,11 @@ export class Shell {
   renderFrame(changed) {
     this.#languages.render();
     document.documentElement.dataset.link = this.state.name;
-    this.#renderNote();
-    this.#renderConnection(changed);
+    this._renderNote();
+    this._renderConnection(changed);
   }
 
-  #renderNote() {
+  _renderNote() {
     const { note } = this;
     byId("note").hidden = !note;
     byId("content").hidden = Boolean(note) || !this.filled;
@@ -181,7 +181,7 @@ export class Shell {
   }
 
   /** @param {string} changed */
-  #renderConnection(changed) {
+  _renderConnection(changed) {
     const texts = connectionTexts[this.language];
     const { connecting, live, reconnecting, notConnected, finished } = texts;
     const loss = this.filled ? this.lossMs : undefined;

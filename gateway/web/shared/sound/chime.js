@@ -43,14 +43,14 @@ export class Chime {
     const start = Math.max(now, this.#freeAt);
     if (start - now > MOST_WAITING * CHIME_EVERY_S) return;
     this.#freeAt = start + CHIME_EVERY_S;
-    NOTES_HZ.forEach((hertz, index) => this.#strike(hertz, start + index * NOTE_EVERY_S));
+    NOTES_HZ.forEach((hertz, index) => this._strike(hertz, start + index * NOTE_EVERY_S));
   }
 
   /**
    * @param {number} hertz
    * @param {number} at seconds on the audio clock
    */
-  #strike(hertz, at) {
+  _strike(hertz, at) {
     const audio = /** @type {AudioContext} */ (this.#audio);
     // A quieter octave above the note makes it sound like a bell rather than a beep.
     for (const [factor, loudness] of [

@@ -21,12 +21,12 @@ export class Voice {
    * @param {Sentence[]} sentences the same in each language
    */
   say(key, sentences) {
-    const known = sentences.filter(({ lang }) => this.#voiceFor(lang));
+    const known = sentences.filter(({ lang }) => this._voiceFor(lang));
     if (!this.on || !known.length) return;
     this.drop(key);
     this.#waiting.push({ key, sentences: known });
     if (this.#waiting.length > MOST_WAITING) this.#waiting.shift();
-    if (!this.#busy) this.#next(AFTER_MS);
+    if (!this.#busy) this._next(AFTER_MS);
   }
 
   /** Forgets a text that was not read yet. @param {string} key */
@@ -41,25 +41,25 @@ export class Voice {
   }
 
   /** @param {string} lang */
-  #voiceFor(lang) {
+  _voiceFor(lang) {
     const voices = this.#speech?.getVoices() ?? [];
     return voices.find((voice) => voice.lang.toLowerCase().split(/[-_]/)[0] === lang);
   }
 
   /** @param {number} pause ms */
-  #next(pause) {
+  _next(pause) {
     this.#busy = this.#waiting.length > 0;
-    if (this.#busy) setTimeout(() => this.#readFirst(), pause);
+    if (this.#busy) setTimeout(() => this._readFirst(), pause);
   }
 
-  #readFirst() {
+  _readFirst() {
     const { sentences = [] } = this.#waiting.shift() ?? {};
     const all = Array.from({ length: TIMES }, () => sentences).flat();
     const read = () => {
       const sentence = all.shift();
-      if (!sentence || !this.on) return this.#next(0);
+      if (!sentence || !this.on) return this._next(0);
       const utterance = new SpeechSynthesisUtterance(sentence.text);
-      utterance.voice = this.#voiceFor(sentence.lang) ?? null;
+      utterance.voice = this._voiceFor(sentence.lang) ?? null;
       utterance.lang = utterance.voice?.lang ?? sentence.lang;
       utterance.rate = 0.9;
       utterance.onend = utterance.onerror = read;

@@ -28,12 +28,12 @@ export class Scan {
 
   /** @returns {Promise<Opened | {refused: string}>} */
   open() {
-    return this.#post("open", {});
+    return this._post("open", {});
   }
 
   /** @param {Told[]} bookings @returns {Promise<{appointments: Result[]} | {refused: string}>} */
   find(bookings) {
-    return this.#post("find", { bookings });
+    return this._post("find", { bookings });
   }
 
   /**
@@ -43,7 +43,7 @@ export class Scan {
    * @returns {Promise<{results: Result[]} | {refused: string}>}
    */
   checkIn(bookings, key, position) {
-    return this.#post("check-in", { bookings, position }, key);
+    return this._post("check-in", { bookings, position }, key);
   }
 
   /**
@@ -53,7 +53,7 @@ export class Scan {
    * @returns {Promise<Result | {refused: string}>}
    */
   walkIn(queue, key, position) {
-    return this.#post("walk-in", { queue, position }, key);
+    return this._post("walk-in", { queue, position }, key);
   }
 
   /**
@@ -61,7 +61,7 @@ export class Scan {
    * @param {string} action @param {object} body @param {string} [key]
    * @returns {Promise<any>}
    */
-  async #post(action, body, key) {
+  async _post(action, body, key) {
     /** @type {Record<string, string>} */
     const headers = { "content-type": "application/json" };
     if (this.bearer) headers.authorization = `Bearer ${this.bearer.token}`;

@@ -72,7 +72,7 @@ export class TicketParts {
   constructor(rerender) {
     this.#rerender = rerender;
     this.#chime = new Chime(rerender);
-    byId("alert").addEventListener("click", () => this.#toggleAlert());
+    byId("alert").addEventListener("click", () => this._toggleAlert());
   }
 
   /** Rings for a call, or a repeated call, if the reader has asked for it. @param {Ticket} next */
@@ -102,23 +102,23 @@ export class TicketParts {
     byId("called").hidden = !called;
     setText(byId("ticket-caption"), text.yourTicket);
     setText(byId("label"), ticket?.label ?? "");
-    if (ticket && waiting) this.#renderWaiting(ticket, language, now);
+    if (ticket && waiting) this._renderWaiting(ticket, language, now);
     if (ticket && called) renderCalled(ticket, language, now);
     byId("alert").setAttribute("aria-checked", String(this.#alerting));
     setText(byId("alert-text"), text.alert);
     setText(byId("alert-hint"), text.alertHint);
-    this.#announceCall(ticket, language);
+    this._announceCall(ticket, language);
   }
 
   /** @param {Ticket} ticket @param {Language} language @param {number} now */
-  #renderWaiting(ticket, language, now) {
+  _renderWaiting(ticket, language, now) {
     const { label, ahead = 0, estimate, no_estimate: noEstimate } = ticket;
     const text = ticketTexts[language];
     setText(byId("ahead"), ahead ? String(ahead) : "");
     setText(byId("ahead-text"), ahead ? text.ahead(ahead) : text.next);
     byId("ahead-hint").hidden = ahead > 0;
     setText(byId("ahead-hint"), text.nextHint);
-    this.#drawLine(ahead);
+    this._drawLine(ahead);
     setText(byId("wait-caption"), text.wait);
     const wait = estimate
       ? text.waitText(waitFrom(estimate, now))
@@ -132,7 +132,7 @@ export class TicketParts {
   }
 
   /** Draws the line as figures: the reader at its end, the door in front. @param {number} ahead */
-  #drawLine(ahead) {
+  _drawLine(ahead) {
     if (ahead === this.#drawnAhead) return;
     const moved = this.#drawnAhead > ahead;
     this.#drawnAhead = ahead;
@@ -156,7 +156,7 @@ export class TicketParts {
    * @param {Ticket | undefined} ticket
    * @param {Language} language
    */
-  #announceCall(ticket, language) {
+  _announceCall(ticket, language) {
     const text = ticketTexts[language];
     const call = ticket?.state === "called" ? ticket.call : undefined;
     const key = call ? `${call.at}/${call.recalls}/${language}` : "";
@@ -165,7 +165,7 @@ export class TicketParts {
     byId("call-alert").textContent = call ? `${text.yourTurn}. ${text.goTo}: ${call.station}` : "";
   }
 
-  async #toggleAlert() {
+  async _toggleAlert() {
     this.#alerting = !this.#alerting;
     if (this.#alerting) {
       navigator.vibrate?.(100);
