@@ -101,7 +101,8 @@ function render() {
   setText(byId("period-name"), text.period);
   setText(byId("group-name"), text.group);
   setText(byId("export"), text.export);
-  setText(byId("problem"), problem ? text.problem : "");
+  const said = problem === "forbidden" ? text.forbidden : text.problem;
+  setText(byId("problem"), problem ? said : "");
   if (!site || shell.note) return setText(byId("days"), "");
   document.title = `${site.name} · ${text.title}`;
   const [from, until] = days();
@@ -208,9 +209,17 @@ function start() {
   byId("choice").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["period", "group"]) byId(id).addEventListener("change", () => void refresh());
   byId("export").addEventListener("click", () => void save());
-  // On paper the tables are there too.
+  // On paper the tables are there too. Afterwards the page is as it was.
   addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
+    for (const details of document.querySelectorAll("details")) {
+      details.classList.toggle("for-paper", !details.open);
+      details.open = true;
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const details of document.querySelectorAll("details")) {
+      if (details.classList.contains("for-paper")) details.open = false;
+    }
   });
   shell.follow(location ? `settings:${location}` : undefined, (view) => {
     const isFirst = !settings.has("location");

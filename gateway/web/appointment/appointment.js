@@ -144,7 +144,6 @@ function announce(shown, place) {
       : placeSentence(place, language);
   }
   if (shell.note) sentence = shell.noteTexts(shell.note).join(". ");
-  if (!byId("banner").hidden) sentence = connectionTexts[language].notConnected;
   if (sentence === announced) return;
   announced = sentence;
   byId("status").textContent = sentence;

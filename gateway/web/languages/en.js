@@ -1250,6 +1250,7 @@ const analytics = {
   none: { queue: "No line", doctor: "Without an appointment" },
   nothing: "Nothing happened in this period.",
   problem: "These figures couldn’t be read. Try again in a moment.",
+  forbidden: "Only the front desk and administrators see these figures.",
   notes: {
     missing: [
       "Open the link you were given",

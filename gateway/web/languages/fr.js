@@ -1210,6 +1210,7 @@ const analytics = {
   none: { queue: "Sans file", doctor: "Sans rendez-vous" },
   nothing: "Rien ne s’est passé pendant cette période.",
   problem: "Impossible de lire ces chiffres. Réessayez dans un instant.",
+  forbidden: "Seuls l’accueil et l’administration voient ces chiffres.",
   notes: {
     missing: [
       "Ouvrez le lien qu’on vous a remis",

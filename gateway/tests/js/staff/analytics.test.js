@@ -12,6 +12,8 @@ import { browser, clinic, open, useBrowser, useClinic } from "../helpers/fixture
 
 const DESK = { width: 1280, height: 900 };
 const NARROW = { width: 320, height: 700 };
+/** A sheet of letter paper within its margins. */
+const PAPER = { width: 720, height: 960 };
 
 useClinic("--empty");
 useBrowser();
@@ -91,7 +93,7 @@ describe("the page of figures", () => {
     const page = await openFigures(await busySite());
     await page.shows("#name", "Riverside Health Centre");
     await page.shows("#totals div:first-child dd", "3");
-    await page.shows("#totals div:nth-child(5) dd", "50 %");
+    await page.shows("#totals div:nth-child(5) dd", "50%");
     const arrivals = "[data-chart=arrivals]";
     assert.match(await page.text(`${arrivals} .bars`), /Blood tests\s+1\s+General medicine\s+2/);
     await page.page.locator(`${arrivals} summary`).click();
@@ -134,14 +136,27 @@ describe("the page of figures", () => {
     }
     await page.page.setViewportSize(DESK);
     await page.shoot("analytics-desk", { fullPage: true });
-    await page.page.emulateMedia({ media: "print" });
+  });
+
+  it("prints its tables, and is then as it was", async () => {
+    const page = await openFigures(await busySite(), PAPER);
+    await page.shows("#totals div:first-child dd", "3");
+    const table = page.page.locator("[data-chart=arrivals] table");
+    assert.equal(await table.isVisible(), false);
+    await page.page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+    await page.page.emulateMedia({ media: "print", colorScheme: "dark" });
+    assert.equal(await table.isVisible(), true);
+    assert.equal(await page.page.locator("#export").isVisible(), false);
     await page.shoot("analytics-print", { fullPage: true });
+    await page.page.emulateMedia({ media: "screen" });
+    await page.page.evaluate(() => dispatchEvent(new Event("afterprint")));
+    assert.equal(await table.isVisible(), false);
   });
 
   it("says so to people who may not see it, and on a day without patients", async () => {
     const site = await clinic.furnish();
     const doctor = await openFigures(site, DESK, "doctor");
-    await doctor.shows("#problem", "These figures couldn’t be read. Try again in a moment.");
+    await doctor.shows("#problem", "Only the front desk and administrators see these figures.");
     const page = await openFigures(site);
     await page.shows("#nothing", "Nothing happened in this period.");
     await assertAccessible(page.page, "no figures");

@@ -167,7 +167,9 @@ describe("the dashboard", () => {
     stage.cut();
     await page.shows("#link", "Reconnecting…");
     await page.shows("#banner", "");
+    await page.shows("#said-connection", "");
     await pass(page, 12_000);
+    await page.shows("#said-connection", "Not connected");
     await page.shows(
       "#banner",
       /^Connection lost 1\d\ss ago\. This page may be out of date; we keep trying\.$/,
@@ -191,6 +193,7 @@ describe("the dashboard", () => {
     await page.page.evaluate("dispatchEvent(new Event('online'))");
     await page.shows("#banner", "");
     await page.shows("#link", "Live");
+    await page.shows("#said-connection", "Live");
     assert.deepEqual(stage.subscribed, [{ channel: CHANNEL, recover: true, offset: 1 }]);
     stage.show(CHANNEL, { load: head({ waiting: 31 }) });
     await page.shows("#figure-waiting b", "31");

@@ -46,6 +46,8 @@ export class Shell {
   #connection;
   /** @type {ConnectionState} */
   #mainState = { name: "connecting" };
+  /** Tells screen readers that the connection is lost, and that it is back. */
+  #voice = document.createElement("p");
   /** State of the connection for the second channel, if there is one. @type {ConnectionState} */
   #secondState = { name: "connecting" };
 
@@ -59,6 +61,10 @@ export class Shell {
       render();
     });
     showCrossing(this.language);
+    this.#voice.id = "said-connection";
+    this.#voice.className = "unseen";
+    this.#voice.setAttribute("role", "status");
+    document.body.append(this.#voice);
     restartOnNewLink();
   }
 
@@ -191,6 +197,9 @@ export class Shell {
       const text = this.state.name === "lost" ? texts.lost : texts.stale;
       setText(byId("banner-text"), text(ageText(loss, this.language)));
     }
+    // A short loss is repaired unseen, and unheard.
+    const isBack = this.#voice.textContent && !showBanner;
+    setText(this.#voice, showBanner ? notConnected : isBack ? live : "");
     const grey = showBanner && loss >= GREY_AFTER_MS;
     document.documentElement.classList.toggle("doubtful", grey);
     const names = {
