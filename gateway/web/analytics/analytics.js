@@ -5,7 +5,7 @@ import { byId, setText } from "../shared/look/page.js";
 import { newest } from "../shared/credentials/renewal.js";
 import { within } from "../shared/look/rows.js";
 import { Shell } from "../shared/look/shell.js";
-import { dayText, localeOf, timeText } from "../shared/words/times.js";
+import { dayText, hourText, timeText } from "../shared/words/times.js";
 import { drawChart } from "./charts.js";
 import { chartsOf, daysOf, GROUPS, percentOf, PERIODS, serviceDay } from "./figures.js";
 
@@ -164,12 +164,7 @@ function totals({ total, peak_hour }) {
 }
 
 /** @param {number} hour of a day */
-function hourName(hour) {
-  const at = Date.UTC(2000, 0, 1, hour);
-  /** @type {Intl.DateTimeFormatOptions} */
-  const options = { hour: "numeric", timeZone: "UTC" };
-  return new Intl.DateTimeFormat(localeOf(shell.language), options).format(at);
-}
+const hourName = (hour) => hourText(Date.UTC(2000, 0, 1, hour), shell.language, "UTC");
 
 /** @param {Chart} chart @param {Group} by */
 function draw(chart, by) {

@@ -6,8 +6,10 @@ import { keepRows, within } from "../shared/look/rows.js";
 /** @typedef {import("./calls.js").Call} Call */
 /** @typedef {import("./calls.js").KeyedCall} KeyedCall */
 
-// A text this much smaller than the label is easier to read on two lines.
+// A text this much smaller than the label is easier to read on two lines, unless it is short.
 const WRAP_BELOW = 0.62;
+const WRAP_SHORT_BELOW = 0.45;
+const SHORT = 10;
 const SMALLEST = 0.16;
 const STEP = 0.04;
 
@@ -55,7 +57,9 @@ function fitText(text, cell, row) {
   set(1);
   const [wide, high] = [cell.clientWidth / text.offsetWidth, height / text.offsetHeight];
   set(Math.floor(Math.min(1, wide, high) * 100) / 100);
-  if (wide >= WRAP_BELOW || !/\s/.test(text.textContent.trim())) return;
+  const words = text.textContent.trim();
+  const below = words.length <= SHORT ? WRAP_SHORT_BELOW : WRAP_BELOW;
+  if (wide >= below || !/\s/.test(words)) return;
   text.classList.add("wrapped");
   for (let fit = WRAP_BELOW; fit > SMALLEST; fit -= STEP) {
     set(fit);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { TEXTS } from "../../../web/languages/all.js";
+import { hourText, timeText } from "../../../web/shared/words/times.js";
 
 const LANGUAGES = new URL("../../../web/languages/", import.meta.url);
 
@@ -36,6 +37,14 @@ describe("the texts of pages", () => {
       }
     });
   }
+
+  it("write an hour as a time begins", () => {
+    const morning = Date.UTC(2026, 0, 1, 8, 5);
+    assert.equal(hourText(morning, "fr", "UTC"), "8\u00a0h");
+    assert.equal(timeText(morning, "fr", "UTC"), "8\u00a0h\u00a005");
+    assert.equal(hourText(morning, "en", "UTC"), "8\u00a0a.m.");
+    assert.equal(hourText(morning, "hi", "UTC"), "8\u00a0am");
+  });
 
   it("keep French punctuation on the line of its word", () => {
     const texts = plainTexts(TEXTS.fr);

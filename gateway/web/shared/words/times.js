@@ -85,7 +85,9 @@ export function timeSpanText(from, until, language, timeZone) {
  * @param {string} timeZone
  */
 export function hourText(ms, language, timeZone) {
-  return new Intl.DateTimeFormat(localeOf(language), { hour: "numeric", timeZone }).format(ms);
+  const text = new Intl.DateTimeFormat(localeOf(language), { hour: "numeric", timeZone }).format(ms);
+  // French writes an hour alone with two digits, and a time with as many as it needs.
+  return text.replace(/^0(?=\d)/, "").replaceAll(" ", "\u00a0");
 }
 
 /**
