@@ -87,6 +87,12 @@ simulate: ## Simulate gateways, processors, clients and faults (SEEDS=10000; one
 mutants: ## Break the product on purpose, and see what notices (ONLY="name …"): docs/mutations.md
 	$(CURDIR)/crates/simulation/mutants.py $(ONLY)
 
+.PHONY: faults
+faults: install $(fault_tools) ## Break servers and programs under load (ROWS="1 3", FAULTS_SHORT=1)
+	$(if $(BIN),,cargo build --release -p clinicwire-gateway -p clinicwire-processors \
+	  -p clinicwire-loadtests)
+	loadtests/faults/run.py $(ROWS)
+
 .PHONY: schemathesis
 schemathesis: install ## Send generated requests by the served OpenAPI for longer (MINUTES=5 a role)
 	cargo build --workspace --bins

@@ -7,6 +7,8 @@ helm := target/tools/bin/helm
 kubeconform := target/tools/bin/kubeconform
 promtool := target/tools/bin/promtool
 caddy := target/tools/caddy/usr/bin/caddy
+toxiproxy := target/tools/bin/toxiproxy
+fault_tools := $(caddy) $(toxiproxy) target/tools/kafka/.installed
 cyclonedx := target/tools/bin/cargo-cyclonedx
 collector := target/tools/collector/otelcol
 kubernetes := 1.34.0
@@ -50,6 +52,12 @@ $(collector): deploy/tools/collector.yaml
 	cd / && GOBIN=$(CURDIR)/target/tools/bin \
 	    go install go.opentelemetry.io/collector/cmd/builder@v0.165.0
 	target/tools/bin/builder --config $< >/dev/null
+
+# Its command is called `server`.
+$(toxiproxy):
+	cd / && GOBIN=$(CURDIR)/$(@D) \
+	    go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
+	mv $(@D)/server $@
 
 $(cyclonedx):
 	cargo install -q --locked --root target/tools cargo-cyclonedx@0.5.9
