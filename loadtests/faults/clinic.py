@@ -215,7 +215,7 @@ class Clinic(rolling.Clinic):
     # ---- proxies
 
     def start_toxiproxy(self):
-        self.start("toxiproxy", [TOXIPROXY, "-port", self.port + 320])
+        self.start_with("toxiproxy", [TOXIPROXY, "-port", self.port + 320], {"LOG_LEVEL": "error"})
         until("toxiproxy listens", lambda: get(f"{self.api}/version")[0] == 200)
         listen = self.port + 330
         for program in ("processor-0", "processor-1", "gateway-0", "gateway-1"):
