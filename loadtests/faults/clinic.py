@@ -184,7 +184,9 @@ class Clinic(rolling.Clinic):
     # ---- servers
 
     def server(self, *arguments):
-        subprocess.run([SERVERS, *arguments], check=True, capture_output=True, timeout=300)
+        done = subprocess.run([SERVERS, *arguments], capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise RuntimeError(f"servers {arguments}: {done.stderr[-3000:]}")
 
     def kill_server(self, name, signal_name="-9"):
         self.server("kill", self.servers, name, signal_name)

@@ -27,12 +27,12 @@ def move(run, clinic, server):
 
 def unmount(clinic, server, data):
     clinic.kill_server(server)
-    subprocess.run(["umount", data], check=True)
+    subprocess.run(["umount", "--lazy", data], check=True)
 
 
 def fill(data):
     """Writes a file until the disk is full."""
-    with open(data / "filler", "wb", buffering=0) as file:
+    with open(data / "filler", "ab", buffering=0) as file:
         for size in (1 << 20, 1 << 12):
             try:
                 while True:

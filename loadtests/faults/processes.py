@@ -130,8 +130,8 @@ def gateways_killed(run):
     back = swarm.returned_by_delta + swarm.returned_by_snapshot
     share = swarm.returned_by_delta / max(1, back)
     note = f"{back:.0f} clients came back, {share:.1%} of them by delta"
-    return measured(figures, f"{clients} clients, 2 kills", recover=returns(vars(swarm)), limit=15, note=note,
-                    held=back >= clients / 3 and share >= 0.95)
+    return measured(figures, f"{clients} clients, 2 kills", recover=returns(vars(swarm)),
+                    limit=15, note=note, held=back >= clients / 3 and share >= 0.95)
 
 
 def returns(figures):

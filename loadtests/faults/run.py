@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 
@@ -145,7 +146,7 @@ def write_page(results):
         cells += [f"{one['date']}, {one['commit']}", "yes" if one["held"] else "**no**"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
         if one.get("note"):
-            notes.append(f"- Row {row}: {one['note']}.")
+            notes += textwrap.wrap(f"- Row {row}: {one['note']}.", 100, subsequent_indent="  ")
     builds = {(one["machine"], one["build"]) for one in results.values() if "machine" in one}
     lines += ["", *notes, ""]
     lines += [f"Machine: {machine}; build: {build}." for machine, build in sorted(builds)]
