@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -262,5 +261,5 @@ class Clinic(rolling.Clinic):
 
     def end(self):
         for program in self.running.values():
-            program.send_signal(signal.SIGCONT)
-        self.stop_all()
+            program.kill()
+            program.wait()

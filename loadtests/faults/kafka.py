@@ -3,10 +3,8 @@ and records that are repeated, reordered, late or unreadable. Uses Kafka's own t
 
 import contextlib
 import json
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import threading
 import time

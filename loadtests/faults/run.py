@@ -107,13 +107,16 @@ def main():
     broken = []
     for row in chosen:
         log(f"row {row}: {ROWS[row][0]}")
+        load = round(os.getloadavg()[0], 1)
         with tempfile.NamedTemporaryFile() as file:
             inner = [sys.executable, __file__, "--row", str(row), file.name]
             subprocess.run([SERVERS, "run", "--", *inner])
             text = pathlib.Path(file.name).read_text()
-        figures = json.loads(text) if text else {"held": False, "note": "no figures"}
-        figures |= {"date": datetime.date.today().isoformat(), "commit": commit}
-        figures |= {"machine": machine(), "build": BIN.name}
+        if not text:  # the servers did not start
+            broken.append(row)
+            continue
+        figures = json.loads(text) | {"date": datetime.date.today().isoformat(), "commit": commit}
+        figures |= {"machine": machine(), "build": BIN.name, "load": load}
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[str(row)] = figures
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
@@ -132,7 +135,9 @@ def seconds(times):
 
 def write_page(results):
     """Replaces the generated part of the page."""
-    lines = ["| row | fault | length | acked | lost | doubled | gaps | back | detect, s | "
+    lines = ["`" + "FAULTS_SHORT=1 " * any(one["short"] for one in results.values()) +
+             "make faults`; seconds are the median, the 99th percentile and the longest.", ""]
+    lines += ["| row | fault | length | acked | lost | doubled | gaps | back | detect, s | "
              "recover, s | seed | date, commit | held |", "|" + "---|" * 13]
     notes = []
     for row, (title, _) in ROWS.items():
@@ -141,15 +146,21 @@ def write_page(results):
             lines.append(f"| {row} | {title} | not run |" + " |" * 10)
             continue
         counts = [one.get(n, "–") for n in ("acked", "lost", "duplicated", "gaps", "rollbacks")]
-        cells = [row, title, one.get("length", "–"), *counts, seconds(one.get("detect"))]
+        length = one["length"] + (", shortened" if one["short"] else "")
+        cells = [row, title, length, *counts, seconds(one.get("detect"))]
         cells += [seconds(one.get("recover")), one.get("seed", "–")]
         cells += [f"{one['date']}, {one['commit']}", "yes" if one["held"] else "**no**"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
         if one.get("note"):
             notes += textwrap.wrap(f"- Row {row}: {one['note']}.", 100, subsequent_indent="  ")
-    builds = {(one["machine"], one["build"]) for one in results.values() if "machine" in one}
+    builds = {(one["machine"], one["build"]) for one in results.values()}
+    loads = [one["load"] for one in results.values() if "load" in one] or [0]
     lines += ["", *notes, ""]
     lines += [f"Machine: {machine}; build: {build}." for machine, build in sorted(builds)]
+    lines += textwrap.wrap(
+        f"The load average before each row was {min(loads)} to {max(loads)}, by other programs on "
+        "the same cores: times are upper bounds.", 100
+    )
     text = PAGE.read_text()
     begin, end = "<!-- written by make faults -->\n", "<!-- end -->"
     before, rest = text.split(begin)

@@ -169,9 +169,9 @@ class Traffic:
         ends = [first(caller) for caller in self.running()]
         return max(time.monotonic(), *ends) - since if ready else max(ends) - since
 
-    def quantile(self, share, since=0.0, until_=float("inf")):
+    def quantile(self, share, since=0, until=math.inf):
         """A quantile of the seconds that commands took."""
-        times = [e - b for c in self.callers for _, b, e in c.acked.values() if since < b < until_]
+        times = [e - b for c in self.callers for _, b, e in c.acked.values() if since < b < until]
         return sorted(times)[min(len(times) - 1, int(share * len(times)))] if times else 0.0
 
     def end(self):
@@ -190,8 +190,9 @@ class Traffic:
         figures["rollbacks"] = sum(breaches.pop(name, 0) for name in ROLLBACKS)
         for caller in self.callers:
             breaches.update(caller.refused)
-        ended = [name for name, program in self.clinic.running.items() if program.poll()]
-        figures["other"] = dict(breaches) | {name: "ended by itself" for name in ended}
+        running = self.clinic.running.items()
+        ended = {name: "ended" for name, program in running if program.poll() is not None}
+        figures["other"] = dict(breaches) | ended
         figures["swarm"] = types.SimpleNamespace(**swarm)
         verified = self.verify()
         figures["verify"] = "equal" if verified.returncode == 0 else verified.stdout[-1500:]
@@ -222,19 +223,21 @@ class Traffic:
             "select tenant, aggregate, coalesce(command, ''), kind, epoch, version "
             "from clinicwire.journal"
         )
-        applied, versions = collections.Counter(), collections.defaultdict(list)
+        applied, versions = collections.defaultdict(list), collections.defaultdict(list)
         for tenant, aggregate, command, kind, epoch, version in rows:
             if kind == "applied":
-                applied[tenant, aggregate, command] += 1
+                applied[tenant, aggregate, command].append(int(version))
             if version:
                 versions[tenant, aggregate, epoch].append(int(version))
-        acked = {(c.tenant, c.location, key) for c in self.callers for key in c.acked}
+        acked = [(c.tenant, c.location, key, of[0]) for c in self.callers
+                 for key, of in c.acked.items()]
         return {
             "acked": len(acked),
-            "lost": sum(one not in applied for one in acked),
-            "duplicated": sum(count - 1 for count in applied.values()),
-            "gaps": sum(max(v) - min(v) + 1 != len(set(v)) for v in versions.values()),
-            "journal": len(rows),
+            # Not applied, or not at the version that was acknowledged.
+            "lost": sum(version not in applied[tuple(command)] for *command, version in acked),
+            "duplicated": sum(len(versions) - 1 for versions in applied.values() if versions),
+            "gaps": sum(max(v) - min(v) + 1 != len(v) for v in versions.values()),
+            "applied": len(applied),
         }
 
 
