@@ -18,9 +18,10 @@ use schemas::{
     ids::{Aggregate, TenantId},
     record::{AUDIT_TOPIC, CARE_TOPIC},
 };
+use testing::patience::{patiently, until};
 use tokio_postgres::Client;
 
-use crate::setup::{Database, soon};
+use crate::setup::Database;
 
 const ROWS: [(i32, &str); 6] = [
     (2, include_str!("upgrade/v2.tsv")),
@@ -140,15 +141,13 @@ async fn commit_under_way_is_no_deadlock_for_a_migration() {
     let owner = database.owner().await;
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    soon("the migration waits for the commit", async {
-        while owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-            tokio::task::yield_now().await;
-        }
+    until("the migration waits for the commit", async || {
+        owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0
     })
     .await;
 
     let rest = "LOCK TABLE clinicwire.journal IN ROW EXCLUSIVE MODE; COMMIT";
     processor.batch_execute(rest).await.expect("the commit goes on");
-    let applied = soon("the migrations apply", migration).await.unwrap().expect("no deadlock");
+    let applied = patiently("the migrations apply", migration).await.unwrap().expect("no deadlock");
     assert_eq!(applied, usize::try_from(migrations::newest() - 7).unwrap());
 }
