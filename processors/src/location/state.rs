@@ -68,8 +68,8 @@ pub struct LocationHeader {
     /// The service day that `numbers` counts, as `YYYY-MM-DD`. The day never goes back, even when
     /// the time zone is corrected westwards. Otherwise a label of that day would be given twice.
     pub day: String,
-    /// When the location began to count `day`. Unlike `day_starts`, this does not move with the time
-    /// zone.
+    /// When the location began to count `day`. Unlike `day_starts`, this does not move with the
+    /// time zone.
     #[serde(default)]
     pub day_since: Millis,
     /// The last number given for each prefix on `day`.

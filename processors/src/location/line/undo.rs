@@ -178,8 +178,8 @@ impl Location {
         (!itself).then_some(RecentChange::Added(evicted))
     }
 
-    /// The call of the ticket as the board lists it later. A call from before the service day is not
-    /// listed.
+    /// The call of the ticket as the board lists it later. A call from before the service day is
+    /// not listed.
     fn recent_call_of(&self, ticket: &Ticket) -> Option<RecentCall> {
         let standing = &ticket.standing;
         let at = standing.called_at.filter(|at| self.header.day_since <= *at)?;
