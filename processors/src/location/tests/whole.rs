@@ -280,7 +280,7 @@ impl Watch {
             let called_at = ticket.standing.called_at.unwrap_or_default();
             let over = board(ticket) == Some(false) && was.get(id).copied().flatten() == Some(true);
             if over
-                && called_at >= self.live.header().day_starts
+                && called_at >= self.live.header().day_since
                 && !listed.iter().any(|one| one.id == *id)
             {
                 assert!(recents.len() == RecentCall::MAX && called_at <= recents[0].at);
