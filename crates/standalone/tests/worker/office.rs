@@ -24,6 +24,7 @@ use schemas::{
     view::View,
 };
 use standalone::memory::{Clock, Memory};
+use testing::patience::PATIENCE;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -32,8 +33,6 @@ use tokio::{
 
 use super::backends::Files;
 
-/// The limit of every wait.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two polls of a wait.
 const LOOK: Duration = Duration::from_millis(10);
 
