@@ -130,7 +130,7 @@ describe("the page of a poster's code", () => {
     });
     await page.page.locator("[name=code]").fill("HK7Q-T93X");
     await page.page.locator("#send").click();
-    await page.shows("#problem", /No appointment was found.*ask at the desk/);
+    await page.shows("#problem", /No appointment was found.*ask at the front desk/);
     await assertAccessible(page.page, "refused");
     await page.page.locator("#send").click();
     await page.shows("#problem", /no connection/);
