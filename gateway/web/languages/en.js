@@ -578,7 +578,8 @@ const console = {
   missed: "missed",
   /** @param {string} why */
   override: (why) =>
-    `${why} To check in anyway, say why. Your reason is shown in the line and kept in the audit log.`,
+    `${why} To check in anyway, say why. Your reason is shown in the line and kept in the ` +
+    `audit log.`,
   /** @param {string} why */
   overridden: (why) => `checked in outside the usual time: ${why}`,
   flags: "Suspicious scans",
@@ -824,7 +825,8 @@ const setup = {
     shows: "This screen is",
     pointsHint:
       "Patients check themselves in here: by scanning a printed code with their phone, or at a " +
-      "kiosk. A phone can lie about where it is: a limit on the distance only keeps honest people from " +
+      "kiosk. A phone can lie about where it is: a limit on the distance only keeps honest " +
+      "people from " +
       "checking in at home.",
     newPoint: "New check-in point",
     pointKind: "Kind",
@@ -1353,7 +1355,8 @@ export const en = {
       pairTitle: "Pair this kiosk",
       pairHelp: "Staff: type this code on the set-up page of the clinic, under “Screens”.",
       kept:
-        "There’s no connection. Your check-in of {at} is saved and will be sent as soon as possible. " +
+        "There’s no connection. Your check-in of " +
+        "{at} is saved and will be sent as soon as possible. " +
         "If you can’t wait, ask at the front desk.",
       keptTitle: "Saved check-ins",
       waiting: "waiting",

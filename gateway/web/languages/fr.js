@@ -31,7 +31,8 @@ const shortWait = (minutes) => (minutes ? times.minutes(minutes) : "<\u00a01\u00
 const origin = [
   "Cette adresse n’est pas encore configurée",
   `Votre lien est bon. Le serveur ne sait pas qu’on le joint à l’adresse ${ORIGIN}. Pour la ` +
-    `personne qui l’exploite\u00a0: le serveur mandataire doit transmettre l’en-tête Host sans le ` +
+    `personne qui l’exploite\u00a0: le serveur mandataire doit transmettre l’en-tête Host ` +
+    `sans le ` +
     `modifier, ou la passerelle doit être lancée avec --origin ${ORIGIN}.`,
 ];
 
@@ -152,7 +153,8 @@ const ticket = {
     ],
     absent: [
       "Votre numéro a été appelé",
-      "Personne ne s’est présenté. Si vous êtes là, appuyez sur «\u00a0Je suis de retour\u00a0»\u00a0: vous " +
+      "Personne ne s’est présenté. Si vous êtes là, appuyez sur «\u00a0Je suis de " +
+        "retour\u00a0»\u00a0: vous " +
         "reprenez votre place dans la file.",
     ],
     leaving: [
@@ -409,7 +411,8 @@ const start = {
       "Les patients voient leur place dans la file, la salle d’attente voit qui est appelé, et " +
       "l’équipe voit si la journée est chargée, au moment même où cela change.",
     demo:
-      "Cette démonstration est en direct\u00a0: des patients simulés arrivent, attendent et sont vus. " +
+      "Cette démonstration est en direct\u00a0: des patients simulés arrivent, attendent et " +
+      "sont vus. " +
       "Tous les noms, numéros et demandes de paiement sont inventés.",
     "no-demo":
       "Ces pages s’ouvrent par un lien ou un code que la clinique remet. Sans lui, chacune dit " +
@@ -417,7 +420,8 @@ const start = {
     desk: "Accueil",
     "desk-title": "Prenez la place de l’accueil",
     "desk-text":
-      "Ouvrez côte à côte quelques-unes des pages ci-dessous. Puis appuyez ici sur un bouton\u00a0: " +
+      "Ouvrez côte à côte quelques-unes des pages ci-dessous. Puis appuyez ici sur un " +
+      "bouton\u00a0: " +
       "toutes les pages suivent.",
     line: "File",
     room: "Salle",
@@ -433,7 +437,8 @@ const start = {
     patients: "Patients",
     "ticket-title": "Un billet",
     "ticket-text":
-      "Un billet, sans application ni compte\u00a0: le nombre de personnes devant, l’attente estimée, " +
+      "Un billet, sans application ni compte\u00a0: le nombre de personnes devant, l’attente " +
+      "estimée, " +
       "et un appel clair avec la salle où aller.",
     "ticket-link": "Suivre un billet",
     "appointment-title": "Un rendez-vous",
@@ -461,7 +466,8 @@ const start = {
     "waiting-word": "en attente",
     "dashboard-title": "Le tableau de bord",
     "dashboard-text":
-      "Si la clinique est chargée\u00a0: qui attend où et depuis quand, quelles salles sont libres, " +
+      "Si la clinique est chargée\u00a0: qui attend où et depuis quand, quelles salles sont " +
+      "libres, " +
       "et ce qui reste à venir aujourd’hui. Les chiffres changent au plus une fois par seconde, " +
       "et se figent quand on appuie sur Pause.",
     "dashboard-link": "Ouvrir le tableau de bord",
@@ -475,7 +481,8 @@ const start = {
     errors: "12 erreurs",
     "claims-title": "Vérification des demandes",
     "claims-text":
-      "Un mois de demandes de paiement, vérifiées sous vos yeux\u00a0: les erreurs à corriger et les " +
+      "Un mois de demandes de paiement, vérifiées sous vos yeux\u00a0: les erreurs à " +
+      "corriger et les " +
       "oublis possibles, chacun avec sa ligne et sa règle, et jamais le nom d’un patient.",
     "claims-link": "Vérifier un fichier",
     sample: "Télécharger un exemple",
@@ -555,7 +562,8 @@ const console = {
   checkedIn: (label) => `Inscription faite\u00a0: ${label}.`,
   missed: "manqué",
   override: (why) =>
-    `${why} Pour inscrire quand même, dites pourquoi\u00a0: votre raison est affichée dans la file et ` +
+    `${why} Pour inscrire quand même, dites pourquoi\u00a0: votre raison est affichée dans ` +
+    `la file et ` +
     "conservée dans le journal d’accès.",
   overridden: (why) => `inscription hors des heures habituelles\u00a0: ${why}`,
   flags: "Balayages suspects",
@@ -580,7 +588,8 @@ const console = {
   back: "Connexion rétablie.",
   noRoom: "Choisissez d’abord votre salle.",
   force: (label) =>
-    `${label || "Quelqu’un"} est encore appelé à votre salle. Indiquer «\u00a0Sans réponse\u00a0» et appeler quand même?`,
+    `${label || "Quelqu’un"} est encore appelé à votre salle. Indiquer «\u00a0Sans ` +
+    `réponse\u00a0» et appeler quand même?`,
   noMove: "Ce déplacement est impossible\u00a0: la priorité la plus haute passe toujours avant.",
   shortcuts: "Raccourcis clavier",
   close: "Fermer",
@@ -645,7 +654,8 @@ const console = {
     illegal_move:
       "Quelqu’un d’autre a été plus rapide\u00a0: ce n’est plus possible. Voyez la file.",
     station_busy:
-      "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez «\u00a0Sans réponse\u00a0».",
+      "Quelqu’un est encore appelé à votre salle. Commencez, ou indiquez «\u00a0Sans " +
+      "réponse\u00a0».",
     station_closed: "Votre salle est fermée. Ouvrez-la d’abord.",
     queue_empty: "Personne n’attend.",
     queue_paused: "La file est en pause. Reprenez-la d’abord.",
@@ -842,7 +852,8 @@ const setup = {
     serves: "Appelle depuis",
     everyQueue: "Toutes les files",
     displaysHint:
-      "Ouvrez la page /board sur l’écran. Un code s’y affiche\u00a0: tapez-le ici pour jumeler l’écran.",
+      "Ouvrez la page /board sur l’écran. Un code s’y affiche\u00a0: tapez-le ici pour " +
+      "jumeler l’écran.",
     code: "Code affiché à l’écran",
     screenName: "Nom de l’écran",
     messagesHint:
@@ -902,7 +913,8 @@ const setup = {
   contrast: (scheme, own, same, ratio) =>
     same
       ? `${scheme}\u00a0: utilisée telle quelle; le contraste de son texte est de ${ratio}:1.`
-      : `${scheme}\u00a0: votre couleur n’a que ${own}:1; les pages en prennent une nuance lisible ` +
+      : `${scheme}\u00a0: votre couleur n’a que ${own}:1; les pages en prennent une nuance ` +
+        `lisible ` +
         `(texte ${ratio}:1).`,
   logoNow: "Le logo tel que les pages l’affichent",
   removeLogo: "Retirer le logo",
@@ -911,7 +923,8 @@ const setup = {
     settings_changed: "Quelqu’un d’autre l’a changé avant vous. Voyez plus haut ce qui a changé.",
     prefix_taken: "Une autre file utilise ces lettres.",
     bad_id:
-      "L’identifiant a 40 caractères au plus\u00a0: a à z sans accent, 0 à 9, et des traits d’union.",
+      "L’identifiant a 40 caractères au plus\u00a0: a à z sans accent, 0 à 9, et des traits " +
+      "d’union.",
     bad_zone:
       "Ce fuseau horaire n’existe pas. Choisissez-en un dans la liste, comme America/Toronto.",
     bad_languages: "Les langues sont des codes comme fr, en ou fr-CA, dix au plus.",
@@ -940,7 +953,8 @@ const setup = {
     ],
     unknown: [
       "Aucune clinique n’a cet identifiant",
-      "Créez-la ci-dessous, ou demandez à votre administrateur le lien de la clinique à configurer.",
+      "Créez-la ci-dessous, ou demandez à votre administrateur le lien de la clinique à " +
+        "configurer.",
     ],
     refused: [
       "Ce lien ne fonctionne pas ici",
@@ -1084,10 +1098,12 @@ const runs = {
   newFileHint: "Exportez le fichier de nouveau et envoyez le nouveau.",
   failures: {
     file_not_an_export:
-      "Ce n’est pas un export de facturation\u00a0: une colonne obligatoire manque ou s’y trouve deux " +
+      "Ce n’est pas un export de facturation\u00a0: une colonne obligatoire manque ou s’y " +
+      "trouve deux " +
       "fois.",
     file_no_header:
-      "Ce n’est pas un export de facturation\u00a0: la première ligne n’est pas l’en-tête d’un export " +
+      "Ce n’est pas un export de facturation\u00a0: la première ligne n’est pas l’en-tête " +
+      "d’un export " +
       "de facturation.",
     file_not_text:
       "Ce n’est pas un fichier texte. Exportez-le en CSV, et non en classeur ou en PDF.",
@@ -1104,7 +1120,8 @@ const runs = {
   problems: {
     network: "Le serveur est injoignable. Vérifiez votre connexion et réessayez.",
     upload_broken:
-      "Le fichier n’est pas arrivé en entier\u00a0: la connexion a échoué, ou il est plus gros que " +
+      "Le fichier n’est pas arrivé en entier\u00a0: la connexion a échoué, ou il est plus " +
+      "gros que " +
       "permis. Réessayez, ou exportez une période plus courte.",
     too_large: "Le fichier est plus gros que permis. Exportez une période plus courte.",
     file_empty: "Le fichier est vide\u00a0: rien n’a été envoyé. Exportez-le de nouveau.",
@@ -1289,7 +1306,8 @@ export const fr = {
     locating: "Cette page demande votre position pour vérifier que vous êtes sur place.",
     codes: {
       no_appointment_found:
-        "Aucun rendez-vous ne correspond à ces renseignements. Vérifiez-les, ou adressez-vous à l’accueil.",
+        "Aucun rendez-vous ne correspond à ces renseignements. Vérifiez-les, ou " +
+        "adressez-vous à l’accueil.",
       already_checked_in: "Votre inscription est déjà faite.",
       wrong_location: "Ce rendez-vous est à une autre adresse. Adressez-vous à l’accueil.",
       appointment_expired: "L’heure de ce rendez-vous est passée. Adressez-vous à l’accueil.",
@@ -1311,9 +1329,11 @@ export const fr = {
       cancel: "Annuler",
       pairTitle: "Jumeler cette borne",
       pairHelp:
-        "Personnel\u00a0: tapez ce code dans la page de configuration de la clinique, sous «\u00a0Écrans\u00a0».",
+        "Personnel\u00a0: tapez ce code dans la page de configuration de la clinique, sous " +
+        "«\u00a0Écrans\u00a0».",
       kept:
-        "Pas de connexion. Votre inscription de {at} est conservée et sera envoyée dès que possible. " +
+        "Pas de connexion. Votre inscription de " +
+        "{at} est conservée et sera envoyée dès que possible. " +
         "Si vous ne pouvez pas attendre, adressez-vous à l’accueil.",
       keptTitle: "Inscriptions conservées",
       waiting: "en attente",

@@ -8,80 +8,91 @@ import { StagedClinic } from "../helpers/staged-clinic.js";
 import { until } from "../helpers/until.js";
 
 const MINUTE_MS = 60_000;
-const LOOK_EVERY_MS = 10 * MINUTE_MS;
+const SCRIPT = "/shared/connection/new-version.js";
+/** A document without scripts of its own. With the one that a test adds, a look is two requests. */
+const IMAGE = "shared/look/logo.svg";
+const REQUESTS = 2;
+/** So many looks take longer than loading again, after which nothing would look any more. */
+const MANY = 30;
 
 useBrowser();
 
-/** A board whose timers the test moves, and a way to let it look for newer files. */
-async function openBoard() {
+/** A document at a server whose files have version one. */
+async function openDocument() {
   const stage = open(await StagedClinic.start());
   stage.version = () => "one";
-  const board = { name: "Harbour Clinic", languages: ["en"], messages: [] };
-  stage.show("board:harbour", { board });
-  const page = open(await Page.open(browser, `${stage.url}/health/live`, SCREEN));
-  await page.page.clock.install();
+  const { page } = open(await Page.open(browser, `${stage.url}/${IMAGE}`, SCREEN));
   let loads = 0;
-  page.page.on("load", () => loads++);
-  await page.page.goto(`${stage.url}/board#token=d&location=harbour`);
-  await page.shows("#name", "Harbour Clinic");
-  /** One look asks for the version of every file. */
-  const files = async () =>
-    1 +
-    (await page.page.evaluate(() => {
-      const names = performance.getEntriesByType("resource").map(({ name }) => name);
-      return new Set(names.filter((name) => /\.(js|css)$/.test(name))).size;
-    }));
-  const each = await files();
-  const looks = () => Math.floor(stage.versionsAsked / each);
-  await until("the page looked at its own version", () => looks() === 1);
-  /**
-   * Lets time pass until the condition holds: the next timer may not be put yet.
-   * @param {string} what
-   * @param {() => boolean} condition
-   * @param {number} [stepMs]
-   */
-  const pass = (what, condition, stepMs = MINUTE_MS) =>
-    until(what, async () => {
-      if (!condition()) await page.page.clock.fastForward(stepMs);
-      return condition();
-    });
-  return { stage, page, loads: () => loads, looks, pass };
+  page.on("load", () => loads++);
+  return {
+    stage,
+    page,
+    /** How often the document has loaded again. */
+    loads: () => loads,
+    /** The document looks for newer versions all the time, and loads them while it is not busy. */
+    follow: () =>
+      page.evaluate(async (script) => {
+        const { reloadOnNewVersion } = await import(script);
+        reloadOnNewVersion(() => !("busy" in globalThis), { everyMs: 20, againMs: 10 });
+      }, SCRIPT),
+    /** Waits for so many looks. @param {number} looks */
+    async looked(looks) {
+      const before = stage.versionsAsked;
+      await until("it looked", () => stage.versionsAsked >= before + looks * REQUESTS);
+    },
+  };
 }
 
-describe("a board", () => {
-  it("loads a newer version once, when it has found it twice", async () => {
-    const { stage, page, loads, looks, pass } = await openBoard();
+describe("a page that looks for newer versions", () => {
+  it("loads again once, for a version that it has found twice", async () => {
+    const { stage, follow, loads, looked } = await openDocument();
+    await follow();
+    await looked(MANY);
+    assert.equal(loads(), 0);
     stage.version = () => "two";
-    await pass("it loaded again", () => loads() === 2);
-    assert.ok(looks() >= 3);
-    await page.shows("#name", "Harbour Clinic");
-    // The new page finds its own version from now on.
-    const before = looks();
-    await pass("it looked three times more", () => looks() >= before + 3, LOOK_EVERY_MS);
-    assert.equal(loads(), 2);
+    await until("it loads again", () => loads() === 1);
+    await follow();
+    await looked(MANY);
+    assert.equal(loads(), 1);
   });
 
-  it("never loads again for nodes or proxies that answer with another version each time", async () => {
-    const { stage, loads, looks, pass } = await openBoard();
+  it("does not load again for nodes that answer with another one each time", async () => {
+    const { stage, follow, loads, looked } = await openDocument();
     let answers = 0;
     stage.version = () => `version ${answers++}`;
-    await pass("it looked four times more", () => looks() >= 5);
-    assert.equal(loads(), 1);
+    await follow();
+    await looked(MANY);
+    assert.equal(loads(), 0);
   });
 
-  it("shows a new call to its end before", async () => {
-    const { stage, page, loads, looks, pass } = await openBoard();
+  it("waits for a good moment", async () => {
+    const { stage, page, follow, loads, looked } = await openDocument();
+    await page.evaluate("globalThis.busy = true");
+    await follow();
+    await looked(1);
     stage.version = () => "two";
-    await pass("it found the newer version", () => looks() === 2);
-    const at = await page.page.evaluate("Date.now()");
-    const call = { label: "A-041", station: "Room 1", at, recalls: 0, current: true };
-    stage.show("board:harbour", { "call:1": call });
-    await page.shows("#calls .fresh .label", "A-041");
-    // The clock stands still, and the page asks again as soon as it is told that it may.
-    await page.page.clock.setFixedTime(at);
-    await pass("it looked while the call is new", () => looks() >= 3);
-    assert.equal(loads(), 1);
-    await page.page.clock.setFixedTime(Number(at) + MINUTE_MS);
-    await pass("it loaded again", () => loads() === 2);
+    await looked(MANY);
+    assert.equal(loads(), 0);
+    await page.evaluate("delete globalThis.busy");
+    await until("it loads again", () => loads() === 1);
+  });
+});
+
+describe("a board", () => {
+  it("loads a newer version", async () => {
+    const { stage, page, loads } = await openDocument();
+    const board = { name: "Harbour Clinic", languages: ["en"], messages: [] };
+    stage.show("board:harbour", { board });
+    await page.clock.install();
+    await page.goto(`${stage.url}/board#token=d&location=harbour`);
+    const name = page.locator("#name", { hasText: "Harbour Clinic" });
+    await name.waitFor();
+    await until("it knows its own version", () => stage.versionsAsked > 0);
+    stage.version = () => "two";
+    await until("it loads again", async () => {
+      if (loads() < 2) await page.clock.fastForward(MINUTE_MS);
+      return loads() === 2;
+    });
+    await name.waitFor();
   });
 });

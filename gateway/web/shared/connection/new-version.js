@@ -28,8 +28,14 @@ async function versions(names) {
   return tags.length && tags.every(Boolean) ? tags.join() : undefined;
 }
 
-/** @param {() => boolean} isFree whether this is a good moment to load the page again */
-export function reloadOnNewVersion(isFree) {
+/**
+ * @param {() => boolean} isFree whether this is a good moment to load the page again
+ * @param {{everyMs?: number, againMs?: number}} [pauses] after a look
+ */
+export function reloadOnNewVersion(
+  isFree,
+  { everyMs = LOOK_EVERY_MS, againMs = LOOK_AGAIN_MS } = {},
+) {
   // Once only: each request for a version adds an entry of its own, as later files do.
   const names = files();
   /** @type {string | undefined} */
@@ -42,7 +48,7 @@ export function reloadOnNewVersion(isFree) {
     const isNew = found !== undefined && found !== first;
     if (isNew && found === last && isFree()) return location.reload();
     last = found;
-    setTimeout(() => void look(), isNew ? LOOK_AGAIN_MS : LOOK_EVERY_MS);
+    setTimeout(() => void look(), isNew ? againMs : everyMs);
   };
   void look();
 }

@@ -85,9 +85,12 @@ export function timeSpanText(from, until, language, timeZone) {
  * @param {string} timeZone
  */
 export function hourText(ms, language, timeZone) {
-  const text = new Intl.DateTimeFormat(localeOf(language), { hour: "numeric", timeZone }).format(ms);
+  const format = new Intl.DateTimeFormat(localeOf(language), { hour: "numeric", timeZone });
   // French writes an hour alone with two digits, and a time with as many as it needs.
-  return text.replace(/^0(?=\d)/, "").replaceAll(" ", "\u00a0");
+  return format
+    .format(ms)
+    .replace(/^0(?=\d)/, "")
+    .replaceAll(" ", "\u00a0");
 }
 
 /**
