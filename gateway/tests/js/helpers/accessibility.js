@@ -36,6 +36,12 @@ export async function assertAccessible(page, state) {
       .filter((href) => href.startsWith("#") && !document.getElementById(href.slice(1))),
   );
   assert.deepEqual(broken, [], `icons that do not exist in state: ${state}`);
+  const failed = await page.evaluate(() =>
+    [...document.images]
+      .filter((image) => image.complete && !image.naturalWidth)
+      .map(({ src }) => src),
+  );
+  assert.deepEqual(failed, [], `images that did not load in state: ${state}`);
   // axe accepts some pages with no main landmark or with several.
   const mains = await page.locator("main, [role=main]").count();
   assert.equal(mains, 1, `main landmarks in state: ${state}`);

@@ -155,7 +155,7 @@ describe("alerts to phones", () => {
 
     const shown = await deliver(page, called);
     assert.equal(shown.title, `${mine.label} · C’est votre tour`);
-    assert.equal(shown.body, "Présentez-vous ici : Room 2");
+    assert.equal(shown.body, "Présentez-vous ici\u00a0: Room 2");
     assert.equal(shown.lang, "fr");
   });
 

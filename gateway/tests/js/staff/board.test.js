@@ -255,13 +255,13 @@ describe("a call on the board", () => {
     const said = () => page.page.evaluate(() => /** @type {any} */ (globalThis).said);
     await until("both calls are read", async () => (await said()).length >= 8);
     const seven = [
-      "fr-CA Billet A 7. Présentez-vous ici : Salle 3.",
+      "fr-CA Billet A 7. Présentez-vous ici\u00a0: Salle 3.",
       "en-US Ticket A 7. Please go to Salle 3.",
     ];
     assert.deepEqual((await said()).slice(0, 5), [
       ...seven,
       ...seven,
-      "fr-CA Billet B 10. Présentez-vous ici : Salle 4.",
+      "fr-CA Billet B 10. Présentez-vous ici\u00a0: Salle 4.",
     ]);
   });
 });

@@ -276,23 +276,23 @@ describe("the set-up page", () => {
     const setup = await openSetup(site);
     const { page } = setup;
     await page.getByRole("button", { name: "Remove, Room 1" }).click();
-    await page.getByRole("button", { name: "Really remove, Room 1" }).click();
+    await page.getByRole("button", { name: "Yes, remove it, Room 1" }).click();
     const room = `[data-key="${site.room1}"]`;
     await setup.shows(`${room} .problem`, /^Somebody is called to this room or is in it/);
     await page.getByRole("button", { name: "Remove, General medicine" }).click();
     const row = `[data-key="${site.general}"]`;
-    await page.getByRole("button", { name: "Really remove, General medicine" }).click();
+    await page.getByRole("button", { name: "Yes, remove it, General medicine" }).click();
     await setup.shows(`${row} .problem`, "People are in this line. Choose where they go.");
     await setup.shoot("setup-remove-line");
     await page.locator(`${row} .removal select`).selectOption({ label: "Blood tests" });
-    await page.getByRole("button", { name: "Really remove, General medicine" }).click();
+    await page.getByRole("button", { name: "Yes, remove it, General medicine" }).click();
     await until("the line is gone", async () => !(await page.locator(row).count()));
     const { entries } = await clinic.get(`queues/${site.blood}`);
     assert.ok(ticket in entries, "the person is in the other line");
     await clinic.order(`tickets/${ticket}/start`);
     await clinic.order(`tickets/${ticket}/complete`);
     await page.getByRole("button", { name: "Remove, Room 1" }).click();
-    await page.getByRole("button", { name: "Really remove, Room 1" }).click();
+    await page.getByRole("button", { name: "Yes, remove it, Room 1" }).click();
     await until("the room is gone", async () => !(await page.locator(room).count()));
     assert.deepEqual(
       setup.complaints.filter((text) => !text.includes("409")),
@@ -418,7 +418,7 @@ describe("the set-up page", () => {
         buffer: Buffer.from(text),
       });
     await upload(LOGO.replace("<path", "<script>alert(1)</script><path"));
-    await setup.shows("#branding-form .said", /^This is no PNG, or no SVG that only draws/);
+    await setup.shows("#branding-form .said", /^Choose a PNG, or an SVG without scripts or links/);
     await upload(LOGO);
     await until("the logo is stored", () => page.locator("#logo-shown").isVisible());
     await save(setup, "#branding-form");
@@ -466,7 +466,7 @@ describe("the set-up page", () => {
     await save(setup, "#display-list form");
     await setup.shows("#display-list b", "Main hall");
     await page.locator(".unpair").click();
-    await page.getByRole("button", { name: "Really remove, Main hall" }).click();
+    await page.getByRole("button", { name: "Yes, remove it, Main hall" }).click();
     await until(
       "the screen is gone",
       async () => !(await page.locator("#display-list li").count()),

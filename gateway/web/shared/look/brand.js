@@ -38,7 +38,9 @@ export function applyBrand(branding) {
     else style.removeProperty(property);
   }
   const mark = document.querySelector("img.mark");
-  mark?.setAttribute("src", logo ? `logos/${logo}` : LOGO);
+  const source = logo ? `logos/${logo}` : LOGO;
+  // Setting it again would load it again, which fails while the server cannot be reached.
+  if (mark?.getAttribute("src") !== source) mark?.setAttribute("src", source);
   mark?.classList.toggle("logo", Boolean(logo));
   const organisation = document.getElementById("organisation");
   if (organisation) {
