@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Page } from "../helpers/browser.js";
+import { Page, SCREEN } from "../helpers/browser.js";
 import { BANDS, busyDay } from "../helpers/busy-day.js";
 import { Clinic } from "../helpers/clinic.js";
 import { browser, open, useBrowser } from "../helpers/fixtures.js";
@@ -255,7 +255,7 @@ describe("the dashboard", () => {
     await page.shows("#queues", /Ouverte\s+16\s+très élevé/);
   });
 
-  for (const { width, height } of [NARROW, { width: 768, height: 1024 }, WALL]) {
+  for (const { width, height } of [NARROW, { width: 768, height: 1024 }, SCREEN, WALL]) {
     for (const scheme of /** @type {const} */ (["light", "dark"])) {
       it(`fits ${width} px in ${scheme} colours, with large text too`, async () => {
         const page = await openDashboard(busyDay(Date.now()), { width, height });
@@ -270,7 +270,10 @@ describe("the dashboard", () => {
               ),
             ),
           );
-        assert.ok((await wide()) <= 0, "nothing stands out to the side");
+        for (const language of ["fr", "hi", "en"]) {
+          await page.page.locator(`#languages [lang=${language}]`).click();
+          assert.ok((await wide()) <= 0, `nothing stands out to the side in ${language}`);
+        }
         await page.shoot(`dashboard-${width}-${scheme}`, { fullPage: true });
         await page.page.evaluate("document.documentElement.style.fontSize = '200%'");
         assert.ok((await wide()) <= 0, "nor with large text");
