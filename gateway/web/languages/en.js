@@ -1113,7 +1113,7 @@ const runs = {
   /** @param {number} count @param {boolean} whole */
   shown: (count, whole) => {
     if (whole) return count === 1 ? "1 finding" : `${figures.number(count)} findings, all shown`;
-    return `Showing the first ${figures.number(count)}`;
+    return count === 1 ? "Showing the first one" : `Showing the first ${figures.number(count)}`;
   },
   /** @param {number} stored */
   capped: (stored) =>

@@ -1078,7 +1078,9 @@ const runs = {
     if (whole) {
       return count === 1 ? "1 constat" : `${figures.number(count)} constats, tous affichés`;
     }
-    return `Les ${figures.number(count)} premiers sont affichés`;
+    return count === 1
+      ? "Le premier est affiché"
+      : `Les ${figures.number(count)} premiers sont affichés`;
   },
   capped: (stored) =>
     `Il y a plus de constats que nous n’en conservons\u00a0: voici les ${figures.number(stored)} ` +

@@ -944,7 +944,7 @@ const runs = {
   exporting: "तैयार हो रहा है…",
   shown: (count, whole) => {
     if (whole) return `${counted(count, "नतीजा", "नतीजे")}, सभी दिखाए गए`;
-    return `पहले ${figures.number(count)} दिखाए गए`;
+    return count === 1 ? "पहला दिखाया गया" : `पहले ${figures.number(count)} दिखाए गए`;
   },
   capped: (stored) => `नतीजे हमारी सीमा से ज़्यादा थे: ये पहले ${figures.number(stored)} हैं।`,
   nothingYet: "अब तक कुछ नहीं मिला।",

@@ -38,7 +38,7 @@ export async function assertAccessible(page, state) {
   assert.deepEqual(broken, [], `icons that do not exist in state: ${state}`);
   const failed = await page.evaluate(() =>
     [...document.images]
-      .filter((image) => image.complete && !image.naturalWidth)
+      .filter(({ complete, naturalWidth, src }) => src && complete && !naturalWidth)
       .map(({ src }) => src),
   );
   assert.deepEqual(failed, [], `images that did not load in state: ${state}`);
