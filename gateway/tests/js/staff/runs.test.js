@@ -478,7 +478,7 @@ describe("a check", () => {
       };
     });
     await page.page.getByRole("button", { name: "Try again" }).click();
-    await page.shows("#findings-shown", "Showing the first 1");
+    await page.shows("#findings-shown", "Showing the first one");
     await page.shows("#findings-problem", "");
     await page.shows("#state-more", "2 rows could not be read; they are listed below.");
     await page.shows(
