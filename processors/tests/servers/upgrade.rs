@@ -18,7 +18,7 @@ use schemas::{
     ids::{Aggregate, TenantId},
     record::{AUDIT_TOPIC, CARE_TOPIC},
 };
-use testing::patience::{patiently, until};
+use testing::patience::until;
 use tokio_postgres::Client;
 
 use crate::setup::Database;
@@ -136,18 +136,17 @@ async fn commit_under_way_is_no_deadlock_for_a_migration() {
          LOCK TABLE clinicwire.ticket IN ROW EXCLUSIVE MODE";
     processor.batch_execute(begin).await.unwrap();
 
-    let url = database.url.clone();
-    let migration = tokio::spawn(async move { migrations::apply(&url).await });
     let owner = database.owner().await;
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    until("the migration waits for the commit", async || {
-        owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0
-    })
-    .await;
-
-    let rest = "LOCK TABLE clinicwire.journal IN ROW EXCLUSIVE MODE; COMMIT";
-    processor.batch_execute(rest).await.expect("the commit goes on");
-    let applied = patiently("the migrations apply", migration).await.unwrap().expect("no deadlock");
-    assert_eq!(applied, usize::try_from(migrations::newest() - 7).unwrap());
+    let commit = async {
+        until("the migration waits for the commit", async || {
+            owner.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0
+        })
+        .await;
+        let rest = "LOCK TABLE clinicwire.journal IN ROW EXCLUSIVE MODE; COMMIT";
+        processor.batch_execute(rest).await.expect("the commit goes on");
+    };
+    let (applied, ()) = tokio::join!(migrations::apply(&database.url), commit);
+    assert_eq!(applied.expect("no deadlock"), usize::try_from(migrations::newest() - 7).unwrap());
 }
