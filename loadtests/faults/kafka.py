@@ -1,6 +1,7 @@
 """Rows of the fault matrix about Kafka's records: three brokers, a topic that is created again,
 and records that are repeated, reordered, late or unreadable. Uses Kafka's own tools."""
 
+import collections
 import contextlib
 import json
 import pathlib
@@ -160,7 +161,9 @@ def produce(clinic, lines):
 
 
 def kinds(clinic):
-    return dict(clinic.sql("select kind, count(*) from clinicwire.journal group by kind"))
+    """How many records were applied, refused, repeated and parked."""
+    rows = clinic.sql("select kind, count(*) from clinicwire.journal group by kind")
+    return collections.Counter({kind: int(count) for kind, count in rows})
 
 
 def settled(clinic):
@@ -189,15 +192,18 @@ def repeated_records(run):
     traffic.recovered(time.monotonic())
     traffic.pause()
     until("all is processed", lambda: settled(clinic))
-    repeated = int(kinds(clinic)["repeated"]) - int(before.get("repeated", 0))
+    repeated = kinds(clinic)["repeated"] - before["repeated"]
+    before = kinds(clinic)
     # Commands are valid for 30 s. What the processors forget after 48 hours is forgotten now.
     time.sleep(31)
     clinic.sql("delete from clinicwire.outcome")
     produce(clinic, late)
     until("all is processed", lambda: settled(clinic))
+    forgotten = kinds(clinic) - before
     figures = traffic.end()
-    note = f"{len(again)} repeated records and {len(late)} after the age of their keys; " \
-           f"{repeated} were answered by their first outcome"
+    note = f"{len(again)} repeated records and {len(late)} when their keys are forgotten; " \
+           f"{repeated} were answered by their first outcome, and the late ones were " \
+           f"{', '.join(f'{kind} ({count})' for kind, count in sorted(forgotten.items()))}"
     return measured(figures, f"{len(given)} records", note=note, held=repeated >= len(again) * 0.9)
 
 

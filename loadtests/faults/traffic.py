@@ -33,6 +33,8 @@ class Caller(threading.Thread):
         self.tokens = {role: sign(role, **rights) for role in ("admin", "reception")}
         # Of each acknowledged command: its version, when it was first sent and acknowledged.
         self.acked, self.refused, self.disturbed = {}, collections.Counter(), []
+        # Commands that were refused because they were not decided in 30 s.
+        self.expired = set()
         self.stopping = threading.Event()
         self.connections = {}
 
@@ -66,6 +68,9 @@ class Caller(threading.Thread):
                 outcome = json.loads(text)
                 self.acked[key] = (outcome["version"], began, time.monotonic())
                 return outcome
+            elif status == 409 and b"command_expired" in text:
+                self.expired.add(key)
+                return self.command(method, path, body, role)
             elif status in (0, 404, 408, 429) or status >= 500:
                 poll = None
             else:
@@ -231,13 +236,15 @@ class Traffic:
                 versions[tenant, aggregate, epoch].append(int(version))
         acked = [(c.tenant, c.location, key, of[0]) for c in self.callers
                  for key, of in c.acked.items()]
+        expired = sum(bool(applied[c.tenant, c.location, key])
+                      for c in self.callers for key in c.expired)
         return {
             "acked": len(acked),
             # Not applied, or not at the version that was acknowledged.
             "lost": sum(version not in applied[tuple(command)] for *command, version in acked),
-            "duplicated": sum(len(versions) - 1 for versions in applied.values() if versions),
+            "duplicated": sum(len(of) - 1 for of in applied.values() if of) + expired,
             "gaps": sum(max(v) - min(v) + 1 != len(v) for v in versions.values()),
-            "applied": len(applied),
+            "applied": sum(map(len, applied.values())),
         }
 
 
