@@ -207,44 +207,47 @@ def repeated_records(run):
     return measured(figures, f"{len(given)} records", note=note, held=repeated >= len(again) * 0.9)
 
 
+def unreadable(good, name):
+    """Records that cannot be read, made from a good one, with a planted name of a patient."""
+    headers, key, value = good.split("\t")
+    return {
+        "bad JSON": f"{headers}\t{key}\t{{{name}",
+        "wrong schema": f"{headers}\t{key}\t" + json.dumps({"x": name}),
+        "no headers": f"NULL\t{key}\t{value}",
+        "null key": f"{headers}\tNULL\t{value}",
+        "tombstone": f"{headers}\t{key}\tNULL",
+    }
+
+
 def poison(run):
-    """Row 13. Appends records that cannot be read, one among hundred good ones, then only such."""
-    name = "Zebulonqx"
+    """Row 13. Appends records that cannot be read, a few among good ones, then only such."""
+    name, reader = "Zebulonqx", sign("reception", locations=["fault-0"])
     clinic = run.clinic(CLINICWIRE_PARKED_LIMIT="100")
     traffic = Traffic(clinic, run.seed)
     traffic.begin(seconds=60)
-    good = records(clinic)[-1].split("\t")
-    key, value = good[1], json.loads(good[2])
-    kinds = {
-        "bad JSON": f"{good[0]}\t{key}\t{{{name}",
-        "wrong schema": f"{good[0]}\t{key}\t" + json.dumps({"x": name}),
-        "no headers": f"NULL\t{key}\t{json.dumps(value)}",
-        "null key": f"{good[0]}\tNULL\t{good[2]}",
-        "tombstone": f"{good[0]}\t{key}\tNULL",
-    }
-    few = [line for line in kinds.values() for _ in range(run.length(4, 40))]
+    bad = unreadable(records(clinic)[-1], name)
+    few = [line for line in bad.values() for _ in range(run.length(4, 40))]
     run.random.shuffle(few)
     produce(clinic, few)
     traffic.recovered(time.monotonic())
     until("poison is parked", lambda: clinic.count("parked") >= len(few))
     parked = clinic.count("parked")
-    produce(clinic, [kinds["bad JSON"]] * 300)
+    produce(clinic, [bad["bad JSON"]] * 300)
     at = time.monotonic()
     until("a partition stops", lambda: "stopped" in json.dumps(clinic.healths()))
-    detect = time.monotonic() - at
-    restarted = time.monotonic()
+    detect, restarted = time.monotonic() - at, time.monotonic()
     while clinic.unready():
         for process in clinic.processors():
             clinic.stop(process)
             clinic.start_processor(int(process[-1]))
         time.sleep(5)
     recover = traffic.recovered(restarted)
-    large, _ = get(f"{clinic.urls[0]}/v1/queues/fault-0.general/tickets",
-                   sign("reception", locations=["fault-0"]), "POST", {"x": "x" * (10 << 20)})
+    path = f"{clinic.urls[0]}/v1/queues/fault-0.general/tickets"
+    large, _ = get(path, reader, "POST", {"x": "x" * (10 << 20)})
     figures = traffic.end()
     leaked = clinic.logged(name)
-    note = f"{parked} of {len(few)} records of {len(kinds)} kinds were parked one by one, the " \
+    note = f"{parked} of {len(few)} records of {len(bad)} kinds were parked one by one, the " \
            f"planted name is {leaked} times in the logs; 300 in a row stopped their partition, " \
-           f"and restarts took it past them; 10 MiB are answered by {large}"
+           f"and restarts took it past them; 10 MiB by HTTP are answered by {large}"
     return measured(figures, f"{len(few)} and 300 records", [detect], [recover], note=note,
                     held=parked >= len(few) and not leaked)

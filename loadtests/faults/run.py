@@ -135,7 +135,7 @@ def seconds(times):
 
 def write_page(results):
     """Replaces the generated part of the page."""
-    lines = ["`" + "FAULTS_SHORT=1 " * any(one["short"] for one in results.values()) +
+    lines = ["`" + "FAULTS_SHORT=1 " * any(one.get("short") for one in results.values()) +
              "make faults`; seconds are the median, the 99th percentile and the longest.", ""]
     lines += ["| row | fault | length | acked | lost | doubled | gaps | back | detect, s | "
              "recover, s | seed | date, commit | held |", "|" + "---|" * 13]
@@ -146,7 +146,7 @@ def write_page(results):
             lines.append(f"| {row} | {title} | not run |" + " |" * 10)
             continue
         counts = [one.get(n, "–") for n in ("acked", "lost", "duplicated", "gaps", "rollbacks")]
-        length = one["length"] + (", shortened" if one["short"] else "")
+        length = one.get("length", "–") + (", shortened" if one.get("short") else "")
         cells = [row, title, length, *counts, seconds(one.get("detect"))]
         cells += [seconds(one.get("recover")), one.get("seed", "–")]
         cells += [f"{one['date']}, {one['commit']}", "yes" if one["held"] else "**no**"]

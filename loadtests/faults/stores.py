@@ -11,15 +11,15 @@ from traffic import Traffic, measured
 
 def outage(traffic, begin, end, seconds, detect, recover):
     """Lets a fault last for some seconds, and measures the time until a caller or a health check
-    noticed it, and the recovery after its end."""
+    noticed it, and the recovery since its end, which is when a server answers again."""
     since, signs = time.monotonic(), []
     begin()
     while time.monotonic() < since + seconds:
         if not signs and traffic.clinic.signs():
             signs.append(time.monotonic() - since)
         time.sleep(0.1)
-    ended = time.monotonic()
     end()
+    ended = time.monotonic()
     recover.append(traffic.recovered(ended))
     noticed = [time for time in (traffic.detected(since), *signs) if time is not None]
     detect.append(min(noticed, default=None))
@@ -43,8 +43,7 @@ def kafka_down(run):
 
     outage(traffic, lambda: clinic.kill_server("kafka"), start, seconds, detect, recover)
     note = "at the end of the outage {connected:.0f} clients were connected, a read was answered " \
-           "by {read} ({code}), and memory had grown by {grown} MiB; the recovery includes the " \
-           "start of Kafka"
+           "by {read} ({code}), and memory had grown by {grown} MiB"
     return measured(traffic.end(), f"{seconds} s", detect, recover, limit=30,
                     note=note.format(**seen), held=seen["grown"] < 64 and seen["connected"] >= 100)
 
