@@ -151,6 +151,9 @@ def write_page(results):
         cells += [seconds(one.get("recover")), one.get("seed", "–")]
         cells += [f"{one['date']}, {one['commit']}", "yes" if one["held"] else "**no**"]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+        if not one["held"] and one.get("other"):
+            other = ", ".join(f"{name} ({count})" for name, count in one["other"].items())
+            one["note"] += f"; it did not hold because of {other}"
         if one.get("note"):
             notes += textwrap.wrap(f"- Row {row}: {one['note']}.", 100, subsequent_indent="  ")
     builds = {(one["machine"], one["build"]) for one in results.values()}
@@ -158,8 +161,8 @@ def write_page(results):
     lines += ["", *notes, ""]
     lines += [f"Machine: {machine}; build: {build}." for machine, build in sorted(builds)]
     lines += textwrap.wrap(
-        f"The load average before each row was {min(loads)} to {max(loads)}, by other programs on "
-        "the same cores: times are upper bounds.", 100
+        f"Other programs shared the cores, with a load average of {min(loads)} to {max(loads)} "
+        "before rows: times are upper bounds.", 100
     )
     text = PAGE.read_text()
     begin, end = "<!-- written by make faults -->\n", "<!-- end -->"

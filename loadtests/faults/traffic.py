@@ -74,7 +74,7 @@ class Caller(threading.Thread):
             elif status in (0, 404, 408, 429) or status >= 500:
                 poll = None
             else:
-                self.refused[f"{status} {text[:200]}"] += 1
+                self.refused[f"{status} {json.loads(text).get('code')}"] += 1
                 return None
             self.disturbed.append((time.monotonic(), status))
             time.sleep(0.1)
