@@ -135,6 +135,8 @@ class Traffic:
     def pause(self):
         """Lets every caller get its outcome and stop."""
         for caller in self.callers:
+            if not caller.is_alive() and not caller.stopping.is_set():
+                caller.refused["a caller ended by itself"] += 1
             caller.stopping.set()
         for caller in self.callers:
             caller.join()
