@@ -290,13 +290,19 @@ impl Runner {
         let failing = |id: &PartitionId| counters.partition(topic, *id).and_then(|it| it.failing);
         // A partition that stopped for good says nothing about the others.
         let is_stopped = |failure: &Option<Failure>| failure.is_some_and(|it| !it.kind.may_pass());
-        let failures: Vec<Option<Failure>> =
-            self.owned.keys().map(failing).filter(|failure| !is_stopped(failure)).collect();
-        let is_long = |failure: &Failure| failure.since.elapsed() > GIVE_BACK_AFTER;
-        if !failures.iter().all(|failure| failure.as_ref().is_some_and(is_long)) {
+        let failures: Vec<(Instant, Option<Failure>)> = (self.owned.iter())
+            .map(|(id, owned)| (owned.since, failing(id)))
+            .filter(|(_, failure)| !is_stopped(failure))
+            .collect();
+        // The failure of a partition that was claimed again may have begun before the claim, which
+        // gives it time of its own.
+        let is_long = |(claimed, failure): &(Instant, Option<Failure>)| {
+            failure.is_some_and(|it| it.since.max(*claimed).elapsed() > GIVE_BACK_AFTER)
+        };
+        if !failures.iter().all(is_long) {
             return;
         }
-        let first = failures.into_iter().flatten().min_by_key(|failure| failure.since);
+        let first = failures.into_iter().filter_map(|(_, it)| it).min_by_key(|it| it.since);
         let Some(first) = first else { return };
         counters.lacks(topic, first);
         tracing::warn!(

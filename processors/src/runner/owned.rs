@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -23,6 +23,8 @@ use crate::{
 /// A partition that this process owns, and its task. Dropping it cuts the task off.
 pub(super) struct OwnedPartition {
     pub(super) epoch: OwnerEpoch,
+    /// When it was claimed.
+    pub(super) since: Instant,
     id: PartitionId,
     anchor: LogAnchor,
     shared: Arc<RunnerContext>,
@@ -69,6 +71,7 @@ impl OwnedPartition {
         });
         Self {
             epoch,
+            since: Instant::now(),
             id,
             anchor,
             shared: Arc::clone(shared),

@@ -79,6 +79,27 @@ async fn partitions_given_back_are_missed_until_one_works() {
     assert!(counters.unclaimed().is_empty());
 }
 
+/// After an outage a slow ledger may refuse some claims of an assignment, again and again.
+#[tokio::test(start_paused = true)]
+async fn partition_claimed_after_an_outage_has_time_to_work() {
+    // Two claims at the start, and two during the outage.
+    let faults = Faults::one(Op::PartitionClaim, 6, Fault::Refuse);
+    let (mut partitions, counters) = working(&[0, 1], &faults, settings()).await;
+    faults.break_all(&[Op::PartitionClaim]);
+    assert!(partitions.assign(&[0, 1]).await.is_empty());
+    sleep(Duration::from_secs(60)).await; // simulated time of the outage
+    faults.mend();
+    faults.break_all(&[Op::Commit]);
+    assert_eq!(partitions.assign(&[0, 1]).await.len(), 1, "the second claim is refused");
+    partitions.send(0, issues(&location(0), 1..2)).await;
+    sleep(Duration::from_secs(15)).await; // simulated time: it must not be given back
+    let failure = failing(&counters).expect("it fails");
+    assert!(failure.since.elapsed() > Duration::from_secs(60), "no partition has worked since");
+    let released = async || !partitions.log.released.lock().unwrap().is_empty();
+    assert!(!released().await, "it was claimed 15 s ago");
+    until("it is given back", released).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_claims_are_a_failure() {
     let faults = Faults::none();
