@@ -17,7 +17,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "loadtests"))
-import rolling  # noqa: E402
+import rolling
 
 BIN = pathlib.Path(os.environ.get("BIN", ROOT / "target/release")).resolve()
 SERVERS = ROOT / "deploy/dev/servers"
@@ -150,7 +150,12 @@ class Clinic(rolling.Clinic):
         """Runs a subcommand of the processors."""
         command = [str(BIN / "clinicwire-processors"), *arguments]
         done = subprocess.run(
-            command, env=self.environment | more, capture_output=True, text=True, timeout=600
+            command,
+            check=False,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         if check and done.returncode:
             raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
@@ -159,6 +164,8 @@ class Clinic(rolling.Clinic):
     def metric(self, url, name):
         """The sum of a metric over its labels."""
         lines = get(f"{url}/metrics")[1].splitlines()
+        if not lines:
+            raise RuntimeError(f"{url} exports nothing")
         found = [line for line in lines if re.match(rf"{name}[ {{]", line)]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
@@ -183,7 +190,9 @@ class Clinic(rolling.Clinic):
     # ---- servers
 
     def server(self, *arguments):
-        done = subprocess.run([SERVERS, *arguments], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [SERVERS, *arguments], check=False, capture_output=True, text=True, timeout=300
+        )
         if done.returncode:
             raise RuntimeError(f"servers {arguments}: {done.stderr[-3000:]}")
 
@@ -197,7 +206,7 @@ class Clinic(rolling.Clinic):
         """Rows of a query that sees every tenant."""
         url = self.environment["CLINICWIRE_POSTGRES"].replace("//clinicwire:", "//administrator:")
         command = ["psql", url, "-qAtX", "-F", "\t", "-c", text]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return [line.split("\t") for line in done.stdout.splitlines()]
@@ -209,7 +218,11 @@ class Clinic(rolling.Clinic):
         secret = os.environ["CLINICWIRE_SERVERS_SECRET"]
         command = ["redis-cli", "-p", str(port or self.port + 2), *arguments]
         done = subprocess.run(
-            command, env=os.environ | {"REDISCLI_AUTH": secret}, capture_output=True, text=True
+            command,
+            check=False,
+            env=os.environ | {"REDISCLI_AUTH": secret},
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 

@@ -69,8 +69,9 @@ def disks_full(run):
     lag = "clinicwire_audit_lag_seconds"
     until("the audit is stored", lambda: not clinic.processor_metric(lag))
     note = f"{', '.join(said)} once space was back; {parked} records were parked"
-    return measured(traffic.end(), f"{seconds} s each", detect, recover, limit=30, note=note,
-                    held=not parked)
+    return measured(
+        traffic.end(), f"{seconds} s each", detect, recover, limit=30, note=note, held=not parked
+    )
 
 
 def is_running(clinic, server):

@@ -21,7 +21,9 @@ QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 def java(jars, main, *arguments, **options):
     command = ["java", "-XX:TieredStopAtLevel=1", QUIET, "-cp", f"{jars}/*", main]
-    return subprocess.run([*command, *map(str, arguments)], capture_output=True, **options)
+    return subprocess.run(
+        [*command, *map(str, arguments)], check=False, capture_output=True, **options
+    )
 
 
 def tool(clinic, name, *arguments, **options):
@@ -46,19 +48,32 @@ class Brokers:
         for number, port in enumerate(self.ports, 1):
             data = clinic.directory / f"broker-{number}"
             changed = {
-                "node.id": number, "controller.quorum.voters": voters, "log.dirs": data,
+                "node.id": number,
+                "controller.quorum.voters": voters,
+                "log.dirs": data,
                 "listeners": f"BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 1}",
                 "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-                "offsets.topic.replication.factor": 3, "unclean.leader.election.enable": "false",
+                "offsets.topic.replication.factor": 3,
+                "unclean.leader.election.enable": "false",
                 "transaction.state.log.replication.factor": 3,
                 "transaction.state.log.min.isr": 2,
             }
-            kept = [line for line in given.splitlines()
-                    if line.split("=")[0] not in changed and "secure" not in line]
+            kept = [
+                line
+                for line in given.splitlines()
+                if line.split("=")[0] not in changed and "secure" not in line
+            ]
             file = clinic.directory / f"broker-{number}.properties"
             file.write_text("\n".join([*kept, *(f"{k}={v}" for k, v in changed.items())]) + "\n")
-            done = java(JARS, "kafka.tools.StorageTool", "format", "--cluster-id",
-                        "Y2xpbmljd2lyZS1kZXYtMQ", "--config", file)
+            done = java(
+                JARS,
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                "Y2xpbmljd2lyZS1kZXYtMQ",
+                "--config",
+                file,
+            )
             if done.returncode:
                 raise RuntimeError(done.stderr.decode())
             self.files.append(file)
@@ -75,11 +90,21 @@ class Brokers:
             return tool(self.clinic, "TopicCommand", *arguments)
 
     def start(self, number):
-        self.clinic.start(f"broker-{number}", [
-            "java", "-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{JARS}/*", "kafka.Kafka",
-            self.files[number],
-        ])
+        self.clinic.start(
+            f"broker-{number}",
+            [
+                "java",
+                "-Xms128m",
+                "-Xmx256m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-cp",
+                f"{JARS}/*",
+                "kafka.Kafka",
+                self.files[number],
+            ],
+        )
 
     def whole(self):
         """Whether each partition has all of its replicas."""
@@ -119,27 +144,50 @@ def topic_recreated(run):
     before = clinic.count("journal")
     at = time.monotonic()
     tool(clinic, "TopicCommand", "--delete", "--topic", CARE)
-    gone = lambda: CARE not in tool(clinic, "TopicCommand", "--list").split()  # noqa: E731
+    gone = lambda: CARE not in tool(clinic, "TopicCommand", "--list").split()
     until("the topic is deleted", gone)
-    tool(clinic, "TopicCommand", "--create", "--topic", CARE, "--partitions", "12",
-         "--config", "message.timestamp.type=LogAppendTime")
+    tool(
+        clinic,
+        "TopicCommand",
+        "--create",
+        "--topic",
+        CARE,
+        "--partitions",
+        "12",
+        "--config",
+        "message.timestamp.type=LogAppendTime",
+    )
     created = time.monotonic()
     # A process that holds its partitions compares them at the next claim.
     until("the alarm", lambda: clinic.processor_metric("clinicwire_processor_topic_replaced"))
     detect.append(time.monotonic() - created)
-    status, _ = get(f"{clinic.urls[0]}/v1/queues/fault-0.general/tickets",
-                    sign("reception", locations=["fault-0"]), "POST", {}, {"idempotency-key": "x"},
-                    timeout=15)
+    status, _ = get(
+        f"{clinic.urls[0]}/v1/queues/fault-0.general/tickets",
+        sign("reception", locations=["fault-0"]),
+        "POST",
+        {},
+        {"idempotency-key": "x"},
+        timeout=15,
+    )
     held = clinic.count("journal") == before and clinic.unready()
     accepted = time.monotonic()
     clinic.run("topic", "accept", "--all", check=True)
     traffic.resume()
     recover = [traffic.recovered(accepted)]
     log(f"created after {created - at:.1f} s, alarm {detect[0]:.1f} s later")
-    note = f"while stopped a command is answered by {status}, and nothing is applied; " \
-           "`topic accept --all` lets it go on"
-    return measured(traffic.end(), "1 topic of 12 partitions", detect, recover, limit=30, note=note,
-                    held=bool(held))
+    note = (
+        f"while stopped a command is answered by {status}, and nothing is applied; "
+        "`topic accept --all` lets it go on"
+    )
+    return measured(
+        traffic.end(),
+        "1 topic of 12 partitions",
+        detect,
+        recover,
+        limit=30,
+        note=note,
+        held=bool(held),
+    )
 
 
 def records(clinic):
@@ -147,8 +195,18 @@ def records(clinic):
     form = ["print.headers=true", "print.key=true", "headers.separator=;;", "null.literal=NULL"]
     form = [part for one in form for part in ("--formatter-property", one)]
     count = clinic.sql(f"select count(*) from clinicwire.journal where topic = '{CARE}'")[0][0]
-    text = tool(clinic, "consumer.ConsoleConsumer", "--topic", CARE, "--from-beginning",
-                "--max-messages", count, "--timeout-ms", 60_000, *form)
+    text = tool(
+        clinic,
+        "consumer.ConsoleConsumer",
+        "--topic",
+        CARE,
+        "--from-beginning",
+        "--max-messages",
+        count,
+        "--timeout-ms",
+        60_000,
+        *form,
+    )
     return [line for line in text.splitlines() if line.count("\t") >= 2]
 
 
@@ -156,8 +214,14 @@ def produce(clinic, lines):
     """Appends records, given as headers, key and value."""
     form = ["parse.headers=true", "parse.key=true", "headers.separator=;;", "null.marker=NULL"]
     form = [part for one in form for part in ("--reader-property", one)]
-    tool(clinic, "ConsoleProducer", "--topic", CARE, *form,
-         input="".join(f"{line}\n" for line in lines).encode())
+    tool(
+        clinic,
+        "ConsoleProducer",
+        "--topic",
+        CARE,
+        *form,
+        input="".join(f"{line}\n" for line in lines).encode(),
+    )
 
 
 def kinds(clinic):
@@ -169,7 +233,8 @@ def kinds(clinic):
 def settled(clinic):
     """Whether every record of `care` is committed."""
     return clinic.run("topic", "check").returncode == 0 and not clinic.processor_metric(
-        "clinicwire_processor_lag_seconds")
+        "clinicwire_processor_lag_seconds"
+    )
 
 
 def repeated_records(run):
@@ -201,10 +266,17 @@ def repeated_records(run):
     until("all is processed", lambda: settled(clinic))
     forgotten = kinds(clinic) - before
     figures = traffic.end()
-    note = f"{len(again)} repeated records and {len(late)} when their keys are forgotten; " \
-           f"{repeated} were answered by their first outcome, and the late ones were " \
-           f"{', '.join(f'{kind} ({count})' for kind, count in sorted(forgotten.items()))}"
-    return measured(figures, f"{len(given)} records", note=note, held=repeated >= len(again) * 0.9)
+    note = (
+        f"{len(again)} repeated records and {len(late)} when their keys are forgotten; "
+        f"{repeated} were answered by their first outcome, and the late ones were "
+        f"{', '.join(f'{kind} ({count})' for kind, count in sorted(forgotten.items()))}"
+    )
+    return measured(
+        figures,
+        f"{len(given)} records",
+        note=note,
+        held=repeated >= len(again) * 0.9 and sum(forgotten.values()) >= len(late),
+    )
 
 
 def unreadable(good, name):
@@ -246,8 +318,16 @@ def poison(run):
     large, _ = get(path, reader, "POST", {"x": "x" * (10 << 20)})
     figures = traffic.end()
     leaked = clinic.logged(name)
-    note = f"{parked} of {len(few)} records of {len(bad)} kinds were parked one by one, the " \
-           f"planted name is {leaked} times in the logs; 300 in a row stopped their partition, " \
-           f"and restarts took it past them; 10 MiB by HTTP are answered by {large}"
-    return measured(figures, f"{len(few)} and 300 records", [detect], [recover], note=note,
-                    held=parked >= len(few) and not leaked)
+    note = (
+        f"{parked} of {len(few)} records of {len(bad)} kinds were parked one by one, the "
+        f"planted name is {leaked} times in the logs; 300 in a row stopped their partition, "
+        f"and restarts took it past them; 10 MiB by HTTP are answered by {large}"
+    )
+    return measured(
+        figures,
+        f"{len(few)} and 300 records",
+        [detect],
+        [recover],
+        note=note,
+        held=parked >= len(few) and not leaked,
+    )

@@ -107,8 +107,15 @@ def zombie(run):
     figures = traffic.end()
     # A statement that does not find its checkpoint divides by zero.
     fenced = pathlib.Path(clinic.servers, "postgres.log").read_text().count("division by zero")
-    return measured(figures, f"{rounds} stops of {seconds} s", detect, recover, limit=15,
-                    note=f"PostgreSQL refused {fenced} batches of an old owner", held=fenced > 0)
+    return measured(
+        figures,
+        f"{rounds} stops of {seconds} s",
+        detect,
+        recover,
+        limit=15,
+        note=f"PostgreSQL refused {fenced} batches of an old owner",
+        held=fenced > 0,
+    )
 
 
 def gateways_killed(run):
@@ -130,8 +137,14 @@ def gateways_killed(run):
     back = swarm.returned_by_delta + swarm.returned_by_snapshot
     share = swarm.returned_by_delta / max(1, back)
     note = f"{back:.0f} clients came back, {share:.1%} of them by delta"
-    return measured(figures, f"{clients} clients, 2 kills", recover=returns(vars(swarm)),
-                    limit=15, note=note, held=back >= clients / 3 and share >= 0.95)
+    return measured(
+        figures,
+        f"{clients} clients, 2 kills",
+        recover=returns(vars(swarm)),
+        limit=15,
+        note=note,
+        held=back >= clients / 3 and share >= 0.95,
+    )
 
 
 def returns(figures):
@@ -148,7 +161,7 @@ def rolling_deploys(run):
     minutes, every, clients = run.length((4, 30, 300), (60, 60, 2_000))
     command = [sys.executable, ROOT / "loadtests/rolling.py", "restarts", BIN]
     command += ["--minutes", minutes, "--every", every, "--clients", clients, "--rate", RATE]
-    done = subprocess.run([str(p) for p in command], capture_output=True, text=True)
+    done = subprocess.run([str(p) for p in command], check=False, capture_output=True, text=True)
     log(done.stdout + done.stderr)
     rows = [line.rsplit(None, 1) for line in done.stdout.splitlines() if len(line.split()) == 2]
     found = {name: float(value.rstrip("%")) for name, value in rows if value[0].isdigit()}
@@ -161,8 +174,13 @@ def rolling_deploys(run):
     recover = returns(found)
     by = [found.get(f"returned_by_{way}", 0) for way in ("delta", "snapshot")]
     note = f"{sum(by):.0f} clients came back, {by[1]:.0f} of them by snapshot"
-    return measured(figures, f"{minutes} min, one each {every} s, {clients} clients",
-                    recover=recover, limit=15, note=note)
+    return measured(
+        figures,
+        f"{minutes} min, one each {every} s, {clients} clients",
+        recover=recover,
+        limit=15,
+        note=note,
+    )
 
 
 def rebuilt(run):
@@ -181,8 +199,10 @@ def rebuilt(run):
             versions += int(re.search(r"version (\d+)\s*$", done.stdout)[1])
             recover.append(time.monotonic() - at)
     p99 = [traffic.quantile(0.99, until=middle), traffic.quantile(0.99, since=middle)]
-    note = f"{len(recover)} rebuilds of {versions} versions; p99 of commands {p99[0]:.2f} s " \
-           f"before, {p99[1]:.2f} s meanwhile; the recovery is the time of a rebuild"
+    note = (
+        f"{len(recover)} rebuilds of {versions} versions; p99 of commands {p99[0]:.2f} s "
+        f"before, {p99[1]:.2f} s meanwhile; the recovery is the time of a rebuild"
+    )
     return measured(traffic.end(), f"{seconds} s", recover=recover, note=note)
 
 
@@ -203,6 +223,8 @@ def noisy_tenant(run):
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     p99 = [traffic.quantile(0.99, until=middle), traffic.quantile(0.99, since=middle)]
     rate = json.loads(report.read_text())["figures"]["commands_per_second"]
-    note = f"the noisy tenant sent {rate:.0f} commands a second; p99 of the quiet one " \
-           f"{p99[0]:.3f} s alone, {p99[1]:.3f} s beside it"
+    note = (
+        f"the noisy tenant sent {rate:.0f} commands a second; p99 of the quiet one "
+        f"{p99[0]:.3f} s alone, {p99[1]:.3f} s beside it"
+    )
     return measured(traffic.end(), f"{seconds} s alone, {seconds} s beside", note=note)

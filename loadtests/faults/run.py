@@ -22,11 +22,11 @@ import textwrap
 import time
 import traceback
 
-from clinic import BIN, ROOT, SERVERS, Clinic, log
 import disks
 import kafka
 import processes
 import stores
+from clinic import BIN, ROOT, SERVERS, Clinic, log
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results.json", ROOT / "docs/faults.md"
@@ -75,7 +75,7 @@ def run_row(row, file):
     run, began = Run(row), time.monotonic()
     try:
         figures = ROWS[row][1](run)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a row that fails ends no other one)
         traceback.print_exc()
         figures = {"held": False, "note": f"the run failed: {error}", "length": "–"}
     finally:
@@ -102,7 +102,11 @@ def main():
         return run_row(int(sys.argv[2]), sys.argv[3])
     chosen = [int(row) for row in sys.argv[1:]] or list(ROWS)
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+        ["git", "rev-parse", "--short", "HEAD"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     broken = []
     for row in chosen:
@@ -110,7 +114,7 @@ def main():
         load = round(os.getloadavg()[0], 1)
         with tempfile.NamedTemporaryFile() as file:
             inner = [sys.executable, __file__, "--row", str(row), file.name]
-            subprocess.run([SERVERS, "run", "--", *inner])
+            subprocess.run([SERVERS, "run", "--", *inner], check=False)
             text = pathlib.Path(file.name).read_text()
         if not text:  # the servers did not start
             broken.append(row)
@@ -135,10 +139,19 @@ def seconds(times):
 
 def write_page(results):
     """Replaces the generated part of the page."""
-    lines = ["`" + "FAULTS_SHORT=1 " * any(one.get("short") for one in results.values()) +
-             "make faults`; seconds are the median, the 99th percentile and the longest.", ""]
-    lines += ["| row | fault | length | acked | lost | doubled | gaps | back | detect, s | "
-             "recover, s | seed | date, commit | held |", "|" + "---|" * 13]
+    lines = [
+        "`"
+        + "FAULTS_SHORT=1 " * any(one.get("short") for one in results.values())
+        + "make faults`; seconds are the median, the 99th percentile and the longest.",
+        "",
+    ]
+    lines += [
+        (
+            "| row | fault | length | acked | lost | doubled | gaps | back | detect, s | "
+            "recover, s | seed | date, commit | held |"
+        ),
+        "|" + "---|" * 13,
+    ]
     notes = []
     for row, (title, _) in ROWS.items():
         one = results.get(str(row))
@@ -162,7 +175,8 @@ def write_page(results):
     lines += [f"Machine: {machine}; build: {build}." for machine, build in sorted(builds)]
     lines += textwrap.wrap(
         f"Other programs shared the cores, with a load average of {min(loads)} to {max(loads)} "
-        "before rows: times are upper bounds.", 100
+        "before rows: times are upper bounds.",
+        100,
     )
     text = PAGE.read_text()
     begin, end = "<!-- written by make faults -->\n", "<!-- end -->"

@@ -42,10 +42,19 @@ def kafka_down(run):
         clinic.start_server("kafka")
 
     outage(traffic, lambda: clinic.kill_server("kafka"), start, seconds, detect, recover)
-    note = "at the end of the outage {connected:.0f} clients were connected, a read was answered " \
-           "by {read} ({code}), and memory had grown by {grown} MiB"
-    return measured(traffic.end(), f"{seconds} s", detect, recover, limit=30,
-                    note=note.format(**seen), held=seen["grown"] < 64 and seen["connected"] >= 100)
+    note = (
+        "at the end of the outage {connected:.0f} clients were connected, a read was answered "
+        "by {read} ({code}), and memory had grown by {grown} MiB"
+    )
+    return measured(
+        traffic.end(),
+        f"{seconds} s",
+        detect,
+        recover,
+        limit=30,
+        note=note.format(**seen),
+        held=seen["grown"] < 64 and seen["connected"] >= 100,
+    )
 
 
 def redis_lost(run):
@@ -53,8 +62,11 @@ def redis_lost(run):
     clinic, waiting = run.clinic(proxied=True), run.length(2_000, 100_000)
     traffic, detect, recover = Traffic(clinic, run.seed), [], []
     traffic.begin(seconds=180, waiting=waiting)
-    for lose in (lambda: clinic.redis("FLUSHALL"), lambda: restart_redis(clinic),
-                 lambda: fail_over(clinic)):
+    for lose in (
+        lambda: clinic.redis("FLUSHALL"),
+        lambda: restart_redis(clinic),
+        lambda: fail_over(clinic),
+    ):
         lose()
         at = time.monotonic()
         until("the loss is noticed", lambda: lacking(clinic))
@@ -63,8 +75,10 @@ def redis_lost(run):
         recover.append(max(time.monotonic() - at, traffic.recovered(at)))
         log(f"noticed after {detect[-1]:.1f} s, all views copied after {recover[-1]:.1f} s")
         time.sleep(5)
-    note = f"at the end there were {clinic.count('view')} views; the recovery is when the last " \
-           "one was copied"
+    note = (
+        f"at the end there were {clinic.count('view')} views; the recovery is when the last "
+        "one was copied"
+    )
     return measured(traffic.end(), f"{waiting} tickets wait", detect, recover, limit=60, note=note)
 
 
@@ -116,8 +130,14 @@ def postgres_crashes(run):
     traffic.begin(seconds=crashes * 25 + cuts * 2)
     for turn in range(crashes):
         how = ("-9", "-QUIT")[turn % 2]
-        outage(traffic, lambda: crash(clinic, how), lambda: clinic.start_server("postgres"),
-               5, detect, recover)
+        outage(
+            traffic,
+            lambda how=how: crash(clinic, how),
+            lambda: clinic.start_server("postgres"),
+            5,
+            detect,
+            recover,
+        )
     unknown = clinic.logged("a call to the ledger failed")
     for _ in range(cuts):
         time.sleep(run.random.uniform(0.05, 0.5))
@@ -127,14 +147,26 @@ def postgres_crashes(run):
         recover.append(traffic.recovered(at))
     unknown = clinic.logged("a call to the ledger failed") - unknown
     note = f"{unknown} calls to PostgreSQL lost their answer by the {cuts} cuts"
-    return measured(traffic.end(), f"{crashes} crashes of 5 s, {cuts} cuts", detect, recover,
-                    limit=30, note=note)
+    return measured(
+        traffic.end(),
+        f"{crashes} crashes of 5 s, {cuts} cuts",
+        detect,
+        recover,
+        limit=30,
+        note=note,
+    )
 
 
 def crash(clinic, how):
     clinic.kill_server("postgres", how)
-    until("PostgreSQL has ended", lambda: subprocess.run(
-        ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(clinic.port + 3)]).returncode)
+    until(
+        "PostgreSQL has ended",
+        lambda: (
+            subprocess.run(
+                ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(clinic.port + 3)], check=False
+            ).returncode
+        ),
+    )
     if how != "-9":
         time.sleep(1)
 
@@ -158,11 +190,26 @@ def networks(run):
     for proxies, streams in CUTS:
         toxic = clinic.toxic(proxies, streams, timeout=0)
         log(f"{proxies} {streams}")
-        outage(traffic, toxic.__enter__, lambda: toxic.__exit__(None, None, None), seconds,
-               detect, recover)
+        outage(
+            traffic,
+            toxic.__enter__,
+            lambda toxic=toxic: toxic.__exit__(None, None, None),
+            seconds,
+            detect,
+            recover,
+        )
     grown = clinic.rss_mib() - before
-    note = f"memory grew by {grown} MiB; gateway to Redis and PostgreSQL, processor to Redis and " \
-           "PostgreSQL, both ways and one way"
+    note = (
+        f"memory grew by {grown} MiB; gateway to Redis and PostgreSQL, processor to Redis and "
+        "PostgreSQL, both ways and one way"
+    )
     held = grown < 64 and all(time is None or time < 15 for time in detect)
-    return measured(traffic.end(), f"{len(CUTS)} cuts of {seconds} s", detect, recover, limit=30,
-                    note=note, held=held)
+    return measured(
+        traffic.end(),
+        f"{len(CUTS)} cuts of {seconds} s",
+        detect,
+        recover,
+        limit=30,
+        note=note,
+        held=held,
+    )

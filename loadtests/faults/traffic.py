@@ -2,7 +2,6 @@
 that check every message, and the comparison of both with the journal."""
 
 import collections
-import concurrent.futures as futures
 import http.client
 import json
 import math
@@ -11,6 +10,7 @@ import subprocess
 import threading
 import time
 import types
+from concurrent import futures
 
 from clinic import BIN, TENANT, log, sign, until
 
@@ -143,8 +143,11 @@ class Traffic:
 
     def resume(self):
         """Starts callers of the same locations; the commands of the earlier ones stay known."""
-        new = [Caller(self.urls, c.tenant, c.location, f"{c.location} again", c.pause)
-               for c in self.callers if not c.is_alive()]
+        new = [
+            Caller(self.urls, c.tenant, c.location, f"{c.location} again", c.pause)
+            for c in self.callers
+            if not c.is_alive()
+        ]
         self.callers += new
         for caller in new:
             caller.start()
@@ -178,7 +181,9 @@ class Traffic:
 
     def quantile(self, share, since=0, until=math.inf):
         """A quantile of the seconds that commands took."""
-        times = [e - b for c in self.callers for _, b, e in c.acked.values() if since < b < until]
+        times = [
+            e - b for c in self.callers for _, b, e in list(c.acked.values()) if since < b < until
+        ]
         return sorted(times)[min(len(times) - 1, int(share * len(times)))] if times else 0.0
 
     def end(self):
@@ -222,6 +227,7 @@ class Traffic:
             until("journal, read models and Redis are equal", equal)
         except TimeoutError:
             log(f"verify: {last.stdout[-3000:]} {last.stderr[-500:]}")
+            last.returncode = last.returncode or 1
         return last
 
     def audit(self):
@@ -236,10 +242,12 @@ class Traffic:
                 applied[tenant, aggregate, command].append(int(version))
             if version:
                 versions[tenant, aggregate, epoch].append(int(version))
-        acked = [(c.tenant, c.location, key, of[0]) for c in self.callers
-                 for key, of in c.acked.items()]
-        expired = sum(bool(applied[c.tenant, c.location, key])
-                      for c in self.callers for key in c.expired)
+        acked = [
+            (c.tenant, c.location, key, of[0]) for c in self.callers for key, of in c.acked.items()
+        ]
+        expired = sum(
+            bool(applied[c.tenant, c.location, key]) for c in self.callers for key in c.expired
+        )
         return {
             "acked": len(acked),
             # Not applied, or not at the version that was acknowledged.
@@ -271,5 +279,9 @@ def measured(figures, length, detect=None, recover=None, limit=None, note="", he
     names = ("deliveries", "connections_lost", "returned_by_delta", "returned_by_snapshot")
     figures["swarm"] = {name: swarm[name] for name in names if name in swarm}
     return figures | {
-        "length": length, "detect": detect, "recover": recover, "note": note, "held": held
+        "length": length,
+        "detect": detect,
+        "recover": recover,
+        "note": note,
+        "held": held,
     }

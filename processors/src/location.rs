@@ -158,6 +158,10 @@ impl Location {
         };
         location.set_day_bounds();
         let Self { header, indexes, .. } = &mut location;
+        if header.day_since == 0 {
+            // An earlier version stored the header.
+            header.day_since = header.day_starts;
+        }
         for queue in header.queues.keys() {
             indexes.tallies.entry(queue.clone()).or_default();
         }

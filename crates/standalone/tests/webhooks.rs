@@ -216,7 +216,8 @@ async fn receiver_that_was_down_gets_everything() {
     clinic.until_left(0).await;
     assert_eq!(ids(&down), ids(&other));
     assert_eq!(other.taken().len(), 120, "nothing is sent twice");
-    assert_eq!(sender.counters.results(AttemptResult::Sent), 360);
+    // A request under way while the receiver came back may have been sent again.
+    assert!(sender.counters.results(AttemptResult::Sent) >= 360);
     assert_eq!(clinic.memory.webhooks.count().await.unwrap().dead, 0);
     sender.stop().await;
 }

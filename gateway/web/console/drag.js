@@ -41,6 +41,8 @@ export function listenToDrags(lines, { mayDrag, onDrop }) {
   /** @param {PointerEvent} event */
   function movePointer(event) {
     if (hold?.pointer !== event.pointerId) return;
+    // The release of the pointer was not told, for instance because a menu opened.
+    if (!event.buttons) return end(false);
     hold.at = { x: event.clientX, y: event.clientY };
     const { x, y } = hold.start;
     if (hold.isDragged) return mark();

@@ -13,7 +13,7 @@ async fn judge(args: &[&[&str]]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_step_of_a_short_line_is_delivered() {
+async fn steps_of_a_short_line_are_delivered() {
     // The first ten in line get every step. A call changes the called ticket and all behind it. The
     // calls after the fourth go to stations where somebody is still called, who becomes absent.
     let document = judge(&[&["phones", "--phones", "10", "--calls", "6", "--rate", "40"]]).await;

@@ -138,7 +138,15 @@ impl FoldedAggregate {
         if stored.version != self.state.position().version {
             found.push(Difference::new(Compared::Aggregate, How::Position, id));
         }
-        if without_clock(header) != without_clock(&self.state.header()) {
+        let mut folded = self.state.header();
+        if let (AggregateHeader::Location(stored), AggregateHeader::Location(folded)) =
+            (header, &mut folded)
+            && stored.day_since == 0
+        {
+            // An earlier version stored the header.
+            folded.day_since = 0;
+        }
+        if without_clock(header) != without_clock(&folded) {
             found.push(Difference::new(Compared::Aggregate, How::Differs, id));
         }
         found

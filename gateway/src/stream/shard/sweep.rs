@@ -54,6 +54,9 @@ impl Shard {
     fn sweep_view(&mut self, id: HotViewId, most: usize) -> usize {
         if let Some(view) = self.views.find(id).filter(|view| view.is_gone()) {
             let listeners = view.listeners().to_vec();
+            if let Some(keyed) = self.views.find_mut(id).and_then(HotView::keyed_mut) {
+                keyed.fanout = None;
+            }
             for &at in &listeners {
                 self.end_gone(at);
             }

@@ -1,5 +1,8 @@
 // Loads a page again when its server has newer files, because no person reloads a screen on a wall.
 
+import { timeoutSignal } from "./timeout.js";
+
+const TIMEOUT_MS = 30_000;
 const LOOK_EVERY_MS = 10 * 60_000;
 // Nodes of two versions answer in turn while they are replaced, and a proxy may answer each request
 // with another tag: the page loads again only for a version that it finds twice in a row. So a page
@@ -21,7 +24,8 @@ function files() {
 async function versions(names) {
   const tags = await Promise.all(
     names.map(async (name) => {
-      const response = await fetch(name, { method: "HEAD", cache: "no-store" });
+      const signal = timeoutSignal(TIMEOUT_MS);
+      const response = await fetch(name, { method: "HEAD", cache: "no-store", signal });
       return response.ok ? response.headers.get("etag") : undefined;
     }),
   ).catch(() => []);
