@@ -237,8 +237,8 @@ export class Clinic {
   }
 
   /** Creates a location of its own for a test, with two open queues and two rooms. */
-  furnish(location = `l-${randomUUID()}`) {
-    return Site.create(this, location);
+  furnish(location = `l-${randomUUID()}`, timeZone = "America/Toronto") {
+    return Site.create(this, location, timeZone);
   }
 
   /**
@@ -266,12 +266,12 @@ export class Site {
     this.room2 = `${location}.room-2`;
   }
 
-  /** @param {Clinic} clinic @param {string} location */
-  static async create(clinic, location) {
+  /** @param {Clinic} clinic @param {string} location @param {string} timeZone */
+  static async create(clinic, location, timeZone) {
     const site = new Site(clinic, location);
     const place = {
       name: "Riverside Health Centre",
-      time_zone: "America/Toronto",
+      time_zone: timeZone,
       languages: ["fr", "en"],
     };
     await clinic.ask("PUT", `locations/${location}`, place);
