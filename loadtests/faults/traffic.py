@@ -66,8 +66,15 @@ class Caller(threading.Thread):
                 poll = headers["location"]
             elif 200 <= status < 300:
                 outcome = json.loads(text)
-                self.acked[key] = (outcome["version"], began, time.monotonic())
-                return outcome
+                # A question about a refused command is answered by 200, with its code.
+                if "version" in outcome:
+                    self.acked[key] = (outcome["version"], began, time.monotonic())
+                    return outcome
+                if outcome.get("code") != "command_expired":
+                    self.refused[f"{outcome.get('code')}"] += 1
+                    return None
+                self.expired.add(key)
+                return self.command(method, path, body, role)
             elif status == 409 and b"command_expired" in text:
                 self.expired.add(key)
                 return self.command(method, path, body, role)
