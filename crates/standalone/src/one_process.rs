@@ -91,7 +91,7 @@ impl OneProcess {
     /// Starts all parts, whose spans `tracer` records, and serves.
     ///
     /// # Errors
-    /// The same errors as [`OneProcess::start`].
+    /// When the gateway cannot start, as in [`OneProcess::start`].
     pub fn start_traced(settings: Settings, tracer: Tracer) -> Result<Self, StartError> {
         let memory = Memory::new(system_clock());
         let directory = tempfile::Builder::new()

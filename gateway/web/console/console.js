@@ -133,7 +133,7 @@ function render() {
   setText(byId("find-text"), text.find);
   field("find-label").placeholder = text.find;
   setText(byId("sheet-open-text"), text.shortcuts);
-  // They do nothing beside a note.
+  // Search and shortcuts do nothing while a note stands in place of the lines.
   byId("find").hidden = byId("sheet-open").hidden = !shell.filled || Boolean(shell.note);
   renderOffline();
   setText(byId("clock"), load ? zonedTimeText(shell.shownNow, language, zone) : "");

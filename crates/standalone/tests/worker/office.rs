@@ -24,7 +24,7 @@ use schemas::{
     view::View,
 };
 use standalone::memory::{Clock, Memory};
-use testing::patience::PATIENCE;
+use testing::patience::{PATIENCE, until};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -160,12 +160,7 @@ impl Office {
     }
 
     pub async fn removed(&self, file: &RunFile) {
-        let gone = async {
-            while self.is_kept(file).await {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("the file is removed");
+        until("the file is removed", async || !self.is_kept(file).await).await;
     }
 
     pub async fn say(&self, run: &RunId, command: Command) {
@@ -187,37 +182,20 @@ impl Office {
 
     /// Waits until the rule book of the tenant has this version.
     pub async fn until_rules(&self, version: u64) {
-        let stored = async {
-            loop {
-                let stored = self
-                    .memory
-                    .work
-                    .rules(&self.tenant, None)
-                    .await
-                    .unwrap()
-                    .expect("nothing is known");
-                if stored.position.version == version {
-                    return;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        timeout(PATIENCE, stored).await.expect("the rules are stored");
+        until("the rules are stored", async || {
+            let stored = self.memory.work.rules(&self.tenant, None).await.unwrap();
+            stored.expect("nothing is known").position.version == version
+        })
+        .await;
     }
 
     /// Waits until the stored table of codes has this version.
     pub async fn until_codes(&self, version: u64) {
-        let stored = async {
-            loop {
-                let stored = self.memory.work.table(&self.tenant, ReferenceTable::Codes, None);
-                let stored = stored.await.unwrap().expect("nothing is known");
-                if stored.position.version == version {
-                    return;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        timeout(PATIENCE, stored).await.expect("the table is stored");
+        until("the table is stored", async || {
+            let stored = self.memory.work.table(&self.tenant, ReferenceTable::Codes, None);
+            stored.await.unwrap().expect("nothing is known").position.version == version
+        })
+        .await;
     }
 
     /// Requests a check of the file.

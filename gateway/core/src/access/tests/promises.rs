@@ -1,4 +1,4 @@
-//! What each role may do: the promise to clinics, written a second time.
+//! The commands and channels of each role: the promise to clinics, written a second time.
 
 use super::*;
 
