@@ -239,23 +239,16 @@ async fn create_database(server: &str, run: &str) -> String {
 
 async fn drop_database(server: &str, database: &str) {
     let (_, name) = database.rsplit_once('/').expect("an address names a database");
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    // An owner may not end an automatic vacuum, which ends by itself.
-    eventually("the database is dropped", async || try_administer(server, &drop).await.ok()).await;
+    administer(server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }
 
 async fn administer(server: &str, sql: &str) {
-    try_administer(server, sql).await.unwrap();
-}
-
-async fn try_administer(server: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) =
         tokio_postgres::connect(server, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let done = client.batch_execute(sql).await;
+    client.batch_execute(sql).await.unwrap();
     drop(client);
     connection.await.unwrap().unwrap();
-    done
 }
 
 /// Starts a program that logs into a file of the installation.
