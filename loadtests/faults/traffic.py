@@ -111,6 +111,8 @@ class Traffic:
 
     def __init__(self, clinic, seed, callers=CALLERS, tenant=TENANT, pause=PAUSE_S, urls=None):
         self.clinic, self.swarm = clinic, None
+        # Recoveries that clients of the swarm did not live to see.
+        self.early = 0
         self.report = clinic.directory / "swarm.json"
         self.urls = urls or clinic.urls
         names = [f"fault-{number}" for number in range(callers)]
@@ -183,6 +185,8 @@ class Traffic:
         until("callers recover", lambda: all(first(c) for c in self.running()), seconds)
         if ready:
             until("programs are ready", self.clinic.is_ready, seconds)
+        if self.swarm and self.swarm.poll() is not None:
+            self.early += 1
         ends = [first(caller) for caller in self.running()]
         return max(time.monotonic(), *ends) - since if ready else max(ends) - since
 
@@ -212,6 +216,8 @@ class Traffic:
         running = self.clinic.running.items()
         ended = {name: "ended" for name, program in running if program.poll() is not None}
         figures["other"] = dict(breaches) | ended
+        if self.early:
+            figures["other"]["recoveries after the end of the swarm"] = self.early
         figures["swarm"] = types.SimpleNamespace(**swarm)
         verified = self.verify()
         figures["verify"] = "equal" if verified.returncode == 0 else verified.stdout[-1500:]
