@@ -122,8 +122,9 @@ impl Installation {
         for (user, rules) in [
             (
                 User::Gateway,
-                "%R~cw:{* ~cw:once:* ~cw:quota:* +get +hgetall +set +getdel +time +info +eval \
-                 +evalsha +script|load +ping +hello +client|setname +client|id +quit",
+                "%R~cw:{* ~cw:once:* ~cw:quota:* +get +hgetall +hmget +zrank +set +getdel \
+                 +time +info +eval +evalsha +script|load +ping +hello +client|setname +client|id \
+                 +quit",
             ),
             (
                 User::Processors,

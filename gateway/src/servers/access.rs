@@ -49,6 +49,8 @@ pub async fn check_access(
 async fn check_redis(report: &mut AccessReport, url: &str) {
     let needed: &[NamedCommand<'_>] = &[
         ("read views", &["HGETALL", VIEW_KEY]),
+        ("read tickets", &["HMGET", VIEW_KEY, "nothing"]),
+        ("read places in lines", &["ZRANK", VIEW_KEY, "nothing"]),
         ("read the identity of the server", &["INFO", "replication"]),
         ("run scripts", &["EVAL", "return 1", "0"]),
         ("write short-lived keys", &["SET", SHORT_KEY, "tried", "PX", "1"]),

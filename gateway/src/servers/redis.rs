@@ -9,8 +9,14 @@ use fred::{
     types::{Expiration, scripts::Script},
 };
 use schemas::{
-    ids::Aggregate,
-    redis_keys::{self, READ_IDENTITY, StoreIdentity, generation, view as view_key},
+    channel::Channel,
+    ids::{Aggregate, QueueId, TicketId},
+    line::{QUEUE_KEY, ticket_of_view},
+    redis_keys::{
+        self, POSITION, READ_IDENTITY, StoreIdentity, generation, line as line_key,
+        view as view_key,
+    },
+    view::View,
 };
 use servers::redis::{RedisLimits, RedisUnusable};
 
@@ -18,7 +24,7 @@ use crate::{
     BoxFuture,
     backends::quota::{Quota, Spent},
     backends::short_keys::{KeysUnavailable, ShortKeys},
-    backends::snapshots::{NotRead, Snapshot, Snapshots},
+    backends::snapshots::{NotRead, Snapshot, Snapshots, TicketInLine},
 };
 
 const LIMITS: RedisLimits = RedisLimits {
@@ -37,6 +43,12 @@ const LIMITS: RedisLimits = RedisLimits {
 const READ_VIEW: &str = "return {role, replication_id, redis.call('GET', ARGV[1]) or '', \
     redis.call('HGETALL', ARGV[2])}";
 
+/// Reads one ticket of a queue's view, and its place in the sorted set of those who wait, which is
+/// written with the view.
+const READ_TICKET: &str = "return {role, replication_id, redis.call('GET', ARGV[1]) or '', \
+    redis.call('HMGET', ARGV[2], ARGV[4], ARGV[5], ARGV[6]), \
+    redis.call('ZRANK', ARGV[3], ARGV[6])}";
+
 /// Connects, in the background if Redis does not answer now.
 ///
 /// # Errors
@@ -49,12 +61,14 @@ pub async fn connect(url: &str) -> Result<Client, RedisUnusable> {
 pub struct RedisSnapshots {
     client: Client,
     read_view: Script,
+    read_ticket: Script,
 }
 
 impl RedisSnapshots {
     /// Uses this connection.
     pub fn new(client: Client) -> Self {
-        Self { client, read_view: Script::from_lua(format!("{READ_IDENTITY}{READ_VIEW}")) }
+        let script = |read| Script::from_lua(format!("{READ_IDENTITY}{read}"));
+        Self { client, read_view: script(READ_VIEW), read_ticket: script(READ_TICKET) }
     }
 
     async fn read(&self, aggregate: &Aggregate, view: &str) -> Result<Snapshot, NotRead> {
@@ -62,22 +76,65 @@ impl RedisSnapshots {
         let answer =
             self.read_view.evalsha_with_reload(&self.client, Vec::<String>::new(), keys).await;
         let (role, replication_id, generation, fields): (String, String, String, Vec<String>) =
-            answer.map_err(|error: Error| NotRead(Box::new(error)))?;
-        let Some(identity) = StoreIdentity::new(&role, &replication_id) else {
-            return Ok(Snapshot::Suspect);
-        };
-        if generation != identity.as_str() {
-            return Ok(Snapshot::Suspect);
-        }
+            answer.map_err(not_read)?;
         let mut fields = fields.into_iter();
-        let positions = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
-        let stored = redis_keys::read_view(positions).map_err(|error| NotRead(Box::new(error)))?;
-        Ok(match stored {
-            Some(stored) if stored.is_of(&identity) => Snapshot::Held(stored.view),
-            None => Snapshot::Absent,
-            Some(_) => Snapshot::Suspect,
+        let fields = std::iter::from_fn(|| Some((fields.next()?, fields.next()?)));
+        judge(StoreIdentity::new(&role, &replication_id), &generation, fields)
+    }
+
+    async fn read_ticket(
+        &self,
+        aggregate: &Aggregate,
+        queue: &QueueId,
+        ticket: &TicketId,
+    ) -> Result<Snapshot<TicketInLine>, NotRead> {
+        let name = Channel::Queue(queue.clone()).to_string();
+        let fields = [POSITION, QUEUE_KEY, ticket.as_str()].map(str::to_owned);
+        let keys = [
+            generation(aggregate),
+            view_key(aggregate, &name),
+            line_key(aggregate, queue.as_str()),
+        ];
+        let arguments: Vec<String> = keys.into_iter().chain(fields.clone()).collect();
+        let answer =
+            self.read_ticket.evalsha_with_reload(&self.client, Vec::<String>::new(), arguments);
+        let (role, replication_id, generation, values, ahead): (
+            String,
+            String,
+            String,
+            Vec<Option<String>>,
+            Option<usize>,
+        ) = answer.await.map_err(not_read)?;
+        let held = fields.into_iter().zip(values).filter_map(|(key, text)| Some((key, text?)));
+        Ok(match judge(StoreIdentity::new(&role, &replication_id), &generation, held)? {
+            Snapshot::Held(part) => {
+                let state = ticket_of_view(queue, &part, ticket, ahead).map_err(not_read)?;
+                Snapshot::Held(TicketInLine { position: part.position, state })
+            }
+            Snapshot::Absent => Snapshot::Absent,
+            Snapshot::Suspect => Snapshot::Suspect,
         })
     }
+}
+
+fn not_read(error: impl std::error::Error + Send + Sync + 'static) -> NotRead {
+    NotRead(Box::new(error))
+}
+
+/// The view of these fields, if this server is known to have its newest state.
+fn judge(
+    identity: Option<StoreIdentity>,
+    generation: &str,
+    fields: impl Iterator<Item = (String, String)>,
+) -> Result<Snapshot<View>, NotRead> {
+    let Some(identity) = identity.filter(|identity| generation == identity.as_str()) else {
+        return Ok(Snapshot::Suspect);
+    };
+    Ok(match redis_keys::read_view(fields).map_err(not_read)? {
+        Some(stored) if stored.is_of(&identity) => Snapshot::Held(stored.view),
+        None => Snapshot::Absent,
+        Some(_) => Snapshot::Suspect,
+    })
 }
 
 impl Snapshots for RedisSnapshots {
@@ -89,10 +146,19 @@ impl Snapshots for RedisSnapshots {
         Box::pin(self.read(aggregate, view))
     }
 
+    fn ticket<'a>(
+        &'a self,
+        aggregate: &'a Aggregate,
+        queue: &'a QueueId,
+        ticket: &'a TicketId,
+    ) -> BoxFuture<'a, Result<Snapshot<TicketInLine>, NotRead>> {
+        Box::pin(self.read_ticket(aggregate, queue, ticket))
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
         Box::pin(async move {
             let answered: Result<(), Error> = self.client.ping(None).await;
-            answered.map_err(|error| NotRead(Box::new(error)))
+            answered.map_err(not_read)
         })
     }
 }

@@ -14,8 +14,9 @@ use std::{
 
 use prometheus::IntCounter;
 use schemas::{
+    channel::Channel,
     codes::Code,
-    ids::Aggregate,
+    ids::{Aggregate, QueueId, TicketId},
     view::{Position, View},
 };
 use tokio::{
@@ -27,7 +28,7 @@ use self::{absences::Absences, server_watch::ServerWatch};
 use crate::{
     backends::{
         queries::Queries,
-        snapshots::{NotRead, Snapshot, Snapshots},
+        snapshots::{NotRead, Snapshot, Snapshots, TicketInLine},
     },
     limits::Limit,
     metrics::{Metrics, ViewFetches},
@@ -169,6 +170,37 @@ impl ViewReader {
         Ok(found)
     }
 
+    /// Fetches a ticket of a queue. `None` when there is no such queue. Without the store, the
+    /// ticket is found in the whole view of the queue.
+    ///
+    /// # Errors
+    /// As of [`ViewReader::fetch`]; `internal` when the view is no view of a queue.
+    pub async fn ticket(
+        &self,
+        aggregate: &Aggregate,
+        queue: &QueueId,
+        ticket: &TicketId,
+        goal: FetchGoal,
+    ) -> Result<Option<TicketInLine>, Code> {
+        let in_store = async {
+            let _turn = self.turn().await?;
+            Ok(self.ask_store(goal, self.snapshots.ticket(aggregate, queue, ticket)).await)
+        };
+        let in_store = timeout(DEADLINE, in_store).await.unwrap_or(Err(Code::TryAgain))?;
+        let is_recent = |held: &TicketInLine| goal.floor.is_none_or(|floor| held.position >= floor);
+        if let Some(found) = in_store.filter(is_recent) {
+            self.count(|fetches| &fetches.store);
+            return Ok(Some(found));
+        }
+        let name = Channel::Queue(queue.clone()).to_string();
+        let Some(view) = self.fetch(aggregate, &name, goal).await? else { return Ok(None) };
+        let found = TicketInLine::of(queue, &view, ticket);
+        found.map(Some).map_err(|_| {
+            tracing::error!("a stored view cannot be read");
+            Code::Internal
+        })
+    }
+
     async fn search(
         &self,
         aggregate: &Aggregate,
@@ -221,7 +253,8 @@ impl ViewReader {
     /// Asks the store, and then the authority if need be.
     async fn attempt(&self, aggregate: &Aggregate, view: &str, goal: FetchGoal) -> FetchAttempt {
         let is_recent = |held: &View| goal.floor.is_none_or(|floor| held.position >= floor);
-        let in_store = self.ask_store(aggregate, view, goal).await.filter(is_recent);
+        let asked = self.snapshots.load(aggregate, view);
+        let in_store = self.ask_store(goal, asked).await.filter(is_recent);
         let fits = |held: &View| goal.claim.is_none_or(|claim| held.position >= claim);
         if let Some(held) = in_store.as_ref().filter(|held| fits(held)) {
             self.count(|fetches| &fetches.store);
@@ -250,12 +283,15 @@ impl ViewReader {
         }
     }
 
-    /// The view that the store holds. `None` when the store has none or must not be asked.
-    async fn ask_store(&self, aggregate: &Aggregate, view: &str, goal: FetchGoal) -> Option<View> {
+    /// What the store holds. `None` when the store has nothing or must not be asked.
+    async fn ask_store<T>(
+        &self,
+        goal: FetchGoal,
+        asked: impl Future<Output = Result<Snapshot<T>, NotRead>>,
+    ) -> Option<T> {
         if goal.from_authority || self.store.is_down() {
             return None;
         }
-        let asked = self.snapshots.load(aggregate, view);
         match answer(&self.store, "store", STORE_TIMEOUT, asked).await? {
             Snapshot::Held(held) => Some(held),
             Snapshot::Absent | Snapshot::Suspect => None,

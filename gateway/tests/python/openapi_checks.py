@@ -21,6 +21,7 @@ EXPLAINED = (
     "an https:// address",  # a pattern is not a URL parser
     "Content-Digest is not",  # Schemathesis sends an empty header, which the pattern excludes
     "If-Match is not",  # likewise
+    "If-Match and the body name two editions",  # two places that must agree
     # One of two fields. With `anyOf`, generated clients would lose the fields.
     'expected {"appointment"',
     'expected {"link"}',

@@ -329,38 +329,73 @@ impl Line {
     pub fn ticket_view_ref<'a>(&'a self, ticket: &'a TicketId) -> Option<TicketViewRef<'a>> {
         let entry = self.entries.get(ticket)?;
         let ahead = self.ahead_of(ticket, entry);
-        let estimate = ahead.map(|ahead| estimate(&self.head, entry.issued_at, ahead));
-        let call = match (&entry.station, entry.called_at) {
-            (Some(station), Some(at)) if entry.state != TicketState::Waiting => {
-                Some(CallRef { station, at, recalls: entry.recalls })
-            }
-            _ => None,
-        };
-        Some(TicketViewRef {
-            at: self.at,
-            ticket,
-            label: &entry.label,
-            queue: &self.queue,
-            queue_name: &self.head.name,
-            queue_state: self.head.state,
-            queue_message: self.head.message.as_deref(),
-            state: entry.state,
-            issued_at: entry.issued_at,
-            position: ahead.map(|ahead| count(ahead + 1)),
-            ahead: ahead.map(count),
-            estimate: estimate.and_then(Result::ok),
-            no_estimate: estimate.and_then(Result::err),
-            call,
-            reason: entry.reason.as_deref(),
-            moving_to: entry.moving_to.as_ref(),
-            successor: None,
-            clinic: &self.head.clinic,
-        })
+        Some(seen_by_patient(self.at, &self.queue, &self.head, ticket, entry, ahead))
     }
 
     /// A copy of [`Line::ticket_view_ref`].
     pub fn ticket_view(&self, ticket: &TicketId) -> Option<TicketView> {
         self.ticket_view_ref(ticket).map(|view| view.to_view())
+    }
+}
+
+/// The view of the patient of `ticket`, from the parts of a line's view that it needs. `None` when
+/// `view` has no such ticket. `ahead` is how many people will be called before, if the ticket waits.
+///
+/// # Errors
+/// [`InvalidQueueView`] when an entry has another form, the queue's own entry is missing, or
+/// somebody waits without a place.
+pub fn ticket_of_view(
+    queue: &QueueId,
+    view: &View,
+    ticket: &TicketId,
+    ahead: Option<usize>,
+) -> Result<Option<TicketView>, InvalidQueueView> {
+    let Some(entry) = view.entries.get(ticket.as_str()) else { return Ok(None) };
+    let head = view.entries.get(QUEUE_KEY).ok_or(InvalidQueueView(None))?;
+    let entry: QueueEntry =
+        serde_json::from_str(entry.get()).map_err(|e| InvalidQueueView(Some(e)))?;
+    let head: QueueHead =
+        serde_json::from_str(head.get()).map_err(|e| InvalidQueueView(Some(e)))?;
+    if (entry.state == TicketState::Waiting) != ahead.is_some() {
+        return Err(InvalidQueueView(None));
+    }
+    Ok(Some(seen_by_patient(view.at, queue, &head, ticket, &entry, ahead).to_view()))
+}
+
+fn seen_by_patient<'a>(
+    at: Millis,
+    queue: &'a QueueId,
+    head: &'a QueueHead,
+    ticket: &'a TicketId,
+    entry: &'a QueueEntry,
+    ahead: Option<usize>,
+) -> TicketViewRef<'a> {
+    let estimate = ahead.map(|ahead| estimate(head, entry.issued_at, ahead));
+    let call = match (&entry.station, entry.called_at) {
+        (Some(station), Some(at)) if entry.state != TicketState::Waiting => {
+            Some(CallRef { station, at, recalls: entry.recalls })
+        }
+        _ => None,
+    };
+    TicketViewRef {
+        at,
+        ticket,
+        label: &entry.label,
+        queue,
+        queue_name: &head.name,
+        queue_state: head.state,
+        queue_message: head.message.as_deref(),
+        state: entry.state,
+        issued_at: entry.issued_at,
+        position: ahead.map(|ahead| count(ahead + 1)),
+        ahead: ahead.map(count),
+        estimate: estimate.and_then(Result::ok),
+        no_estimate: estimate.and_then(Result::err),
+        call,
+        reason: entry.reason.as_deref(),
+        moving_to: entry.moving_to.as_ref(),
+        successor: None,
+        clinic: &head.clinic,
     }
 }
 

@@ -1,16 +1,20 @@
 //! Conformance of the view store: processors write it, gateways read it.
 
-use gateway::backends::snapshots::{Snapshot, Snapshots};
+use std::collections::BTreeMap;
+
+use gateway::backends::snapshots::{Snapshot, Snapshots, TicketInLine};
 use processors::{
-    fixtures::{Clinic, call_next, issue, leave, opening},
+    fixtures::{Clinic, call_next, issue, leave, opening, queue, ticket},
     ledger::Ledger,
     log::PartitionId,
     views::{Coverage, StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
-    ids::Aggregate,
+    channel::Channel,
+    ids::{Aggregate, QueueId},
     record::{CARE_TOPIC, RUNS_TOPIC, ViewDelta},
     redis_keys::StoreIdentity,
+    ticket::TicketState,
     view::{Delta, Fold, View, raw},
 };
 
@@ -122,14 +126,13 @@ pub async fn only_following_step_applies<L>(store: &Store<'_, L>, ledger: &dyn L
     assert!(!held.entries.contains_key("a"));
 }
 
-/// The steps of a real location (board, line, tickets), as a runner stores them.
-pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
-    let mut clinic = Clinic::new(ledger).await;
-    let mut views: std::collections::BTreeMap<String, View> = std::collections::BTreeMap::new();
+/// Stores the steps of a real location (board, line, tickets), as a runner does. Returns its views.
+async fn store_real_steps<L>(store: &Store<'_, L>, clinic: &mut Clinic) -> BTreeMap<String, View> {
+    let mut views: BTreeMap<String, View> = BTreeMap::new();
     let batches = [
         opening().into_iter().chain((1..=6).map(issue)).collect::<Vec<_>>(),
         vec![call_next(), call_next(), leave(5)],
-        vec![issue(7), call_next(), leave(1)],
+        vec![issue(7), leave(1), call_next()],
     ];
     for commands in batches {
         let steps = clinic.steps(commands);
@@ -143,10 +146,46 @@ pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &
             }
         }
     }
+    views
+}
+
+pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    let mut clinic = Clinic::new(ledger).await;
+    let views = store_real_steps(store, &mut clinic).await;
     assert!(views.len() > 7, "a board, a line and each ticket");
     for (name, view) in &views {
         same_view(&store.held(&clinic.aggregate, name).await.expect("it is held"), view);
     }
+}
+
+/// A read of one ticket finds what the whole view of its queue says of it.
+pub async fn ticket_is_found_without_its_line(
+    store: &Store<'_, impl AsyncFn(&Aggregate)>,
+    ledger: &dyn Ledger,
+) {
+    let mut clinic = Clinic::new(ledger).await;
+    let views = store_real_steps(store, &mut clinic).await;
+    let (aggregate, line) = (&clinic.aggregate, queue());
+    let found = async |queue, number| {
+        let found = store.snapshots.ticket(aggregate, queue, &ticket(number)).await;
+        found.expect("the store answers")
+    };
+    let view = &views[&Channel::Queue(line.clone()).to_string()];
+    let mut states = Vec::new();
+    for number in 1..=7 {
+        let expected = TicketInLine::of(&line, view, &ticket(number)).expect("it is a line");
+        states.push(expected.state.as_ref().map(|ticket| (ticket.state, ticket.ahead)));
+        let Snapshot::Held(held) = found(&line, number).await else { panic!("it is held") };
+        assert!(held == expected, "ticket {number}");
+    }
+    use TicketState::{Called, Waiting};
+    let (gone, called) = (None, Some((Called, None)));
+    let waits = |ahead| Some((Waiting, Some(ahead)));
+    assert_eq!(states, [gone, called, waits(0), waits(1), gone, waits(2), waits(3)]);
+    let nowhere = QueueId::new("riverside.nowhere").expect("an id");
+    assert!(matches!(found(&nowhere, 4).await, Snapshot::Absent));
+    (store.lose)(aggregate).await;
+    assert!(matches!(found(&line, 4).await, Snapshot::Suspect));
 }
 
 pub async fn newer_epoch_wins<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
@@ -307,6 +346,7 @@ macro_rules! view_store_promises {
             new_aggregate_begins_with_whole_view,
             only_following_step_applies,
             real_steps_fold_into_their_views,
+            ticket_is_found_without_its_line,
             newer_epoch_wins,
             only_newer_view_replaces,
             emptied_store_is_recognised,

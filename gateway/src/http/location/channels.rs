@@ -10,7 +10,6 @@ use schemas::{
     channel::Channel,
     codes::Code,
     ids::{LocationId, QueueId, TicketId},
-    line::Line,
     ticket::{TicketEntry, TicketView},
     view::Position,
 };
@@ -25,7 +24,7 @@ use crate::{
             audited::NamedInBody,
             body::{not_an_id, read},
             caller::{Caller, JsonText, Segments},
-            snapshots::{keyed, load, place, unreadable},
+            snapshots::{keyed, load, place, ticket_in_line},
         },
     },
 };
@@ -86,12 +85,9 @@ pub(in crate::http) async fn ticket(
             }
             TicketEntry::In(queue) => queue,
         };
-        let Some(view) = load(&node, &claims, &Channel::Queue(queue.clone())).await? else {
-            continue;
-        };
-        let line = Line::from_view(queue, &view).map_err(unreadable)?;
-        if let Some(state) = line.ticket_view(&ticket) {
-            return Ok(Json(TicketSnapshot { position: view.position, state }).into_response());
+        let Some(found) = ticket_in_line(&node, &claims, &queue, &ticket).await? else { continue };
+        if let Some(state) = found.state {
+            return Ok(Json(TicketSnapshot { position: found.position, state }).into_response());
         }
     }
     Err(Code::TryAgain.into())

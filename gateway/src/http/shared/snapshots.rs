@@ -6,11 +6,18 @@ use axum::{
 };
 use gateway_core::access::{self, Claims};
 use schemas::{
-    channel::Channel, codes::Code, ids::LocationId, line::TICKET_KEY, ticket::TicketEntry,
+    channel::Channel,
+    codes::Code,
+    ids::{Aggregate, LocationId, QueueId, TicketId},
+    line::TICKET_KEY,
+    ticket::TicketEntry,
     view::View,
 };
 
-use crate::{context::NodeContext, http::Problem, views::reader::FetchGoal};
+use crate::{
+    backends::snapshots::TicketInLine, context::NodeContext, http::Problem,
+    views::reader::FetchGoal,
+};
 
 /// Answers with the state of a channel, for whoever may open it.
 pub(in crate::http) async fn keyed(
@@ -31,11 +38,28 @@ pub(in crate::http) async fn load(
 ) -> Result<Option<View>, Code> {
     let aggregate = channel.aggregate(&claims.tenant);
     let name = channel.to_string();
-    let floor = node.tails.floor(&aggregate, &name);
-    let goal = FetchGoal { floor, seen: node.tails.position(&aggregate), ..FetchGoal::default() };
-    let view = node.reader.fetch(&aggregate, &name, goal).await?;
+    let view = node.reader.fetch(&aggregate, &name, goal(node, &aggregate, &name)).await?;
     // A view without entries was removed, such as that of a removed queue.
     Ok(view.filter(|view| !view.entries.is_empty()))
+}
+
+/// A ticket of a queue, or `None` when there is no such queue.
+pub(in crate::http) async fn ticket_in_line(
+    node: &NodeContext,
+    claims: &Claims,
+    queue: &QueueId,
+    ticket: &TicketId,
+) -> Result<Option<TicketInLine>, Code> {
+    let channel = Channel::Queue(queue.clone());
+    let aggregate = channel.aggregate(&claims.tenant);
+    let goal = goal(node, &aggregate, &channel.to_string());
+    node.reader.ticket(&aggregate, queue, ticket, goal).await
+}
+
+/// Nothing older than what this node has seen of the view.
+fn goal(node: &NodeContext, aggregate: &Aggregate, view: &str) -> FetchGoal {
+    let (floor, seen) = (node.tails.floor(aggregate, view), node.tails.position(aggregate));
+    FetchGoal { floor, seen, ..FetchGoal::default() }
 }
 
 /// The view of a location's settings, if the caller may see it.
