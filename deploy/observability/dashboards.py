@@ -111,6 +111,15 @@ WIRE = [
         "A single tenant with many 4xx is a wrong client; its audit says which.",
     ),
     (
+        "Tenants and revocations",
+        "short",
+        [
+            ("{{state}}", "max by (state) (clinicwire_tenants)"),
+            ("revocations held", "max(clinicwire_revocations_held)"),
+        ],
+        "Every node holds all of them. A tenant that is suspended is refused everywhere.",
+    ),
+    (
         "Refused by limits",
         "ops",
         [("{{limit}}", rate("clinicwire_limited_total", "limit"))],

@@ -11,11 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TABLE = ROOT / "docs" / "metrics.md"
 PROGRAMS = {
-    "Gateways": [
-        "gateway/src/node/metrics.rs",
-        "gateway/src/node/metrics",
-        "gateway/src/access/audit/metrics.rs",
-    ],
+    "Gateways": ["gateway/src/node/metrics.rs", "gateway/src/node/metrics"],
     "Processors, workers and bridges": [
         "processors/src/servers/metrics.rs",
         "processors/src/servers/metrics",
@@ -43,6 +39,7 @@ LABELS = {
     "clinicwire_processor_facts": "change",
     "clinicwire_processor_records": "became",
     "clinicwire_spans": "result",
+    "clinicwire_tenants": "state",
     "clinicwire_tenant_errors": "class, tenant",
     "clinicwire_tls_(handshakes|reloads)": "result",
     "clinicwire_uploads": "result",

@@ -3,8 +3,12 @@
 //! through a bounded queue to an exporter, and nothing ever waits for either.
 //!
 //! A request that is not sampled has no context: it costs one look for a header.
+//!
+//! Also the part of metrics that all programs share.
 
 mod context;
+#[cfg(feature = "metrics")]
+mod copied;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 mod span;
@@ -13,5 +17,7 @@ mod tracer;
 pub use context::{
     CallerContext, MAX_CONTEXT_BYTES, SpanId, TRACE_PARENT, TRACE_STATE, TraceContext, TraceId,
 };
+#[cfg(feature = "metrics")]
+pub use copied::Copied;
 pub use span::{Attribute, AttributeValue, OpenSpan, Span, SpanKind};
 pub use tracer::{SpanCounts, SpanQueue, Tracer};

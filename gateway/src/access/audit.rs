@@ -6,7 +6,6 @@
 //! them.
 
 mod agents;
-pub mod metrics;
 mod queue;
 mod writer;
 

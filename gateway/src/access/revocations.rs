@@ -101,6 +101,13 @@ impl Revocations {
         self.read().table.count
     }
 
+    /// The numbers of tenants by state.
+    pub fn tenant_counts(&self) -> [(&'static str, usize); 2] {
+        let table = self.read().table;
+        let created = table.stored.keys().filter(|tenant| tenant.as_str() != INSTALLATION).count();
+        [("created", created), ("suspended", table.suspended.len())]
+    }
+
     /// Adds a revocation that was appended to the topic at `at`. Of two for one target the later
     /// one counts.
     pub fn add(&self, tenant: TenantId, revocation: &Revocation, at: Millis) {

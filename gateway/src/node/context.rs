@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use crate::certificates::{CertificateError, Certificates};
 use crate::{
     access::{
-        audit::{Audit, metrics::AuditMetrics},
+        audit::Audit,
         auth::{KeyError, Verifier},
         bookings::BookingKey,
         check_in_codes::CheckInCodeKey,
@@ -28,9 +28,7 @@ use crate::{
     commands::Commands,
     files::Files,
     limits::{Limit, Limits, admission, settings::LimitSettings},
-    metrics::{
-        Metrics, connections::ConnectionMetrics, log_clients::LogClients, spans::SpanMetrics,
-    },
+    metrics::Metrics,
     readiness::Readiness,
     settings::{AlertOffer, Settings},
     throttle::Throttle,
@@ -128,13 +126,14 @@ impl NodeContext {
             .with_revocations(revocations.clone())
             .with_own_tokens(&settings.grant_secret);
         let Backends { log, snapshots, queries, short_keys, files, readiness } = backends;
-        metrics.export(LogClients::new(log.clone()));
-        metrics.export(SpanMetrics::new(&settings.tracer));
-        metrics.export(ConnectionMetrics::new(queries.clone()));
+        metrics.export_log_clients(log.clone());
+        metrics.export_spans(&settings.tracer);
+        metrics.export_connections(queries.clone());
+        metrics.export_access(&revocations);
         #[cfg(feature = "tls")]
         let certificates = certificates(settings, &metrics)?;
         let audit = Audit::new(log.clone());
-        metrics.export(AuditMetrics::new(audit.counts().clone()));
+        metrics.export_audit(audit.counts());
         let limits = Arc::new(Limits::new(limits(settings), short_keys.clone(), metrics.clone()));
         let reader = ViewReader::new(snapshots, queries.clone(), metrics.clone(), &readiness);
         Ok(Self {

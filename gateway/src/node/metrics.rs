@@ -1,13 +1,11 @@
 //! The metrics of a node. Label values come from closed sets and never contain an id, a name or a
 //! subject, but for the tenants of `clinicwire_tenant_errors_total`.
 
-pub(crate) mod connections;
+mod copied;
 mod exemplars;
 mod intake;
-pub(crate) mod log_clients;
 mod requests;
 mod results;
-pub(crate) mod spans;
 mod tls;
 
 use prometheus::{
@@ -15,7 +13,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 use schemas::channel::Channel;
-use telemetry::TraceId;
+use telemetry::{Copied, TraceId};
 
 pub use self::exemplars::OPEN_METRICS;
 use self::{
@@ -242,9 +240,18 @@ impl Metrics {
     ///
     /// # Panics
     /// When a metric of its names exists, or its names are not well formed.
-    pub fn export(&self, made: prometheus::Result<impl Collector + 'static>) {
+    fn export(&self, made: prometheus::Result<impl Collector + 'static>) {
         let collector = made.expect("the metrics' names and labels are well formed");
         self.registry.register(Box::new(collector)).expect("no two metrics have the same name");
+    }
+
+    /// Exports a metric whose values `copy` sets at each scrape.
+    fn copy<C: Collector + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+        copy: impl Fn(&C) + Send + Sync + 'static,
+    ) {
+        self.export(made.map(|metric| Copied::new(metric, copy)));
     }
 
     /// Observes how old a step was when its listeners had been served. `trace` is that of a sampled

@@ -41,6 +41,8 @@ async fn suspended_tenant_is_refused_until_it_is_resumed() {
     );
     let [status] = &node.hear_tenants()[..] else { panic!("one record") };
     assert_eq!((status.suspended, &*status.reason, &*status.by.subject), (true, REASON, "boss"));
+    let metrics = node.context.metrics.text(&node.context.readiness);
+    assert!(metrics.contains("clinicwire_tenants{state=\"suspended\"} 1\n"), "{metrics}");
     for (method, path) in [
         ("GET", path),
         ("POST", "/v1/stream-tickets"),

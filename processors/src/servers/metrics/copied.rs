@@ -1,42 +1,15 @@
 //! Metrics whose values are copied from counters at each scrape.
 
-use std::sync::{Mutex, PoisonError};
-
-use prometheus::{
-    IntCounterVec, Opts, Registry,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
+use prometheus::{IntCounterVec, Opts, Registry, core::Collector};
+use telemetry::Copied;
 use tokio::time::Instant;
-
-/// A metric whose values are copied from counters at each scrape.
-struct CopiedMetric<M> {
-    /// Locked from the copy until the metric is collected, so that two scrapes do not mix.
-    metric: Mutex<M>,
-    descriptions: Vec<Desc>,
-    copy: Box<dyn Fn(&M) + Send + Sync>,
-}
-
-impl<M: Collector> Collector for CopiedMetric<M> {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let metric = self.metric.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.copy)(&metric);
-        metric.collect()
-    }
-}
 
 pub(super) fn add<M: Collector + 'static>(
     registry: &Registry,
     metric: M,
     copy: impl Fn(&M) + Send + Sync + 'static,
 ) -> prometheus::Result<()> {
-    let descriptions = metric.desc().into_iter().cloned().collect();
-    let (metric, copy) = (Mutex::new(metric), Box::new(copy));
-    registry.register(Box::new(CopiedMetric { metric, descriptions, copy }))
+    registry.register(Box::new(Copied::new(metric, copy)))
 }
 
 /// A counter with one label, whose values are a closed set.
