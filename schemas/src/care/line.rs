@@ -339,7 +339,8 @@ impl Line {
 }
 
 /// The view of the patient of `ticket`, from the parts of a line's view that it needs. `None` when
-/// `view` has no such ticket. `ahead` is how many people will be called before, if the ticket waits.
+/// `view` has no such ticket. `ahead` is how many people will be called before, while the ticket
+/// waits.
 ///
 /// # Errors
 /// [`InvalidQueueView`] when an entry has another form, the queue's own entry is missing, or
