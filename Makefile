@@ -122,6 +122,7 @@ lint: install $(deny) ## Check format, clippy, docs, dependencies, licences, typ
 	# The whole workspace, so that `make test` finds what this builds.
 	cargo test --workspace --test dependencies
 	npm run -s types --prefix $(js)
+	crates/simulation/mutants.py --check
 	$(deny) --log-level error check --hide-inclusion-graph bans licenses sources
 	$(tsc) -p $(js)/tsconfig.web.json
 	$(tsc) -p $(js)/tsconfig.json

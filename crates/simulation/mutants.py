@@ -3,7 +3,7 @@
 
 Arguments are the names of mutations to run; without any, all are run. Results of earlier runs stay
 in the table until their mutation is run again. SEEDS bounds the search for a seed (default 400).
-`--check` only looks whether every mutation fits the code, and writes the table.
+`--check` only looks whether every mutation fits the code, and whether the table is fresh.
 """
 
 import filecmp
@@ -95,7 +95,7 @@ def run(mutants):
     return results
 
 
-def write_table(mutants, results):
+def table(mutants, results):
     lines = [
         "# Mutations",
         "",
@@ -109,7 +109,7 @@ def write_table(mutants, results):
     for mutant in mutants:
         noticed = results.get(mutant["name"], "not run")
         lines.append(f"| {mutant['name']} | `{mutant['file']}` | {noticed or '**nothing**'} |")
-    TABLE.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def main():
@@ -120,10 +120,11 @@ def main():
             edit(text, change, mutant["file"])
     if sys.argv[1:] == ["--check"]:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        return write_table(mutants, results)
+        is_fresh = TABLE.read_text() == table(mutants, results)
+        sys.exit(0 if is_fresh else "docs/mutations.md does not show mutants.json")
     chosen = [mutant for mutant in mutants if not sys.argv[1:] or mutant["name"] in sys.argv[1:]]
     results = run(chosen)
-    write_table(mutants, results)
+    TABLE.write_text(table(mutants, results))
     survivors = [mutant["name"] for mutant in chosen if results[mutant["name"]] is None]
     sys.exit(f"nothing noticed: {survivors}" if survivors else 0)
 
