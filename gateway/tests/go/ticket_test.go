@@ -50,10 +50,12 @@ func (n *network) mend() {
 	n.cut = false
 }
 
-// event is what a subscription delivers: that it is subscribed, or a state of its ticket.
+// event is what a subscription delivers: that it is subscribed, why it ended, or a state of its
+// ticket.
 type event struct {
 	subscribed bool
 	recovered  bool
+	ended      uint32
 	state      string
 	offset     uint64
 }
@@ -61,6 +63,9 @@ type event struct {
 func (e event) String() string {
 	if e.subscribed {
 		return fmt.Sprintf("subscribed, recovered: %v, %s", e.recovered, e.state)
+	}
+	if e.ended != 0 {
+		return fmt.Sprintf("unsubscribed: %d", e.ended)
 	}
 	return e.state
 }
@@ -94,16 +99,96 @@ func expect(t *testing.T, events <-chan event, wanted string) event {
 	}
 }
 
+type newClient func(string, centrifuge.Config) *centrifuge.Client
+
+var clients = map[string]newClient{
+	"json": centrifuge.NewJsonClient, "protobuf": centrifuge.NewProtobufClient,
+}
+
 func TestClientFollowsTicketAndResumes(t *testing.T) {
-	clients := map[string]func(string, centrifuge.Config) *centrifuge.Client{
-		"json": centrifuge.NewJsonClient, "protobuf": centrifuge.NewProtobufClient,
-	}
 	for name, client := range clients {
 		t.Run(name, func(t *testing.T) { follow(t, client) })
 	}
 }
 
-func follow(t *testing.T, newClient func(string, centrifuge.Config) *centrifuge.Client) {
+// listen subscribes to a ticket, and passes on what is delivered.
+func listen(t *testing.T, client *centrifuge.Client, ticket string, events chan<- event) {
+	t.Helper()
+	subscription, err := client.NewSubscription("ticket:" + ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscription.OnSubscribed(func(e centrifuge.SubscribedEvent) {
+		next := event{subscribed: true, recovered: e.Recovered}
+		if e.StreamPosition != nil {
+			next.offset = e.StreamPosition.Offset
+		}
+		if len(e.Data) > 0 {
+			next.state = read(t, e.Data)
+		}
+		events <- next
+	})
+	subscription.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) {
+		events <- event{ended: e.Code}
+	})
+	subscription.OnPublication(func(e centrifuge.PublicationEvent) {
+		events <- event{state: read(t, e.Data), offset: e.Offset}
+	})
+	if err := subscription.Subscribe(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The ticket of another patient is refused. A token that must be replaced interrupts nothing. A
+// revoked one ends the client for good.
+func TestClientIsRefusedRenewedAndRevoked(t *testing.T) {
+	for name, client := range clients {
+		t.Run(name, func(t *testing.T) { loseRights(t, client) })
+	}
+}
+
+func loseRights(t *testing.T, newClient newClient) {
+	c := startClinic(t)
+	own, other := c.issue(), c.issue()
+	rights := func(version int) string {
+		return tokenOf(t, time.Hour, map[string]any{
+			"role": "patient", "sub": "phone", "tickets": []string{own},
+			"permission_version": version,
+		})
+	}
+	client := newClient(c.socketURL(), centrifuge.Config{
+		Token:    rights(1),
+		GetToken: func(centrifuge.ConnectionTokenEvent) (string, error) { return rights(2), nil },
+
+		MinReconnectDelay: 10 * time.Millisecond, MaxReconnectDelay: 100 * time.Millisecond,
+	})
+	t.Cleanup(client.Close)
+	ended := make(chan uint32, 1)
+	client.OnDisconnected(func(e centrifuge.DisconnectedEvent) { ended <- e.Code })
+	if err := client.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan event, 100)
+	listen(t, client, other, events)
+	expect(t, events, "unsubscribed: 103")
+	listen(t, client, own, events)
+	expect(t, events, "subscribed, recovered: false, waiting 0")
+	c.ask("POST", "revocations", map[string]any{
+		"kind": "permissions", "id": "phone", "permission_version": 2,
+	})
+	expect(t, events, "subscribed, recovered: true, ")
+	c.ask("POST", "revocations", map[string]any{"kind": "subject", "id": "phone"})
+	select {
+	case code := <-ended:
+		if code != 3507 {
+			t.Fatalf("the client ended by %d", code)
+		}
+	case <-time.After(within):
+		t.Fatal("the client did not end")
+	}
+}
+
+func follow(t *testing.T, newClient newClient) {
 	c := startClinic(t)
 	first, second, own := c.issue(), c.issue(), c.issue()
 
@@ -115,25 +200,9 @@ func follow(t *testing.T, newClient func(string, centrifuge.Config) *centrifuge.
 	t.Cleanup(client.Close)
 	reconnecting := make(chan struct{}, 100)
 	client.OnConnecting(func(centrifuge.ConnectingEvent) { reconnecting <- struct{}{} })
-	subscription, err := client.NewSubscription("ticket:" + own)
-	if err != nil {
-		t.Fatal(err)
-	}
 	events := make(chan event, 100)
-	subscription.OnSubscribed(func(e centrifuge.SubscribedEvent) {
-		next := event{subscribed: true, recovered: e.Recovered}
-		if e.StreamPosition != nil {
-			next.offset = e.StreamPosition.Offset
-		}
-		if len(e.Data) > 0 {
-			next.state = read(t, e.Data)
-		}
-		events <- next
-	})
-	subscription.OnPublication(func(e centrifuge.PublicationEvent) {
-		events <- event{state: read(t, e.Data), offset: e.Offset}
-	})
-	if err := errors.Join(subscription.Subscribe(), client.Connect()); err != nil {
+	listen(t, client, own, events)
+	if err := client.Connect(); err != nil {
 		t.Fatal(err)
 	}
 

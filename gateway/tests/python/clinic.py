@@ -29,8 +29,8 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def token(expires_in):
-    """Signs a development token of an admin, as `gateway::access::auth` defines it."""
+def token(expires_in, **claims):
+    """Signs a development token, by default of an admin, as `gateway::access::auth` defines it."""
 
     def encode(data):
         return base64.urlsafe_b64encode(data).rstrip(b"=")
@@ -39,7 +39,7 @@ def token(expires_in):
     body = {
         "iss": "clinicwire-development", "aud": "clinicwire", "sub": "test-admin",
         "iat": int(time.time()) - 60, "exp": time.time() + expires_in,
-        "tenant": "demo", "role": "admin",
+        "tenant": "demo", "role": "admin", **claims,
     }
     signed = b".".join(encode(json.dumps(part).encode()) for part in (header, body))
     key = hashlib.sha256(hashlib.sha256(SECRET.encode()).digest() + b"token").digest()
@@ -107,6 +107,10 @@ class Clinic:
     async def issue(self):
         """Issues a ticket and answers its id."""
         return (await self.ask("POST", f"queues/{QUEUE}/tickets"))["ticket"]
+
+    async def revoke(self, **target):
+        """Revokes tokens, such as `kind="subject", id="phone"`."""
+        await self.answer("POST", "revocations", target)
 
     async def call(self, ticket):
         await self.ask("POST", f"tickets/{ticket}/call", {"station": ROOM, "force": True})

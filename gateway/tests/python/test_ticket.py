@@ -17,10 +17,13 @@ def state(data):
 
 class Connection(ClientEventHandler):
     def __init__(self):
-        self.connecting = asyncio.Queue()
+        self.connecting, self.ended = asyncio.Queue(), asyncio.Queue()
 
     async def on_connecting(self, ctx):
         self.connecting.put_nowait(ctx.reason)
+
+    async def on_disconnected(self, ctx):
+        self.ended.put_nowait(ctx.code)
 
 
 class Follower(SubscriptionEventHandler):
@@ -30,6 +33,9 @@ class Follower(SubscriptionEventHandler):
     async def on_subscribed(self, ctx):
         event = "recovered" if ctx.recovered else f"subscribed anew: {state(ctx.data)}"
         self.events.put_nowait((event, ctx.stream_position.offset))
+
+    async def on_unsubscribed(self, ctx):
+        self.events.put_nowait((f"unsubscribed: {ctx.code}", None))
 
     async def on_publication(self, ctx):
         self.events.put_nowait((state(ctx.pub.data), ctx.pub.offset))
@@ -65,6 +71,41 @@ class TicketTest(unittest.IsolatedAsyncioTestCase):
         await self.expect("recovered")
         await clinic.order(own, "hold")
         await self.expect("on_hold")
+
+    async def test_json_client_is_refused_renewed_and_revoked(self):
+        await self.lose_rights(use_protobuf=False)
+
+    async def test_protobuf_client_is_refused_renewed_and_revoked(self):
+        await self.lose_rights(use_protobuf=True)
+
+    async def lose_rights(self, use_protobuf):
+        """The ticket of another patient is refused. A token that must be replaced interrupts
+        nothing. A revoked one ends the client for good."""
+        clinic = await Clinic.start()
+        self.addAsyncCleanup(clinic.stop)
+        own, other = await clinic.issue(), await clinic.issue()
+        rights = {"role": "patient", "sub": "phone", "tickets": [own]}
+
+        async def get_token():
+            return token(3600, **rights, permission_version=2)
+
+        connection, self.follower = Connection(), Follower()
+        address = clinic.url.replace("http", "ws") + "/connection/websocket"
+        client = Client(
+            address, connection, token=token(3600, **rights, permission_version=1),
+            get_token=get_token, use_protobuf=use_protobuf,
+            min_reconnect_delay=0.01, max_reconnect_delay=0.1,
+        )
+        self.addAsyncCleanup(client.disconnect)
+        await client.connect()
+        await client.new_subscription(f"ticket:{other}", self.follower).subscribe()
+        await self.expect("unsubscribed: 103")
+        await client.new_subscription(f"ticket:{own}", self.follower).subscribe()
+        await self.expect("subscribed anew: waiting 0")
+        await clinic.revoke(kind="permissions", id="phone", permission_version=2)
+        await self.expect("recovered")
+        await clinic.revoke(kind="subject", id="phone")
+        self.assertEqual(await asyncio.wait_for(connection.ended.get(), WITHIN), 3507)
 
     async def follow(self, use_protobuf):
         clinic = await Clinic.start()

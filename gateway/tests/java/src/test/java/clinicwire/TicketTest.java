@@ -9,6 +9,7 @@ import io.github.centrifugal.centrifuge.Client;
 import io.github.centrifugal.centrifuge.ConnectingEvent;
 import io.github.centrifugal.centrifuge.ConnectionTokenEvent;
 import io.github.centrifugal.centrifuge.ConnectionTokenGetter;
+import io.github.centrifugal.centrifuge.DisconnectedEvent;
 import io.github.centrifugal.centrifuge.EventListener;
 import io.github.centrifugal.centrifuge.Options;
 import io.github.centrifugal.centrifuge.PublicationEvent;
@@ -16,9 +17,13 @@ import io.github.centrifugal.centrifuge.SubscribedEvent;
 import io.github.centrifugal.centrifuge.Subscription;
 import io.github.centrifugal.centrifuge.SubscriptionEventListener;
 import io.github.centrifugal.centrifuge.TokenCallback;
+import io.github.centrifugal.centrifuge.UnsubscribedEvent;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -32,6 +37,7 @@ class TicketTest {
 
   private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
   private final BlockingQueue<String> connecting = new LinkedBlockingQueue<>();
+  private final BlockingQueue<Integer> ended = new LinkedBlockingQueue<>();
 
   @Test
   @DisplayName("client follows a ticket and resumes after a reconnect")
@@ -93,6 +99,40 @@ class TicketTest {
     }
   }
 
+  @Test
+  @DisplayName("client is refused another ticket, renews its token, and ends once it is revoked")
+  void isRefusedRenewedAndRevoked(@TempDir Path directory) throws Exception {
+    try (var clinic = Clinic.start(directory)) {
+      var own = clinic.issue();
+      var other = clinic.issue();
+      var options = new Options();
+      options.setTokenGetter(new ConnectionTokenGetter() {
+        @Override
+        public void getConnectionToken(ConnectionTokenEvent event, TokenCallback callback) {
+          try {
+            callback.Done(null, patient(own, 2));
+          } catch (GeneralSecurityException error) {
+            callback.Done(error, "");
+          }
+        }
+      });
+      var client = connect(clinic.url.getPort(), patient(own, 1), options);
+      client.newSubscription("ticket:" + other, follower()).subscribe();
+      expect("unsubscribed: 103");
+      client.newSubscription("ticket:" + own, follower()).subscribe();
+      expect("subscribed anew: waiting 0");
+      clinic.revoke(Map.of("kind", "permissions", "id", "phone", "permission_version", 2));
+      expect("recovered");
+      clinic.revoke(Map.of("kind", "subject", "id", "phone"));
+      assertEquals(3507, ended.poll(Clinic.WITHIN.toSeconds(), TimeUnit.SECONDS));
+    }
+  }
+
+  private static String patient(String ticket, int version) throws GeneralSecurityException {
+    return Clinic.token(Duration.ofHours(1), Map.of("role", "patient", "sub", "phone",
+        "tickets", List.of(ticket), "permission_version", version));
+  }
+
   private Client connect(int port, String token) {
     return connect(port, token, new Options());
   }
@@ -105,6 +145,11 @@ class TicketTest {
       @Override
       public void onConnecting(Client client, ConnectingEvent event) {
         connecting.add(event.getReason());
+      }
+
+      @Override
+      public void onDisconnected(Client client, DisconnectedEvent event) {
+        ended.add(event.getCode());
       }
     };
     var url = "ws://127.0.0.1:" + port + "/connection/websocket";
@@ -120,6 +165,11 @@ class TicketTest {
         var what =
             event.getRecovered() ? "recovered" : "subscribed anew: " + state(event.getData());
         events.add(new Event(what, 0)); // the client does not expose its position
+      }
+
+      @Override
+      public void onUnsubscribed(Subscription subscription, UnsubscribedEvent event) {
+        events.add(new Event("unsubscribed: " + event.getCode(), 0));
       }
 
       @Override
