@@ -21,6 +21,20 @@ pub enum Snapshot<T = View> {
     Suspect,
 }
 
+impl<T> Snapshot<T> {
+    /// The same answer, with what `read` makes of a view that is held.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Snapshot<U>, E> {
+        Ok(match self {
+            Snapshot::Held(held) => Snapshot::Held(read(held)?),
+            Snapshot::Absent => Snapshot::Absent,
+            Snapshot::Suspect => Snapshot::Suspect,
+        })
+    }
+}
+
 /// A ticket, as the view of its queue has it.
 #[derive(PartialEq, Eq)]
 pub struct TicketInLine {
@@ -71,11 +85,9 @@ pub trait Snapshots: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Snapshot<TicketInLine>, NotRead>> {
         Box::pin(async move {
             let name = Channel::Queue(queue.clone()).to_string();
-            Ok(match self.load(aggregate, &name).await? {
-                Snapshot::Held(view) => Snapshot::Held(TicketInLine::of(queue, &view, ticket)?),
-                Snapshot::Absent => Snapshot::Absent,
-                Snapshot::Suspect => Snapshot::Suspect,
-            })
+            self.load(aggregate, &name)
+                .await?
+                .try_map(|view| TicketInLine::of(queue, &view, ticket))
         })
     }
 

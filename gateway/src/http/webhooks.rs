@@ -14,7 +14,10 @@ use schemas::{
     command::{Command, CommandOutcome, Verdict},
     ids::{Aggregate, EventId, Fingerprint, LocationId, WebhookId},
     view::Position,
-    webhook::{DEFAULT_OVERLAP_S, Replay, Webhook, WebhookKey, WebhookSettings, WebhookState},
+    webhook::{
+        DEFAULT_OVERLAP_S, MAX_OVERLAP_S, Replay, Webhook, WebhookKey, WebhookSettings,
+        WebhookState,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, value::RawValue};
@@ -191,6 +194,7 @@ pub(super) async fn delete(
 pub(super) struct RotateBody {
     /// Seconds for which messages are signed with the old secret too: at most a week. Absent: a
     /// day.
+    #[schemars(range(max = MAX_OVERLAP_S))]
     keep_s: Option<u32>,
 }
 

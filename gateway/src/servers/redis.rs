@@ -106,13 +106,10 @@ impl RedisSnapshots {
             Option<usize>,
         ) = answer.await.map_err(not_read)?;
         let held = fields.into_iter().zip(values).filter_map(|(key, text)| Some((key, text?)));
-        Ok(match judge(StoreIdentity::new(&role, &replication_id), &generation, held)? {
-            Snapshot::Held(part) => {
-                let state = ticket_of_view(queue, &part, ticket, ahead).map_err(not_read)?;
-                Snapshot::Held(TicketInLine { position: part.position, state })
-            }
-            Snapshot::Absent => Snapshot::Absent,
-            Snapshot::Suspect => Snapshot::Suspect,
+        let part = judge(StoreIdentity::new(&role, &replication_id), &generation, held)?;
+        part.try_map(|part| {
+            let state = ticket_of_view(queue, &part, ticket, ahead).map_err(not_read)?;
+            Ok(TicketInLine { position: part.position, state })
         })
     }
 }

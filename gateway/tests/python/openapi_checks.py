@@ -18,6 +18,7 @@ EXPLAINED = (
     "time_zone: an IANA name",
     "a logo is a PNG",
     "a number of 1 to 99999",  # the form of a key depends on the table beside it
+    "characters without spaces and commas",  # likewise
     "an https:// address",  # a pattern is not a URL parser
     "Content-Digest is not",  # Schemathesis sends an empty header, which the pattern excludes
     "If-Match is not",  # likewise

@@ -80,10 +80,13 @@ impl CheckInFactor {
 #[cfg_attr(any(test, feature = "json-schema"), derive(schemars::JsonSchema))]
 pub struct CheckInPlace {
     /// Degrees north of the equator.
+    #[cfg_attr(any(test, feature = "json-schema"), schemars(range(min = -90, max = 90)))]
     pub latitude: f64,
     /// Degrees east of Greenwich.
+    #[cfg_attr(any(test, feature = "json-schema"), schemars(range(min = -180, max = 180)))]
     pub longitude: f64,
     /// Metres from the place within which patients check in.
+    #[cfg_attr(any(test, feature = "json-schema"), schemars(range(min = 50, max = 10_000)))]
     pub radius_m: u32,
 }
 

@@ -215,15 +215,36 @@ fn without_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Removes parts that other tools do not know: formats of integers, and line breaks of comments.
+/// The bounds of an integer with this format.
+fn bounds(format: &str) -> Option<(i64, u64)> {
+    Some(match format {
+        "uint8" => (0, u8::MAX.into()),
+        "uint16" => (0, u16::MAX.into()),
+        "uint32" => (0, u32::MAX.into()),
+        "uint64" | "uint" => (0, u64::MAX),
+        "int32" => (i32::MIN.into(), i32::MAX.unsigned_abs().into()),
+        "int64" => (i64::MIN, i64::MAX.unsigned_abs()),
+        _ => return None,
+    })
+}
+
+/// Replaces formats of integers, which other tools do not know, by their bounds, and removes line
+/// breaks of comments.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             let is_integer = fields.get("type").is_some_and(|kind| {
                 kind == "integer" || kind.as_array().is_some_and(|kinds| kinds[0] == "integer")
             });
-            if is_integer && fields.get("format").is_some_and(|format| format != "int64") {
-                fields.remove("format");
+            let format = fields.get("format").and_then(Value::as_str).filter(|_| is_integer);
+            if let Some(format) = format.map(str::to_owned) {
+                if let Some((least, most)) = bounds(&format) {
+                    fields.entry("minimum").or_insert_with(|| least.into());
+                    fields.entry("maximum").or_insert_with(|| most.into());
+                }
+                if format != "int64" {
+                    fields.remove("format");
+                }
             }
             if let Some((words, text)) = choices(fields) {
                 fields.remove("oneOf");

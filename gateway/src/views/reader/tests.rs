@@ -108,12 +108,12 @@ fn reader(store: &[Answer], authority: &[Answer]) -> (ViewReader, Readiness) {
     (ViewReader::new(store, authority, Arc::default(), &readiness), readiness)
 }
 
+fn aggregate() -> Aggregate {
+    Aggregate::location(&TenantId::new("demo").unwrap(), &LocationId::new("riverside").unwrap())
+}
+
 async fn fetch_for(reader: &ViewReader, goal: FetchGoal) -> Result<Option<u64>, Code> {
-    let aggregate = Aggregate::location(
-        &TenantId::new("demo").unwrap(),
-        &LocationId::new("riverside").unwrap(),
-    );
-    let found = reader.fetch(&aggregate, "board:riverside", goal).await?;
+    let found = reader.fetch(&aggregate(), "board:riverside", goal).await?;
     Ok(found.map(|view| view.position.version))
 }
 
@@ -139,6 +139,26 @@ async fn authority_answers_when_the_store_does_not() {
     for store in [Version(4), Absent, Suspect, Fails, Hangs] {
         assert_eq!(fetch(&[store], &[Version(5)], Some(5)).await, Ok(Some(5)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticket_is_as_recent_as_its_view() {
+    let ticket = async |store, authority| {
+        let goal = FetchGoal { floor: Some(position(5)), ..FetchGoal::default() };
+        let (queue, ticket) = (
+            QueueId::new("riverside.general"),
+            TicketId::new("riverside.00000000000000000000000000000001"),
+        );
+        let (reader, _) = reader(&[store], &[authority]);
+        let found = reader.ticket(&aggregate(), &queue.unwrap(), &ticket.unwrap(), goal).await?;
+        Ok(found.map(|found| found.position.version))
+    };
+    assert_eq!(ticket(Version(5), Hangs).await, Ok(Some(5)));
+    for store in [Version(4), Absent, Suspect, Fails, Hangs] {
+        assert_eq!(ticket(store, Version(6)).await, Ok(Some(6)));
+    }
+    assert_eq!(ticket(Absent, Absent).await, Ok(None));
+    assert_eq!(ticket(Version(4), Version(4)).await, Err(Code::TryAgain));
 }
 
 #[tokio::test(start_paused = true)]

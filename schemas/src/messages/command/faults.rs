@@ -111,7 +111,7 @@ impl Command {
                 timers.are_plausible(),
                 "absent_grace_s, stale_s, no_show_s and handover_s are 10 to 604800, \
                      check_in_early_s is up to 604800, call_grace_s up to 86400, day_start_min up \
-                     to 719, yield_places up to 20"
+                     to 719, yield_places and alert_places up to 20"
                     .to_owned(),
             ),
             (
