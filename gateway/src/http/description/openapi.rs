@@ -263,6 +263,7 @@ fn request_body(body: &Body, components: &mut Components) -> Value {
                     "type": "object",
                     "required": ["file"],
                     "properties": { "file": { "type": "string", "format": "binary" } },
+                    "additionalProperties": false,
                 }}),
                 _ => json!({ "schema": { "type": "string", "format": "binary" } }),
             };
