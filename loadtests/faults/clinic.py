@@ -137,8 +137,13 @@ class Clinic(rolling.Clinic):
         return [name for name, (status, _) in self.healths().items() if status != 200]
 
     def signs(self):
-        """The running programs whose health names a condition, such as a server that is down."""
-        return [name for name, (_, text) in self.healths().items() if text.strip() != "ready"]
+        """What tells an operator of a fault: programs whose health names a condition, such as a
+        server that is down, and the alert about views that Redis lacks."""
+        signs = [name for name, (_, text) in self.healths().items() if text.strip() != "ready"]
+        with contextlib.suppress(RuntimeError):
+            if self.processor_metric("clinicwire_processor_dirty_views"):
+                signs.append("views are dirty")
+        return signs
 
     def healths(self):
         addresses = {f"gateway-{n}": url for n, url in enumerate(self.urls)}
