@@ -109,6 +109,19 @@ class Clinic:
                 [str(part) for part in command], env=self.environment, stdout=log, stderr=log
             )
 
+    def await_log(self, name, text):
+        """Waits until the log of a program has a text. Fails when the program ends first."""
+        log = self.directory / f"{name}.log"
+
+        def holds():
+            if text in log.read_text():
+                return True
+            if self.running[name].poll() is not None:
+                sys.exit(f"rolling: {name} ended: {log.read_text()[-2000:]}")
+            return False
+
+        await_that(f"{name} is ready", holds)
+
     def stop(self, name):
         """Asks a program to end, and waits."""
         program = self.running.pop(name)

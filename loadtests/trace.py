@@ -99,8 +99,7 @@ def start_collector(clinic, keeps):
     file = clinic.directory / "collector.yaml"
     file.write_text(CONFIGURATION.format(port=port, sink=sink_port))
     clinic.start("collector", [COLLECTOR, "--config", file])
-    log = clinic.directory / "collector.log"
-    await_that("the collector is ready", lambda: "Everything is ready" in log.read_text())
+    clinic.await_log("collector", "Everything is ready")
     clinic.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{port}"
     return sink
 
