@@ -21,15 +21,15 @@ OBSERVABILITY = pathlib.Path(__file__).resolve().parent.parent / "observability"
 LIMIT_S = 60
 
 
-def configuration(gateway, processor):
-    """Scrapes both each second, under the names that the alerts know."""
-    jobs = {"clinicwire-gateway": gateway, "clinicwire-processors": processor}
+def configuration(gateways, processors):
+    """Scrapes all addresses each second, under the names that the alerts know."""
+    jobs = {"clinicwire-gateway": gateways, "clinicwire-processors": processors}
     return {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(OBSERVABILITY / "rules" / "*.yaml")],
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [address.removeprefix("http://")]}]}
-            for job, address in jobs.items()
+            {"job_name": job, "static_configs": [{"targets": addresses}]}
+            for job, addresses in jobs.items()
         ],
     }
 
@@ -79,13 +79,14 @@ def faults(url):
 
 def main():
     """Starts Prometheus, asks it, and stops it."""
-    program, gateway, processor = sys.argv[1:]
+    program, *addresses = sys.argv[1:]
+    gateway, processor = (address.removeprefix("http://") for address in addresses)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as work:
         settings = pathlib.Path(work) / "prometheus.yml"
-        settings.write_text(yaml.safe_dump(configuration(gateway, processor)))
+        settings.write_text(yaml.safe_dump(configuration([gateway], [processor])))
         command = [program, f"--config.file={settings}", f"--storage.tsdb.path={work}/data"]
         command.append(f"--web.listen-address={address}")
         with open(f"{work}/log", "w", encoding="utf-8") as log:
@@ -101,4 +102,5 @@ def main():
     sys.exit(1 if found else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
