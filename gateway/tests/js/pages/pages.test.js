@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Page, PHONE, SCREEN } from "../helpers/browser.js";
 import { Clinic } from "../helpers/clinic.js";
+import { Curl } from "../helpers/curl.js";
 import { browser, clinic, open, useBrowser, useClinic } from "../helpers/fixtures.js";
 import { Proxy } from "../helpers/proxy.js";
 import { StagedClinic } from "../helpers/staged-clinic.js";
@@ -356,6 +357,30 @@ describe("many tabs of one browser", () => {
     const url = `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`;
     const page = open(await Page.open(browser, "about:blank", PHONE));
     await page.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
+    await page.page.goto(url);
+    await page.shows("#link", "Live");
+    await site.callNext(site.room2);
+    await page.shows("#room", "Room 2");
+  });
+
+  it("ask for another stream when their network fails before its first event", async () => {
+    const site = await clinic.furnish();
+    const [own] = await site.issue(1);
+    const token = site.token("patient", { tickets: [own.ticket] });
+    const url = `${clinic.url}/patient#${new URLSearchParams({ token, ticket: own.ticket })}`;
+    const page = open(await Page.open(browser, "about:blank", PHONE));
+    await page.page.routeWebSocket(/./, (socket) => socket.close({ code: 1011 }));
+    // The browser comes back by itself, with a ticket that it has spent.
+    await page.page.route(
+      /\/v1\/stream\?/,
+      async (route) => {
+        const stream = new Curl(route.request().url());
+        await stream.heard(1);
+        await stream.close();
+        await route.fulfill({ contentType: "text/event-stream", body: "retry: 10\n\n" });
+      },
+      { times: 1 },
+    );
     await page.page.goto(url);
     await page.shows("#link", "Live");
     await site.callNext(site.room2);

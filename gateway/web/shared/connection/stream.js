@@ -110,7 +110,10 @@ export class StreamTransport {
   /** Handles a problem that the server reports. @param {MessageEvent} event */
   _onProblem(event) {
     const { code, retry } = JSON.parse(event.data);
-    if (retry === false) this.#listener.refused(String(code));
+    // A browser that reconnects by itself repeats a ticket that it has spent. Whether the token
+    // still opens a stream is decided when the page asks for another ticket.
+    const isSpent = code === "stream_ticket_invalid";
+    if (retry === false && !isSpent) this.#listener.refused(String(code));
     // A server that does not reach our position in time sends a snapshot with the mark of a new
     // one.
     else this.#listener.failed({ resume: true });
