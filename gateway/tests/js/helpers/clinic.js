@@ -116,7 +116,7 @@ export class Problem extends Error {
 export class Clinic {
   #process;
   #directory;
-  #admin = token("admin");
+  #admin;
   /** The whole log so far. */
   log = "";
   /** @type {Ready} */
@@ -126,9 +126,11 @@ export class Clinic {
    * @param {import("node:child_process").ChildProcess} process
    * @param {string} directory
    * @param {Ready} ready
+   * @param {string} [admin] the token of its requests
    */
-  constructor(process, directory, ready) {
+  constructor(process, directory, ready, admin = token("admin")) {
     this.#process = process;
+    this.#admin = admin;
     this.#directory = directory;
     this.ready = ready;
   }
