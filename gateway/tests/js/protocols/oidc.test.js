@@ -1,6 +1,6 @@
 // A gateway on real servers that trusts a real OpenID Connect provider: npm's certified
-// `oidc-provider`. It issues access tokens, and its keys rotate while the gateway runs and pages are
-// open.
+// `oidc-provider`. It issues access tokens, and its keys rotate while the gateway runs and pages
+// are open.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
