@@ -8,8 +8,8 @@ python := gateway/tests/python
 venv := target/python
 deny := target/tools/bin/cargo-deny
 cargo_fuzz := target/tools/bin/cargo-fuzz
-# The reader that `make fuzz` runs, and for how long.
-TARGET ?= frames
+# The readers that `make fuzz` runs, and for how long each.
+TARGET ?= $(shell sed -n 's/^        name: "\(.*\)",/\1/p' fuzz/targets.rs)
 SECONDS ?= 60
 # How long `make schemathesis` takes for each role.
 MINUTES ?= 5
@@ -106,8 +106,19 @@ abuse: ## Attack a fresh node in each known way, and print what its neighbours f
 	target/release/abuse $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(cargo_fuzz) ## Feed arbitrary bytes to a reader, with nightly Rust (TARGET=frames)
-	cargo +nightly fuzz run --fuzz-dir fuzz $(TARGET) -- -max_total_time=$(SECONDS)
+fuzz: $(cargo_fuzz) ## Feed arbitrary bytes to readers, with nightly Rust (TARGET="frames tokens")
+	@cargo +nightly --version 2>/dev/null \
+	  || rustup toolchain install nightly --profile minimal --no-self-update
+	@# The versions of the product.
+	cp Cargo.lock fuzz/Cargo.lock
+	@# What a target found stays in fuzz/corpus. An input that fails is kept in fuzz/artifacts.
+	for target in $(TARGET); do \
+	  echo "=== $$target"; \
+	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+	  CLINICWIRE_FUZZ_TARGET=$$target cargo +nightly fuzz run --fuzz-dir fuzz reader \
+	    fuzz/corpus/$$target -- -artifact_prefix=fuzz/artifacts/$$target/ \
+	    -max_total_time=$(SECONDS) -print_final_stats=1 || exit; \
+	done
 
 .PHONY: k6
 k6: ## Run the k6 load tests on the server of READY_FILE, or on a fresh one; needs Go once

@@ -41,7 +41,7 @@ pub struct Target {
     pub seeds: &'static [&'static [u8]],
 }
 
-/// Every target. Each has a file of its name in `fuzz_targets`.
+/// Every target.
 pub const TARGETS: [Target; 14] = [
     Target {
         name: "frames",
