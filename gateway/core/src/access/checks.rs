@@ -304,6 +304,10 @@ pub fn may_command(
             let at = Target { location: Some(&there), queue: Some(queue), ..Target::default() };
             claims.reaches(command.kind(), at)
         }
+        // The credential of a screen would outlive the crossing by a month.
+        C::PairDisplay { .. } if claims.origin.crossed && claims.role.works_at_locations() => {
+            Err(Code::Forbidden)
+        }
         _ => Ok(()),
     }
 }

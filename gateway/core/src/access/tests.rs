@@ -207,6 +207,21 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
 }
 
 #[test]
+fn staff_who_crossed_to_a_location_pair_no_screen() {
+    let pair = |role, crossed| {
+        let mut claims = claims(role);
+        claims.origin.crossed = crossed;
+        let display = DisplayId::from_random(&location("riverside"), 1);
+        let command = Command::PairDisplay { display, name: "Hall".into(), check_in_point: None };
+        may_command(&claims, &location("riverside"), &command)
+    };
+    assert_eq!(pair(Role::Reception, false), Ok(()));
+    assert_eq!(pair(Role::Reception, true), Err(Code::Forbidden));
+    // A super admin configures another tenant by crossing into it.
+    assert_eq!(pair(Role::SuperAdmin, true), Ok(()));
+}
+
+#[test]
 fn histories_and_figures_have_their_own_readers() {
     let (here, north) = (location("riverside"), location("north"));
     let roles = |allowed: &dyn Fn(&Claims) -> bool| -> Vec<Role> {
