@@ -8,6 +8,7 @@ use schemas::{
     access::{MAX_TARGET_ID, TargetKind},
     codes::Code,
     ids::TenantId,
+    record::is_attribute,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -124,7 +125,9 @@ impl ClaimMapping {
         let paths = &self.paths;
         let subject = payload.get("sub").and_then(Value::as_str).ok_or(Code::TokenInvalid)?;
         let subject: Arc<str> = format!("{}{subject}", self.subject_prefix).into();
-        if subject.len() == self.subject_prefix.len() || subject.len() > super::MAX_SUBJECT {
+        let is_named = subject.len() > self.subject_prefix.len();
+        // Processors set aside a command whose subject not every store can keep.
+        if !is_named || subject.len() > super::MAX_SUBJECT || !is_attribute(&subject) {
             return Err(Code::TokenInvalid);
         }
         let origin = self.origin(payload, &tenant, &subject, issued)?;

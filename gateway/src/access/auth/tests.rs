@@ -106,6 +106,8 @@ fn each_claim_that_is_wrong_has_its_code() {
         ("permission_version", json!(-1), invalid),
         ("sub", json!(7), invalid),
         ("sub", json!("s".repeat(MAX_SUBJECT + 1)), invalid),
+        ("sub", json!("a\0b"), invalid),
+        ("sub", json!("a\nb"), invalid),
         ("tenant", Value::Null, invalid),
         ("tenant", json!("Demo/../other"), invalid),
         ("role", json!("owner"), invalid),

@@ -118,10 +118,13 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
 /// Reads the id that makes a repeated command do nothing more. It belongs to the caller's subject,
 /// so that two callers with the same counters do not share ids.
 pub(in crate::http) fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    // Several lines are one list.
+    let key = if keys.next().is_some() { "" } else { key.to_str().unwrap_or_default() };
     let bad =
         |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
-    CommandId::new(key.to_str().unwrap_or_default()).map_err(bad).map(Some)
+    CommandId::new(key).map_err(bad).map(Some)
 }
 
 /// The body without what a client may write differently in a repeat: the order of fields and white

@@ -16,8 +16,10 @@ pub(in crate::http) fn tag(edition: u64) -> [(HeaderName, HeaderValue); 1] {
 /// # Errors
 /// `malformed` for a header that is not the tag of one answer.
 pub(in crate::http) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    // Several lines are one list.
+    let text = if values.next().is_some() { "" } else { value.to_str().unwrap_or_default().trim() };
     if text == "*" {
         return Ok(None);
     }
@@ -64,5 +66,8 @@ mod tests {
         for bad in ["17", "W/\"17\"", "\"a\"", "\"1\", \"2\"", ""] {
             assert!(if_match(&headers(bad)).is_err(), "{bad}");
         }
+        let mut two = headers("\"1\"");
+        two.append(header::IF_MATCH, HeaderValue::from_static("\"2\""));
+        assert!(if_match(&two).is_err());
     }
 }
