@@ -16,8 +16,11 @@ export function number(name, otherwise) {
   return given;
 }
 
-const as = (token, name) => ({
-  headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+// With a key k6 sends a request again whose kept connection the server has just closed.
+const key = () => `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+
+const as = (token, name, headers = {}) => ({
+  headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json", ...headers },
   // One name for all requests, because addresses have ids of tickets and queues.
   tags: { name },
 });
@@ -29,7 +32,7 @@ export function command(path, body = {}, token = tokens.reception, method = "POS
     method,
     at,
     method === "GET" ? null : JSON.stringify(body),
-    as(token, "command"),
+    as(token, "command", method === "GET" ? {} : { "Idempotency-Key": key() }),
   );
   answered.add(response.timings.duration);
   return response;
