@@ -192,7 +192,8 @@ impl Metrics {
             "clinicwire_delivery_delay_seconds",
             "Seconds from the log time of the record behind a step to the end of its fan-out in \
              one shard. One observation per step, view and shard in which a listener was sent a \
-             frame; merged steps count from the newest record.",
+             frame; merged steps count from the newest record, and dashboards of \
+             a location's load, whose steps wait on purpose, do not count.",
         );
         Self {
             connections: make.gauges("clinicwire_connections", "Open connections."),

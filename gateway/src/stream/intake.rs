@@ -111,7 +111,9 @@ impl Intake {
 
     /// Begins the span of a record whose trace is recorded.
     fn begin_span(&self, record: &WireRecord) -> Option<OpenSpan> {
-        if !self.node.tracer.is_on() {
+        // A node that starts reads old records again.
+        let is_catching_up = self.node.readiness.holds(Condition::CatchingUp);
+        if !self.node.tracer.is_on() || is_catching_up {
             return None;
         }
         let parent = TraceContext::from_headers(&record.headers)?;

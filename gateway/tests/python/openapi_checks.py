@@ -19,6 +19,11 @@ EXPLAINED = (
     "a logo is a PNG",
     "a number of 1 to 99999",  # the form of a key depends on the table beside it
     "characters without spaces and commas",  # likewise
+    'expected {"description"',  # likewise of an entry
+    'expected {"gmf"',
+    'expected {"leaf"',
+    "no control characters",  # of every text that people read, as docs/api.md says
+    "check_in has a code of",  # with any separators between the digits
     "an https:// address",  # a pattern is not a URL parser
     "Content-Digest is not",  # Schemathesis sends an empty header, which the pattern excludes
     "If-Match is not",  # likewise

@@ -7,6 +7,11 @@ use std::time::Duration;
 use schemas::channel::Channel;
 use tokio::time::Instant;
 
+/// Whether steps of a channel's view may be held back on purpose.
+pub fn is_paced(channel: &Channel) -> bool {
+    least_between(channel).is_some()
+}
+
 /// The shortest time between two steps of a channel's view. A location's dashboard changes with
 /// every move of every ticket, and a person reads at most one picture a second.
 fn least_between(channel: &Channel) -> Option<Duration> {
@@ -63,7 +68,7 @@ mod tests {
             };
             let channel =
                 Channel::parse(&format!("{kind}:{id}")).unwrap_or_else(|_| panic!("{kind}:{id}"));
-            assert_eq!(least_between(&channel).is_some(), kind == "load", "{kind}");
+            assert_eq!(is_paced(&channel), kind == "load", "{kind}");
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Shard,
     hot_view::{Fanout, HotView, HotViewKind, KeyedView},
+    pace::is_paced,
     traced::TracedDelivery,
 };
 use crate::{
@@ -106,7 +107,10 @@ impl Shard {
         if !fanout.answers_only {
             self.views.sweep_tickets_of(id);
         }
-        if let Some(step) = fanout.step.filter(|_| fanout.has_sent) {
+        // The delay of a step that its pace held back would say nothing of this node.
+        let channel = self.views.find(id).and_then(HotView::keyed).map(|keyed| &keyed.channel);
+        let is_counted = fanout.has_sent && !channel.is_some_and(is_paced);
+        if let Some(step) = fanout.step.filter(|_| is_counted) {
             self.observe_delay(&step);
         }
     }
