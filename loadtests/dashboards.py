@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws the dashboards as a real Prometheus fills them while a swarm runs.
+"""Names the panels of the dashboards that a real Prometheus does not fill while a swarm runs.
 
-  deploy/dev/servers run -- target/tools/deploy/bin/python loadtests/dashboards.py BIN OUT
+  deploy/dev/servers run -- target/tools/deploy/bin/python loadtests/dashboards.py BIN
 
 Two gateways behind Caddy and one process of processors serve patients and dashboards over every
-transport. Prometheus scrapes them each second and evaluates the rules. Then each dashboard is drawn
-into OUT from the series of its expressions, and panels without a series are named: faults have
-none as long as all is well. Needs `make target/tools/bin/promtool target/tools/deploy/.installed`.
+transport. Prometheus scrapes them each second and evaluates the rules. Then the expressions of each
+panel are asked for. Faults have no series as long as all is well. Needs
+`make target/tools/bin/promtool target/tools/deploy/.installed`.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 
-import dashboard_picture
 from rolling import LOCATION, ROOT, Clinic, await_that, begin, call
 
 sys.path.append(str(ROOT / "deploy/tools"))
@@ -55,29 +54,23 @@ def run_swarm(clinic, arguments, tokens):
         sys.exit("dashboards: the swarm failed")
 
 
-def lines(url, panel, start, end):
-    """The lines of a panel: names and points."""
+def has_data(url, panel, start, end):
+    """Whether one of the panel's expressions had a number at some time."""
     for target in panel["targets"]:
         expression = target["expr"].replace("$__rate_interval", RATE)
         query = {"query": expression, "start": start, "end": end, "step": STEP_S}
         for series in prometheus.get(url, "query_range", **query)["result"]:
-            points = [(float(at), float(value)) for at, value in series["values"]]
-            points = [point for point in points if math.isfinite(point[1])]
-            if points:
-                yield dashboard_picture.legend(target["legendFormat"], series["metric"]), points
+            if any(math.isfinite(float(value)) for _, value in series["values"]):
+                return True
+    return False
 
 
-def draw_all(url, out, start, end):
-    """Draws each dashboard, and names its empty panels."""
-    out.mkdir(parents=True, exist_ok=True)
+def look(url, start, end):
+    """Names the empty panels of each dashboard."""
     for file in sorted((ROOT / "deploy/observability/dashboards").glob("*.json")):
-        dashboard = json.loads(file.read_text())
-        panels = dashboard["panels"]
-        series = {panel["id"]: list(lines(url, panel, start, end)) for panel in panels}
-        picture = out / f"{file.stem}.svg"
-        picture.write_text(dashboard_picture.draw(dashboard, series, start, end))
-        empty = [panel["title"] for panel in panels if not series[panel["id"]]]
-        print(f"{picture}: {len(panels) - len(empty)} of {len(panels)} panels have data")
+        panels = json.loads(file.read_text())["panels"]
+        empty = [panel["title"] for panel in panels if not has_data(url, panel, start, end)]
+        print(f"{file.stem}: {len(panels) - len(empty)} of {len(panels)} panels have data")
         for title in empty:
             print(f"  no data: {title}")
 
@@ -88,7 +81,6 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bin", type=pathlib.Path)
-    parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--patients", type=int, default=300)
     parser.add_argument("--rate", type=float, default=5, help="changes a second")
     parser.add_argument("--seconds", type=float, default=120)
@@ -104,7 +96,7 @@ def main():
         tokens = begin(clinic, arguments.bin, arguments)
         url = start_prometheus(clinic)
         run_swarm(clinic, arguments, tokens)
-        draw_all(url, arguments.out, start, time.time())
+        look(url, start, time.time())
 
 
 if __name__ == "__main__":
