@@ -95,7 +95,12 @@ class Issuer {
     };
   }
 
-  /** An access token, valid for `life` seconds. @returns {Promise<string>} */
+  /**
+   * An access token, valid for `life` seconds.
+   * @param {string} [resource]
+   * @param {{ claims?: object, life?: number }} [options]
+   * @returns {Promise<string>}
+   */
   async token(resource = RESOURCE, { claims = RECEPTION, life = 600 } = {}) {
     [this.#claims, this.#life] = [claims, life];
     const body = { ...CLIENT, grant_type: "client_credentials", resource };
