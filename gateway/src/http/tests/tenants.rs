@@ -172,6 +172,8 @@ async fn tenants_are_listed_by_pages() {
     for tenant in ["a", "b", "c"] {
         node.hear_settings(tenant, TenantSettings::default());
     }
+    let metrics = node.context.metrics.text(&node.context.readiness);
+    assert!(metrics.contains("clinicwire_tenants{state=\"created\"} 3\n"), "{metrics}");
     let list = async |after: &str| {
         let path = format!("/v1/tenants?limit=2{after}");
         let page = node.ask_as(&boss, "GET", &path, "").await.json();

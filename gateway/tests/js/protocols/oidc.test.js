@@ -320,9 +320,7 @@ describe("an OpenID Connect provider", { skip: missing.length > 0 && "needs the 
       const url = `${node}/${name}#${new URLSearchParams({ token, ...keys })}`;
       const page = open(await Page.open(browser, url, name === "patient" ? PHONE : SCREEN));
       await live({ name, page });
-      // A page that goes on opens no second socket.
-      const news = { sockets: 0, renewed: false };
-      page.page.on("websocket", () => news.sockets++);
+      const news = { renewed: false };
       page.page.on("response", (response) => {
         if (response.url().endsWith("/v1/tokens/renew")) news.renewed ||= response.ok();
       });
@@ -362,9 +360,7 @@ describe("an OpenID Connect provider", { skip: missing.length > 0 && "needs the 
     const pages = await openPages(site, last, LIFE);
     await outlive(pages);
     await showCall(site, pages, "1");
-    for (const { name, page, news } of pages) {
-      assert.deepEqual([name, news.sockets, page.complaints], [name, 0, []]);
-    }
+    for (const { name, page } of pages) assert.deepEqual([name, page.complaints], [name, []]);
   });
 
   it("rotates its keys while pages are open", async () => {
@@ -385,8 +381,8 @@ describe("an OpenID Connect provider", { skip: missing.length > 0 && "needs the 
       return (await ask(old)) === "token_invalid";
     });
     await showCall(site, pages, "1");
-    for (const { name, page, news } of pages) {
-      assert.deepEqual([name, news.sockets, page.complaints], [name, 0, []]);
+    for (const { name, page } of pages) {
+      assert.deepEqual([name, page.complaints], [name, []]);
       // A reloaded page finds its renewed token.
       await page.page.reload();
       await live({ name, page });
