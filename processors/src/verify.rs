@@ -5,5 +5,4 @@ mod difference;
 mod fold;
 
 pub use difference::{Compared, Difference, How};
-pub(crate) use fold::has_entries_of;
-pub use fold::{FoldedAggregate, FoldedView, JournalStep, TouchedParts};
+pub use fold::{FoldedAggregate, FoldedView, JournalStep, TouchedParts, has_entries_of};

@@ -18,7 +18,9 @@ mod store;
 pub use book::{VIEW, WebhookBook, WebhookBookHeader};
 pub use counters::{AttemptResult, WebhookCounters};
 pub use own::OwnWebhooks;
-pub use schedule::{GIVE_UP, KEEP, MAX_QUEUE, MAX_TRIES, PROBE_FROM};
+pub use schedule::{
+    GIVE_UP, KEEP, LONGEST_ASKED, MAX_QUEUE, MAX_TRIES, PROBE_FROM, pause_after, rest_after,
+};
 #[cfg(feature = "push")]
 pub use sender::{WebhookSenderSettings, run};
 pub use store::{

@@ -209,7 +209,7 @@ fn unequal<T: PartialEq>(held: Option<&T>, stored: &T) -> Option<How> {
 }
 
 /// Whether two views have the same time and entries, byte by byte.
-pub(crate) fn has_entries_of(one: &View, other: &View) -> bool {
+pub fn has_entries_of(one: &View, other: &View) -> bool {
     let entries = one.entries.iter().zip(&other.entries);
     one.at == other.at
         && one.entries.len() == other.entries.len()

@@ -31,7 +31,7 @@ const PAUSES: [Duration; 9] = [
 /// The longest rest of a webhook: a receiver that is back gets its queue within this time.
 const LONGEST_REST: Duration = Duration::from_mins(5);
 /// The longest pause that a receiver may ask for by `Retry-After`.
-pub(super) const LONGEST_ASKED: Duration = Duration::from_hours(24);
+pub const LONGEST_ASKED: Duration = Duration::from_hours(24);
 
 /// A fifth more or less, so that the deliveries of an outage do not come back in one wave. `chance`
 /// is 0 to 1.
@@ -40,14 +40,14 @@ fn spread(pause: Duration, chance: f64) -> Duration {
 }
 
 /// The pause after attempt number `tries`. `None` after the last.
-pub(super) fn pause_after(tries: u32, chance: f64) -> Option<Duration> {
+pub fn pause_after(tries: u32, chance: f64) -> Option<Duration> {
     let index = (tries as usize).checked_sub(1)?;
     PAUSES.get(index).map(|pause| spread(*pause, chance))
 }
 
 /// The rest of a webhook after so many failures in a row: none before it is probed, then five
 /// seconds, and twice as long each time.
-pub(super) fn rest_after(failures: u32, chance: f64) -> Duration {
+pub fn rest_after(failures: u32, chance: f64) -> Duration {
     let Some(beyond) = failures.checked_sub(PROBE_FROM) else { return Duration::ZERO };
     let rest = Duration::from_secs(5).saturating_mul(1 << beyond.min(10));
     spread(rest.min(LONGEST_REST), chance)
