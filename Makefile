@@ -101,8 +101,9 @@ schemathesis: install ## Send generated requests by the served OpenAPI for longe
 
 .PHONY: abuse
 abuse: ## Attack a fresh node in each known way, and print what its neighbours feel (ARGS="pongs")
-	cargo build --release -p clinicwire-standalone -p clinicwire-loadtests \
-	  --features clinicwire-standalone/tls
+	cargo build --release -p clinicwire-loadtests
+	# Alone and last: built beside another package, it had no TLS.
+	cargo build --release -p clinicwire-standalone --features tls --bin clinicwire
 	target/release/abuse $(ARGS)
 
 .PHONY: fuzz
