@@ -32,6 +32,7 @@ EXPLAINED = (
     'expected {"appointment"',
     'expected {"link"}',
     'expected {"event"}',
+    "a fact has a version or updated_at",
 )
 
 
