@@ -22,10 +22,10 @@ pub enum Snapshot<T = View> {
 }
 
 impl<T> Snapshot<T> {
-    /// The same answer, with what `read` makes of a view that is held.
+    /// The store's answer with what `read` makes of a view that the store holds.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// The errors of `read`.
     pub fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Snapshot<U>, E> {
         Ok(match self {
             Snapshot::Held(held) => Snapshot::Held(read(held)?),

@@ -174,7 +174,7 @@ impl ViewReader {
     /// ticket is found in the whole view of the queue.
     ///
     /// # Errors
-    /// As of [`ViewReader::fetch`]; `internal` when the view is no view of a queue.
+    /// The errors of [`ViewReader::fetch`], and `internal` when the view is no view of a queue.
     pub async fn ticket(
         &self,
         aggregate: &Aggregate,
@@ -283,7 +283,8 @@ impl ViewReader {
         }
     }
 
-    /// What the store holds. `None` when the store has nothing or must not be asked.
+    /// The view or ticket that the store holds. `None` when the store has none or must not be
+    /// asked.
     async fn ask_store<T>(
         &self,
         goal: FetchGoal,
