@@ -151,8 +151,8 @@ class Clinic(rolling.Clinic):
         running = {name: url for name, url in addresses.items() if name in self.running}
         return {name: get(f"{url}/health/ready", timeout=2) for name, url in running.items()}
 
-    def run(self, *arguments, check=False, **more):
-        """Runs a subcommand of the processors."""
+    def run(self, *arguments, check=False, seconds=600, **more):
+        """Runs a subcommand of the processors, and kills it after so many seconds."""
         command = [str(BIN / "clinicwire-processors"), *arguments]
         done = subprocess.run(
             command,
@@ -160,11 +160,18 @@ class Clinic(rolling.Clinic):
             env=self.environment | more,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=seconds,
         )
         if check and done.returncode:
             raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
         return done
+
+    def ends_within(self, seconds, *arguments):
+        """Runs a subcommand of the processors. Whether it ended before it was killed."""
+        try:
+            return self.run(*arguments, check=True, seconds=seconds) is not None
+        except subprocess.TimeoutExpired:
+            return False
 
     def metric(self, url, name):
         """The sum of a metric over its labels."""

@@ -184,26 +184,29 @@ def rolling_deploys(run):
 
 
 def rebuilt(run):
-    """Row 21. Rebuilds each location from its journal while all of them change."""
+    """Row 21. Rebuilds each location from its journal while all of them change, and kills every
+    second rebuild somewhere on its way."""
     clinic, seconds = run.clinic(), run.length(30, 180)
     traffic = Traffic(clinic, run.seed)
     traffic.begin(seconds=2 * seconds)
     time.sleep(seconds)
     middle = time.monotonic()
-    recover, versions = [], 0
+    recover, versions, killed = [], 0, 0
     while time.monotonic() < middle + seconds:
         for caller in traffic.running():
             at = time.monotonic()
-            where = ["--tenant", "demo", "--location", caller.location]
-            done = clinic.run("rebuild", *where, check=True)
+            rebuild = ["rebuild", "--tenant", "demo", "--location", caller.location]
+            done = clinic.run(*rebuild, check=True)
             versions += int(re.search(r"version (\d+)\s*$", done.stdout)[1])
             recover.append(time.monotonic() - at)
+            killed += not clinic.ends_within(run.random.uniform(0, recover[-1]), *rebuild)
     p99 = [traffic.quantile(0.99, until=middle), traffic.quantile(0.99, since=middle)]
     note = (
-        f"{len(recover)} rebuilds of {versions} versions; p99 of commands {p99[0]:.2f} s "
-        f"before, {p99[1]:.2f} s meanwhile; the recovery is the time of a rebuild"
+        f"{len(recover)} rebuilds of {versions} versions, and {killed} that were killed on their "
+        f"way; p99 of commands {p99[0]:.2f} s before, {p99[1]:.2f} s meanwhile; the recovery is "
+        f"the time of a rebuild"
     )
-    return measured(traffic.end(), f"{seconds} s", recover=recover, note=note)
+    return measured(traffic.end(), f"{seconds} s", recover=recover, note=note, held=killed > 0)
 
 
 # A quiet tenant sends about 4 commands a second, and the noisy one 200.
@@ -230,3 +233,31 @@ def noisy_tenant(run):
     )
     length, held = f"{seconds} s alone, {seconds} s beside", rate >= 20 * own
     return measured(traffic.end(), length, note=note, held=held)
+
+
+def workers_killed(run):
+    """Row 24. Kills one of two processors, whose workers check claims files, again and again. Each
+    file must be checked once to its end, and its list be what was planted."""
+    clinic, files = run.clinic(CLINICWIRE_RUN_WORKERS="2"), run.length(40, 200)
+    traffic, report = Traffic(clinic, run.seed), clinic.directory / "runs.json"
+    traffic.begin()
+    command = [BIN / "swarm", f"--insecure-development-key={WORDS}", "--json", report]
+    command += [part for url in clinic.urls for part in ("--url", url)]
+    command += ["--command-deadline", 480, "runs", "--rows", 50_000, "--tenants", 4]
+    command += ["--runs", files, "--files", 2, "--seed", run.seed, "--within", 1800]
+    with open(report.with_suffix(".txt"), "wb") as output:
+        swarm = subprocess.Popen([str(part) for part in command], stderr=output)
+    kills, recover = 0, []
+    while swarm.poll() is None:
+        time.sleep(run.random.uniform(1, 6))
+        number, at = run.random.randrange(2), time.monotonic()
+        clinic.kill(f"processor-{number}")
+        clinic.start_processor(number)
+        kills += 1
+        recover.append(traffic.recovered(at))
+    document = json.loads(report.read_text())
+    again, figures = document["figures"]["attempts_made_again"], traffic.end()
+    figures["other"] |= document["breaches"]
+    note = f"{files} files of 50,000 rows; {again:.0f} attempts were made again by another worker"
+    held = swarm.returncode == 0 and again > 0
+    return measured(figures, f"{kills} kills", recover=recover, limit=10, note=note, held=held)

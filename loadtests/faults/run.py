@@ -46,6 +46,7 @@ ROWS = {
     20: ("rolling deploys", processes.rolling_deploys),
     21: ("rebuilds beside live traffic", processes.rebuilt),
     22: ("a noisy tenant", processes.noisy_tenant),
+    24: ("kill -9 of workers that check claims files", processes.workers_killed),
 }
 
 

@@ -5,6 +5,7 @@ import collections
 import http.client
 import json
 import math
+import operator
 import random
 import subprocess
 import threading
@@ -19,6 +20,8 @@ CALLERS = 8
 PAUSE_S = 0.1
 ROLLBACKS = ("version_fell", "epoch_changed", "position_rose", "state_went_back")
 GAPS = ("gap", "version_mismatch", "never_arrived", "wrong_view")
+# A quarter of the clients uses each, with a queue of its own.
+TRANSPORTS = ("ws", "ws-protobuf", "sse", "socketio")
 
 
 class Caller(threading.Thread):
@@ -110,10 +113,10 @@ class Traffic:
     """Callers and clients of one run."""
 
     def __init__(self, clinic, seed, callers=CALLERS, tenant=TENANT, pause=PAUSE_S, urls=None):
-        self.clinic, self.swarm = clinic, None
+        # A swarm for each transport.
+        self.clinic, self.swarms = clinic, {}
         # Recoveries that clients of the swarm did not live to see.
         self.early = 0
-        self.report = clinic.directory / "swarm.json"
         self.urls = urls or clinic.urls
         names = [f"fault-{number}" for number in range(callers)]
         self.callers = [Caller(self.urls, tenant, n, f"{seed} {n}", pause) for n in names]
@@ -130,16 +133,28 @@ class Traffic:
             opener = Caller(self.urls, TENANT, "swarm", 0)
             opener.command("PUT", "/v1/locations/swarm", site, "admin")
             tokens = [sign(role, locations=["swarm"]) for role in ("reception", "admin")]
-            command = [BIN / "swarm", "--location", "swarm", "--json", self.report]
-            command += ["--token", tokens[0], "--admin-token", tokens[1]]
-            for url in self.urls:
-                command += ["--url", url]
-            command += ["--patience", 240, "--command-deadline", 480, "fanout"]
-            command += ["--listeners", clients, "--changes", int(seconds * rate), "--rate", rate]
-            with open(self.clinic.directory / "swarm.txt", "wb") as output:
-                self.swarm = subprocess.Popen([str(p) for p in command], stderr=output)
+            for transport in TRANSPORTS:
+                share = [clients // len(TRANSPORTS), seconds * rate / len(TRANSPORTS)]
+                self.swarms[transport] = self.start_swarm(transport, *map(round, share), seconds)
             until("clients are connected", lambda: self.connected() >= clients)
         time.sleep(2)
+
+    def start_swarm(self, transport, clients, changes, seconds):
+        """Clients that follow a queue, which changes at a constant pace for so many seconds."""
+        tokens = [sign(role, locations=["swarm"]) for role in ("reception", "admin")]
+        command = [BIN / "swarm", "--location", "swarm", "--json", self.report(transport)]
+        command += ["--token", tokens[0], "--admin-token", tokens[1]]
+        for url in self.urls:
+            command += ["--url", url]
+        command += ["--patience", 240, "--command-deadline", 480, "fanout"]
+        command += ["--transport", transport, "--listeners", clients]
+        command += ["--changes", changes, "--rate", changes / seconds]
+        with open(self.report(transport).with_suffix(".txt"), "wb") as output:
+            return subprocess.Popen([str(part) for part in command], stderr=output)
+
+    def report(self, transport):
+        """The file for the report of a swarm. What it prints is beside it."""
+        return self.clinic.directory / f"swarm-{transport}.json"
 
     def pause(self):
         """Lets every caller get its outcome and stop."""
@@ -165,8 +180,9 @@ class Traffic:
         return [caller for caller in self.callers if caller.is_alive()]
 
     def connected(self):
-        if self.swarm.poll() is not None:
-            raise RuntimeError("the swarm ended early: see swarm.txt")
+        ended = [name for name, swarm in self.swarms.items() if swarm.poll() is not None]
+        if ended:
+            raise RuntimeError(f"swarms ended early: {ended}")
         return sum(self.clinic.metric(url, "clinicwire_connections") for url in self.clinic.urls)
 
     def detected(self, since):
@@ -185,8 +201,7 @@ class Traffic:
         until("callers recover", lambda: all(first(c) for c in self.running()), seconds)
         if ready:
             until("programs are ready", self.clinic.is_ready, seconds)
-        if self.swarm and self.swarm.poll() is not None:
-            self.early += 1
+        self.early += any(swarm.poll() is not None for swarm in self.swarms.values())
         ends = [first(caller) for caller in self.running()]
         return max(time.monotonic(), *ends) - since if ready else max(ends) - since
 
@@ -200,14 +215,7 @@ class Traffic:
     def end(self):
         """Stops callers and clients, and compares what they saw with journal and read models."""
         self.pause()
-        breaches, swarm = collections.Counter(), {}
-        if self.swarm:
-            self.swarm.wait(1200)
-            if not self.report.exists():
-                raise RuntimeError("the swarm has no report: see swarm.txt")
-            document = json.loads(self.report.read_text())
-            breaches.update(document["breaches"])
-            swarm = document["figures"]
+        breaches, swarm = self.seen()
         figures = self.audit()
         figures["gaps"] += sum(breaches.pop(name, 0) for name in GAPS)
         figures["rollbacks"] = sum(breaches.pop(name, 0) for name in ROLLBACKS)
@@ -226,6 +234,21 @@ class Traffic:
         if chain.returncode:
             figures["other"]["audit"] = figures["audit"]
         return figures
+
+    def seen(self):
+        """Breaches and figures of all clients. Counts are added up; of times, the slowest transport
+        is told."""
+        breaches, figures = collections.Counter(), {}
+        for transport, swarm in self.swarms.items():
+            swarm.wait(1200)
+            if not self.report(transport).exists():
+                raise RuntimeError(f"the swarm of {transport} has no report")
+            document = json.loads(self.report(transport).read_text())
+            breaches.update(document["breaches"])
+            for name, value in document["figures"].items():
+                join = max if name.endswith("_ms") else operator.add
+                figures[name] = join(figures[name], value) if name in figures else value
+        return breaches, figures
 
     def verify(self):
         """Compares journal, read models and Redis, once repairs of Redis have ended."""

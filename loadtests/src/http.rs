@@ -83,7 +83,8 @@ impl Api {
         &self.client.repeats
     }
 
-    /// Runs one command until it has an outcome.
+    /// Runs one command until it has an outcome. A command that expired was not applied, and is
+    /// sent again under another key.
     ///
     /// # Errors
     /// When it is refused, or has no outcome by the deadline.
@@ -97,7 +98,14 @@ impl Api {
     ) -> Result<AppliedOutcome, CommandFailure> {
         let command = ApiRequest::new(method, path).token(token).json(body);
         let deadline = Instant::now() + self.deadline;
-        parse(self.client.settle(&node.url, command, deadline).await)
+        loop {
+            let answer = self.client.settle(&node.url, command.clone(), deadline).await;
+            let is_expired =
+                answer.as_ref().is_ok_and(|answer| answer.problem_code() == "command_expired");
+            if !is_expired || Instant::now() >= deadline {
+                return parse(answer);
+            }
+        }
     }
 
     /// Posts a body until it is answered, and reads the document of the answer. A 202 is an answer.
