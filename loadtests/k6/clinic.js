@@ -13,7 +13,16 @@ import {
   station,
   stations,
 } from "./morning.js";
-import { patient, rampLine, rampSeconds, rampStages, soakRate, soakSeconds, user } from "./long.js";
+import {
+  patient,
+  rampCallSeconds,
+  rampLine,
+  rampSeconds,
+  rampStages,
+  soakRate,
+  soakSeconds,
+  user,
+} from "./long.js";
 import { table } from "./table.js";
 
 const usual = ["patients", "boards", "dashboards", "desk", "morning"];
@@ -100,7 +109,7 @@ const all = {
       stages: rampStages,
       tags: { part: "ramp" },
     },
-    ramp_desk: changes("ramp", "callPatient", 1),
+    ramp_desk: { ...changes("ramp", "callPatient", 1), timeUnit: `${rampCallSeconds}s` },
   }),
   soak: () => ({
     soak_boards: clients("soak", "followBoard", boards),

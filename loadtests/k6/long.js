@@ -9,7 +9,7 @@ import { arrival } from "./morning.js";
 const rampUsers = number("RAMP_USERS", 5000);
 const stepSeconds = number("RAMP_STEP_SECONDS", 30);
 // Seconds that a user of the ramp, or a patient of the soak, looks at a phone.
-const look = number("LOOK_SECONDS", 20);
+const look = number("LOOK_SECONDS", 60);
 export const soakSeconds = 60 * number("SOAK_MINUTES", 60);
 // Arrivals per second. The stations serve about three.
 export const soakRate = number("SOAK_RATE", 1);
@@ -21,8 +21,11 @@ const step = (target) => [
 // To 10, to 50 and to the top, and as long at each.
 export const rampStages = [10, 50, rampUsers].flatMap(step);
 export const rampSeconds = rampStages.length * stepSeconds;
-// One call a second: the line must not end before the ramp.
-export const rampLine = rampSeconds + 50;
+// Seconds between two calls. Every user's position changes with each: with one a second, k6 itself
+// would need more than two cores for 5,000 users.
+export const rampCallSeconds = number("RAMP_CALL_SECONDS", 5);
+// The line must not end before the ramp.
+export const rampLine = Math.ceil(rampSeconds / rampCallSeconds) + 50;
 
 const soon = (until) => Math.min(Date.now() + look * 1000, until);
 
