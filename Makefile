@@ -166,13 +166,13 @@ try-compose: install $(deploy_python)/.installed $(caddy) ## Run the compose fil
 dist: install $(cyclonedx) ## Build the Debian package, an archive and the SBOMs: target/artifacts
 	rm -rf target/artifacts
 	deploy/package/compile
-	deploy/package/build target/dist target/artifacts target/sbom/*.json
+	deploy/package/build target/release target/artifacts target/sbom/*.json
 
 .PHONY: try-dist
 try-dist: ## Install the package in a fresh Debian with systemd, and run the images; as root
 	apt-get install -y -qq --no-install-recommends debootstrap systemd-container </dev/null
 	deploy/dev/servers run -- deploy/package/try target/artifacts/*.deb
-	deploy/dev/servers run -- deploy/images/try target/dist
+	deploy/dev/servers run -- deploy/images/try target/release
 
 .PHONY: try-traces
 try-traces: install $(collector) $(caddy) ## Trace a call into a real OpenTelemetry Collector
