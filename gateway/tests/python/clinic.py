@@ -20,6 +20,7 @@ BINARY = os.environ.get("CLINICWIRE_BIN") or Path(__file__).parents[3] / "target
 # The tests sign tokens themselves, because they also need expired ones.
 SECRET = "the edge tests' own secret"
 PR_SET_PDEATHSIG = 1
+SOCKET_PATH = "/connection/websocket"
 QUEUE = "harbour.general"
 ROOM = "harbour.room-1"
 
@@ -53,12 +54,14 @@ class Clinic:
     def __init__(self, process, ready):
         self._process = process
         self.url = ready["url"]
+        self.socket_url = self.url.replace("http", "ws") + SOCKET_PATH
         self.tokens = ready["tokens"]
         self.admin = ready["tokens"]["admin"]
 
     @classmethod
-    async def start(cls, *flags):
-        """Starts the binary with these flags too, waits until it serves, and creates a location."""
+    async def start(cls, *flags, earlier=()):
+        """Starts the binary with these flags too, waits until it serves, and creates a location,
+        after the `earlier` ones."""
         with tempfile.TemporaryDirectory() as directory:
             ready, log = Path(directory, "ready.json"), Path(directory, "log")
             arguments = [
@@ -77,25 +80,30 @@ class Clinic:
                 await asyncio.sleep(0.01)
             clinic = cls(process, json.loads(ready.read_text()))
         place = {"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": ["en"]}
-        await clinic.ask("PUT", "locations/harbour", place)
+        for location in (*earlier, "harbour"):
+            await clinic.ask("PUT", f"locations/{location}", place)
         await clinic.ask("PUT", f"queues/{QUEUE}", {"name": "General medicine", "prefix": "A"})
         await clinic.ask("PUT", f"stations/{ROOM}", {"name": "Room 1"})
         await clinic.ask("POST", f"queues/{QUEUE}/open")
         return clinic
 
     async def stop(self):
-        self._process.kill()
+        if self._process.returncode is None:
+            self._process.kill()
         await self._process.wait()
 
     async def ask(self, method, path, body=None):
         """Sends a request and answers its result."""
         return (await self.answer(method, path, body)).get("result")
 
-    async def answer(self, method, path, body=None):
+    async def answer(self, method, path, body=None, bearer=None):
         """Sends a request and answers the whole answer."""
         request = urllib.request.Request(
             f"{self.url}/v1/{path}", json.dumps(body or {}).encode(), method=method,
-            headers={"authorization": f"Bearer {self.admin}", "content-type": "application/json"},
+            headers={
+                "authorization": f"Bearer {bearer or self.admin}",
+                "content-type": "application/json", "clinicwire-reason": "A test of clients",
+            },
         )
 
         def answer():
@@ -112,6 +120,22 @@ class Clinic:
         """Revokes tokens, such as `kind="subject", id="phone"`."""
         await self.answer("POST", "revocations", target)
 
+    async def change_limits(self, limits):
+        """Changes limits while the binary runs, as a super admin."""
+        bearer = token(60, role="super_admin", sub="test-super-admin")
+        await self.answer("PUT", "limits", {"limits": limits}, bearer)
+
+    async def until_asked(self):
+        """Waits until the server has received the first subscribe to a ticket."""
+        line = 'clinicwire_subscriptions{kind="ticket"} 1\n'
+
+        def metrics():
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=WITHIN) as response:
+                return response.read().decode()
+
+        while line not in await asyncio.to_thread(metrics):
+            await asyncio.sleep(0.01)
+
     async def call(self, ticket):
         await self.ask("POST", f"tickets/{ticket}/call", {"station": ROOM, "force": True})
 
@@ -122,38 +146,37 @@ class Clinic:
 class Proxy:
     """Passes TCP on to a server until it is cut."""
 
-    def __init__(self, target):
-        self._target = target
-        self._cut = False
+    def __init__(self, url):
+        self.mend(url)
         self._open = set()
 
     @classmethod
     async def to(cls, url):
-        host, port = url.removeprefix("http://").split(":")
-        proxy = cls((host, int(port)))
+        proxy = cls(url)
         proxy._server = await asyncio.start_server(proxy._pass, "127.0.0.1", 0)
         return proxy
 
     @property
     def address(self):
         host, port = self._server.sockets[0].getsockname()
-        return f"ws://{host}:{port}/connection/websocket"
+        return f"ws://{host}:{port}{SOCKET_PATH}"
 
     def cut(self):
         """Aborts every connection, and each new one."""
-        self._cut = True
+        self._target = None
         for writer in self._open:
             writer.transport.abort()
 
-    def mend(self):
-        self._cut = False
+    def mend(self, url):
+        """Passes new connections on to a server, which may be another one."""
+        self._target = url.removeprefix("http://").split(":")
 
     async def close(self):
         self.cut()
         self._server.close()
 
     async def _pass(self, near, near_writer):
-        if self._cut:
+        if self._target is None:
             near_writer.transport.abort()
             return
         far, far_writer = await asyncio.open_connection(*self._target)
