@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ type clinic struct {
 	t     *testing.T
 	url   string
 	admin string
+	// stop kills it before the test ends.
+	stop func()
 }
 
 // The tests sign tokens themselves, because they also need expired ones.
@@ -97,10 +100,11 @@ func startEmpty(t *testing.T, flags ...string) *clinic {
 	if err := <-started; err != nil {
 		t.Fatalf("run cargo build -p clinicwire-standalone, or set CLINICWIRE_BIN: %v", err)
 	}
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		_ = command.Process.Kill()
 		<-ended
 	})
+	t.Cleanup(stop)
 	var contents struct {
 		URL    string            `json:"url"`
 		Tokens map[string]string `json:"tokens"`
@@ -119,24 +123,43 @@ func startEmpty(t *testing.T, flags ...string) *clinic {
 			t.Fatal("the clinic does not serve")
 		}
 	}
-	return &clinic{t: t, url: contents.URL, admin: contents.Tokens["admin"]}
+	return &clinic{t: t, url: contents.URL, admin: contents.Tokens["admin"], stop: stop}
 }
 
-// startClinic starts the binary and creates a location.
-func startClinic(t *testing.T) *clinic {
+// startClinic starts the binary with more flags, and creates a location.
+func startClinic(t *testing.T, flags ...string) *clinic {
 	t.Helper()
-	c := startEmpty(t)
-	c.ask("PUT", "locations/"+location, map[string]any{
+	c := startEmpty(t, flags...)
+	c.createLocation(location)
+	return c
+}
+
+// createLocation creates a location with an open queue and a room.
+func (c *clinic) createLocation(id string) {
+	c.t.Helper()
+	queue, room := id+".general", id+".room-1"
+	c.ask("PUT", "locations/"+id, map[string]any{
 		"name": "Harbour Clinic", "time_zone": "America/Toronto", "languages": []string{"en"},
 	})
 	c.ask("PUT", "queues/"+queue, map[string]any{"name": "General medicine", "prefix": "A"})
 	c.ask("PUT", "stations/"+room, map[string]any{"name": "Room 1"})
 	c.ask("POST", "queues/"+queue+"/open", nil)
-	return c
 }
 
 // ask sends a request and answers its result.
 func (c *clinic) ask(method, path string, body any) map[string]any {
+	c.t.Helper()
+	var outcome struct {
+		Result map[string]any `json:"result"`
+	}
+	if err := json.Unmarshal(c.answer(method, path, body, c.admin), &outcome); err != nil {
+		c.t.Fatal(err)
+	}
+	return outcome.Result
+}
+
+// answer sends a request and answers the whole answer.
+func (c *clinic) answer(method, path string, body any, bearer string) []byte {
 	c.t.Helper()
 	if body == nil {
 		body = struct{}{}
@@ -149,8 +172,9 @@ func (c *clinic) ask(method, path string, body any) map[string]any {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	request.Header.Set("authorization", "Bearer "+c.admin)
+	request.Header.Set("authorization", "Bearer "+bearer)
 	request.Header.Set("content-type", "application/json")
+	request.Header.Set("clinicwire-reason", "A test of clients")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		c.t.Fatal(err)
@@ -163,13 +187,34 @@ func (c *clinic) ask(method, path string, body any) map[string]any {
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
 		c.t.Fatalf("%s %s was answered %d %s", method, path, response.StatusCode, answer)
 	}
-	var outcome struct {
-		Result map[string]any `json:"result"`
+	return answer
+}
+
+// changeLimits changes limits while the binary runs, as a super admin.
+func (c *clinic) changeLimits(limits map[string]string) {
+	c.t.Helper()
+	bearer := tokenOf(c.t, time.Minute, map[string]any{"sub": "boss", "role": "super_admin"})
+	c.answer("PUT", "limits", map[string]any{"limits": limits}, bearer)
+}
+
+// awaitSubscribe waits until the server has received the first subscribe to a ticket.
+func (c *clinic) awaitSubscribe() {
+	c.t.Helper()
+	line := []byte(`clinicwire_subscriptions{kind="ticket"} 1` + "\n")
+	for deadline := time.Now().Add(within); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(c.url + "/metrics")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		metrics, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err == nil && bytes.Contains(metrics, line) {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatal("the server receives no subscribe")
+		}
 	}
-	if err := json.Unmarshal(answer, &outcome); err != nil {
-		c.t.Fatal(err)
-	}
-	return outcome.Result
 }
 
 // issue issues a ticket and answers its id.
@@ -189,6 +234,7 @@ func (c *clinic) call(ticket string) {
 	c.order(ticket, "call", map[string]any{"station": room, "force": true})
 }
 
-func (c *clinic) socketURL() string {
-	return strings.Replace(c.url, "http", "ws", 1) + "/connection/websocket"
+// address is the host and port that the binary listens on.
+func (c *clinic) address() string {
+	return strings.TrimPrefix(c.url, "http://")
 }
