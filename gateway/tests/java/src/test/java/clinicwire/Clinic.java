@@ -16,6 +16,7 @@ import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
@@ -32,7 +33,7 @@ final class Clinic implements AutoCloseable {
   /** The tests sign tokens themselves, because they also need expired ones. */
   private static final String SECRET = "the edge tests' own secret";
 
-  private static final String QUEUE = "harbour.general";
+  static final String QUEUE = "harbour.general";
   private static final String ROOM = "harbour.room-1";
 
   private final HttpClient http = HttpClient.newHttpClient();
@@ -69,14 +70,23 @@ final class Clinic implements AutoCloseable {
     return signed + "." + encoder.encodeToString(mac.doFinal(signed.getBytes(UTF_8)));
   }
 
-  /** Starts the binary, waits until it serves, and creates a location. */
-  static Clinic start(Path directory) throws IOException, InterruptedException {
+  /** Starts the binary with more flags, waits until it serves, and creates a location. */
+  static Clinic start(Path directory, String... flags) throws IOException, InterruptedException {
+    var clinic = startEmpty(directory, flags);
+    clinic.createLocation("harbour");
+    return clinic;
+  }
+
+  /** Starts the binary with more flags, and waits until it serves. */
+  static Clinic startEmpty(Path parent, String... flags) throws IOException, InterruptedException {
+    var directory = Files.createTempDirectory(parent, "clinic");
     var binary = System.getenv().getOrDefault("CLINICWIRE_BIN", "../../../target/debug/clinicwire");
     var ready = directory.resolve("ready.json");
     var log = directory.resolve("log");
-    var command =
+    var command = new ArrayList<>(
         List.of(binary, "--empty", "--listen", "127.0.0.1:0", "--ready-file", ready.toString(),
-            "--insecure-development-key=" + SECRET);
+            "--insecure-development-key=" + SECRET));
+    command.addAll(List.of(flags));
     var process = new ProcessBuilder(command)
         .redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(log.toFile()).start();
     // No server outlives the tests.
@@ -90,18 +100,18 @@ final class Clinic implements AutoCloseable {
       Thread.sleep(10);
     }
     var contents = JsonParser.parseString(Files.readString(ready)).getAsJsonObject();
-    var clinic = new Clinic(process, contents);
-    clinic.createLocation();
-    return clinic;
+    return new Clinic(process, contents);
   }
 
-  private void createLocation() throws IOException, InterruptedException {
+  /** Creates a location with an open queue and a room. */
+  void createLocation(String location) throws IOException, InterruptedException {
+    var queue = location + ".general";
     var languages = List.of("en");
-    ask("PUT", "locations/harbour",
+    ask("PUT", "locations/" + location,
         Map.of("name", "Harbour Clinic", "time_zone", "America/Toronto", "languages", languages));
-    ask("PUT", "queues/" + QUEUE, Map.of("name", "General medicine", "prefix", "A"));
-    ask("PUT", "stations/" + ROOM, Map.of("name", "Room 1"));
-    ask("POST", "queues/" + QUEUE + "/open", Map.of());
+    ask("PUT", "queues/" + queue, Map.of("name", "General medicine", "prefix", "A"));
+    ask("PUT", "stations/" + location + ".room-1", Map.of("name", "Room 1"));
+    ask("POST", "queues/" + queue + "/open", Map.of());
   }
 
   /** Issues a ticket and answers its id. */
@@ -115,6 +125,26 @@ final class Clinic implements AutoCloseable {
     ask("POST", "revocations", target);
   }
 
+  /** Changes limits while the binary runs, as a super admin. */
+  void changeLimits(Map<String, String> limits)
+      throws IOException, InterruptedException, GeneralSecurityException {
+    var bearer = token(Duration.ofMinutes(1), Map.of("sub", "boss", "role", "super_admin"));
+    ask("PUT", "limits", Map.of("limits", limits), bearer);
+  }
+
+  /** Waits until the server has so many subscriptions to tickets, those not answered included. */
+  void awaitSubscriptions(int count) throws IOException, InterruptedException {
+    var request = HttpRequest.newBuilder(url.resolve("/metrics")).build();
+    var line = "clinicwire_subscriptions{kind=\"ticket\"} " + count + "\n";
+    var deadline = Instant.now().plus(WITHIN);
+    while (!http.send(request, BodyHandlers.ofString()).body().contains(line)) {
+      if (Instant.now().isAfter(deadline)) {
+        throw new IllegalStateException("there never are " + count + " subscriptions");
+      }
+      Thread.sleep(10);
+    }
+  }
+
   void call(String ticket) throws IOException, InterruptedException {
     ask("POST", "tickets/" + ticket + "/call", Map.of("station", ROOM, "force", true));
   }
@@ -125,8 +155,14 @@ final class Clinic implements AutoCloseable {
 
   private JsonObject ask(String method, String path, Map<String, ?> body)
       throws IOException, InterruptedException {
+    return ask(method, path, body, admin);
+  }
+
+  private JsonObject ask(String method, String path, Map<String, ?> body, String bearer)
+      throws IOException, InterruptedException {
     var request = HttpRequest.newBuilder(url.resolve("/v1/" + path))
-        .header("authorization", "Bearer " + admin).header("content-type", "application/json")
+        .header("authorization", "Bearer " + bearer).header("content-type", "application/json")
+        .header("clinicwire-reason", "A test of clients")
         .method(method, HttpRequest.BodyPublishers.ofString(new Gson().toJson(body))).build();
     var response = http.send(request, BodyHandlers.ofString());
     if (response.statusCode() / 100 != 2) {

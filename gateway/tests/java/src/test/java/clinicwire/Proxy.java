@@ -11,11 +11,11 @@ import java.util.List;
 final class Proxy implements AutoCloseable {
   private final ServerSocket near = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
   private final List<Socket> open = new ArrayList<>();
-  private final int target;
+  private int target;
   private boolean cut;
 
-  Proxy(int target) throws IOException {
-    this.target = target;
+  Proxy(Clinic clinic) throws IOException {
+    mend(clinic);
     start(this::accept);
   }
 
@@ -32,7 +32,9 @@ final class Proxy implements AutoCloseable {
     open.clear();
   }
 
-  synchronized void mend() {
+  /** Passes new connections on to a server, which may be another one. */
+  synchronized void mend(Clinic clinic) {
+    target = clinic.url.getPort();
     cut = false;
   }
 
