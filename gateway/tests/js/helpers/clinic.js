@@ -11,8 +11,8 @@ import { until } from "./until.js";
 
 /**
  * @typedef {"patient" | "display" | "reception" | "support_staff" | "doctor" | "therapist"
- *   | "counselor" | "pharmacist"
- *   | "lab_technician" | "admin" | "viewer" | "editor" | "finance_billing" | "source"} Role
+ *   | "counselor" | "pharmacist" | "lab_technician" | "admin" | "super_admin" | "viewer" | "editor"
+ *   | "finance_billing" | "source"} Role
  */
 
 /**
@@ -26,6 +26,7 @@ import { until } from "./until.js";
  * @property {string[]} [tickets]
  * @property {string[]} [appointments]
  * @property {string} [doctor]
+ * @property {number} [permissionVersion]
  * @property {number} [expiresInMs]
  */
 
@@ -74,6 +75,7 @@ export function token(
     tickets,
     appointments,
     doctor,
+    permissionVersion,
     expiresInMs = HOUR_MS,
   } = {},
 ) {
@@ -97,6 +99,7 @@ export function token(
     tickets,
     appointments,
     doctor,
+    permission_version: permissionVersion,
   };
   const signed = `${base64url(header)}.${base64url(body)}`;
   return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
@@ -158,7 +161,9 @@ export class Clinic {
     ];
     const child = spawn(BINARY, [...fixed, ...flags], { stdio: ["ignore", "ignore", "pipe"] });
     // No server outlives the tests.
-    process.once("exit", () => child.kill("SIGKILL"));
+    const kill = () => child.kill("SIGKILL");
+    process.once("exit", kill);
+    child.once("exit", () => process.off("exit", kill));
     let log = "";
     const keep = (/** @type {Buffer} */ text) => (log += text);
     child.stderr.on("data", keep);
@@ -209,12 +214,16 @@ export class Clinic {
   async ask(method, path, body, bearer = this.#admin) {
     const response = await fetch(`${this.url}/v1/${path}`, {
       method,
-      headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${bearer}`,
+        "content-type": "application/json",
+        "clinicwire-reason": "A test of clients",
+      },
       body: body && JSON.stringify(body),
     });
     const answer = await response.json();
     // A move to another location is answered before it is settled.
-    const done = [200, 201].includes(response.status) || answer.outcome === "moving";
+    const done = response.ok && answer.outcome !== "pending";
     if (!done) throw new Problem(response.status, answer.code);
     return answer;
   }

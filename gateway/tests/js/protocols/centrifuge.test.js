@@ -392,21 +392,6 @@ describe("a token that expires", () => {
     assert.deepEqual(client.lines[0].error.code, 109);
   });
 
-  it("is replaced when it expires on the way to its refresh", async () => {
-    const site = await clinic.furnish();
-    const tokens = [site.token("reception", { expiresInMs: -1000 }), site.token("reception")];
-    const client = connect({
-      token: site.token("reception", { expiresInMs: 1500 }),
-      getToken: async () => tokens.shift() ?? assert.fail("two tokens are enough"),
-    });
-    const queue = client.follow(`queue:${site.general}`);
-    await queue.started(2);
-    await site.issue(1);
-    await until("the line grows", () => queue.held?.entries?.size === 2);
-    assert.deepEqual(client.states, ["connecting", "connected", "connecting", "connected"]);
-    assert.equal(queue.unsubscribed, undefined);
-  });
-
   it("is refreshed without interrupting subscriptions", async () => {
     const site = await clinic.furnish();
     const client = connect({
@@ -423,21 +408,6 @@ describe("a token that expires", () => {
     await until("the line grows", () => queue.held?.entries?.size === 2);
     assert.deepEqual(client.states, ["connecting", "connected"]);
     assert.equal(client.starts.length, 1);
-  });
-
-  it("ends only subscriptions its successor does not cover", async () => {
-    const site = await clinic.furnish();
-    const [kept, lost] = await site.issue(2);
-    const client = connect({
-      token: site.token("patient", { tickets: [kept.ticket, lost.ticket], expiresInMs: 1500 }),
-      getToken: async () => patient(site, kept),
-    });
-    const [first, second] = [kept, lost].map(({ ticket }) => client.follow(`ticket:${ticket}`));
-    await until("the lost one ends", () => second.unsubscribed);
-    assert.equal(second.unsubscribed?.code, 2000);
-    await clinic.order(`tickets/${kept.ticket}/call`, { station: site.room1 });
-    await until("the other goes on", () => first.state?.state === "called");
-    assert.equal(client.centrifuge.state, "connected");
   });
 
   it("cannot be replaced by another subject's token", async () => {
