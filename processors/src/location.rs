@@ -12,6 +12,7 @@ use std::{
 use jiff::tz::TimeZone;
 use schemas::{
     Millis,
+    channel::Channel,
     codes::Code,
     command::{Command, CommandResult, Verdict},
     event::Event,
@@ -375,17 +376,33 @@ impl Location {
         self.header.now
     }
 
-    /// The tickets and appointments whose rows these events changed. The appointment of a changed
-    /// ticket changes too.
-    pub(crate) fn touched(&self, events: &[Event]) -> (Vec<TicketId>, Vec<AppointmentId>) {
-        let tickets: Vec<TicketId> = events.iter().flat_map(moves::tickets_of).cloned().collect();
+    /// The tickets and appointments whose rows a version changed by its events, or by the steps of
+    /// their views, such as a new name of the location. The appointment of a changed ticket changes
+    /// too.
+    pub(crate) fn touched(
+        &self,
+        events: &[Event],
+        deltas: &[ViewDelta],
+    ) -> (Vec<TicketId>, Vec<AppointmentId>) {
+        let mut tickets: BTreeSet<_> = events.iter().flat_map(moves::tickets_of).cloned().collect();
+        let mut stepped = Vec::new();
+        for step in deltas {
+            match Channel::parse(&step.view) {
+                Ok(Channel::Ticket(id)) if self.tickets.contains_key(&id) => {
+                    tickets.insert(id);
+                }
+                Ok(Channel::Appointment(id)) => stepped.push(id),
+                _ => {}
+            }
+        }
         let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
         let reported = events.iter().filter_map(moves::appointment_of).cloned();
         let renewed = events.iter().flat_map(renewal::renewed).cloned();
-        let appointments: BTreeSet<_> = of_tickets.chain(reported).chain(renewed).collect();
+        let appointments: BTreeSet<_> =
+            of_tickets.chain(reported).chain(renewed).chain(stepped).collect();
         let held =
             appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
-        (tickets, held)
+        (tickets.into_iter().collect(), held)
     }
 
     /// Puts a ticket into memory and into the indexes.

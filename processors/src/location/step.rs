@@ -75,11 +75,11 @@ impl Location {
         settles: Option<Settlement<Verdict>>,
     ) -> RecordEffect {
         let Step { location, at, mut change, follow_ups, mut alerts, .. } = step;
-        let (touched, appointments) = self.touched(&change.events);
         let subscribed = std::mem::take(&mut change.subscribed);
         alerts.extend(self.alerts(subscribed, &change.events));
         let outward = self.outward(&change.near, &change.events);
         let (events, deltas) = self.finish_change(change, &location);
+        let (touched, appointments) = self.touched(&events, &deltas);
         RecordEffect {
             position: self.position,
             at,

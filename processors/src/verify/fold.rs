@@ -76,7 +76,7 @@ impl FoldedAggregate {
         let deltas = self.state.replay(&self.aggregate, version, step.at, &step.events);
         if let Some(location) = self.state.location_mut() {
             drop(location.take_history()); // stays and figures are not compared
-            let (tickets, appointments) = location.touched(&step.events);
+            let (tickets, appointments) = location.touched(&step.events, &deltas);
             self.touched.tickets.extend(tickets);
             self.touched.appointments.extend(appointments);
         }

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     appointment::AppointmentView,
+    channel::Channel,
     clinic::ClinicInfo,
     line::{BoardCall, BoardQueue, Line, QueueHead},
     ticket::{TicketEntry, TicketView},
@@ -33,6 +34,12 @@ impl FollowedClinic {
         for delta in &effect.deltas {
             let view = self.views.entry(delta.view.clone()).or_insert_with(|| View::empty(EPOCH));
             assert_eq!(view.fold(&delta.delta), Fold::Applied);
+            let is_stored = match Channel::parse(&delta.view).unwrap() {
+                Channel::Ticket(id) => effect.touched.contains(&id),
+                Channel::Appointment(id) => effect.appointments.contains(&id),
+                _ => true,
+            };
+            assert!(is_stored, "the row of {} knows its version", delta.view);
         }
         effect
             .deltas

@@ -156,6 +156,8 @@ impl Watch {
             .collect();
         let mut reloaded = self.reloaded(&command.command, at);
         self.load_renewal(&mut reloaded);
+        let tickets: Vec<Ticket> = self.tickets().cloned().collect();
+        let appointments: Vec<Appointment> = self.appointments().cloned().collect();
 
         let effect = self.live.handle(&command, RecordTime::at_once(at));
         let twin = reloaded.handle(&command, RecordTime::at_once(at));
@@ -166,6 +168,17 @@ impl Watch {
         }
         for id in &effect.appointments {
             assert!(reloaded.appointment(id) == self.live.appointment(id));
+        }
+        for was in &tickets {
+            let is_same = self.live.ticket(&was.id) == Some(was);
+            assert!(is_same || effect.touched.contains(&was.id), "a changed ticket is stored");
+        }
+        for was in &appointments {
+            let is_same = self.live.appointment(&was.id) == Some(was);
+            assert!(
+                is_same || effect.appointments.contains(&was.id),
+                "a changed appointment is stored"
+            );
         }
         reloaded.forget_ended();
         assert!(
