@@ -207,18 +207,33 @@ fn every_command(at: &str, queue_name: &str) -> Vec<Command> {
 }
 
 #[test]
-fn staff_who_crossed_to_a_location_pair_no_screen() {
-    let pair = |role, crossed| {
+fn crossing_leaves_no_access_behind() {
+    let claims = |role, crossed| {
         let mut claims = claims(role);
         claims.origin.crossed = crossed;
+        claims
+    };
+    let pair = |role, crossed| {
         let display = DisplayId::from_random(&location("riverside"), 1);
         let command = Command::PairDisplay { display, name: "Hall".into(), check_in_point: None };
-        may_command(&claims, &location("riverside"), &command)
+        may_command(&claims(role, crossed), &location("riverside"), &command)
     };
-    assert_eq!(pair(Role::Reception, false), Ok(()));
-    assert_eq!(pair(Role::Reception, true), Err(Code::Forbidden));
-    // A super admin configures another tenant by crossing into it.
-    assert_eq!(pair(Role::SuperAdmin, true), Ok(()));
+    for role in [Role::Reception, Role::Admin, Role::SuperAdmin] {
+        assert_eq!(pair(role, false), Ok(()), "{role:?}");
+        assert_eq!(pair(role, true), Err(Code::Forbidden), "{role:?}");
+    }
+    for (kind, lasts) in [
+        ("webhook.create", true),
+        ("webhook.change", true),
+        ("webhook.rotate", true),
+        ("webhook.pause", false),
+        ("webhook.delete", false),
+        ("webhooks.list", false),
+    ] {
+        let expected = if lasts { Err(Code::Forbidden) } else { Ok(()) };
+        assert_eq!(may_webhook(&claims(Role::SuperAdmin, true), kind), expected, "{kind}");
+        assert_eq!(may_webhook(&claims(Role::SuperAdmin, false), kind), Ok(()), "{kind}");
+    }
 }
 
 #[test]
