@@ -97,10 +97,12 @@ pub(super) fn reason(headers: &HeaderMap) -> Result<String, Problem> {
     let latin1 = || bytes.iter().copied().map(char::from).collect();
     let reason = std::str::from_utf8(bytes).map_or_else(|_| latin1(), str::to_owned);
     let reason = reason.trim();
-    match REASON_CHARS.contains(&reason.chars().count()) {
+    let is_text = !reason.chars().any(char::is_control);
+    match is_text && REASON_CHARS.contains(&reason.chars().count()) {
         true => Ok(reason.to_owned()),
-        false => Err(Problem::from(Code::ReasonMissing)
-            .explained("the header Clinicwire-Reason has 10 to 500 characters")),
+        false => Err(Problem::from(Code::ReasonMissing).explained(
+            "the header Clinicwire-Reason has 10 to 500 characters, none of them a control",
+        )),
     }
 }
 
@@ -132,5 +134,12 @@ mod tests {
             let headers = HeaderMap::from_iter([(REASON.parse().unwrap(), header)]);
             assert_eq!(reason(&headers).ok().as_deref(), Some("Café fermé"));
         }
+    }
+
+    #[test]
+    fn reason_has_no_control_characters() {
+        let header = HeaderValue::from_static("called\tby the ward");
+        let headers = HeaderMap::from_iter([(REASON.parse().unwrap(), header)]);
+        assert!(reason(&headers).is_err());
     }
 }

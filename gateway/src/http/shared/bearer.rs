@@ -19,13 +19,43 @@ pub(in crate::http) fn crossing_end(
     node.verifier.crossing_end(bearer_of(authorization).ok()?, now())
 }
 
-/// The token in the headers.
+/// The token in the headers. With a second header nobody could say which of both counts.
 pub(in crate::http) fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
-    bearer_of(headers.get(header::AUTHORIZATION).ok_or(Code::TokenMissing)?)
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => bearer_of(value),
+        (None, _) => Err(Code::TokenMissing),
+        (Some(_), Some(_)) => Err(Code::TokenInvalid),
+    }
 }
 
 fn bearer_of(value: &HeaderValue) -> Result<&str, Code> {
     let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
     let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_has_one_token() {
+        let headers = |values: &[&'static str]| -> HeaderMap {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            headers
+        };
+        for (values, expected) in [
+            (&["Bearer one"][..], Ok("one")),
+            (&["bearer  one "], Ok("one")),
+            (&[], Err(Code::TokenMissing)),
+            (&["Basic one"], Err(Code::TokenInvalid)),
+            (&["Bearer one", "Bearer two"], Err(Code::TokenInvalid)),
+        ] {
+            assert_eq!(bearer(&headers(values)), expected, "{values:?}");
+        }
+    }
 }

@@ -48,6 +48,10 @@ impl BodyError {
 /// the default. `1.0` is an integer in JSON Schema, and so it is here.
 pub(in crate::http) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     let body = if body.is_empty() { b"{}" } else { body };
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        // Serde would take the items for the fields, in their order.
+        return Err(BodyError { field: None, at: Some((1, 1)) });
+    }
     parse_once(body).or_else(|error| match with_integers(body) {
         Some(body) => parse_once(&body).map_err(|_| error),
         None => Err(error),
@@ -110,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_double_is_an_integer() {
+    fn body_is_an_object_and_whole_double_an_integer() {
         for (text, expected) in [
             (r#"{"count": 1.0}"#, Some((1, None))),
             (r#"{"count": 2e1, "rate": 0.5}"#, Some((20, Some(0.5)))),
@@ -118,6 +122,7 @@ mod tests {
             (r#"{"count": 1.5}"#, None),
             (r#"{"count": 300.0}"#, None),
             (r#"{"count": -1.0}"#, None),
+            (r#" [1, 0.5]"#, None),
         ] {
             let read = parse::<Body>(text.as_bytes()).ok();
             assert_eq!(read.map(|body| (body.count, body.rate)), expected, "{text}");

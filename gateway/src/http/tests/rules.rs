@@ -124,7 +124,7 @@ async fn invalid_rule_names_field_and_quotes_nothing() {
         (with("when", json!({ "codes": [secret] })), "when.codes"),
         (with("when", json!({ "cods": [secret] })), "field"),
         (with("name", json!({"fr": "", "en": secret})), "name"),
-        (json!([secret]), "object"),
+        (json!(secret), "object"),
         (json!({}), "field"),
     ];
     for (rule, named) in table {
@@ -137,9 +137,11 @@ async fn invalid_rule_names_field_and_quotes_nothing() {
         );
         assert!(!answer.text.contains("Tremblay"), "{}", answer.text);
     }
-    for (path, body, status, code) in
-        [("/v1/rules/A", "{}", 400, "invalid_id"), ("/v1/rules/a-rule", "{", 400, "malformed")]
-    {
+    for (path, body, status, code) in [
+        ("/v1/rules/A", "{}", 400, "invalid_id"),
+        ("/v1/rules/a-rule", "{", 400, "malformed"),
+        ("/v1/rules/a-rule", "[]", 400, "malformed"),
+    ] {
         let answer = node.ask(Role::Admin, "PUT", path, body).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}");
     }
