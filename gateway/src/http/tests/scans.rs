@@ -134,6 +134,20 @@ async fn code_of_a_poster_opens_until_it_is_replaced() {
 }
 
 #[tokio::test]
+async fn wrong_codes_at_an_address_hold_up_no_right_one() {
+    let changes = ["link-failures=2/300".parse().unwrap()];
+    let node = node_with(LimitSettings::default().changed(&changes));
+    node.set_up();
+    let code = node.poster().await;
+    let wrong = json!({"point": "demo.riverside.entrance.17.AAAA"});
+    for expected in ["qr_expired", "qr_expired", "too_many_failures"] {
+        assert_eq!(node.scan("open", &wrong).await.code(), expected);
+    }
+    let opened = node.scan("open", &json!({ "point": code })).await;
+    assert_eq!(opened.status, 200, "{}", opened.text);
+}
+
+#[tokio::test]
 async fn kiosk_scans_at_the_point_to_which_it_is_bound() {
     let node = node();
     node.set_up();

@@ -168,10 +168,15 @@ impl ScanRequest {
 
     async fn of_poster(&self, node: &NodeContext, code: &str) -> Result<Scanner, Problem> {
         let address = self.visitor.address;
-        node.limits.check(Limit::LinkFailures, address)?;
-        let code = node.check_in_code_key.open(code).inspect_err(|_| {
-            node.limits.note(Limit::LinkFailures, address);
-        })?;
+        let code = match node.check_in_code_key.open(code) {
+            Ok(code) => code,
+            Err(refusal) => {
+                // Wrong codes of others at the same address hold up no right one.
+                node.limits.check(Limit::LinkFailures, address)?;
+                node.limits.note(Limit::LinkFailures, address);
+                return Err(refusal.into());
+            }
+        };
         node.limits.spend(Limit::ScansOfAddress, address)?;
         node.revocations.check_tenant(&code.tenant)?;
         let claims = claims(&code.tenant, &code.point, &BTreeSet::new());
