@@ -32,7 +32,7 @@ const CONTINUATION: u8 = 9;
 /// Frames that are written at once.
 const BATCH: usize = 1000;
 /// Requests that a client sends before it resets them: fewer than a connection may have.
-const REQUESTS: usize = 50;
+const REQUESTS: usize = 25;
 /// How long an attacker waits for a node that does not answer.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -136,6 +136,8 @@ pub async fn stalled_windows(siege: &Siege) {
                     requests = requests.ready().await?;
                     siege.attempts.fetch_add(1, Relaxed);
                     held.push(requests.send_request(get("/shared/look/style.css"), true)?);
+                    // A node that ends streams early is always ready for the next one.
+                    yield_now().await;
                 }
             })
             .await

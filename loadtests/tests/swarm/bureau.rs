@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use schemas::{
     finding::Finding,
     language::Language,
+    rule::StoredRule,
     run::{RuleTally, RunSummary},
 };
 use serde_json::{Value, json};
@@ -156,7 +157,10 @@ async fn answer(
             let asked: Value = serde_json::from_slice(&body).unwrap();
             reply(202, &json!({"run": accept(&bureau, &asked), "state": "queued"}))
         }
-        (Method::GET, ["rules"]) => reply(200, &json!({"rules": builtin(), "builtin": true})),
+        (Method::GET, ["rules"]) => {
+            let rules = builtin().into_iter().map(|rule| StoredRule { rule, edition: 0 });
+            reply(200, &json!({"rules": rules.collect::<Vec<_>>(), "builtin": true}))
+        }
         (Method::GET, ["runs", run]) => {
             let runs = bureau.runs.lock().unwrap();
             let mut whole = whole(&runs[*run]);

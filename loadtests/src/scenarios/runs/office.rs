@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use hyper::{Method, body::Bytes};
-use schemas::{finding::Finding, language::Language, rule::Rule};
+use schemas::{
+    finding::Finding,
+    language::Language,
+    rule::{Rule, StoredRule},
+};
 use serde::Deserialize;
 use serde_json::json;
 use testing::claims_files::rules;
@@ -107,11 +111,12 @@ impl Office {
     pub async fn rules(&self, tenant: usize) -> Result<RuleBook> {
         #[derive(Deserialize)]
         struct StoredRules {
-            rules: Vec<Rule>,
+            rules: Vec<StoredRule>,
         }
         let editor = &self.clerks[tenant].editor;
         let stored = self.api.read_in_time::<StoredRules>(&self.node(0), editor, "/v1/rules").await;
-        Ok(RuleBook::new(&stored.context("read the rules")?.rules))
+        let rules = stored.context("read the rules")?.rules.into_iter().map(|stored| stored.rule);
+        Ok(RuleBook::new(&rules.collect::<Vec<Rule>>()))
     }
 
     /// Uploads a file, and returns its id and the duration in milliseconds.
