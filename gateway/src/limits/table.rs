@@ -244,8 +244,9 @@ limits! {
         "Lists of sessions that this node answers, for all tenants together",
         "One hundredth of the time of a shard. Past it, lists lack the connections of this node";
     QueuedRuns = "queued-runs", TenantEverywhere, LimitValue::Places(100), TooManyRuns,
-        "Runs of a tenant that wait for a worker",
-        "An hour of work for one worker; the office can wait for its own runs, and for no others";
+        "Runs of a tenant that wait for a worker. Requests of the same moment may pass it",
+        "An hour of work for one worker. The office waits for its own runs, and for those that \
+         others have under way";
     ControlFrames = "control-frames", Connection, LimitValue::Fixed("20, then 10 a second"),
         RateLimited,
         "Pings, pongs and closes of a WebSocket. Settings, pings and priorities of HTTP/2 have \
