@@ -48,6 +48,7 @@ use crate::{
 
 /// Requests and streams of one connection at once. A page asks for about fifteen things when it
 /// opens, and follows its channels on one stream; a browser shares the connection among its tabs.
+/// Programs send fifty before they have read this bound, and those past it are refused.
 const MAX_STREAMS: u32 = 64;
 /// Streams that a client has reset and hyper has not accepted yet. Past them the connection ends:
 /// a browser resets only the requests of a page that a person has left.
