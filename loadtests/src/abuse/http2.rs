@@ -32,7 +32,7 @@ const CONTINUATION: u8 = 9;
 /// Frames that are written at once.
 const BATCH: usize = 1000;
 /// Requests that a client sends before it resets them: fewer than a connection may have.
-const REQUESTS: usize = 25;
+const REQUESTS: usize = 50;
 /// How long an attacker waits for a node that does not answer.
 const WITHIN: Duration = Duration::from_secs(5);
 

@@ -1,4 +1,5 @@
-// What the published client of the Centrifugal protocol goes through, in both encodings.
+// Scenarios of the npm package `centrifuge`, in JSON and in Protobuf: a node that is behind, a new
+// epoch, tokens, limits.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -131,7 +132,7 @@ for (const [name, form] of Object.entries(FORMS)) {
       const [{ ticket }] = await site.issue(1);
       const { epoch, version } = await clinic.get(`tickets/${ticket}`);
       const client = new Client(form, clinic.url, token("admin"));
-      // As if another node, one version ahead, had sent this position.
+      // The position is one version ahead of this node, as another node may be.
       client.follow(`ticket:${ticket}`, { epoch, offset: version + 1 });
       await until("the server has received the subscribe", async () => {
         const metrics = await (await fetch(`${clinic.url}/metrics`)).text();
