@@ -132,7 +132,6 @@ class Traffic:
             site = {"name": "Swarm", "time_zone": "UTC", "languages": ["en"]}
             opener = Caller(self.urls, TENANT, "swarm", 0)
             opener.command("PUT", "/v1/locations/swarm", site, "admin")
-            tokens = [sign(role, locations=["swarm"]) for role in ("reception", "admin")]
             for transport in TRANSPORTS:
                 share = [clients // len(TRANSPORTS), seconds * rate / len(TRANSPORTS)]
                 self.swarms[transport] = self.start_swarm(transport, *map(round, share), seconds)
