@@ -28,8 +28,9 @@ pub type PollingSessions = DashMap<Sid, Weak<SessionLink>>;
 
 /// Whether a client still polls, so that it needs this node to learn why its session ends.
 pub fn has_polling(sessions: &PollingSessions) -> bool {
-    let polls = |link: Arc<SessionLink>| !link.is_cut() && link.lent_socket().is_none();
-    sessions.iter().any(|entry| entry.value().upgrade().is_some_and(polls))
+    // The last owner of a link takes it off the list, which the iterator would still lock.
+    let links: Vec<_> = sessions.iter().filter_map(|entry| entry.value().upgrade()).collect();
+    links.iter().any(|link| !link.is_cut() && link.lent_socket().is_none())
 }
 
 /// How often the client of one session may leave and connect again. Each time costs a timer.
