@@ -10,6 +10,7 @@ pub(super) mod cursor;
 pub(super) mod edge;
 pub(super) mod editions;
 pub(super) mod export;
+pub(super) mod headers;
 pub(super) mod limits;
 pub(super) mod link_offers;
 pub(super) mod problem;

@@ -24,6 +24,7 @@ use crate::{
             audited_request::AuditedRequest,
             body::not_an_id,
             caller::{Caller, Segments},
+            headers::only_line,
             snapshots::load,
         },
     },
@@ -93,7 +94,7 @@ pub(in crate::http) async fn cross_to_location(
 
 /// Reads the reason in UTF-8, or in Latin-1 as `fetch` of browsers sends it.
 pub(super) fn reason(headers: &HeaderMap) -> Result<String, Problem> {
-    let bytes = headers.get(REASON).map(|value| value.as_bytes()).unwrap_or_default();
+    let bytes = only_line(headers, REASON).unwrap_or_default();
     let latin1 = || bytes.iter().copied().map(char::from).collect();
     let reason = std::str::from_utf8(bytes).map_or_else(|_| latin1(), str::to_owned);
     let reason = reason.trim();

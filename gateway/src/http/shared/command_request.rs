@@ -26,7 +26,9 @@ use serde_json::{Map, Value, json};
 use super::{
     audited_request::AuditedRequest,
     caller::{Caller, JsonText},
-    editions, link_offers, quotas,
+    editions,
+    headers::only_text,
+    link_offers, quotas,
 };
 use crate::{
     commands::Submission,
@@ -118,10 +120,7 @@ impl FromRequest<Arc<NodeContext>> for CommandRequest {
 /// Reads the id that makes a repeated command do nothing more. It belongs to the caller's subject,
 /// so that two callers with the same counters do not share ids.
 pub(in crate::http) fn key(headers: &HeaderMap) -> Result<Option<CommandId>, Problem> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    // Several lines are one list.
-    let key = if keys.next().is_some() { "" } else { key.to_str().unwrap_or_default() };
+    let Some(key) = only_text(headers, "idempotency-key") else { return Ok(None) };
     let bad =
         |_| Problem::from(Code::InvalidId).explained("Idempotency-Key is not an id of a command");
     CommandId::new(key).map_err(bad).map(Some)
@@ -150,11 +149,11 @@ pub(in crate::http) fn own_command(claims: &Claims, command: &CommandId) -> Comm
 }
 
 fn valid_until(headers: &HeaderMap) -> Result<Option<Millis>, Problem> {
-    let Some(until) = headers.get("valid-until") else { return Ok(None) };
-    let until = until.to_str().ok().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let Some(until) = only_text(headers, "valid-until") else { return Ok(None) };
     let bad =
-        || Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
-    until.map(|until| Some(until.as_millisecond())).ok_or_else(bad)
+        |_| Problem::from(Code::InvalidValue).explained("Valid-Until is not a time of RFC 3339");
+    let until: jiff::Timestamp = until.parse().map_err(bad)?;
+    Ok(Some(until.as_millisecond()))
 }
 
 /// Counts a command that its caller may not give, and returns the problem.

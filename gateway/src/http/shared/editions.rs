@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use schemas::command::Command;
 
+use super::headers::only_text;
 use crate::http::Problem;
 
 /// The edition as the header of an answer.
@@ -16,10 +17,7 @@ pub(in crate::http) fn tag(edition: u64) -> [(HeaderName, HeaderValue); 1] {
 /// # Errors
 /// `malformed` for a header that is not the tag of one answer.
 pub(in crate::http) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let mut values = headers.get_all(header::IF_MATCH).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    // Several lines are one list.
-    let text = if values.next().is_some() { "" } else { value.to_str().unwrap_or_default().trim() };
+    let Some(text) = only_text(headers, header::IF_MATCH).map(str::trim) else { return Ok(None) };
     if text == "*" {
         return Ok(None);
     }
