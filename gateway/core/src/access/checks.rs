@@ -233,6 +233,10 @@ pub fn may_subscribe_alerts(claims: &Claims, ticket: &TicketId) -> Result<(), Co
 /// # Errors
 /// `forbidden` otherwise, whether or not the check-in point exists.
 pub fn may_print_code(claims: &Claims, location: &LocationId) -> Result<(), Code> {
+    // A printed code is valid until it is rotated, so it would outlive a crossing.
+    if claims.origin.crossed {
+        return Err(Code::Forbidden);
+    }
     let at = Target { location: Some(location), ..Target::default() };
     claims.reaches("check_in_point.code", at)
 }

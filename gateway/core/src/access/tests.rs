@@ -222,6 +222,11 @@ fn crossing_leaves_no_access_behind() {
         assert_eq!(pair(role, false), Ok(()), "{role:?}");
         assert_eq!(pair(role, true), Err(Code::Forbidden), "{role:?}");
     }
+    for crossed in [false, true] {
+        let expected = if crossed { Err(Code::Forbidden) } else { Ok(()) };
+        let code = may_print_code(&claims(Role::SuperAdmin, crossed), &location("riverside"));
+        assert_eq!(code, expected);
+    }
     for (kind, lasts) in [
         ("webhook.create", true),
         ("webhook.change", true),
