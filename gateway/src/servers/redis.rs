@@ -11,7 +11,7 @@ use fred::{
 use schemas::{
     channel::Channel,
     ids::{Aggregate, QueueId, TicketId},
-    line::{QUEUE_KEY, ticket_of_view},
+    line::{InvalidQueueView, QUEUE_KEY, ticket_of_view},
     redis_keys::{
         self, POSITION, READ_IDENTITY, StoreIdentity, generation, line as line_key,
         view as view_key,
@@ -108,9 +108,11 @@ impl RedisSnapshots {
         let held = fields.into_iter().zip(values).filter_map(|(key, text)| Some((key, text?)));
         let part = judge(StoreIdentity::new(&role, &replication_id), &generation, held)?;
         part.try_map(|part| {
-            let state = ticket_of_view(queue, &part, ticket, ahead).map_err(not_read)?;
+            let state = ticket_of_view(queue, &part, ticket, ahead)?;
             Ok(TicketInLine { position: part.position, state })
         })
+        // The server works, but lost the line without its view or the reverse.
+        .or_else(|_: InvalidQueueView| Ok(Snapshot::Suspect))
     }
 }
 
