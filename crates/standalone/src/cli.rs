@@ -71,8 +71,8 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
 
-    /// Threads that own sockets [default: one per core]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that own sockets [default: one per core, at most 64]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub shards: Option<u16>,
 
     /// Value of a limit, as NAME=COUNT/SECONDS, NAME=PLACES or NAME=off; may be repeated

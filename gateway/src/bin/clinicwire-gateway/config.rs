@@ -115,8 +115,8 @@ pub struct RunArgs {
     pub listen: SocketAddr,
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// Threads that own sockets [default: one per core]
-    #[arg(long, env = "CLINICWIRE_SHARDS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that own sockets [default: one per core, at most 64]
+    #[arg(long, env = "CLINICWIRE_SHARDS", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub shards: Option<u16>,
     #[command(flatten)]
     pub kafka: KafkaArgs,
