@@ -51,6 +51,8 @@ impl Database {
         let url = format!("{address}/{name}");
         let client =
             login(&ConnectionSettings { url: given, role: None }).await.expect("postgres answers");
+        // A busy disk takes longer than a statement of the product may.
+        client.batch_execute("SET statement_timeout = 0").await.unwrap();
         client
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
