@@ -295,8 +295,8 @@ codes! {
         "An appointment with this status needs a start and an end.";
     /// The end of the appointment is not after its start.
     TimesReversed = "times_reversed", 422, 107, "The appointment ends before it starts.";
-    /// The time of a source's last change lies ahead of the location's clock. If it were accepted,
-    /// every real fact that follows would count as older.
+    /// The time of a source's last change lies more than ten minutes ahead of the location's clock.
+    /// If it were accepted, every real fact that follows would count as older.
     TimeAhead = "time_ahead", 422, 107,
         "The time of the change is in the future. Check the clock of the sending system.";
     /// The service day already has appointments of as many doctors as a location can list.

@@ -28,7 +28,7 @@ use crate::{
     limits::{Limit, LimitRefusal},
 };
 
-/// Most moves that a link is followed over. The id of a ticket has room for as many.
+/// Most moves that a link is followed over. The id of a ticket has room for fewer.
 const MAX_MOVES: usize = 16;
 /// Most characters of a typed code. A code has 10 and a hyphen; longer ones are no codes.
 const MAX_TYPED: usize = 24;
