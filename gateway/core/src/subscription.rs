@@ -95,7 +95,8 @@ pub enum Stage {
         request: u32,
         /// The position that the client holds. The answer is never older.
         floor: Option<Position>,
-        /// The second, on the clock of the shard, at which the request fails.
+        /// The second, on the clock of the shard, at which the request fails. With a floor, the
+        /// authority is asked at the first such second, and the request fails at the next one.
         give_up_at: u64,
         /// The audit entry that must be written before the client is shown anything.
         audit: Option<AuditEntryId>,
@@ -115,7 +116,7 @@ pub enum Stage {
     },
 }
 
-// A node holds a subscription for each client, so a live one must not be larger than a pending one.
+// A node holds a stage for each subscription of each client.
 const _: () = assert!(size_of::<Stage>() <= 48);
 
 impl Stage {

@@ -174,7 +174,8 @@ impl SessionLink {
         true
     }
 
-    /// Waits until the connection that the client has left is gone, if there is one.
+    /// Waits until the connection that the client has left is gone, if there is one. A client that
+    /// has not left makes it wait without end, so callers bound the wait.
     pub async fn until_reopened(&self) {
         let reopened = self.reopened.notified();
         if self.is_admitted() {
