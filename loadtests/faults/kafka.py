@@ -19,17 +19,20 @@ CARE = "clinicwire.care.v1"
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 
-def java(jars, main, *arguments, **options):
-    command = ["java", "-XX:TieredStopAtLevel=1", QUIET, "-cp", f"{jars}/*", main]
-    return subprocess.run(
-        [*command, *map(str, arguments)], check=False, capture_output=True, **options
-    )
+def command(jars, main, *arguments):
+    java = ["java", "-XX:TieredStopAtLevel=1", QUIET, "-cp", f"{jars}/*", main]
+    return [*java, *map(str, arguments)]
+
+
+def tool_command(clinic, name, *arguments):
+    server = ["--bootstrap-server", clinic.environment["CLINICWIRE_KAFKA"]]
+    return command(TOOLS, f"org.apache.kafka.tools.{name}", *server, *arguments)
 
 
 def tool(clinic, name, *arguments, **options):
     """Runs a tool of Kafka, such as `TopicCommand`."""
-    server = ["--bootstrap-server", clinic.environment["CLINICWIRE_KAFKA"]]
-    done = java(TOOLS, f"org.apache.kafka.tools.{name}", *server, *arguments, **options)
+    tool = tool_command(clinic, name, *arguments)
+    done = subprocess.run(tool, check=False, capture_output=True, **options)
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr.decode()[-2000:]}")
     return done.stdout.decode(errors="replace")
@@ -65,15 +68,9 @@ class Brokers:
             ]
             file = clinic.directory / f"broker-{number}.properties"
             file.write_text("\n".join([*kept, *(f"{k}={v}" for k, v in changed.items())]) + "\n")
-            done = java(
-                JARS,
-                "kafka.tools.StorageTool",
-                "format",
-                "--cluster-id",
-                "Y2xpbmljd2lyZS1kZXYtMQ",
-                "--config",
-                file,
-            )
+            form = ["format", "--cluster-id", "Y2xpbmljd2lyZS1kZXYtMQ", "--config", file]
+            storage = command(JARS, "kafka.tools.StorageTool", *form)
+            done = subprocess.run(storage, check=False, capture_output=True)
             if done.returncode:
                 raise RuntimeError(done.stderr.decode())
             self.files.append(file)
@@ -210,18 +207,20 @@ def records(clinic):
     return [line for line in text.splitlines() if line.count("\t") >= 2]
 
 
-def produce(clinic, lines):
-    """Appends records, given as headers, key and value."""
+def producer(clinic, topic=CARE):
+    """The command that appends the records of its input, lines of headers, key and value, however
+    long Kafka is away."""
     form = ["parse.headers=true", "parse.key=true", "headers.separator=;;", "null.marker=NULL"]
     form = [part for one in form for part in ("--reader-property", one)]
-    tool(
-        clinic,
-        "ConsoleProducer",
-        "--topic",
-        CARE,
-        *form,
-        input="".join(f"{line}\n" for line in lines).encode(),
-    )
+    # Without the timeout, records would wait a second for others.
+    patience = ["--message-send-max-retries", 1000, "--timeout", 1]
+    return tool_command(clinic, "ConsoleProducer", "--topic", topic, *patience, *form)
+
+
+def produce(clinic, lines):
+    """Appends records to `care`."""
+    text = "".join(f"{line}\n" for line in lines)
+    subprocess.run(producer(clinic), check=True, capture_output=True, input=text.encode())
 
 
 def kinds(clinic):
@@ -242,7 +241,7 @@ def repeated_records(run):
     once more after the outcomes of commands have been deleted for their age."""
     clinic = run.clinic()
     traffic = Traffic(clinic, run.seed)
-    traffic.begin(seconds=60)
+    traffic.begin(seconds=run.length(60, 400))
     time.sleep(run.length(15, 120))
     given = records(clinic)
     again, late = given * 2, list(given)

@@ -22,6 +22,7 @@ import textwrap
 import time
 import traceback
 
+import bridges
 import disks
 import kafka
 import processes
@@ -47,6 +48,7 @@ ROWS = {
     21: ("rebuilds beside live traffic", processes.rebuilt),
     22: ("a noisy tenant", processes.noisy_tenant),
     24: ("kill -9 of workers that check claims files", processes.workers_killed),
+    25: ("kill -9 of bridges, and of Kafka under them", bridges.bridges_killed),
 }
 
 
