@@ -57,7 +57,8 @@ impl std::error::Error for CommandFailure {}
 /// Reads a successful answer.
 fn parse<T: DeserializeOwned>(answer: Result<ApiResponse>) -> Result<T, CommandFailure> {
     let answer = answer.map_err(|error| CommandFailure::NoOutcome(format!("{error:#}")))?;
-    if !answer.is_success() {
+    // A question about a refused command is answered by 200.
+    if !answer.is_success() || answer.body["outcome"] == "refused" {
         let code = answer.problem_code().to_owned();
         return Err(CommandFailure::Refused(answer.status, code));
     }
