@@ -12,7 +12,7 @@ from kafka import producer, tool
 from traffic import Traffic, measured
 
 TOPIC, SOURCE = "booking.his", "his"
-# Seconds between two records of the booking system, so that bridges are busy whenever one is killed.
+# Seconds between two records of the booking system, so that a bridge is busy when it is killed.
 PAUSE_S = 0.005
 # One of so many records cannot be read.
 UNREADABLE = 100
