@@ -74,7 +74,7 @@ class BookingSystem(threading.Thread):
         """Waits until everything is appended."""
         self.stopping.set()
         self.join()
-        if self.code:
+        if self.code != 0:
             raise RuntimeError("the booking system could not append its records")
 
 

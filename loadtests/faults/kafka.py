@@ -299,7 +299,8 @@ def poison(run):
     traffic = Traffic(clinic, run.seed)
     traffic.begin(seconds=60)
     bad = unreadable(records(clinic)[-1], name)
-    few = [line for line in bad.values() for _ in range(run.length(4, 40))]
+    # Fewer than the limit, also when no good record comes between them.
+    few = [line for line in bad.values() for _ in range(run.length(4, 18))]
     run.random.shuffle(few)
     produce(clinic, few)
     traffic.recovered(time.monotonic())
@@ -316,13 +317,13 @@ def poison(run):
         time.sleep(5)
     recover = traffic.recovered(restarted)
     path = f"{clinic.urls[0]}/v1/queues/fault-0.general/tickets"
-    large, _ = get(path, reader, "POST", {"x": "x" * (10 << 20)})
+    large, _ = get(path, reader, "POST", {"x": "x" * (1 << 20)})
     figures = traffic.end()
     leaked = clinic.logged(name)
     note = (
         f"{parked} of {len(few)} records of {len(bad)} kinds were parked one by one, the "
         f"planted name is {leaked} times in the logs; 300 in a row stopped their partition, "
-        f"and restarts took it past them; 10 MiB by HTTP are answered by {large}"
+        f"and restarts took it past them; 1 MiB by HTTP is answered by {large}"
     )
     return measured(
         figures,
