@@ -102,6 +102,7 @@ def table(mutants, results):
         "Each row is a fault that was put into the product on purpose, and what noticed it: the first",
         "seed of the simulation, with the invariant that it broke, or a test. `make mutants` runs them",
         "(`crates/simulation/mutants.toml`) and writes this page. `make simulate SEED=…` shows a seed.",
+        "`not run` is a row that waits for its first run.",
         "",
         "| mutation | file | noticed by |",
         "|---|---|---|",
