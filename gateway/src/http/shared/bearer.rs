@@ -4,6 +4,7 @@ use gateway_core::access::Claims;
 use http::{HeaderMap, HeaderValue, header};
 use schemas::{Millis, codes::Code};
 
+use super::headers::only_text;
 use crate::{context::NodeContext, http::now};
 
 /// The claims of the token in the headers.
@@ -16,21 +17,15 @@ pub(in crate::http) fn crossing_end(
     node: &NodeContext,
     authorization: &HeaderValue,
 ) -> Option<Millis> {
-    node.verifier.crossing_end(bearer_of(authorization).ok()?, now())
+    node.verifier.crossing_end(bearer_of(authorization.to_str().ok()?).ok()?, now())
 }
 
 /// The token in the headers. With a second header nobody could say which of both counts.
 pub(in crate::http) fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => bearer_of(value),
-        (None, _) => Err(Code::TokenMissing),
-        (Some(_), Some(_)) => Err(Code::TokenInvalid),
-    }
+    bearer_of(only_text(headers, header::AUTHORIZATION).ok_or(Code::TokenMissing)?)
 }
 
-fn bearer_of(value: &HeaderValue) -> Result<&str, Code> {
-    let value = value.to_str().map_err(|_| Code::TokenInvalid)?;
+fn bearer_of(value: &str) -> Result<&str, Code> {
     let (scheme, token) = value.split_once(' ').ok_or(Code::TokenInvalid)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Code::TokenInvalid) }
 }
