@@ -37,6 +37,15 @@ pub fn run_on_thread(work: impl Future<Output = ()> + Send + 'static) {
     let _ = thread.join();
 }
 
+/// A session that makes and drops databases.
+pub async fn administrator() -> tokio_postgres::Client {
+    let settings = ConnectionSettings { url: server("CLINICWIRE_POSTGRES"), role: None };
+    let client = login(&settings).await.expect("postgres answers");
+    // A busy disk takes longer than a statement of the product may.
+    client.batch_execute("SET statement_timeout = 0").await.unwrap();
+    client
+}
+
 /// A database of one test. Dropping the value drops it.
 pub struct Database {
     pub url: String,
@@ -49,11 +58,8 @@ impl Database {
         let name = fresh().replace('-', "_");
         let (address, _) = given.rsplit_once('/').expect("a URL with a database");
         let url = format!("{address}/{name}");
-        let client =
-            login(&ConnectionSettings { url: given, role: None }).await.expect("postgres answers");
-        // A busy disk takes longer than a statement of the product may.
-        client.batch_execute("SET statement_timeout = 0").await.unwrap();
-        client
+        administrator()
+            .await
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .await
             .expect("a database can be made");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use processors::{
     fixtures::{issue, opening},
     log::Log,
-    servers::postgres::{ConnectionSettings, Role, login},
+    servers::postgres::Role,
 };
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
@@ -19,7 +19,7 @@ use tokio_postgres::Client;
 
 use crate::{
     binary::{Installation, get, output, views},
-    setup::{fresh, server},
+    setup::{administrator, fresh},
 };
 
 /// Runs `verify` with these words. Returns the exit code and the output.
@@ -208,14 +208,6 @@ fn check_positions(records: &[(String, schemas::record::ViewsRecord)]) {
 async fn epoch(client: &Client) -> i64 {
     let sql = "SELECT max(epoch) FROM clinicwire.aggregate";
     client.query_one(sql, &[]).await.unwrap().get(0)
-}
-
-async fn administrator() -> Client {
-    let settings = ConnectionSettings { url: server("CLINICWIRE_POSTGRES"), role: None };
-    let client = login(&settings).await.expect("postgres answers");
-    // A busy disk takes longer than a statement of the product may.
-    client.batch_execute("SET statement_timeout = 0").await.unwrap();
-    client
 }
 
 /// Copies a database to which nobody is connected. Returns the URL of the copy.
