@@ -21,7 +21,7 @@ standalone::ledger_promises!(ledger);
 macro_rules! views {
     ($($promise:ident,)*) => {
         mod views {
-            use standalone::conformance::views::{self, Store};
+            use standalone::conformance::views::{self, Loss, Store};
 
             $(#[tokio::test]
             async fn $promise() {
@@ -29,7 +29,10 @@ macro_rules! views {
                 let store = Store {
                     views: &*memory.views,
                     snapshots: &*memory.views,
-                    lose: async |_: &schemas::ids::Aggregate| memory.views.flush(),
+                    lose: async |_: &schemas::ids::Aggregate, loss| match loss {
+                        Loss::Generation => memory.views.flush(),
+                        Loss::Identity(_) => memory.views.restart_from(memory.views.save()),
+                    },
                 };
                 views::$promise(&store, &*memory.ledger).await;
             })*

@@ -5,6 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use fred::{
+    clients::Client,
+    interfaces::{HashesInterface, KeysInterface},
+};
 use futures_util::FutureExt;
 use gateway::{
     readiness::Readiness,
@@ -17,7 +21,11 @@ use processors::servers::{
         ConnectionSettings, Consumer, PoolSettings, PostgresLedger, PostgresWork, Role, login,
     },
 };
-use schemas::record::{CARE_TOPIC, RUNS_TOPIC};
+use schemas::{
+    ids::Aggregate,
+    record::{CARE_TOPIC, RUNS_TOPIC},
+    redis_keys,
+};
 use servers::{
     kafka::{KafkaCluster, KafkaSecurity, NewTopics, Topics, prepare_topics},
     postgres::LoginPolicy,
@@ -25,6 +33,7 @@ use servers::{
 use standalone::conformance::{
     self,
     log::Sides,
+    views::Loss,
     work::{Desk, Sides as WorkSides},
 };
 use tokio::sync::OnceCell;
@@ -247,13 +256,31 @@ macro_rules! audit {
 }
 standalone::audit_promises!(audit);
 
+/// Takes from Redis what `loss` says of an aggregate.
+async fn lose(redis: &Client, aggregate: &Aggregate, loss: Loss) -> Result<(), fred::error::Error> {
+    let generation = redis_keys::generation(aggregate);
+    let earlier = "00000000000000ff";
+    let Loss::Identity(views) = loss else {
+        let lost: i64 = redis.del(&generation).await?;
+        assert_eq!(lost, 1, "there was a generation");
+        return Ok(());
+    };
+    redis.set::<(), _, _>(&generation, earlier, None, None, false).await?;
+    for view in views {
+        let key = redis_keys::view(aggregate, view);
+        let position: String = redis.hget(&key, redis_keys::POSITION).await?;
+        let (before, _) = position.rsplit_once(' ').expect("epoch, version, time and identity");
+        redis.hset::<(), _, _>(&key, (redis_keys::POSITION, format!("{before} {earlier}"))).await?;
+    }
+    Ok(())
+}
+
 macro_rules! views {
     ($($promise:ident,)*) => {
         mod views {
-            use fred::interfaces::KeysInterface;
             use gateway::servers::redis::{RedisSnapshots, connect};
             use processors::servers::redis::RedisViews;
-            use schemas::{ids::Aggregate, redis_keys};
+            use schemas::ids::Aggregate;
             use standalone::conformance::views::{self, Store};
 
             $(#[tokio::test(flavor = "multi_thread")]
@@ -262,10 +289,8 @@ macro_rules! views {
                 let views = RedisViews::connect(&url).await.expect("redis answers");
                 let client = connect(&url).await.expect("redis answers");
                 let snapshots = RedisSnapshots::new(client.clone());
-                let lose = async |aggregate: &Aggregate| {
-                    let key = redis_keys::generation(aggregate);
-                    let lost: i64 = client.del(key).await.expect("redis answers");
-                    assert_eq!(lost, 1, "there was a generation");
+                let lose = async |aggregate: &Aggregate, loss| {
+                    super::lose(&client, aggregate, loss).await.expect("redis answers");
                 };
                 let store = Store { views: &views, snapshots: &snapshots, lose };
                 views::$promise(&store, &super::ledger().await).await;

@@ -356,6 +356,30 @@ async fn lost_view_is_repaired_by_next_change() {
     }
 }
 
+/// The repair reads a view, and the view changes before it is copied: the copy is not the last one.
+#[tokio::test(start_paused = true)]
+async fn view_that_moves_on_while_it_is_repaired_is_repaired_again() {
+    let memory = memory();
+    let heard = ViewsTopic::listen(&memory);
+    // A new location has every view repaired.
+    let faults = Faults::one(Op::View, 1, Fault::HoldAfter);
+    run(backends(&memory, &faults), settings());
+    send_all(&memory, opening(&here())).await;
+    faults.held.notified().await;
+    for number in 1..=5 {
+        send(&memory, here().record(&format!("i-{number}"), issue(&here(), number)).to_wire())
+            .await;
+    }
+    until("all is committed", async || {
+        memory.ledger.checkpoint(PARTITION).await.unwrap().next_offset == memory.log.end()
+            && memory.ledger.outbox(PARTITION, 1).await.unwrap().is_empty()
+    })
+    .await;
+    faults.let_go();
+    quiet(&memory).await;
+    check(&memory, &heard).await;
+}
+
 /// The store loses everything, or comes back with old data. No command follows.
 #[tokio::test(start_paused = true)]
 async fn emptied_or_old_view_store_is_filled_again() {

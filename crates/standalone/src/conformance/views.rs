@@ -20,12 +20,21 @@ use schemas::{
 
 use super::{PATIENCE, ledger::same_view};
 
-/// The two clients of one store, and a way to remove the generation of an aggregate, as a loss of
-/// memory would.
+/// The two clients of one store, and a way to harm what it holds of an aggregate.
 pub struct Store<'a, Lose> {
     pub views: &'a dyn ViewStore,
     pub snapshots: &'a dyn Snapshots,
     pub lose: Lose,
+}
+
+/// What a store loses.
+#[derive(Debug, Clone, Copy)]
+pub enum Loss {
+    /// The generation of the aggregate, as a server that was emptied.
+    Generation,
+    /// Its identity alone, as a server that was restarted, or replaced by its replica: the
+    /// generation and these views of the aggregate stay, under an earlier identity.
+    Identity(&'static [&'static str]),
 }
 
 impl<Lose> Store<'_, Lose> {
@@ -160,7 +169,7 @@ pub async fn real_steps_fold_into_their_views<L>(store: &Store<'_, L>, ledger: &
 
 /// A read of one ticket finds what the whole view of its queue says of it.
 pub async fn ticket_is_found_without_its_line(
-    store: &Store<'_, impl AsyncFn(&Aggregate)>,
+    store: &Store<'_, impl AsyncFn(&Aggregate, Loss)>,
     ledger: &dyn Ledger,
 ) {
     let mut clinic = Clinic::new(ledger).await;
@@ -184,7 +193,7 @@ pub async fn ticket_is_found_without_its_line(
     assert_eq!(states, [gone, called, waits(0), waits(1), gone, waits(2), waits(3)]);
     let nowhere = QueueId::new("riverside.nowhere").expect("an id");
     assert!(matches!(found(&nowhere, 4).await, Snapshot::Absent));
-    (store.lose)(aggregate).await;
+    (store.lose)(aggregate, Loss::Generation).await;
     assert!(matches!(found(&line, 4).await, Snapshot::Suspect));
 }
 
@@ -237,13 +246,13 @@ pub async fn only_newer_view_replaces<L>(store: &Store<'_, L>, ledger: &dyn Ledg
 }
 
 pub async fn emptied_store_is_recognised(
-    store: &Store<'_, impl AsyncFn(&Aggregate)>,
+    store: &Store<'_, impl AsyncFn(&Aggregate, Loss)>,
     ledger: &dyn Ledger,
 ) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     let bystander = Clinic::new(ledger).await.aggregate;
     store.replace(&aggregate, BOARD, &view(7, 5, &["a"]), None).await;
-    (store.lose)(&aggregate).await;
+    (store.lose)(&aggregate, Loss::Generation).await;
     assert!(store.is_suspect(&aggregate, BOARD).await);
     for (from, to) in [(5, 6), (0, 6)] {
         assert_eq!(
@@ -265,6 +274,34 @@ pub async fn emptied_store_is_recognised(
         store.is_suspect(&bystander, BOARD).await,
         "another location's repair says nothing of this one"
     );
+}
+
+/// A server that came back may be old. The repair of one view says nothing of the others.
+pub async fn view_of_an_earlier_store_is_not_shown(
+    store: &Store<'_, impl AsyncFn(&Aggregate, Loss)>,
+    ledger: &dyn Ledger,
+) {
+    const OTHER: &str = "board:another";
+    let aggregate = Clinic::new(ledger).await.aggregate;
+    for name in [BOARD, OTHER] {
+        store.replace(&aggregate, name, &view(7, 5, &["a"]), None).await;
+    }
+    (store.lose)(&aggregate, Loss::Identity(&[BOARD, OTHER])).await;
+    for name in [BOARD, OTHER, "board:never-there"] {
+        assert!(store.is_suspect(&aggregate, name).await, "{name}");
+    }
+    let mut next = step(&aggregate, 7, 5, 6, &["b"]);
+    assert_eq!(store.store(&[next.clone()]).await, [StoreOutcome::Behind]);
+
+    // An older position than the held one: what is held may be of a line of time that is no more.
+    store.replace(&aggregate, BOARD, &view(7, 4, &["c"]), None).await;
+    let repaired = store.held(&aggregate, BOARD).await.expect("it is repaired");
+    same_view(&repaired, &view(7, 4, &["c"]));
+    assert!(store.held(&aggregate, "board:never-there").await.is_none(), "known to be absent");
+    assert!(store.is_suspect(&aggregate, OTHER).await, "it was not repaired");
+    next.step.view = OTHER.into();
+    assert_eq!(store.store(&[next]).await, [StoreOutcome::Behind]);
+    assert!(store.is_suspect(&aggregate, OTHER).await, "a step makes it no younger");
 }
 
 pub async fn coverage_is_kept_for_its_partition<L>(store: &Store<'_, L>, _: &dyn Ledger) {
@@ -350,6 +387,7 @@ macro_rules! view_store_promises {
             newer_epoch_wins,
             only_newer_view_replaces,
             emptied_store_is_recognised,
+            view_of_an_earlier_store_is_not_shown,
             coverage_is_kept_for_its_partition,
             view_expires_as_last_step_says,
             answers_follow_order_of_steps,
