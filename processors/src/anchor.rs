@@ -25,7 +25,7 @@ pub struct LogAnchor {
 }
 
 /// Records before the checkpoint among which the anchor is looked for. Only records that could not
-/// be read have no command, and so many in a row stop a partition at some point anyway.
+/// be read have no command, and so many stop a partition at some point anyway.
 pub const ANCHOR_RECORDS: i64 = 100;
 
 /// A record that the journal names.

@@ -76,9 +76,9 @@ pub struct RunnerSettings {
     /// How long the key of a command is kept: a repeat within this time gets the first outcome, and
     /// a later one is a new command. Append times count.
     pub key_lifetime: Duration,
-    /// Records parked in a row, with none applied, refused or repeated between them, after which
-    /// a partition stops. So many unreadable records mean a wrong version of a program, and not
-    /// broken records: setting all of them aside would lose a day. With 0, no partition stops.
+    /// Parked records after which a partition stops. Each ten that are applied, refused or repeated
+    /// make up for one, so that a source with a few broken records stops nothing. More of them mean
+    /// a wrong version of a program: setting all aside would lose a day. With 0, no partition stops.
     pub parked_limit: u64,
     /// The counters of the runner.
     pub counters: Arc<RunnerCounters>,
@@ -97,7 +97,7 @@ pub struct RunnerSettings {
 
 impl RunnerSettings {
     /// Default settings: batches of 500 records, 200,000 cached parts, keys kept for 48 hours, a
-    /// stop after 1,000 parked records in a row, the system clock, and no suspended tenant.
+    /// stop after 1,000 parked records, the system clock, and no suspended tenant.
     pub fn new(topic: &'static str) -> Self {
         Self {
             topic,

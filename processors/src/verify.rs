@@ -5,4 +5,7 @@ mod difference;
 mod fold;
 
 pub use difference::{Compared, Difference, How};
-pub use fold::{FoldedAggregate, FoldedView, JournalStep, TouchedParts, has_entries_of};
+pub use fold::{
+    AggregateSnapshot, FoldedAggregate, FoldedView, JournalStep, RetiredBefore, TouchedParts,
+    has_entries_of,
+};

@@ -39,7 +39,7 @@ pub(super) enum PartitionStage {
     OutboxPending,
     /// Records can be applied.
     Ready,
-    /// Too many records in a row were parked. Nothing more is done.
+    /// Too many records were parked. Nothing more is done.
     Stopped,
     /// The log is not the one that was applied. Only the checkpoint is looked at.
     Held,

@@ -79,7 +79,7 @@ impl PartitionTask {
         partition_count: u32,
     ) -> Self {
         let mut partition = Partition::new(claim, partition_count, shared.settings.batch);
-        partition.parked.resume(shared.parked_in_a_row(claim.partition));
+        partition.parked.resume(shared.parked_excess(claim.partition));
         // A step of an earlier claim that was cut off may have left aggregates in the cache.
         shared.drop_cached(claim.partition);
         shared.dirty.own(&claim, partition_count);
@@ -315,7 +315,7 @@ impl PartitionTask {
             self.partition.expect_repeats();
         }
         self.shared
-            .keep_parked_in_a_row(self.partition.claim.partition, self.partition.parked.in_a_row());
+            .keep_parked_excess(self.partition.claim.partition, self.partition.parked.excess());
         settings.counters.committed(
             settings.topic,
             self.partition.claim.partition,
@@ -345,7 +345,7 @@ impl PartitionTask {
         self.flow.leave(&*self.shared.backends.log, &committed);
     }
 
-    /// Stops the partition when as many records in a row were parked as the settings allow.
+    /// Stops the partition when as many records were parked as the settings allow.
     fn stop_in_a_storm(&mut self) {
         let limit = self.shared.settings.parked_limit;
         if !self.partition.parked.is_storm(limit) {
@@ -357,8 +357,8 @@ impl PartitionTask {
             topic = self.shared.settings.topic,
             partition = self.partition.claim.partition.0,
             offset = self.partition.claim.next_offset.0,
-            "the partition stops: {limit} records in a row were parked. Check the versions of \
-             gateways and processors, then restart this process"
+            "the partition stops: {limit} records were parked, and few others decided. Check the \
+             versions of gateways and processors, then restart this process"
         );
     }
 

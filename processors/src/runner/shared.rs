@@ -23,8 +23,8 @@ pub(super) struct RunnerContext {
     /// restores of one partition leave some to the others.
     pub(super) restores: Semaphore,
     cache: Mutex<Cache>,
-    /// Records parked in a row, by partition. A rebalance does not begin the count anew.
-    parked_in_a_row: Mutex<BTreeMap<PartitionId, u64>>,
+    /// The excess of parked records, by partition. A rebalance does not begin the count anew.
+    parked_excess: Mutex<BTreeMap<PartitionId, u64>>,
 }
 
 const RESTORES: usize = 4;
@@ -33,22 +33,22 @@ impl RunnerContext {
     pub(super) fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
         let cache = Mutex::new(Cache::new(settings.cached_tickets));
         let (breaker, dirty) = (Breaker::default(), DirtyPartitions::default());
-        let (restores, parked_in_a_row) = (Semaphore::new(RESTORES), Mutex::default());
-        Self { backends, settings, breaker, dirty, restores, cache, parked_in_a_row }
+        let (restores, parked_excess) = (Semaphore::new(RESTORES), Mutex::default());
+        Self { backends, settings, breaker, dirty, restores, cache, parked_excess }
     }
 
-    /// The records of a partition that were parked since one was decided.
-    pub(super) fn parked_in_a_row(&self, partition: PartitionId) -> u64 {
-        let counts = self.parked_in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The excess of parked records of a partition.
+    pub(super) fn parked_excess(&self, partition: PartitionId) -> u64 {
+        let counts = self.parked_excess.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(&partition).copied().unwrap_or(0)
     }
 
-    pub(super) fn keep_parked_in_a_row(&self, partition: PartitionId, count: u64) {
-        let mut counts = self.parked_in_a_row.lock().unwrap_or_else(PoisonError::into_inner);
-        if count == 0 {
+    pub(super) fn keep_parked_excess(&self, partition: PartitionId, excess: u64) {
+        let mut counts = self.parked_excess.lock().unwrap_or_else(PoisonError::into_inner);
+        if excess == 0 {
             counts.remove(&partition);
         } else {
-            counts.insert(partition, count);
+            counts.insert(partition, excess);
         }
     }
 

@@ -55,7 +55,7 @@ pub enum FailureKind {
     Claim,
     /// A fault of the program. The log names its place.
     Fault,
-    /// Too many records in a row could not be read. The partition does not advance until an
+    /// Too many records could not be read. The partition does not advance until an
     /// operator restarts the process.
     Parked,
     /// The log is not the one that was applied. The partition does not advance until an operator
@@ -77,7 +77,7 @@ impl fmt::Display for FailureKind {
             FailureKind::Publish => f.write_str("the outbox cannot be published"),
             FailureKind::Claim => f.write_str("partitions cannot be claimed"),
             FailureKind::Fault => f.write_str("the program fails"),
-            FailureKind::Parked => f.write_str("stopped: too many records in a row cannot be read"),
+            FailureKind::Parked => f.write_str("stopped: too many records cannot be read"),
             FailureKind::Log(fault) => write!(f, "stopped: {fault}"),
         }
     }

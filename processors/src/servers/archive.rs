@@ -2,11 +2,12 @@
 //! snapshot of each aggregate. A rebuild needs the snapshot and the journal since.
 //!
 //! `journal/<partition>/<number>.jsonl.gz` has rows of the table, a line each. `snapshots/…` has
-//! aggregates: a line of each has its header, and further ones the tickets and appointments of a
-//! location, ended ones too. An undo of any of them needs nothing older, because each ticket holds
+//! aggregates: a line of each has its header, and further ones its views, and the tickets and
+//! appointments of a location, ended ones too. An undo of any of them needs nothing older, because each ticket holds
 //! what its undo takes back.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read, Write},
     sync::{
         Arc,
@@ -16,21 +17,26 @@ use std::{
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use schemas::{ids::Aggregate, view::Position};
+use schemas::{
+    Millis,
+    ids::{Aggregate, AggregateKind},
+    view::{Entries, Position, View},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::postgres::{
-    ArchiveSession, JournalPartition, JournalStep, PostgresError, PostgresJournal, SnapshotPlace,
+    ArchiveSession, JournalPartition, PostgresError, PostgresJournal, SnapshotPlace,
 };
-use crate::aggregate::{AggregateHeader, StoredAggregate};
+use crate::{
+    aggregate::{AggregateHeader, StoredAggregate},
+    verify::{AggregateSnapshot, FoldedView},
+};
 
 /// Bytes of lines after which an object of snapshots is complete. A location with 70,000 tickets
 /// has 90 MB and an object of its own; keys of appointments share one.
 const SNAPSHOT_BYTES: usize = 8 << 20;
-/// Steps that one read takes from the journal.
-const STEPS_AT_ONCE: u32 = 500;
 
 /// Why the archive cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +78,16 @@ struct SnapshotLine<'a> {
     kind: &'a str,
     #[serde(borrow)]
     body: &'a RawValue,
+}
+
+/// The body of a view in it.
+#[derive(Deserialize)]
+struct SnapshotView {
+    name: String,
+    version: u64,
+    at: Millis,
+    expires: bool,
+    entries: Entries,
 }
 
 /// Compressed lines.
@@ -201,15 +217,15 @@ impl Archive {
         Ok(())
     }
 
-    /// The newest snapshot of an aggregate, with ended tickets and appointments too. `None` when it
-    /// has none: the whole journal is in the database then.
+    /// The newest snapshot of an aggregate. `None` when it has none: the whole journal is in the
+    /// database then.
     ///
     /// # Errors
     /// [`ArchiveError`]
     pub async fn snapshot(
         &self,
         aggregate: &Aggregate,
-    ) -> Result<Option<StoredAggregate>, ArchiveError> {
+    ) -> Result<Option<AggregateSnapshot>, ArchiveError> {
         let Some(place) = self.journal.snapshot(aggregate).await? else { return Ok(None) };
         let object = self.store.get(&Path::from(place.object.as_str())).await?.bytes().await?;
         if Sha256::digest(&object)[..] != place.sha256[..] {
@@ -219,6 +235,7 @@ impl Archive {
         GzDecoder::new(&object[..]).read_to_string(&mut text)?;
         let unreadable = |_| ArchiveError::Damaged("a line cannot be read");
         let (mut header, mut tickets, mut appointments) = (None, Vec::new(), Vec::new());
+        let mut views = BTreeMap::new();
         for line in text.lines() {
             let line: SnapshotLine = serde_json::from_str(line).map_err(unreadable)?;
             let body = line.body.get();
@@ -230,31 +247,21 @@ impl Archive {
                 }
                 "ticket" => tickets.push(serde_json::from_str(body).map_err(unreadable)?),
                 "appointment" => appointments.push(serde_json::from_str(body).map_err(unreadable)?),
+                "view" => {
+                    let SnapshotView { name, version, at, expires, entries } =
+                        serde_json::from_str(body).map_err(unreadable)?;
+                    let position = Position { version, ..place.position };
+                    let view = View { position, at, entries };
+                    views.insert(name, FoldedView { view, expires });
+                }
                 _ => return Err(ArchiveError::Damaged("a line has an unknown kind")),
             }
         }
         let header = header.ok_or(ArchiveError::Damaged("it has no header"))?;
-        Ok(Some(StoredAggregate { position: place.position, header, tickets, appointments }))
-    }
-
-    /// Reads the history of an aggregate that a rebuild needs: its newest snapshot, and then each
-    /// step since, in the order of versions.
-    ///
-    /// # Errors
-    /// [`ArchiveError`]
-    pub async fn history(
-        &self,
-        aggregate: &Aggregate,
-        mut each: impl FnMut(JournalStep),
-    ) -> Result<Option<StoredAggregate>, ArchiveError> {
-        let snapshot = self.snapshot(aggregate).await?;
-        let mut after =
-            snapshot.as_ref().map_or(Position { epoch: 0, version: 0 }, |it| it.position);
-        loop {
-            let steps = self.journal.steps(aggregate, after, STEPS_AT_ONCE).await?;
-            let Some(last) = steps.last() else { return Ok(snapshot) };
-            after = last.position;
-            steps.into_iter().for_each(&mut each);
+        if views.is_empty() && aggregate.kind() == AggregateKind::Location {
+            return Err(ArchiveError::Damaged("it has no views, so an earlier version took it"));
         }
+        let stored = StoredAggregate { position: place.position, header, tickets, appointments };
+        Ok(Some(AggregateSnapshot { stored, views }))
     }
 }

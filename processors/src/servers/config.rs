@@ -28,7 +28,7 @@ pub use prepare::PrepareArgs;
 pub use rebuild::RebuildArgs;
 pub use run::RunArgs;
 pub use topics::{AcceptArgs, AcceptFrom, PartitionSelection, TopicArgs, TopicCommand};
-pub use verify::CompareArgs;
+pub use verify::{CompareArgs, ReadArchiveArgs};
 pub use webhooks::{WebhookArgs, WebhookKeyFileArgs};
 pub use work::{CheckArgs, NO_WORKERS, WorkArgs};
 

@@ -33,7 +33,7 @@ use tokio_postgres::{Row, types::ToSql};
 pub use alerts::PostgresAlerts;
 pub use audit::{PostgresAudit, set_audit_retention};
 pub(in crate::servers) use journal::ArchiveSession;
-pub use journal::{JournalPartition, JournalStep, PostgresJournal, SnapshotPlace};
+pub use journal::{JournalPartition, PostgresJournal, SnapshotPlace};
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};

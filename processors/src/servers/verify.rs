@@ -7,25 +7,33 @@ use std::{
     cell::Cell,
     collections::BTreeMap,
     io::{self, Write},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use schemas::{ids::Aggregate, view::Position};
 use serde::Serialize;
+use servers::file_store::{self, FileStoreError, Probe};
 
 use super::{
-    config::{CompareArgs, RebuildArgs},
-    postgres::{ComparedAggregate, PostgresError, PostgresVerifier, RebuiltLocation, check_roles},
+    archive::{Archive, ArchiveError},
+    config::{CompareArgs, ReadArchiveArgs, RebuildArgs},
+    postgres::{
+        ComparedAggregate, ConnectionSettings, PoolSettings, PostgresError, PostgresJournal,
+        PostgresVerifier, RebuiltLocation, check_roles,
+    },
     redis::{NotReadFromRedis, RedisReader, RedisView, has_line_of},
 };
 use crate::clock::wall_clock;
-use crate::verify::{Compared, Difference, How, has_entries_of};
+use crate::verify::{AggregateSnapshot, Compared, Difference, How, has_entries_of};
 
 /// How often a view is read again until Redis has the position of the database. A step is in Redis
 /// some milliseconds after its commit.
 const TRIES: u32 = 40;
 /// The pause between two of them.
 const TRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a failed request to the archive is repeated.
+const ARCHIVE_RETRY: Duration = Duration::from_secs(10);
 /// The pause between two lines about the progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -44,6 +52,18 @@ pub enum VerifyError {
     /// Redis did not answer.
     #[error("redis cannot be read: check --redis or CLINICWIRE_REDIS")]
     View(#[from] NotReadFromRedis),
+    /// The archive cannot be used.
+    #[error("the archive cannot be used: check --archive or CLINICWIRE_ARCHIVE")]
+    Store(#[from] FileStoreError),
+    /// The archive cannot be read.
+    #[error("the archive cannot be read: check --archive or CLINICWIRE_ARCHIVE")]
+    Archive(#[from] ArchiveError),
+    /// Only the archive has the first steps of an aggregate.
+    #[error("the first days of the journal of {0} are in the archive alone: give --archive")]
+    NoArchive(Aggregate),
+    /// Nothing is rebuilt from a journal with holes.
+    #[error("versions are missing in the journal: nothing was rebuilt")]
+    Holes,
     /// The output is closed.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
@@ -83,6 +103,7 @@ pub async fn run(settings: CompareArgs) -> Result<bool, VerifyError> {
     let mut run = Verification {
         store: PostgresVerifier::connect(&settings.connection()).await?,
         redis: RedisReader::connect(&settings.redis.redis).await?,
+        archive: archive(&settings.archive, settings.connection()).await?,
         is_json: settings.json,
         summary: Summary::default(),
         progress: Progress::new(),
@@ -108,8 +129,11 @@ pub async fn run(settings: CompareArgs) -> Result<bool, VerifyError> {
 pub async fn rebuild(settings: RebuildArgs) -> Result<bool, VerifyError> {
     check_roles(&settings.connection(), settings.postgres.login_policy()).await?;
     let mut store = PostgresVerifier::connect(&settings.connection()).await?;
+    let archive = archive(&settings.archive, settings.connection()).await?;
     let (aggregate, now) = (settings.aggregate(), (wall_clock())());
-    let rebuilt = store.rebuild(&aggregate, &settings.group, now, settings.dry_run).await?;
+    let snapshot = first_state(&store, archive.as_ref(), &aggregate).await?;
+    let (group, is_dry) = (&settings.group, settings.dry_run);
+    let rebuilt = store.rebuild(&aggregate, snapshot, group, now, is_dry).await?;
     let out = &mut io::stdout();
     let Some(RebuiltLocation { compared, position }) = rebuilt else {
         writeln!(out, "{aggregate} does not exist")?;
@@ -126,13 +150,40 @@ pub async fn rebuild(settings: RebuildArgs) -> Result<bool, VerifyError> {
     if let Some(Position { epoch, version }) = position {
         tracing::info!(%aggregate, epoch, version, "a location was rebuilt");
         writeln!(out, "rebuilt: epoch {epoch} version {version}")?;
+    } else if !is_dry {
+        return Err(VerifyError::Holes);
     }
     Ok(true)
+}
+
+/// The archive, if the settings have one.
+async fn archive(
+    settings: &ReadArchiveArgs,
+    connection: ConnectionSettings,
+) -> Result<Option<Archive>, VerifyError> {
+    let Some(url) = &settings.archive else { return Ok(None) };
+    let store = file_store::open(url, ARCHIVE_RETRY, Probe::Read).await?;
+    let journal = PostgresJournal::new(&PoolSettings { connection, size: 1 })?;
+    Ok(Some(Archive::new(store, journal, Arc::default())))
+}
+
+/// The snapshot with which the fold of an aggregate begins, if the journal lacks its first steps.
+async fn first_state(
+    store: &PostgresVerifier,
+    archive: Option<&Archive>,
+    aggregate: &Aggregate,
+) -> Result<Option<AggregateSnapshot>, VerifyError> {
+    if !store.begins_in_archive(aggregate).await? {
+        return Ok(None);
+    }
+    let archive = archive.ok_or_else(|| VerifyError::NoArchive(aggregate.clone()))?;
+    Ok(archive.snapshot(aggregate).await?)
 }
 
 struct Verification {
     store: PostgresVerifier,
     redis: RedisReader,
+    archive: Option<Archive>,
     is_json: bool,
     summary: Summary,
     progress: Progress,
@@ -140,8 +191,9 @@ struct Verification {
 
 impl Verification {
     async fn verify(&mut self, aggregate: &Aggregate) -> Result<(), VerifyError> {
-        let progress = &self.progress;
-        let compared = self.store.compare(aggregate, |versions| progress.read(versions)).await?;
+        let snapshot = first_state(&self.store, self.archive.as_ref(), aggregate).await?;
+        let progress = |versions| self.progress.read(versions);
+        let compared = self.store.compare(aggregate, snapshot, progress).await?;
         let Some(mut compared) = compared else { return Ok(()) };
         let mut pending = 0;
         for name in &compared.views {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Compared, Difference, How};
 use crate::{
-    aggregate::{AggregateHeader, AggregateState},
+    aggregate::{AggregateHeader, AggregateState, StoredAggregate},
     location::{Appointment, Location, Ticket},
 };
 
@@ -33,6 +33,38 @@ pub struct FoldedView {
     pub view: View,
     /// Whether the view is deleted some time after its last step.
     pub expires: bool,
+}
+
+/// Everything stored of an aggregate at one moment, ended tickets and appointments too. A fold can
+/// begin with it, when the journal before it is no longer at hand.
+pub struct AggregateSnapshot {
+    /// The aggregate and its parts.
+    pub stored: StoredAggregate,
+    /// Its views, by name.
+    pub views: BTreeMap<String, FoldedView>,
+}
+
+/// The moments before which parts that have ended may be deleted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetiredBefore {
+    /// For the end of a ticket.
+    pub tickets: Millis,
+    /// For the time of an appointment, or for its last report when it has none.
+    pub appointments: Millis,
+}
+
+impl RetiredBefore {
+    /// Whether the retention of a ticket is over.
+    fn has_ticket(&self, ticket: &Ticket) -> bool {
+        let ended_at = ticket.standing.ended_at;
+        !ticket.is_unfinished() && ended_at.is_some_and(|at| at < self.tickets)
+    }
+
+    /// Whether the retention of an appointment is over.
+    fn has_appointment(&self, appointment: &Appointment) -> bool {
+        let counts_from = appointment.wakes_at().unwrap_or(appointment.reported_at);
+        !appointment.is_open() && !appointment.is_kept() && counts_from < self.appointments
+    }
 }
 
 /// An aggregate as the journal gives it. One aggregate with all its tickets and appointments is in
@@ -66,12 +98,31 @@ impl FoldedAggregate {
         Self { aggregate, state, views, steps: 0, differences, touched: TouchedParts::default() }
     }
 
+    /// An aggregate as a snapshot has it. Its position and views get this epoch, since a new epoch
+    /// continues the state.
+    pub fn from_snapshot(
+        aggregate: Aggregate,
+        mut snapshot: AggregateSnapshot,
+        epoch: u64,
+    ) -> Self {
+        snapshot.stored.position.epoch = epoch;
+        snapshot.views.values_mut().for_each(|folded| folded.view.position.epoch = epoch);
+        let state = AggregateState::restore(snapshot.stored);
+        Self { state, views: snapshot.views, ..Self::new(aggregate, epoch) }
+    }
+
     /// Applies the next events. Versions go on over epochs, since a new epoch continues the state.
+    /// Ends before the first version that is missing: what follows would be applied to another
+    /// state than that of which it was decided.
     pub fn apply(&mut self, step: &JournalStep) {
         let (version, before) = (step.position.version, self.state.position().version);
+        if !self.differences.is_empty() {
+            return;
+        }
         if version != before + 1 {
             let missing = format!("{}", before + 1);
             self.differences.push(Difference::new(Compared::Journal, How::Missing, missing));
+            return;
         }
         let deltas = self.state.replay(&self.aggregate, version, step.at, &step.events);
         if let Some(location) = self.state.location_mut() {
@@ -107,6 +158,11 @@ impl FoldedAggregate {
         std::mem::take(&mut self.touched)
     }
 
+    /// The key of the aggregate.
+    pub fn aggregate(&self) -> &Aggregate {
+        &self.aggregate
+    }
+
     /// The number of versions.
     pub fn steps(&self) -> u64 {
         self.steps
@@ -122,7 +178,7 @@ impl FoldedAggregate {
         &self.views
     }
 
-    /// What is wrong with the journal itself.
+    /// What is wrong with the journal itself. Nothing else can be compared then.
     pub fn journal_differences(&self) -> &[Difference] {
         &self.differences
     }
@@ -177,17 +233,22 @@ impl FoldedAggregate {
         Some(Difference::new(Compared::View, how, name))
     }
 
-    /// The tickets and appointments that the journal has and `is_stored` does not know.
+    /// The tickets and appointments that the journal has and that are not stored, except those
+    /// whose retention is over.
     pub fn missing_parts(
         &self,
+        retired: &RetiredBefore,
         has_ticket: impl Fn(&TicketId) -> bool,
         has_appointment: impl Fn(&AppointmentId) -> bool,
     ) -> Vec<Difference> {
         let Some(location) = self.location() else { return Vec::new() };
         let missing = |what, id: String| Difference::new(what, How::Missing, id);
-        let tickets = location.tickets().filter(|ticket| !has_ticket(&ticket.id));
+        let tickets = location.tickets();
+        let tickets = tickets.filter(|one| !has_ticket(&one.id) && !retired.has_ticket(one));
         let tickets = tickets.map(|ticket| missing(Compared::Ticket, ticket.id.to_string()));
-        let appointments = location.appointments().filter(|one| !has_appointment(&one.id));
+        let appointments = location.appointments();
+        let appointments =
+            appointments.filter(|one| !has_appointment(&one.id) && !retired.has_appointment(one));
         let appointments =
             appointments.map(|one| missing(Compared::Appointment, one.id.to_string()));
         tickets.chain(appointments).collect()

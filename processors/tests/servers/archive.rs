@@ -1,5 +1,5 @@
-//! The archive of the journal: partitions leave the database only after it has them, and a history
-//! is the snapshot and the journal since.
+//! The archive of the journal: partitions leave the database only after it has them, and a location
+//! is then compared with its snapshot and the journal since.
 
 use std::{io::Read, sync::Arc};
 
@@ -7,14 +7,18 @@ use flate2::read::GzDecoder;
 use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use processors::{
-    fixtures::{Clinic, issue, leave, ticket},
+    fixtures::{Clinic, call_next, issue, leave, ticket},
     ledger::Ledger,
     servers::{
         archive::{Archive, ArchiveError},
-        postgres::{PostgresJournal, PostgresRetention, RetentionDays, set_row_retention},
+        postgres::{
+            PostgresJournal, PostgresRetention, PostgresVerifier, RetentionDays, Role,
+            set_row_retention,
+        },
     },
+    verify::{Compared, Difference, How},
 };
-use schemas::{Millis, command::Command, view::Position};
+use schemas::{Millis, command::Command};
 
 use crate::setup::Database;
 
@@ -44,7 +48,40 @@ async fn text_of(store: &InMemory, path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn history_is_the_snapshot_and_the_journal_since() {
+async fn archive_gets_every_row_and_a_snapshot_once() {
+    let database = Database::migrated().await;
+    let (ledger, store) = (database.ledger(1), Arc::new(InMemory::new()));
+    let archive = archive(&database, &store);
+    let mut clinic = Clinic::new(&ledger).await;
+    let claim = clinic.open(&ledger, 3).await;
+    let batch = clinic.batch(claim, vec![leave(1)]);
+    ledger.commit(&batch).await.unwrap();
+    assert!(!archive.archive_next().await.unwrap(), "nothing is due");
+    assert!(archive.snapshot(&clinic.aggregate).await.unwrap().is_none());
+
+    age(&database).await;
+    assert!(archive.archive_next().await.unwrap(), "the partition is due");
+    assert!(!archive.archive_next().await.unwrap(), "once");
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    assert_eq!(objects.len(), 2, "one of rows, and one of the snapshot");
+    let rows = text_of(&store, &Path::from("journal/journal_before/000001.jsonl.gz")).await;
+    assert_eq!(rows.lines().count(), 8, "four to open, three tickets, and one left");
+    let first: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    assert_eq!(first["offset"], 0);
+    assert_eq!(first["kind"], "applied");
+
+    let snapshot = archive.snapshot(&clinic.aggregate).await.unwrap().expect("it was taken");
+    assert_eq!(snapshot.stored.position, clinic.location().position());
+    let tickets = snapshot.stored.tickets;
+    let ended: Vec<_> = tickets.iter().filter(|ticket| !ticket.is_live()).collect();
+    assert_eq!((tickets.len(), ended.len()), (3, 1), "ended ones too");
+    assert!(ended[0].undo.is_some(), "it holds what its undo takes back");
+    assert!(snapshot.views.contains_key("queue:riverside.general"));
+}
+
+/// The first day of the journal has left the database. The rest continues its snapshot.
+#[tokio::test]
+async fn location_is_compared_and_rebuilt_from_its_snapshot() {
     let database = Database::migrated().await;
     let (ledger, store) = (database.ledger(1), Arc::new(InMemory::new()));
     let archive = archive(&database, &store);
@@ -53,50 +90,80 @@ async fn history_is_the_snapshot_and_the_journal_since() {
     let batch = clinic.batch(claim, vec![leave(1)]);
     ledger.commit(&batch).await.unwrap();
     claim.next_offset = batch.to;
-    let before = clinic.location().position();
-
-    // Without an archive, everything is in the journal.
-    assert!(!archive.archive_next().await.unwrap(), "nothing is due");
-    let mut steps = Vec::new();
-    let none = archive.history(&clinic.aggregate, |step| steps.push(step.position)).await.unwrap();
-    assert!(none.is_none());
-    assert_eq!(steps.last(), Some(&before));
-    assert_eq!(steps.len(), 8, "four to open, three tickets, and one left");
-
     age(&database).await;
-    assert!(archive.archive_next().await.unwrap(), "the partition is due");
-    assert!(!archive.archive_next().await.unwrap(), "once");
-    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
-    assert_eq!(objects.len(), 2, "one of rows, and one of the snapshot");
-    let rows = text_of(&store, &Path::from("journal/journal_before/000001.jsonl.gz")).await;
-    assert_eq!(rows.lines().count(), 8);
-    let first: serde_json::Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
-    assert_eq!(first["offset"], 0);
-    assert_eq!(first["kind"], "applied");
-
-    // The partition leaves the database, and a later command comes.
+    assert!(archive.archive_next().await.unwrap());
     let retention = PostgresRetention::new(&database.pool(1)).unwrap();
+    let mut verifier = PostgresVerifier::connect(&database.pool(1).connection).await.unwrap();
+    assert!(!verifier.begins_in_archive(&clinic.aggregate).await.unwrap());
     assert_eq!(retention.drop_partitions("journal").await.unwrap(), 1);
-    let mut batch = clinic.batch(claim, vec![issue(4)]);
+    assert!(verifier.begins_in_archive(&clinic.aggregate).await.unwrap());
+
+    // A ticket, the undo of one from before the snapshot, and a call.
+    let undo = Command::RevertTicket { ticket: ticket(1) };
+    let mut batch = clinic.batch(claim, vec![issue(4), undo, call_next()]);
     for row in &mut batch.journal {
         row.decided_at = jiff::Timestamp::now().as_millisecond() + DAY;
     }
     ledger.commit(&batch).await.unwrap();
-    claim.next_offset = batch.to;
-    let mut steps = Vec::new();
-    let snapshot = archive.history(&clinic.aggregate, |step| steps.push(step)).await.unwrap();
-    let snapshot = snapshot.expect("a snapshot was taken");
-    assert_eq!(snapshot.position, before);
-    let after: Vec<Position> = steps.iter().map(|step| step.position).collect();
-    assert_eq!(after, [clinic.location().position()], "only what came since");
-    assert_eq!(steps[0].events.len(), 1);
+    let differences = async |verifier: &mut PostgresVerifier| {
+        let snapshot = archive.snapshot(&clinic.aggregate).await.unwrap();
+        let compared =
+            verifier.compare(&clinic.aggregate, snapshot, |_| {}).await.unwrap().unwrap();
+        assert_eq!((compared.versions, compared.tickets), (3, 4), "only what came since");
+        compared.differences
+    };
+    assert_eq!(differences(&mut verifier).await, []);
 
-    // The end of a ticket from before the snapshot is undone with what the snapshot has.
-    let ended: Vec<_> = snapshot.tickets.iter().filter(|ticket| !ticket.is_live()).collect();
-    assert_eq!(ended.len(), 1);
-    assert!(ended[0].undo.is_some(), "it holds what its undo takes back");
-    let undo = clinic.batch(claim, vec![Command::RevertTicket { ticket: ticket(1) }]);
-    ledger.commit(&undo).await.unwrap();
+    let client = database.role(Role::Processor).await;
+    let damage = "UPDATE clinicwire.ticket SET body = replace(body::text, 'A-00', 'B-00')::json; \
+         DELETE FROM clinicwire.view_entry WHERE view LIKE 'queue:%'; \
+         UPDATE clinicwire.aggregate \
+         SET header = replace(header::text, '\"name\":\"', '\"name\":\"x')::json";
+    client.batch_execute(damage).await.unwrap();
+    assert_eq!(differences(&mut verifier).await.len(), 6, "four tickets, a view, the header");
+
+    // Without the snapshot there is nothing to begin with, and nothing is destroyed.
+    let rebuilt = verifier.rebuild(&clinic.aggregate, None, "test", 0, false).await;
+    let rebuilt = rebuilt.unwrap().unwrap();
+    assert_eq!(rebuilt.position, None);
+    let hole = Difference::new(Compared::Journal, How::Missing, "1");
+    assert_eq!(rebuilt.compared.differences, [hole]);
+    assert_eq!(differences(&mut verifier).await.len(), 6);
+
+    let snapshot = archive.snapshot(&clinic.aggregate).await.unwrap();
+    let rebuilt = verifier.rebuild(&clinic.aggregate, snapshot, "test", 0, false).await;
+    let position = rebuilt.unwrap().unwrap().position.expect("it is rebuilt");
+    assert_eq!(position.version, clinic.location().position().version);
+    assert_eq!(differences(&mut verifier).await, []);
+}
+
+/// Tickets that ended long ago are deleted, and the journal still has them.
+#[tokio::test]
+async fn rows_whose_retention_is_over_are_not_missing() {
+    let database = Database::migrated().await;
+    let ledger = database.ledger(1);
+    let mut clinic = Clinic::new(&ledger).await;
+    let claim = clinic.open(&ledger, 3).await;
+    let batch = clinic.batch(claim, vec![leave(1)]);
+    ledger.commit(&batch).await.unwrap();
+    let retention = PostgresRetention::new(&database.pool(1)).unwrap();
+    // The clinic works in 1970.
+    assert_eq!(retention.retire_rows().await.unwrap().0.tickets, 1);
+    let mut verifier = PostgresVerifier::connect(&database.pool(1).connection).await.unwrap();
+    let compared = async |verifier: &mut PostgresVerifier| {
+        let compared = verifier.compare(&clinic.aggregate, None, |_| {}).await.unwrap().unwrap();
+        (compared.tickets, compared.differences)
+    };
+    assert_eq!(compared(&mut verifier).await, (2, vec![]));
+    let rebuilt = verifier.rebuild(&clinic.aggregate, None, "test", 0, false).await.unwrap();
+    assert!(rebuilt.unwrap().position.is_some());
+    assert_eq!(compared(&mut verifier).await, (2, vec![]), "a rebuild does not bring it back");
+
+    let client = database.role(Role::Processor).await;
+    let live = "DELETE FROM clinicwire.ticket WHERE ticket = $1";
+    client.execute(live, &[&ticket(2).as_str()]).await.unwrap();
+    let missing = Difference::new(Compared::Ticket, How::Missing, ticket(2).as_str());
+    assert_eq!(compared(&mut verifier).await, (1, vec![missing]));
 }
 
 #[tokio::test]

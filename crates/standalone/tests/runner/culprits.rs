@@ -113,9 +113,10 @@ async fn storm_of_unreadable_records_stops_the_partition() {
     let (first, second) = (limited(), limited());
     let counters = first.counters.clone();
     let running = run(backends(&memory, &Faults::none()), first);
-    // A readable record in between begins the count anew.
+    // Ten readable records make up for one.
     send_all(&memory, (0..15).map(poison).collect()).await;
-    send(&memory, here().record("fine", issue(&here(), 1)).to_wire()).await;
+    let fine = |n: u32| here().record(&format!("fine-{n}"), issue(&here(), n.into())).to_wire();
+    send_all(&memory, (0..150).map(fine).collect()).await;
     send_all(&memory, (15..30).map(poison).collect()).await;
     quiet(&memory).await;
     send_all(&memory, (30..100).map(poison).collect()).await;

@@ -19,8 +19,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(in crate::runner) struct ParkedRecords {
     counts: BTreeMap<&'static str, (u64, LogOffset)>,
     not_before: Option<Instant>,
-    /// Records parked since a record was last decided.
-    in_a_row: u64,
+    /// By how much parked records exceed a tenth of the decided ones, in tenths of a record.
+    excess: u64,
 }
 
 impl ParkedRecords {
@@ -32,29 +32,29 @@ impl ParkedRecords {
         };
         for row in journal.iter().filter(|row| !is_tick(row)) {
             let JournalEntry::Parked { code, .. } = &row.entry else {
-                self.in_a_row = 0;
+                self.excess = self.excess.saturating_sub(1);
                 continue;
             };
             // Facts of a suspended tenant could be read.
             if *code != Code::TenantSuspended {
-                self.in_a_row += 1;
+                self.excess += 10;
             }
             self.counts.entry(code.as_str()).or_insert((0, row.offset)).0 += 1;
         }
     }
 
     /// Continues the count of an earlier claim of the partition.
-    pub(in crate::runner) fn resume(&mut self, in_a_row: u64) {
-        self.in_a_row = in_a_row;
+    pub(in crate::runner) fn resume(&mut self, excess: u64) {
+        self.excess = excess;
     }
 
-    pub(in crate::runner) fn in_a_row(&self) -> u64 {
-        self.in_a_row
+    pub(in crate::runner) fn excess(&self) -> u64 {
+        self.excess
     }
 
-    /// Whether the partition must stop, because the limit of records parked in a row is reached.
+    /// Whether the partition must stop, because `limit` records more than tolerable were parked.
     pub(in crate::runner) fn is_storm(&self, limit: u64) -> bool {
-        limit > 0 && self.in_a_row >= limit
+        limit > 0 && self.excess >= limit.saturating_mul(10)
     }
 
     /// When the next line is written, if there is something to write.
@@ -101,6 +101,32 @@ mod tests {
         let record = WireRecord { key: String::new(), headers: Vec::new(), value: "{".into() };
         let entry = JournalEntry::Parked { code: Code::RecordMalformed, record };
         JournalRow { offset: LogOffset(offset), at: 0, decided_at: 0, command: None, entry }
+    }
+
+    fn decided(offset: i64) -> JournalRow {
+        JournalRow { entry: JournalEntry::Repeated, ..parked(offset) }
+    }
+
+    /// A program of a wrong version reads some records, and a broken source sends some.
+    #[test]
+    fn storm_is_a_share_of_records() {
+        let stops_after = |parked_of_ten: i64| {
+            let mut records = ParkedRecords::default();
+            (0..100_000).find(|offset| {
+                let is_parked = offset % 10 < parked_of_ten;
+                records.committed(&[if is_parked { parked(*offset) } else { decided(*offset) }]);
+                records.is_storm(1_000)
+            })
+        };
+        assert_eq!(stops_after(10), Some(999));
+        assert_eq!(stops_after(9), Some(1_123));
+        assert_eq!(stops_after(5), Some(2_220));
+        assert_eq!(stops_after(0), None);
+        let mut few = ParkedRecords::default();
+        for offset in 0..100_000 {
+            few.committed(&[if offset % 12 == 0 { parked(offset) } else { decided(offset) }]);
+            assert!(!few.is_storm(1_000), "every twelfth record is broken");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 use schemas::ids::{Aggregate, LocationId, TenantId};
 use servers::{args::PostgresArgs, config_check::Faults};
 
-use super::processor_connection;
+use super::{processor_connection, verify::ReadArchiveArgs};
 use crate::servers::postgres::ConnectionSettings;
 
 /// Settings of `rebuild`.
@@ -13,6 +13,9 @@ pub struct RebuildArgs {
     /// How to reach PostgreSQL.
     #[command(flatten)]
     pub postgres: PostgresArgs,
+    /// The archive.
+    #[command(flatten)]
+    pub archive: ReadArchiveArgs,
     /// The tenant
     #[arg(long)]
     pub tenant: TenantId,
@@ -31,6 +34,7 @@ impl RebuildArgs {
     /// Adds what is wrong with the settings to `faults`.
     pub fn validate(&self, faults: &mut Faults) {
         self.postgres.validate(faults);
+        self.archive.validate(faults);
     }
 
     /// The connection to PostgreSQL.

@@ -58,8 +58,8 @@ pub struct RunArgs {
     #[arg(long, env = "CLINICWIRE_KEY_HOURS", default_value_t = 48)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub key_hours: u64,
-    /// Unreadable records in a row after which a partition stops, since they mean that programs of
-    /// wrong versions run; a restart goes on. With 0, all of them are set aside
+    /// Unreadable records after which a partition stops, since they mean that programs of wrong
+    /// versions run; ten others make up for one, and a restart goes on. With 0, all are set aside
     #[arg(long, env = "CLINICWIRE_PARKED_LIMIT", default_value_t = 1_000)]
     pub parked_limit: u64,
     /// File to create when processing has started: one line of JSON with the address of the metrics

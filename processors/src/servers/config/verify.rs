@@ -5,10 +5,28 @@ use schemas::ids::{LocationId, TenantId};
 use servers::{
     args::{PostgresArgs, RedisArgs},
     config_check::Faults,
+    file_store::FileStoreUrl,
 };
 
 use super::processor_connection;
 use crate::servers::postgres::{ConnectionSettings, VerifiedScope};
+
+/// How to reach the archive, to read it.
+#[derive(Args)]
+pub struct ReadArchiveArgs {
+    /// Store of the archived journal, as `run` has it. Needed once it has days of the journal that
+    /// PostgreSQL no longer has
+    #[arg(long, env = "CLINICWIRE_ARCHIVE", value_name = "URL")]
+    pub archive: Option<String>,
+}
+
+impl ReadArchiveArgs {
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        if let Some(url) = &self.archive {
+            faults.check("--archive", FileStoreUrl::parse(url));
+        }
+    }
+}
 
 /// Settings of `verify`.
 #[derive(Args)]
@@ -19,6 +37,9 @@ pub struct CompareArgs {
     /// How to reach Redis.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// The archive.
+    #[command(flatten)]
+    pub archive: ReadArchiveArgs,
     /// Only this tenant
     #[arg(long)]
     pub tenant: Option<TenantId>,
@@ -35,6 +56,7 @@ impl CompareArgs {
     pub fn validate(&self, faults: &mut Faults) {
         self.postgres.validate(faults);
         self.redis.validate(faults);
+        self.archive.validate(faults);
     }
 
     /// The connection to PostgreSQL.

@@ -1,8 +1,8 @@
 //! The journal as it is read back: the steps of an aggregate, and whole partitions for the archive.
 
 use futures_util::TryStreamExt;
-use schemas::{Millis, event::Event, ids::Aggregate, view::Position};
-use tokio_postgres::{Row, types::ToSql};
+use schemas::{Millis, ids::Aggregate, view::Position};
+use tokio_postgres::types::ToSql;
 
 use super::{
     Lease, LeasePool, PoolSettings, PostgresError, columns::parts, long, rows::key, unsigned,
@@ -13,9 +13,6 @@ use super::{
 const FOR_PARTITIONS: &str = " -c plan_cache_mode=force_custom_plan -c jit=off \
      -c statement_timeout=600000 -c idle_in_transaction_session_timeout=600000";
 
-const STEPS: &str = "SELECT epoch, version, at, events::text FROM clinicwire.journal \
-     WHERE tenant = $1 AND aggregate = $2 AND version IS NOT NULL AND (epoch, version) > ($3, $4) \
-     ORDER BY epoch, version LIMIT $5";
 const SNAPSHOT: &str = "SELECT epoch, version, object, sha256 FROM clinicwire.snapshot \
      WHERE tenant = $1 AND aggregate = $2";
 /// The oldest partition that the archive must still get: a week before its retention ends, so that
@@ -48,6 +45,14 @@ const TICKETS: &str =
     "SELECT body::text FROM clinicwire.ticket WHERE tenant = $1 AND location = $2";
 const APPOINTMENTS: &str =
     "SELECT body::text FROM clinicwire.appointment WHERE tenant = $1 AND location = $2";
+/// The views that are kept, each as one JSON object whose entries are as they are stored.
+const VIEWS: &str = "SELECT json_build_object('name', v.view, 'version', v.version, 'at', v.at, \
+       'expires', v.keep_until IS NOT NULL, 'entries', coalesce( \
+         (SELECT json_object_agg(e.key, e.body::json) FROM clinicwire.view_entry e \
+           WHERE e.tenant = v.tenant AND e.aggregate = v.aggregate AND e.view = v.view), \
+         '{}'))::text \
+     FROM clinicwire.view v WHERE v.tenant = $1 AND v.aggregate = $2 \
+       AND (v.keep_until IS NULL OR v.keep_until > now())";
 const TAKEN: &str = "INSERT INTO clinicwire.snapshot AS s \
        (tenant, aggregate, epoch, version, object, bytes, sha256) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, aggregate) DO UPDATE \
@@ -61,17 +66,6 @@ const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('clinicwire.journal_arc
 const ROWS_PER_OBJECT: i64 = 50_000;
 /// Aggregates without a snapshot that one look finds.
 const AGGREGATES_PER_LOOK: i64 = 1_000;
-
-/// One step of an aggregate, as the journal has it. `Debug` is left out on purpose: events name
-/// patients.
-pub struct JournalStep {
-    /// The position after the step.
-    pub position: Position,
-    /// The clock of the aggregate.
-    pub at: Millis,
-    /// The events of the step, in order.
-    pub events: Vec<Event>,
-}
 
 /// Where the newest snapshot of an aggregate is.
 #[derive(Debug, Clone)]
@@ -111,25 +105,6 @@ impl PostgresJournal {
         LeasePool::with_plans(settings, FOR_PARTITIONS).map(Self)
     }
 
-    /// The steps of an aggregate after a position, in the order of their versions, at most `limit`.
-    ///
-    /// # Errors
-    /// [`PostgresError`]
-    pub async fn steps(
-        &self,
-        aggregate: &Aggregate,
-        after: Position,
-        limit: u32,
-    ) -> Result<Vec<JournalStep>, PostgresError> {
-        let (tenant, id) = parts(aggregate);
-        let (epoch, version) = (long(after.epoch), long(after.version));
-        let asked: [&(dyn ToSql + Sync); 5] = [&tenant, &id, &epoch, &version, &i64::from(limit)];
-        let lease = self.0.lease().await?;
-        let rows = lease.query_cached(STEPS, &asked).await?;
-        lease.give_back();
-        rows.iter().map(step).collect()
-    }
-
     /// Where the newest snapshot of an aggregate is, if there is one.
     ///
     /// # Errors
@@ -164,14 +139,6 @@ impl PostgresJournal {
         let is_first: bool = lease.query_one(LOCK, &[]).await?.get(0);
         Ok(is_first.then_some((ArchiveSession(lease), partition)))
     }
-}
-
-fn step(row: &Row) -> Result<JournalStep, PostgresError> {
-    Ok(JournalStep {
-        position: Position { epoch: unsigned(row, 0), version: unsigned(row, 1) },
-        at: row.get(2),
-        events: super::json(row.get(3), "the events of a step")?,
-    })
 }
 
 impl ArchiveSession {
@@ -222,8 +189,8 @@ impl ArchiveSession {
         rows.iter().map(key).collect()
     }
 
-    /// Reads an aggregate with all its parts, ended ones too, as of one moment. `line` gets each as
-    /// one line of JSON. `None` if the aggregate does not exist any more.
+    /// Reads an aggregate with all its parts, ended ones too, and its views, as of one moment.
+    /// `line` gets each as one line of JSON. `None` if the aggregate does not exist any more.
     pub(in crate::servers) async fn read_aggregate(
         &self,
         aggregate: &Aggregate,
@@ -234,7 +201,8 @@ impl ArchiveSession {
         let header = self.0.query_opt(HEADER, &[&tenant, &id]).await?;
         if let Some(row) = &header {
             line("header", row.get(2));
-            for (kind, sql) in [("ticket", TICKETS), ("appointment", APPOINTMENTS)] {
+            let parts = [("ticket", TICKETS), ("appointment", APPOINTMENTS), ("view", VIEWS)];
+            for (kind, sql) in parts {
                 let rows = self.0.query_raw(sql, [tenant, id]).await?;
                 let mut rows = std::pin::pin!(rows);
                 while let Some(row) = rows.try_next().await? {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     ledger::{AggregateRow, AppointmentRow, Batch, OwnerEpoch, PartitionClaim, TicketRow},
     log::{LogOffset, PartitionId},
-    verify::{Compared, FoldedAggregate, TouchedParts},
+    verify::{AggregateSnapshot, Compared, FoldedAggregate, TouchedParts},
 };
 
 const PLACE: &str = "SELECT topic, partition FROM clinicwire.aggregate \
@@ -66,22 +66,23 @@ pub struct RebuiltLocation {
 }
 
 impl PostgresVerifier {
-    /// Rebuilds a location for the processors of this group, unless `is_dry`. `None` when there is
-    /// no such location.
+    /// Rebuilds a location for the processors of this group, from its snapshot if it has one, and
+    /// the journal since. Only compares it when `is_dry`, or when versions are missing in the
+    /// journal. `None` when there is no such location.
     ///
     /// # Errors
     /// [`PostgresError`]. Nothing is changed then.
     pub async fn rebuild(
         &mut self,
         aggregate: &Aggregate,
+        snapshot: Option<AggregateSnapshot>,
         group: &str,
         at: Millis,
         is_dry: bool,
     ) -> Result<Option<RebuiltLocation>, PostgresError> {
-        let Some((compared, mut fold)) = self.compare_and_keep(aggregate, |_| {}).await? else {
-            return Ok(None);
-        };
-        if is_dry {
+        let compared = self.compare_and_keep(aggregate, snapshot, |_| {}).await?;
+        let Some((compared, mut fold)) = compared else { return Ok(None) };
+        if is_dry || !fold.journal_differences().is_empty() {
             return Ok(Some(RebuiltLocation { compared, position: None }));
         }
         fold.mark();

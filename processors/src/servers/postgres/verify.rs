@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     aggregate::AggregateHeader,
-    verify::{Compared, Difference, FoldedAggregate, How, JournalStep},
+    verify::{
+        AggregateSnapshot, Compared, Difference, FoldedAggregate, How, JournalStep, RetiredBefore,
+    },
 };
 
 /// Aggregates listed at once.
@@ -35,6 +37,15 @@ const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.agg
      WHERE tenant = $1 AND aggregate = $2";
 const JOURNAL: &str = "SELECT epoch, version, at, events::text FROM clinicwire.journal \
      WHERE tenant = $1 AND aggregate = $2 AND version > $3 ORDER BY epoch, version";
+const IS_IN_ARCHIVE: &str = "SELECT NOT EXISTS (SELECT FROM clinicwire.journal \
+         WHERE tenant = $1 AND aggregate = $2 AND version = 1) \
+     AND EXISTS (SELECT FROM clinicwire.snapshot WHERE tenant = $1 AND aggregate = $2)";
+// Rows are deleted by this clock. It is read after the first read of the transaction, so that every
+// deletion that the transaction sees was due before.
+const RETIRED_BEFORE: &str = "SELECT max(before) FILTER (WHERE name = 'ticket'), \
+       max(before) FILTER (WHERE name = 'appointment') \
+     FROM (SELECT name, (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
+         - days * 86400000::bigint AS before FROM clinicwire.retention) retention";
 const TICKETS: &str = "SELECT body::text FROM clinicwire.ticket \
      WHERE tenant = $1 AND location = $2 ORDER BY ticket";
 const APPOINTMENTS: &str = "SELECT body::text FROM clinicwire.appointment \
@@ -100,17 +111,30 @@ impl PostgresVerifier {
         rows.iter().map(key).collect()
     }
 
-    /// Folds the journal of an aggregate and compares everything stored of it, at one moment.
-    /// `None` when the aggregate does not exist any more. `progress` hears of versions read.
+    /// Whether the archive alone has the first steps of an aggregate, so that a fold must begin
+    /// with its snapshot.
+    ///
+    /// # Errors
+    /// [`PostgresError`]
+    pub async fn begins_in_archive(&self, aggregate: &Aggregate) -> Result<bool, PostgresError> {
+        let (tenant, id) = parts(aggregate);
+        Ok(self.0.query_one(IS_IN_ARCHIVE, &[&tenant, &id]).await?.get(0))
+    }
+
+    /// Folds the journal of an aggregate since its snapshot, or from its begin, and compares
+    /// everything stored of it, at one moment. `None` when the aggregate does not exist any more.
+    /// `progress` hears of versions read.
     ///
     /// # Errors
     /// [`PostgresError`]
     pub async fn compare(
         &mut self,
         aggregate: &Aggregate,
+        snapshot: Option<AggregateSnapshot>,
         progress: impl Fn(u64),
     ) -> Result<Option<ComparedAggregate>, PostgresError> {
-        Ok(self.compare_and_keep(aggregate, progress).await?.map(|(compared, _)| compared))
+        let compared = self.compare_and_keep(aggregate, snapshot, progress).await?;
+        Ok(compared.map(|(compared, _)| compared))
     }
 
     pub(super) fn client(&mut self) -> &mut Client {
@@ -121,6 +145,7 @@ impl PostgresVerifier {
     pub(super) async fn compare_and_keep(
         &mut self,
         aggregate: &Aggregate,
+        snapshot: Option<AggregateSnapshot>,
         progress: impl Fn(u64),
     ) -> Result<Option<(ComparedAggregate, FoldedAggregate)>, PostgresError> {
         let transaction = self
@@ -135,16 +160,13 @@ impl PostgresVerifier {
             return Ok(None);
         };
         let position = Position { epoch: unsigned(&row, 0), version: unsigned(&row, 1) };
-        let fold = fold(&transaction, aggregate, position.epoch, progress).await?;
-        let mut differences = fold.journal_differences().to_vec();
-        match AggregateHeader::from_json(aggregate.kind(), row.get(2)) {
-            Ok(header) => differences.extend(fold.compare_aggregate(position, &header)),
-            Err(_) => differences.push(Difference::new(
-                Compared::Aggregate,
-                How::Unreadable,
-                aggregate.as_str(),
-            )),
-        }
+        let mut fold = match snapshot {
+            Some(snapshot) => {
+                FoldedAggregate::from_snapshot(aggregate.clone(), snapshot, position.epoch)
+            }
+            None => FoldedAggregate::new(aggregate.clone(), position.epoch),
+        };
+        fold_rows(&transaction, aggregate, &mut fold, progress).await?;
         let mut compared = ComparedAggregate {
             aggregate: aggregate.clone(),
             position,
@@ -152,10 +174,13 @@ impl PostgresVerifier {
             tickets: 0,
             appointments: 0,
             views: Vec::new(),
-            differences,
+            differences: fold.journal_differences().to_vec(),
         };
-        compare_parts(&transaction, &fold, &mut compared).await?;
-        compare_views(&transaction, &fold, &mut compared).await?;
+        if compared.differences.is_empty() {
+            compared.differences = compare_header(&fold, position, row.get(2));
+            compare_parts(&transaction, &fold, &mut compared).await?;
+            compare_views(&transaction, &fold, &mut compared).await?;
+        }
         transaction.commit().await?;
         Ok(Some((compared, fold)))
     }
@@ -192,17 +217,6 @@ impl PostgresVerifier {
         let row = self.0.query_opt(MARKS, &[&tenant, &id, &name]).await?;
         Ok(row.is_some_and(|row| row.get(0)))
     }
-}
-
-async fn fold(
-    transaction: &Transaction<'_>,
-    aggregate: &Aggregate,
-    epoch: u64,
-    progress: impl Fn(u64),
-) -> Result<FoldedAggregate, PostgresError> {
-    let mut fold = FoldedAggregate::new(aggregate.clone(), epoch);
-    fold_rows(transaction, aggregate, &mut fold, progress).await?;
-    Ok(fold)
 }
 
 /// Folds the steps that came since.
@@ -244,6 +258,16 @@ fn step(row: &Row) -> Result<JournalStep, PostgresError> {
     })
 }
 
+fn compare_header(fold: &FoldedAggregate, stored: Position, header: &str) -> Vec<Difference> {
+    let aggregate = fold.aggregate();
+    match AggregateHeader::from_json(aggregate.kind(), header) {
+        Ok(header) => fold.compare_aggregate(stored, &header),
+        Err(_) => {
+            vec![Difference::new(Compared::Aggregate, How::Unreadable, aggregate.as_str())]
+        }
+    }
+}
+
 /// Compares tickets and appointments, as they arrive.
 async fn compare_parts(
     transaction: &Transaction<'_>,
@@ -266,8 +290,11 @@ async fn compare_parts(
         appointments.insert(stored.id);
     }
     (compared.tickets, compared.appointments) = (tickets.len() as u64, appointments.len() as u64);
-    let missing = fold.missing_parts(|id| tickets.contains(id), |id| appointments.contains(id));
-    compared.differences.extend(missing);
+    let row = transaction.query_one(RETIRED_BEFORE, &[]).await?;
+    let retired = RetiredBefore { tickets: row.get(0), appointments: row.get(1) };
+    let (has_ticket, has_appointment) =
+        (|id: &_| tickets.contains(id), |id: &_| appointments.contains(id));
+    compared.differences.extend(fold.missing_parts(&retired, has_ticket, has_appointment));
     Ok(())
 }
 
