@@ -99,7 +99,7 @@ def bridges_killed(run):
     clinic, kills = run.clinic(), run.length(8, 40)
     tool(clinic, "TopicCommand", "--create", "--topic", TOPIC, "--partitions", 6)
     traffic = Traffic(clinic, run.seed)
-    traffic.begin()
+    traffic.begin(seconds=run.length(150, 700))
     for number in range(2):
         start_bridge(clinic, number)
     booking = BookingSystem(clinic, run.random, [c.location for c in traffic.callers])

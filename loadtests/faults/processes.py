@@ -208,10 +208,17 @@ def rebuilt(run):
     p99 = [traffic.quantile(0.99, until=middle), traffic.quantile(0.99, since=middle)]
     note = (
         f"{len(recover)} rebuilds of {versions} versions, and {killed} that were killed on their "
-        f"way; p99 of commands {p99[0]:.2f} s before, {p99[1]:.2f} s meanwhile; the recovery is "
-        f"the time of a rebuild"
+        f"way; p99 of commands {p99[0]:.2f} s before, {p99[1]:.2f} s meanwhile"
+        f"{above(p99, 1.2)}; the recovery is the time of a rebuild"
     )
     return measured(traffic.end(), f"{seconds} s", recover=recover, note=note, held=killed > 0)
+
+
+def above(p99, target):
+    """What the note of a row says of commands that took longer beside other work. No promise is
+    broken then, and other work on the machine may be the cause."""
+    over = p99[1] > target * p99[0]
+    return f", **above its target of {target} times**" if over else ""
 
 
 # A quiet tenant sends about 4 commands a second, and the noisy one 200.
@@ -222,7 +229,7 @@ def noisy_tenant(run):
     """Row 22. One tenant sends fifty times the commands of another one, without limits."""
     clinic, seconds = run.clinic(), run.length(30, 180)
     traffic = Traffic(clinic, run.seed, tenant="quiet", **QUIET)
-    traffic.begin()
+    traffic.begin(seconds=2 * seconds)
     time.sleep(seconds)
     middle, report = time.monotonic(), clinic.directory / "noisy.json"
     command = [BIN / "swarm", f"--insecure-development-key={WORDS}", "--json", report]
@@ -234,7 +241,7 @@ def noisy_tenant(run):
     own = sum(len(caller.acked) for caller in traffic.callers) / (2 * seconds)
     note = (
         f"the noisy tenant sent {rate:.0f} commands a second; p99 of the quiet one "
-        f"{p99[0]:.3f} s alone, {p99[1]:.3f} s beside it"
+        f"{p99[0]:.3f} s alone, {p99[1]:.3f} s beside it{above(p99, 2)}"
     )
     length, held = f"{seconds} s alone, {seconds} s beside", rate >= 20 * own
     return measured(traffic.end(), length, note=note, held=held)
@@ -245,7 +252,7 @@ def workers_killed(run):
     file must be checked once to its end, and its list be what was planted."""
     clinic, files = run.clinic(CLINICWIRE_RUN_WORKERS="2"), run.length(40, 200)
     traffic, report = Traffic(clinic, run.seed), clinic.directory / "runs.json"
-    traffic.begin()
+    traffic.begin(seconds=run.length(90, 420))
     command = [BIN / "swarm", f"--insecure-development-key={WORDS}", "--json", report]
     command += [part for url in clinic.urls for part in ("--url", url)]
     command += ["--command-deadline", 480, "runs", "--rows", 50_000, "--tenants", 4]
