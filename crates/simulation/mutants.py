@@ -49,9 +49,11 @@ def edit(text, change, path):
     return text.replace(find, replace)
 
 
-def cargo(arguments, **environment):
+def cargo(arguments, servers=False, **environment):
     env = {**os.environ, **environment, "CARGO_TERM_COLOR": "never"}
     command = [*WRAPPER, "cargo", "test", "-q", "--target-dir", str(TARGET), *arguments]
+    if servers:
+        command = [str(ROOT / "deploy/dev/servers"), "run", "--", *command]
     return subprocess.run(command, cwd=SCRATCH, env=env, capture_output=True, text=True)
 
 
@@ -63,8 +65,10 @@ def judge(mutant):
     if built.returncode:
         sys.exit(f"{mutant['name']} does not compile:\n{built.stderr}{built.stdout}")
     if "test" in mutant:
-        done = cargo(mutant["test"].split())
-        return f"`cargo test {mutant['test']}`" if done.returncode else None
+        done = cargo(mutant["test"].split(), servers=mutant.get("servers", False))
+        # Servers that do not start notice nothing.
+        noticed = "test result: FAILED" in done.stdout
+        return f"`cargo test {mutant['test']}`" if noticed else None
     search = [*simulation, "--", "--ignored", "--nocapture", "many_seeds"]
     done = cargo(search, SEEDS=SEEDS, STOP="1")
     output = done.stdout + done.stderr
