@@ -20,6 +20,11 @@ pub const CONTROL_FRAMES: Rate = Rate { burst: 20, per_second: 10 };
 /// many, and for packets that are no commands.
 pub const MESSAGES: Rate = Rate { burst: 1024, per_second: 100 };
 
+/// Bytes of the longest payload of a control frame (RFC 6455 §5.5).
+const MAX_CONTROL_PAYLOAD: u64 = 125;
+/// The longest payload that a head may state: the high bit of its 64 is zero (RFC 6455 §5.2).
+const MAX_STATED: u64 = u64::MAX >> 1;
+
 /// Bytes of the longest head without its mask: flags, length, and the 64-bit length.
 const MAX_HEAD: usize = 10;
 const MASK: u64 = 4;
@@ -64,6 +69,8 @@ pub enum FrameExcess {
     Messages,
     /// A message longer than [`MAX_MESSAGE`]. It is known from its head, before its bytes arrive.
     Length,
+    /// A length that RFC 6455 forbids, for frames of the kind or for all.
+    ForbiddenLength,
 }
 
 impl FrameMeter {
@@ -125,7 +132,11 @@ impl FrameMeter {
         self.filled = 0;
         let (is_final, opcode) = (self.head[0] & 0x80 != 0, self.head[0] & 0x0f);
         self.opcode = opcode;
-        if opcode >= 8 {
+        let is_control = opcode >= 8;
+        if length > if is_control { MAX_CONTROL_PAYLOAD } else { MAX_STATED } {
+            return Err(FrameExcess::ForbiddenLength);
+        }
+        if is_control {
             let allowed = self.control.take(CONTROL_FRAMES, now);
             return if allowed { Ok(()) } else { Err(FrameExcess::Control) };
         }
@@ -199,6 +210,10 @@ mod tests {
             (frame(true, 1, MAX_MESSAGE), Ok(())),
             (frame(true, 1, MAX_MESSAGE + 1), Err(FrameExcess::Length)),
             ([frame(false, 1, 40_000), frame(true, 0, 40_000)].concat(), Err(FrameExcess::Length)),
+            (frame(true, 9, 126), Err(FrameExcess::ForbiddenLength)),
+            (frame(true, 8, MAX_MESSAGE + 1), Err(FrameExcess::ForbiddenLength)),
+            (vec![0x82, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0], Err(FrameExcess::Length)),
+            (vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], Err(FrameExcess::ForbiddenLength)),
         ];
         for (index, (bytes, expected)) in table.into_iter().enumerate() {
             assert_eq!(FrameMeter::default().count(&bytes, NOW), expected, "case {index}");

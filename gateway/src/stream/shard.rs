@@ -173,6 +173,7 @@ impl Shard {
             FrameExcess::Fragments => self.close_limited(conn, Limit::Fragments),
             FrameExcess::Messages => self.close_limited(conn, Limit::Commands),
             FrameExcess::Length => self.connections.close(conn, Close::TooLarge),
+            FrameExcess::ForbiddenLength => self.connections.close(conn, Close::ProtocolError),
         }
     }
 

@@ -8,7 +8,7 @@ use gateway::{access::auth::DevelopmentKey, limits::settings::LimitSettings};
 use serde_json::{Value, json};
 use standalone::one_process::{OneProcess, Settings};
 use testing::{
-    centrifugal::PATH,
+    centrifugal::{PATH, encoding::Encoding},
     http::{ApiClient, ApiRequest},
     patience::patiently,
     tokens::DevelopmentIssuer,
@@ -88,8 +88,14 @@ impl Clinic {
 
     /// Opens a WebSocket that has sent no command.
     pub(crate) async fn open(&self) -> RawSocket {
+        self.open_with(Encoding::Json).await
+    }
+
+    /// Opens a WebSocket for commands in this encoding.
+    pub(crate) async fn open_with(&self, encoding: Encoding) -> RawSocket {
         let authority = self.server.address().to_string();
-        let opening = websocket::open(self.dial().await, &authority, PATH, Handshake::default());
+        let handshake = Handshake { subprotocol: encoding.subprotocol(), origin: None };
+        let opening = websocket::open(self.dial().await, &authority, PATH, handshake);
         RawSocket(patiently("the upgrade", opening).await.unwrap())
     }
 
@@ -146,6 +152,11 @@ impl RawSocket {
     pub(crate) async fn connect(&mut self, token: &str) -> Result<Value, u16> {
         self.send(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
         self.reply().await
+    }
+
+    /// The connection without the library. Bytes of the node that no call has returned are lost.
+    pub(crate) fn into_tcp(self) -> TcpStream {
+        self.0.into_inner()
     }
 
     /// Sends bytes beside the library. A node that has already closed takes no more of them.

@@ -8,6 +8,7 @@ mod connections;
 mod floods;
 mod loads;
 mod newcomers;
+mod rfc6455;
 
 use std::time::Duration;
 
