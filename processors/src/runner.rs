@@ -15,6 +15,7 @@ mod counters;
 mod decided_batch;
 mod dirty;
 mod flow;
+mod heads;
 mod owned;
 mod partition;
 mod partition_task;

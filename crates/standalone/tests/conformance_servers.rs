@@ -286,7 +286,8 @@ macro_rules! views {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
                 let url = super::server("CLINICWIRE_REDIS");
-                let views = RedisViews::connect(&url).await.expect("redis answers");
+                let topic = standalone::conformance::fresh(); // no other test has its heads
+                let views = RedisViews::connect(&url, &topic).await.expect("redis answers");
                 let client = connect(&url).await.expect("redis answers");
                 let snapshots = RedisSnapshots::new(client.clone());
                 let lose = async |aggregate: &Aggregate, loss| {

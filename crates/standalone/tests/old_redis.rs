@@ -21,7 +21,12 @@ use processors::{
     servers::redis::RedisViews,
     views::{Coverage, ViewStore},
 };
-use schemas::{ids::Aggregate, record::CARE_TOPIC, redis_keys, view::View};
+use schemas::{
+    ids::Aggregate,
+    record::{CARE_TOPIC, VIEWS_TOPIC},
+    redis_keys,
+    view::View,
+};
 use server::{Front, RedisServer, free_port};
 use standalone::memory::{Memory, system_clock};
 use testing::{patience::eventually, records::riverside};
@@ -50,7 +55,7 @@ impl Clinic {
     /// A clinic with ten people in line, whose Redis need not answer.
     async fn without_store(url: String) -> Self {
         let memory = Memory::new(system_clock());
-        let views = Arc::new(RedisViews::connect(&url).await.expect("a Redis URL"));
+        let views = Arc::new(RedisViews::connect(&url, VIEWS_TOPIC).await.expect("a Redis URL"));
         let runner = run(&memory, views.clone());
         let clinic = Self { memory, url, views, runner, tickets: 10 };
         for command in riverside::opening() {

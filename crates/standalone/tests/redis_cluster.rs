@@ -29,6 +29,7 @@ use processors::{
 };
 use schemas::{
     ids::Aggregate,
+    record::VIEWS_TOPIC,
     redis_keys::{generation, line, view as view_key},
 };
 use server::RedisServer;
@@ -94,7 +95,7 @@ async fn every_script_runs_in_a_cluster_of_three() {
     let cluster = Cluster::start();
     let client = cluster.client().await;
     let (memory, mut clinics) = clinics().await;
-    let views = RedisViews::new(client.clone());
+    let views = RedisViews::new(client.clone(), VIEWS_TOPIC);
 
     let mut slots = BTreeSet::new();
     for clinic in &mut clinics {

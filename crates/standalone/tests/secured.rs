@@ -128,8 +128,8 @@ impl Installation {
             ),
             (
                 User::Processors,
-                "~cw:{* ~cw:covered:* +get +set +del +hget +hgetall +hset +hdel +zadd +zrem \
-                 +zrange +expire +persist +info +eval +evalsha +script|load +ping +hello \
+                "~cw:{* ~cw:covered:* ~cw:heads:* +get +set +del +hget +hgetall +hset +hdel +zadd \
+                 +zrem +zrange +expire +persist +info +eval +evalsha +script|load +ping +hello \
                  +client|setname +client|id +quit",
             ),
         ] {

@@ -1,7 +1,12 @@
 //! The backend for the store of live views. Gateways read it, and it can be rebuilt from the
 //! ledger.
 
-use schemas::{ids::Aggregate, record::ViewDelta, redis_keys::StoreIdentity, view::View};
+use schemas::{
+    ids::Aggregate,
+    record::ViewDelta,
+    redis_keys::StoreIdentity,
+    view::{Position, View},
+};
 
 use crate::{BoxFuture, log::PartitionId};
 
@@ -36,6 +41,17 @@ pub enum Coverage {
     /// The store was emptied, restarted or replaced since. Every view of the partition must be
     /// marked in the ledger. The store has this identity now.
     Suspect(StoreIdentity),
+}
+
+/// The head of a partition: a position that its newest commit reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionHead {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The aggregate that the commit changed.
+    pub aggregate: Aggregate,
+    /// The position of the aggregate after the commit.
+    pub position: Position,
 }
 
 /// The store did not answer in time. The view must be marked dirty.
@@ -81,4 +97,18 @@ pub trait ViewStore: Send + Sync + 'static {
         partition: PartitionId,
         identity: &'a StoreIdentity,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>>;
+
+    /// Notes the heads of partitions of `topic`, each in the place of the earlier head of its
+    /// partition. The last writer wins, even an earlier owner whose call is late: each head was
+    /// committed, so an old one is weaker evidence and never a wrong one, until the owner notes the
+    /// next. The store forgets the heads when it loses its data.
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>>;
+
+    /// Reads the heads of all partitions of all topics of this installation. A ledger that lacks one
+    /// of these positions is older than what the store was told.
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>>;
 }

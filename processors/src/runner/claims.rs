@@ -16,6 +16,7 @@ use crate::{
     anchor::{LogAnchor, LogFault},
     ledger::{Ledger, LedgerError, PartitionClaim},
     log::{LogPlace, LogState, PartitionId},
+    views::ViewStoreError,
 };
 
 /// How long a claim may take, since the consumer group waits for it. Without an answer, the log
@@ -75,13 +76,29 @@ pub(super) async fn claim_all(
 /// Compares the ledger with what was published last, and begins a new epoch if it is older. A
 /// position that clients have seen never gets another content then.
 async fn answer_restored(backends: &RunnerBackends) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let heads = timeout(LOOK_PATIENCE, backends.log.newest_views()).await??;
+    let (newest, heads) = tokio::join!(
+        timeout(LOOK_PATIENCE, backends.log.newest_views()),
+        timeout(LOOK_PATIENCE, backends.views.heads()),
+    );
     // A refusal for an aggregate that does not exist has version 0.
-    let published: Vec<(Aggregate, Position)> = heads
+    let mut published: Vec<(Aggregate, Position)> = newest??
         .into_iter()
-        .filter(|head| head.position.version > 0)
-        .map(|head| (head.aggregate, head.position))
+        .filter(|newest| newest.position.version > 0)
+        .map(|newest| (newest.aggregate, newest.position))
         .collect();
+    // The topic forgets after hours, and a restore can take longer. The view store remembers the
+    // heads as long as the views that belong to them. It is a cache, so no claim waits for it.
+    match heads.unwrap_or_else(|elapsed| Err(ViewStoreError(Some(elapsed.into())))) {
+        Ok(heads) => published.extend(heads),
+        Err(error) => {
+            let error = &error as &dyn Error;
+            tracing::warn!(
+                error,
+                "the view store does not tell the heads of partitions: only the topic of views \
+                 can tell whether the ledger is an older copy"
+            );
+        }
+    }
     let begun = timeout(LOOK_PATIENCE, backends.ledger.begin_epoch_if_older(&published)).await??;
     if let Some(epoch) = begun {
         tracing::error!(

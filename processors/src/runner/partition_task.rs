@@ -291,6 +291,7 @@ impl PartitionTask {
         self.partition.outcomes.committed(latest, (self.shared.settings.clock)());
         self.partition.published.deleted();
         self.partition.timers.committed(&batch.aggregates, latest);
+        self.shared.heads.committed(claim.partition, &batch.aggregates);
         self.partition.committed();
         self.move_to(batch.to);
         let place = BatchPlace {

@@ -32,13 +32,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the ledger is asked for marks that nobody told of: a call that timed out, or that of a
 /// dead owner, can take effect later. One small query for each partition.
 const SEARCH_EVERY: Duration = Duration::from_secs(30);
+/// How long the store may take to note the heads of all partitions. The next look tries again.
+const NOTE_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause after a failure of either store.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Repairs for ever.
 pub(super) async fn run(shared: Arc<RunnerContext>) -> Infallible {
-    let mut refilling =
-        RefillPass { shared: &shared, refills: BTreeMap::new(), look_at: Instant::now() };
+    let mut refilling = RefillPass {
+        shared: &shared,
+        refills: BTreeMap::new(),
+        look_at: Instant::now(),
+        heads_noted: true,
+    };
     let mut search_at = Instant::now() + SEARCH_EVERY;
     loop {
         if search_at <= Instant::now() {
@@ -90,6 +96,8 @@ struct RefillPass<'a> {
     shared: &'a RunnerContext,
     refills: BTreeMap<PartitionId, Refill>,
     look_at: Instant,
+    /// Whether the last attempt to note heads succeeded.
+    heads_noted: bool,
 }
 
 impl RefillPass<'_> {
@@ -101,6 +109,7 @@ impl RefillPass<'_> {
         if self.look_at <= Instant::now() {
             self.look_at = Instant::now() + LOOK_EVERY;
             self.look(owned.keys()).await?;
+            self.note_heads().await;
         }
         let (breaker, backends) = (&self.shared.breaker, &self.shared.backends);
         let mut marked = Vec::new();
@@ -137,9 +146,33 @@ impl RefillPass<'_> {
                 && self.refills.get(partition).is_none_or(|refill| *refill.covers().2 != identity)
             {
                 self.refills.insert(*partition, Refill::new(topic, *partition, identity));
+                self.shared.heads.note_again(*partition);
             }
         }
         Ok(())
+    }
+
+    /// Notes the heads that changed. The breaker does not judge the call: a server that refuses
+    /// this one key, for lack of a right, stores views nevertheless.
+    async fn note_heads(&mut self) {
+        let heads = self.shared.heads.to_note();
+        if heads.is_empty() {
+            return;
+        }
+        let (views, topic) = (&self.shared.backends.views, self.shared.settings.topic);
+        let done = timeout(NOTE_PATIENCE, views.note_heads(topic, &heads)).await;
+        match done.unwrap_or_else(|elapsed| Err(ViewStoreError(Some(elapsed.into())))) {
+            Ok(()) => {
+                self.shared.heads.noted(&heads);
+                self.heads_noted = true;
+            }
+            Err(error) => {
+                if std::mem::take(&mut self.heads_noted) {
+                    let error = &error as &dyn Error;
+                    tracing::warn!(topic, error, "heads of partitions are not noted; tried again");
+                }
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     RunnerBackends, RunnerSettings, breaker::Breaker, cache::Cache, dirty::DirtyPartitions,
+    heads::CommittedHeads,
 };
 use crate::{aggregate::AggregateState, log::PartitionId};
 
@@ -19,6 +20,7 @@ pub(super) struct RunnerContext {
     pub(super) settings: RunnerSettings,
     pub(super) breaker: Breaker,
     pub(super) dirty: DirtyPartitions,
+    pub(super) heads: CommittedHeads,
     /// Permits to restore an aggregate: half of the ledger's usual connections, so that the slow
     /// restores of one partition leave some to the others.
     pub(super) restores: Semaphore,
@@ -33,8 +35,9 @@ impl RunnerContext {
     pub(super) fn new(backends: RunnerBackends, settings: RunnerSettings) -> Self {
         let cache = Mutex::new(Cache::new(settings.cached_tickets));
         let (breaker, dirty) = (Breaker::default(), DirtyPartitions::default());
+        let heads = CommittedHeads::default();
         let (restores, parked_excess) = (Semaphore::new(RESTORES), Mutex::default());
-        Self { backends, settings, breaker, dirty, restores, cache, parked_excess }
+        Self { backends, settings, breaker, dirty, heads, restores, cache, parked_excess }
     }
 
     /// The excess of parked records of a partition.
@@ -80,6 +83,7 @@ impl RunnerContext {
     pub(super) fn forget(&self, partition: PartitionId) {
         self.drop_cached(partition);
         self.dirty.forget(partition);
+        self.heads.forget(partition);
         self.settings.counters.forget(self.settings.topic, partition);
     }
 }

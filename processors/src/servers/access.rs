@@ -9,7 +9,7 @@ use servers::{
         self, LoginPolicy, PostgresError,
         access::{TableRight, check_bound, tables, try_create, try_prepare, try_table},
     },
-    redis::access::{NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
+    redis::access::{HEADS_KEY, NamedCommand, SHORT_KEY, VIEW_KEY, check_commands},
 };
 
 use super::{
@@ -211,6 +211,7 @@ async fn check_bridge(report: &mut AccessReport, bridge: &BridgeArgs) {
 async fn check_redis(report: &mut AccessReport, url: &str) {
     let needed: &[NamedCommand<'_>] = &[
         ("write views", &["HDEL", VIEW_KEY, "nothing"]),
+        ("note the heads of partitions", &["HDEL", HEADS_KEY, "nothing"]),
         ("read the identity of the server", &["INFO", "replication"]),
         ("run scripts", &["EVAL", "return 1", "0"]),
     ];

@@ -11,6 +11,7 @@
 mod stored;
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -18,22 +19,25 @@ use std::{
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::{ClientLike, KeysInterface},
+    interfaces::{ClientLike, HashesInterface, KeysInterface},
     types::{ClusterHash, CustomCommand, Value, scripts::Script},
 };
 use schemas::{
     ids::Aggregate,
     line::{LinePlace, QueueEntry},
-    redis_keys::{READ_IDENTITY, StoreIdentity, covered, generation, line, view as view_key},
+    redis_keys::{
+        READ_IDENTITY, StoreIdentity, covered, generation, head_field, head_text, heads, line,
+        parse_head, view as view_key,
+    },
     ticket::TicketState,
-    view::View,
+    view::{Position, View},
 };
 use servers::redis::{RedisLimits, RedisUnusable};
 
 use crate::{
     BoxFuture,
     log::PartitionId,
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 
 pub use stored::{NotReadFromRedis, RedisReader, RedisView, has_line_of};
@@ -64,6 +68,8 @@ struct NoIdentity;
 /// The view store on Redis.
 pub struct RedisViews {
     client: Client,
+    /// The key of the heads.
+    heads: String,
     /// The identity that was last read.
     identity: Mutex<Option<StoreIdentity>>,
     read_coverage: Script,
@@ -72,18 +78,20 @@ pub struct RedisViews {
 }
 
 impl RedisViews {
-    /// Connects, in the background if Redis does not answer now.
+    /// Connects, in the background if Redis does not answer now. `views_topic` is the name of the
+    /// topic of views, by which the heads of this installation are found.
     ///
     /// # Errors
     /// [`RedisUnusable`]
-    pub async fn connect(url: &str) -> Result<Self, RedisUnusable> {
-        connect(url).await.map(Self::new)
+    pub async fn connect(url: &str, views_topic: &str) -> Result<Self, RedisUnusable> {
+        Ok(Self::new(connect(url).await?, views_topic))
     }
 
-    /// Uses this connection.
-    pub fn new(client: Client) -> Self {
+    /// Uses this connection. `views_topic` is that of [`RedisViews::connect`].
+    pub fn new(client: Client, views_topic: &str) -> Self {
         Self {
             client,
+            heads: heads(views_topic),
             identity: Mutex::default(),
             read_coverage: Script::from_lua(format!("{READ_IDENTITY}{READ_COVERAGE}")),
             store: Script::from_lua(include_str!("redis/store.lua")),
@@ -233,6 +241,31 @@ impl ViewStore for RedisViews {
             let key = covered(topic, partition);
             let noted = self.client.set(key, identity.as_str(), None, None, false).await;
             noted.map_err(not_stored)
+        })
+    }
+
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        Box::pin(async move {
+            let field = |head: &PartitionHead| {
+                (head_field(topic, head.partition), head_text(&head.aggregate, head.position))
+            };
+            let fields: HashMap<String, String> = heads.iter().map(field).collect();
+            if fields.is_empty() {
+                return Ok(()); // Redis refuses HSET without a field
+            }
+            self.client.hset(&self.heads, fields).await.map_err(not_stored)
+        })
+    }
+
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>> {
+        Box::pin(async move {
+            let texts: HashMap<String, String> =
+                self.client.hgetall(&self.heads).await.map_err(not_stored)?;
+            Ok(texts.values().filter_map(|text| parse_head(text)).collect())
         })
     }
 }

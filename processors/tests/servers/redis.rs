@@ -11,7 +11,7 @@ use schemas::{
     clinic::ClinicInfo,
     ids::{Aggregate, LocationId, TenantId},
     line::{Line, QUEUE_KEY, QueueEntry, QueueHead},
-    record::{CARE_TOPIC, ViewDelta},
+    record::{CARE_TOPIC, VIEWS_TOPIC, ViewDelta},
     redis_keys,
     ticket::{Priority, QueueState, TicketState},
     view::{Delta, Fold, Position, View},
@@ -33,7 +33,11 @@ impl Store {
         client.init().await.expect("redis answers");
         let tenant = TenantId::new(fresh()).unwrap();
         let aggregate = Aggregate::location(&tenant, &LocationId::new("riverside").unwrap());
-        Self { views: RedisViews::connect(&url).await.expect("redis answers"), client, aggregate }
+        Self {
+            views: RedisViews::connect(&url, VIEWS_TOPIC).await.expect("redis answers"),
+            client,
+            aggregate,
+        }
     }
 
     async fn generation(&self, present: bool) {
@@ -282,8 +286,9 @@ async fn forgotten_scripts_are_loaded_again() {
 async fn silent_redis_is_connected_in_the_background() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", silent.local_addr().unwrap());
-    let views =
-        patiently("connecting continues", RedisViews::connect(&url)).await.expect("a client");
+    let views = patiently("connecting continues", RedisViews::connect(&url, VIEWS_TOPIC))
+        .await
+        .expect("a client");
     let coverage = patiently("a call fails", views.coverage(CARE_TOPIC, PartitionId(0))).await;
     assert!(coverage.is_err());
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use processors::{
     fixtures::{issue, opening},
     log::Log,
-    servers::postgres::Role,
+    servers::{postgres::Role, redis::RedisViews},
+    views::ViewStore,
 };
+use rdkafka::{Offset, TopicPartitionList, admin::AdminOptions};
 use schemas::{
     ids::{Aggregate, LocationId, TenantId},
     record::{CARE_TOPIC, WireRecord},
@@ -19,7 +21,7 @@ use tokio_postgres::Client;
 
 use crate::{
     binary::{Installation, get, output, views},
-    setup::{administrator, fresh},
+    setup::{admin, administrator, fresh, server},
 };
 
 /// Runs `verify` with these words. Returns the exit code and the output.
@@ -142,6 +144,23 @@ async fn rebuild(
 /// Kafka and Redis are ahead of the database then.
 #[tokio::test(flavor = "multi_thread")]
 async fn restored_database_begins_a_new_epoch() {
+    restore(Published::Remembered).await;
+}
+
+/// The topic of views has forgotten everything, as after a restore that takes hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn restored_database_is_found_by_redis_alone() {
+    restore(Published::Forgotten).await;
+}
+
+/// Whether the topic of views still has the lost steps when the processors start again.
+#[derive(PartialEq)]
+enum Published {
+    Remembered,
+    Forgotten,
+}
+
+async fn restore(published: Published) {
     let mut installation = Installation::new().await;
     let (ok, told) = installation.output("prepare").await;
     assert!(ok, "{told}");
@@ -161,8 +180,14 @@ async fn restored_database_begins_a_new_epoch() {
     let client = installation.database.role(Role::Processor).await;
     until_version(&client, copied + 30).await;
     let lost = epoch(&client).await;
+    if published == Published::Forgotten {
+        until_head(&installation, copied + 30).await;
+    }
     assert!(process.stop().await, "SIGTERM is no failure");
     drop(client);
+    if published == Published::Forgotten {
+        forget_views(&installation.topics.names.views).await;
+    }
 
     // The copy takes the place of the database. Nobody empties Redis.
     let newer = std::mem::replace(&mut installation.database.url, copy.clone());
@@ -175,7 +200,12 @@ async fn restored_database_begins_a_new_epoch() {
     assert!(metrics.contains("clinicwire_processor_epoch_renewals_total 1"), "{metrics}");
     installation.verified().await;
     let topic = installation.topics.names.views.clone();
-    let records = tokio::task::spawn_blocking(move || views(&topic, 110 + opening().len()));
+    // What was lost is answered twice in the topic.
+    let answers = match published {
+        Published::Remembered => 110 + opening().len(),
+        Published::Forgotten => 30,
+    };
+    let records = tokio::task::spawn_blocking(move || views(&topic, answers));
     let records = patiently("everything is published", records).await.unwrap();
     check_positions(&records);
 
@@ -189,6 +219,27 @@ async fn restored_database_begins_a_new_epoch() {
     drop(client);
     installation.database.url = newer;
     drop_database(&copy).await;
+}
+
+/// Waits until Redis remembers a head of this version.
+async fn until_head(installation: &Installation, version: i64) {
+    let topic = &installation.topics.names.views;
+    let views = RedisViews::connect(&server("CLINICWIRE_REDIS"), topic).await.unwrap();
+    let version = u64::try_from(version).unwrap();
+    until("the head is noted", async || {
+        let heads = views.heads().await.unwrap();
+        heads.iter().any(|(_, position)| position.version == version)
+    })
+    .await;
+}
+
+/// Deletes all records of the topic of views, as its retention does.
+async fn forget_views(topic: &str) {
+    let mut ends = TopicPartitionList::new();
+    for partition in 0..3 {
+        ends.add_partition_offset(topic, partition, Offset::End).unwrap();
+    }
+    admin().delete_records(&ends, &AdminOptions::new()).await.unwrap();
 }
 
 /// No position has two contents, and positions of the topic only grow.

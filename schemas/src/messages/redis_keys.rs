@@ -10,8 +10,11 @@
 //! | `cw:{t/l}:v:<view>` | hash | one field per entry, with its JSON text; the field `@` is the position |
 //! | `cw:{t/l}:line:<queue>` | sorted set | the queue's waiting tickets |
 //! | `cw:covered:<topic>:<partition>` | string | the identity since which the partition is covered |
+//! | `cw:heads:<views>` | hash | one field `<topic>:<partition>` per partition, with its head |
 //!
-//! The text of a position is `epoch version at identity`. The score of a ticket is
+//! `<views>` is the name of the topic of views in Kafka, so that installations that share a server
+//! keep their heads apart. The text of a head is `epoch version aggregate`. The text of a position is
+//! `epoch version at identity`. The score of a ticket is
 //! [`crate::line::LinePlace::score`].
 //!
 //! Redis can come back with old data: from a snapshot, from an old append-only file, or as a
@@ -70,6 +73,30 @@ pub const READ_IDENTITY: &str = "local info = redis.call('INFO', 'replication') 
 /// The key of a partition's coverage.
 pub fn covered(topic: &str, partition: PartitionId) -> String {
     format!("cw:covered:{topic}:{partition}")
+}
+
+/// The key of the heads of an installation, whose topic of views has the name `views_topic`.
+pub fn heads(views_topic: &str) -> String {
+    format!("cw:heads:{views_topic}")
+}
+
+/// The field of a partition among the heads.
+pub fn head_field(topic: &str, partition: PartitionId) -> String {
+    format!("{topic}:{partition}")
+}
+
+/// The text of a head.
+pub fn head_text(aggregate: &Aggregate, position: Position) -> String {
+    format!("{} {} {aggregate}", position.epoch, position.version)
+}
+
+/// Reads the text of a head. `None` for any other text.
+pub fn parse_head(text: &str) -> Option<(Aggregate, Position)> {
+    let mut words = text.splitn(3, ' ');
+    let epoch = words.next()?.parse().ok()?;
+    let version = words.next()?.parse().ok()?;
+    let aggregate = Aggregate::parse(words.next()?).ok()?;
+    Some((aggregate, Position { epoch, version }))
 }
 
 /// The key of the generation. Its absence means that Redis lost its data of the aggregate.
@@ -176,6 +203,17 @@ mod tests {
         assert_eq!(parse_position(&text), Ok((position, 1_234, "00ff")));
         for bad in ["", "1", "1 2", "1 2 3", "1 2 3 id 5", "a 2 3 id", "1 -2 3 id", "1 2 c id"] {
             assert_eq!(parse_position(bad), Err(InvalidStoredView), "{bad}");
+        }
+    }
+
+    #[test]
+    fn head_reads_back_from_its_text() {
+        let aggregate = Aggregate::parse("demo/riverside").unwrap();
+        let position = Position { epoch: u64::MAX, version: 17 };
+        let text = head_text(&aggregate, position);
+        assert_eq!(parse_head(&text), Some((aggregate, position)));
+        for bad in ["", "1", "1 2", "1 2 riverside", "a 2 demo/riverside", "1 2 demo/riverside 3"] {
+            assert_eq!(parse_head(bad), None, "{bad}");
         }
     }
 

@@ -13,6 +13,8 @@ use crate::access_check::{Access, AccessReport, REACHED_WITHIN};
 
 /// A key in the place of a view: no tenant is called so.
 pub const VIEW_KEY: &str = "cw:{check-config/nobody}:v:nothing";
+/// A key in the place of the heads of an installation.
+pub const HEADS_KEY: &str = "cw:heads:check-config";
 /// A key in the place of a short-lived one.
 pub const SHORT_KEY: &str = "cw:once:check-config";
 

@@ -20,7 +20,7 @@ use processors::{
     },
     location::{Appointment, RenewalNeed},
     log::PartitionId,
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
     Millis,
@@ -291,6 +291,19 @@ impl ViewStore for SimViews {
         call!(self, Store, "cover", || ViewStoreError(None), |real| {
             real.cover(topic, partition, &identity)
         })
+    }
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        let heads = heads.to_vec();
+        call!(self, Store, "note_heads", || ViewStoreError(None), |real| {
+            real.note_heads(topic, &heads)
+        })
+    }
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>> {
+        call!(self, Store, "heads", || ViewStoreError(None), |real| real.heads())
     }
 }
 

@@ -7,7 +7,7 @@ use processors::{
     fixtures::{Clinic, call_next, issue, leave, opening, queue, ticket},
     ledger::Ledger,
     log::PartitionId,
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore},
 };
 use schemas::{
     channel::Channel,
@@ -15,7 +15,7 @@ use schemas::{
     record::{CARE_TOPIC, RUNS_TOPIC, ViewDelta},
     redis_keys::StoreIdentity,
     ticket::TicketState,
-    view::{Delta, Fold, View, raw},
+    view::{Delta, Fold, Position, View, raw},
 };
 
 use super::{PATIENCE, ledger::same_view};
@@ -324,6 +324,33 @@ pub async fn coverage_is_kept_for_its_partition<L>(store: &Store<'_, L>, _: &dyn
     assert_eq!(coverage(CARE_TOPIC, partition).await, elsewhere, "the note is of another server");
 }
 
+/// Heads are kept by topic and partition, and the last one that is noted is read back.
+pub async fn head_is_kept_for_its_partition<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
+    // Beyond 2^53, where two integers can become the same float.
+    const EPOCH: u64 = (1 << 53) + 1;
+    let mut expected = BTreeMap::new();
+    let [one, other] = [Clinic::new(ledger).await.aggregate, Clinic::new(ledger).await.aggregate];
+    for (topic, partition, aggregate, version) in [
+        (CARE_TOPIC, 1, &one, 7),
+        (RUNS_TOPIC, 1, &other, 8),
+        (CARE_TOPIC, 2, &other, 9),
+        (CARE_TOPIC, 1, &one, 10),
+        (CARE_TOPIC, 2, &one, 6),
+    ] {
+        let position = Position { epoch: EPOCH, version };
+        let partition = PartitionId(partition);
+        let head = PartitionHead { partition, aggregate: aggregate.clone(), position };
+        store.views.note_heads(topic, &[head]).await.expect("the store answers");
+        expected.insert((topic, partition), (aggregate.clone(), position));
+        let mut heads = store.views.heads().await.expect("the store answers");
+        heads.sort_unstable();
+        let mut expected: Vec<_> = expected.values().cloned().collect();
+        expected.sort_unstable();
+        assert_eq!(heads, expected);
+    }
+    store.views.note_heads(CARE_TOPIC, &[]).await.expect("nothing is noted");
+}
+
 pub async fn view_expires_as_last_step_says<L>(store: &Store<'_, L>, ledger: &dyn Ledger) {
     let aggregate = Clinic::new(ledger).await.aggregate;
     for name in ["board:brief", "board:revived", BOARD] {
@@ -389,6 +416,7 @@ macro_rules! view_store_promises {
             emptied_store_is_recognised,
             view_of_an_earlier_store_is_not_shown,
             coverage_is_kept_for_its_partition,
+            head_is_kept_for_its_partition,
             view_expires_as_last_step_says,
             answers_follow_order_of_steps,
         }

@@ -1,17 +1,21 @@
 //! The view store in memory.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Mutex};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+};
 
 use gateway::backends::snapshots::{NotRead, Snapshot, Snapshots};
 use processors::{
     log::PartitionId,
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
     Millis,
     ids::Aggregate,
     redis_keys::StoreIdentity,
-    view::{Fold, View},
+    view::{Fold, Position, View},
 };
 
 use super::{Clock, lock};
@@ -36,6 +40,8 @@ struct StoreData {
     /// A present aggregate has its generation; an absent one was never stored, or was lost.
     aggregates: HashMap<Aggregate, Generation>,
     covered: HashMap<(&'static str, PartitionId), StoreIdentity>,
+    /// In order of their partitions, so that a seed of the simulation repeats.
+    heads: BTreeMap<(&'static str, PartitionId), (Aggregate, Position)>,
 }
 
 /// The data of a store at one moment.
@@ -209,6 +215,26 @@ impl ViewStore for MemoryViews {
             lock(&self.held).data.covered.insert((topic, partition), identity.clone());
             Ok(())
         })
+    }
+
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> processors::BoxFuture<'a, Result<(), ViewStoreError>> {
+        Box::pin(async move {
+            let noted = heads.iter().cloned();
+            let noted =
+                noted.map(|head| ((topic, head.partition), (head.aggregate, head.position)));
+            lock(&self.held).data.heads.extend(noted);
+            Ok(())
+        })
+    }
+
+    fn heads(
+        &self,
+    ) -> processors::BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>> {
+        Box::pin(async move { Ok(lock(&self.held).data.heads.values().cloned().collect()) })
     }
 }
 

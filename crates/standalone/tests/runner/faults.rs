@@ -20,7 +20,7 @@ use processors::{
     location::{Appointment, RenewalNeed},
     log::{AppendError, Log, LogEvent, LogOffset, LogPlace, LogState, NotRead, PartitionId},
     runner::RunnerBackends,
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
     Millis,
@@ -60,11 +60,13 @@ pub enum Op {
     Replace,
     Coverage,
     Cover,
+    NoteHeads,
+    Heads,
     Append,
 }
 
 impl Op {
-    pub const ALL: [Op; 22] = [
+    pub const ALL: [Op; 24] = [
         Op::PartitionClaim,
         Op::Anchor,
         Op::BeginEpoch,
@@ -86,6 +88,8 @@ impl Op {
         Op::Repaired,
         Op::Store,
         Op::Replace,
+        Op::NoteHeads,
+        Op::Heads,
         Op::Append,
     ];
 }
@@ -445,6 +449,17 @@ impl ViewStore for FaultyViews {
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         let covered = self.real.cover(topic, partition, identity);
         Box::pin(self.faults.meet(Op::Cover, covered, || ViewStoreError(None)))
+    }
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        let noted = self.real.note_heads(topic, heads);
+        Box::pin(self.faults.meet(Op::NoteHeads, noted, || ViewStoreError(None)))
+    }
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>> {
+        Box::pin(self.faults.meet(Op::Heads, self.real.heads(), || ViewStoreError(None)))
     }
 }
 

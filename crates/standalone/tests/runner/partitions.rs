@@ -14,13 +14,13 @@ use processors::{
         NotRead, PartitionId,
     },
     runner::{self, RunnerBackends},
-    views::{Coverage, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
+    views::{Coverage, PartitionHead, StoreOutcome, ViewStep, ViewStore, ViewStoreError},
 };
 use schemas::{
     ids::Aggregate,
     record::{ViewsHead, WireRecord},
     redis_keys::StoreIdentity,
-    view::View,
+    view::{Position, View},
 };
 use standalone::memory::Memory;
 use testing::records::SampleLocation;
@@ -267,6 +267,16 @@ impl ViewStore for SlowViews {
         identity: &'a StoreIdentity,
     ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
         self.0.cover(topic, partition, identity)
+    }
+    fn note_heads<'a>(
+        &'a self,
+        topic: &'static str,
+        heads: &'a [PartitionHead],
+    ) -> BoxFuture<'a, Result<(), ViewStoreError>> {
+        self.0.note_heads(topic, heads)
+    }
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>> {
+        self.0.heads()
     }
 }
 

@@ -185,7 +185,7 @@ async fn connect(
     check_roles(&settings.pool().connection, settings.postgres.login_policy())
         .await
         .context(postgres)?;
-    let views = RedisViews::connect(&settings.redis.redis)
+    let views = RedisViews::connect(&settings.redis.redis, &settings.cluster().topics.views)
         .await
         .context("redis cannot be used: check --redis or CLINICWIRE_REDIS")?;
     let topic_backends = async |topic| {
