@@ -59,6 +59,7 @@ missing_packages() {
   need jq jq
   need systemd-analyze systemd # to check units
   need redis-server redis-server
+  PATH=$PATH:/usr/sbin need nginx nginx
   need mvn maven
   need go golang-go
   need node nodejs
@@ -99,6 +100,9 @@ install_missing() {
     say "installing with apt: ${packages[*]}"
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
+    # Its package starts a server on port 80. The tests start their own.
+    [[ " ${packages[*]} " != *" nginx "* ]] ||
+      "${sudo[@]}" systemctl disable -q --now nginx 2>/dev/null || true # in a container
   else
     say "no package is missing"
   fi

@@ -48,6 +48,15 @@ def token(expires_in, **claims):
     return b".".join((signed, mac)).decode()
 
 
+def summary(view):
+    """Sums up the state of a ticket, such as `waiting 2`, or of a line, such as `line of 3`."""
+    if "entries" in view:
+        return f"line of {len(view['entries']) - 1}"  # one entry is the queue itself
+    if "from" in view:
+        return "step"
+    return f"{view['state']} {view['ahead']}" if "ahead" in view else view["state"]
+
+
 class Clinic:
     """A running binary with one location."""
 
@@ -87,9 +96,9 @@ class Clinic:
         await clinic.ask("POST", f"queues/{QUEUE}/open")
         return clinic
 
-    async def stop(self):
+    async def stop(self, by=signal.SIGKILL):
         if self._process.returncode is None:
-            self._process.kill()
+            self._process.send_signal(by)
         await self._process.wait()
 
     async def ask(self, method, path, body=None):
@@ -157,9 +166,13 @@ class Proxy:
         return proxy
 
     @property
-    def address(self):
+    def url(self):
         host, port = self._server.sockets[0].getsockname()
-        return f"ws://{host}:{port}{SOCKET_PATH}"
+        return f"http://{host}:{port}"
+
+    @property
+    def socket_url(self):
+        return self.url.replace("http", "ws") + SOCKET_PATH
 
     def cut(self):
         """Aborts every connection, and each new one."""
@@ -179,7 +192,11 @@ class Proxy:
         if self._target is None:
             near_writer.transport.abort()
             return
-        far, far_writer = await asyncio.open_connection(*self._target)
+        try:
+            far, far_writer = await asyncio.open_connection(*self._target)
+        except ConnectionError:  # the server has ended
+            near_writer.transport.abort()
+            return
         ends = {near_writer, far_writer}
         self._open |= ends
         await asyncio.gather(self._copy(near, far_writer), self._copy(far, near_writer))

@@ -12,21 +12,15 @@ from centrifuge import (
     SubscriptionEventHandler,
 )
 
-from clinic import QUEUE, WITHIN, Clinic, Proxy, token
+from clinic import QUEUE, WITHIN, Clinic, Proxy, summary, token
 
 # The number of channels that one connection may follow.
 MAX_CHANNELS = 64
 
 
 def state(data):
-    """Sums up the state of a ticket, such as `waiting 2`, or of a line, such as `line of 3`. With
-    Protobuf the data comes as bytes."""
-    view = json.loads(data) if isinstance(data, bytes) else data
-    if "entries" in view:
-        return f"line of {len(view['entries']) - 1}"  # one entry is the queue itself
-    if "from" in view:
-        return "step"
-    return f"{view['state']} {view['ahead']}" if "ahead" in view else view["state"]
+    """Sums up a view. With Protobuf the data comes as bytes."""
+    return summary(json.loads(data) if isinstance(data, bytes) else data)
 
 
 class Connection(ClientEventHandler):
@@ -109,7 +103,7 @@ class Scenarios:
         clinic = await self.start()
         proxy = await self.proxy(clinic)
         first, second, own = [await clinic.issue() for _ in range(3)]
-        client = await self.connect(proxy.address, clinic.admin)
+        client = await self.connect(proxy.socket_url, clinic.admin)
         await self.follow(client, f"ticket:{own}")
 
         start = await self.expect("subscribed anew: waiting 2")
@@ -157,7 +151,7 @@ class Scenarios:
         for _ in range(3):
             await clinic.issue()
         proxy = await self.proxy(clinic)
-        client = await self.connect(proxy.address, clinic.admin)
+        client = await self.connect(proxy.socket_url, clinic.admin)
         await self.follow(client, f"queue:{QUEUE}")
         await self.expect("subscribed anew: line of 3")
         epoch = self.follower.epoch

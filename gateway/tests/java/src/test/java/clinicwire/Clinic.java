@@ -134,12 +134,16 @@ final class Clinic implements AutoCloseable {
 
   /** Waits until the server has so many subscriptions to tickets, those not answered included. */
   void awaitSubscriptions(int count) throws IOException, InterruptedException {
+    awaitMetric("clinicwire_subscriptions{kind=\"ticket\"} " + count);
+  }
+
+  /** Waits until the metrics have this line. */
+  void awaitMetric(String line) throws IOException, InterruptedException {
     var request = HttpRequest.newBuilder(url.resolve("/metrics")).build();
-    var line = "clinicwire_subscriptions{kind=\"ticket\"} " + count + "\n";
     var deadline = Instant.now().plus(WITHIN);
-    while (!http.send(request, BodyHandlers.ofString()).body().contains(line)) {
+    while (!http.send(request, BodyHandlers.ofString()).body().contains(line + "\n")) {
       if (Instant.now().isAfter(deadline)) {
-        throw new IllegalStateException("there never are " + count + " subscriptions");
+        throw new IllegalStateException("there never is " + line);
       }
       Thread.sleep(10);
     }
@@ -151,6 +155,11 @@ final class Clinic implements AutoCloseable {
 
   void order(String ticket, String action) throws IOException, InterruptedException {
     ask("POST", "tickets/" + ticket + "/" + action, Map.of());
+  }
+
+  /** Reads the snapshot of a channel. */
+  JsonObject get(String path) throws IOException, InterruptedException {
+    return ask("GET", path, Map.of());
   }
 
   private JsonObject ask(String method, String path, Map<String, ?> body)
@@ -169,6 +178,12 @@ final class Clinic implements AutoCloseable {
       throw new IllegalStateException(method + " " + path + " was answered " + response.body());
     }
     return JsonParser.parseString(response.body()).getAsJsonObject();
+  }
+
+  /** Ends the binary in order, as an update does. */
+  void shutDown() throws InterruptedException {
+    process.destroy();
+    process.waitFor();
   }
 
   @Override

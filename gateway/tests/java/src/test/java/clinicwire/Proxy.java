@@ -1,6 +1,7 @@
 package clinicwire;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -55,7 +56,13 @@ final class Proxy implements AutoCloseable {
       client.close();
       return;
     }
-    var server = new Socket(InetAddress.getLoopbackAddress(), target);
+    Socket server;
+    try {
+      server = new Socket(InetAddress.getLoopbackAddress(), target);
+    } catch (ConnectException ended) {
+      client.close();
+      return;
+    }
     open.addAll(List.of(client, server));
     start(() -> copy(client, server));
     start(() -> copy(server, client));

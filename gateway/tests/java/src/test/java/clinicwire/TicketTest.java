@@ -335,7 +335,7 @@ class TicketTest {
           var view = view(event.getData());
           var anew = event.wasRecovering() ? "reset: " : "subscribed anew: ";
           var epoch = view.has("epoch") ? view.get("epoch").getAsString() : "";
-          events.add(new Event(anew + state(view), 0, epoch));
+          events.add(new Event(anew + View.summarize(view), 0, epoch));
         }
       }
 
@@ -346,7 +346,7 @@ class TicketTest {
 
       @Override
       public void onPublication(Subscription subscription, PublicationEvent event) {
-        events.add(new Event(state(view(event.getData())), event.getOffset(), ""));
+        events.add(new Event(View.summarize(view(event.getData())), event.getOffset(), ""));
       }
 
       @Override
@@ -360,19 +360,6 @@ class TicketTest {
 
   private static JsonObject view(byte[] data) {
     return JsonParser.parseString(new String(data, StandardCharsets.UTF_8)).getAsJsonObject();
-  }
-
-  /** Sums up the state of a ticket, such as `waiting 2`, or of a line, such as `line of 3`. */
-  private static String state(JsonObject view) {
-    if (view.has("entries")) {
-      // One entry is the queue itself.
-      return "line of " + (view.getAsJsonObject("entries").size() - 1);
-    }
-    if (view.has("from")) {
-      return "step";
-    }
-    var ahead = view.has("ahead") ? " " + view.get("ahead").getAsInt() : "";
-    return view.get("state").getAsString() + ahead;
   }
 
   /** Asserts that the next event is `what`. */
