@@ -79,7 +79,7 @@ pub struct RunnerSettings {
     pub key_lifetime: Duration,
     /// Parked records after which a partition stops. Each ten that are applied, refused or repeated
     /// make up for one, so that a source with a few broken records stops nothing. More of them mean
-    /// a wrong version of a program: setting all aside would lose a day. With 0, no partition stops.
+    /// a wrong version of a program: setting all aside would lose a day. With 0, none stops.
     pub parked_limit: u64,
     /// The counters of the runner.
     pub counters: Arc<RunnerCounters>,

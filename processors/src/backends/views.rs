@@ -108,7 +108,7 @@ pub trait ViewStore: Send + Sync + 'static {
         heads: &'a [PartitionHead],
     ) -> BoxFuture<'a, Result<(), ViewStoreError>>;
 
-    /// Reads the heads of all partitions of all topics of this installation. A ledger that lacks one
-    /// of these positions is older than what the store was told.
+    /// Reads the heads of all partitions of all topics of this installation. A ledger that lacks
+    /// one of these positions is older than what the store was told.
     fn heads(&self) -> BoxFuture<'_, Result<Vec<(Aggregate, Position)>, ViewStoreError>>;
 }

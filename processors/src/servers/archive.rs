@@ -3,8 +3,8 @@
 //!
 //! `journal/<partition>/<number>.jsonl.gz` has rows of the table, a line each. `snapshots/…` has
 //! aggregates: a line of each has its header, and further ones its views, and the tickets and
-//! appointments of a location, ended ones too. An undo of any of them needs nothing older, because each ticket holds
-//! what its undo takes back.
+//! appointments of a location, ended ones too. An undo of any of them needs nothing older, because
+//! each ticket holds what its undo takes back.
 
 use std::{
     collections::BTreeMap,

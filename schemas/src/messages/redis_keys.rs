@@ -13,9 +13,8 @@
 //! | `cw:heads:<views>` | hash | one field `<topic>:<partition>` per partition, with its head |
 //!
 //! `<views>` is the name of the topic of views in Kafka, so that installations that share a server
-//! keep their heads apart. The text of a head is `epoch version aggregate`. The text of a position is
-//! `epoch version at identity`. The score of a ticket is
-//! [`crate::line::LinePlace::score`].
+//! keep their heads apart. The text of a head is `epoch version aggregate`. The text of a position
+//! is `epoch version at identity`. The score of a ticket is [`crate::line::LinePlace::score`].
 //!
 //! Redis can come back with old data: from a snapshot, from an old append-only file, or as a
 //! replica that had stopped. So each view carries the [`StoreIdentity`] under which its owner knew
