@@ -212,3 +212,17 @@ class Proxy:
             pass  # the proxy was cut
         finally:
             writer.close()
+
+
+class ClinicScenarios:
+    """What the scenarios of each client need. A subclass is an `IsolatedAsyncioTestCase` too."""
+
+    async def start(self, *flags, earlier=()):
+        clinic = await Clinic.start(*flags, earlier=earlier)
+        self.addAsyncCleanup(clinic.stop)
+        return clinic
+
+    async def proxy(self, clinic):
+        proxy = await Proxy.to(clinic.url)
+        self.addAsyncCleanup(proxy.close)
+        return proxy

@@ -6,7 +6,7 @@ import unittest
 
 import socketio
 
-from clinic import QUEUE, WITHIN, Clinic, Proxy, summary, token
+from clinic import QUEUE, WITHIN, ClinicScenarios, summary, token
 
 CHANNEL = f"queue:{QUEUE}"
 BOARD = "board:harbour"
@@ -70,20 +70,10 @@ class App:
         return answer
 
 
-class Scenarios:
+class Scenarios(ClinicScenarios):
     """What a client goes through, on the transports that a subclass names."""
 
     transports = []
-
-    async def start(self, *flags, earlier=()):
-        clinic = await Clinic.start(*flags, earlier=earlier)
-        self.addAsyncCleanup(clinic.stop)
-        return clinic
-
-    async def proxy(self, clinic):
-        proxy = await Proxy.to(clinic.url)
-        self.addAsyncCleanup(proxy.close)
-        return proxy
 
     async def connect(self, url, app):
         self.addAsyncCleanup(app.socket.disconnect)

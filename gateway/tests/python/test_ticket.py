@@ -12,7 +12,7 @@ from centrifuge import (
     SubscriptionEventHandler,
 )
 
-from clinic import QUEUE, WITHIN, Clinic, Proxy, summary, token
+from clinic import QUEUE, WITHIN, ClinicScenarios, summary, token
 
 # The number of channels that one connection may follow.
 MAX_CHANNELS = 64
@@ -59,23 +59,13 @@ class Follower(SubscriptionEventHandler):
         self.refused.put_nowait(ctx.error.code)
 
 
-class Scenarios:
+class Scenarios(ClinicScenarios):
     """What a client goes through, in the encoding that a subclass names."""
 
     use_protobuf = False
 
     async def asyncSetUp(self):
         self.connection, self.follower = Connection(), Follower()
-
-    async def start(self, *flags, earlier=()):
-        clinic = await Clinic.start(*flags, earlier=earlier)
-        self.addAsyncCleanup(clinic.stop)
-        return clinic
-
-    async def proxy(self, clinic):
-        proxy = await Proxy.to(clinic.url)
-        self.addAsyncCleanup(proxy.close)
-        return proxy
 
     async def connect(self, address, token, get_token=None):
         client = Client(
