@@ -100,7 +100,7 @@ install_missing() {
     say "installing with apt: ${packages[*]}"
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
-    # Its package starts a server on port 80. The tests start their own.
+    # The package of nginx starts a server on port 80. The tests start their own.
     [[ " ${packages[*]} " != *" nginx "* ]] ||
       "${sudo[@]}" systemctl disable -q --now nginx 2>/dev/null || true # in a container
   else

@@ -40,7 +40,7 @@ pub struct FoldedView {
 pub struct AggregateSnapshot {
     /// The aggregate and its parts.
     pub stored: StoredAggregate,
-    /// Its views, by name.
+    /// The views of the aggregate, by name.
     pub views: BTreeMap<String, FoldedView>,
 }
 
@@ -178,7 +178,7 @@ impl FoldedAggregate {
         &self.views
     }
 
-    /// What is wrong with the journal itself. Nothing else can be compared then.
+    /// The first version that the journal lacks. Nothing else can be compared then.
     pub fn journal_differences(&self) -> &[Difference] {
         &self.differences
     }

@@ -200,7 +200,7 @@ async fn restore(published: Published) {
     assert!(metrics.contains("clinicwire_processor_epoch_renewals_total 1"), "{metrics}");
     installation.verified().await;
     let topic = installation.topics.names.views.clone();
-    // What was lost is answered twice in the topic.
+    // Commands of the lost time are answered twice in the topic.
     let answers = match published {
         Published::Remembered => 110 + opening().len(),
         Published::Forgotten => 30,

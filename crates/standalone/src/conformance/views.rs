@@ -27,12 +27,12 @@ pub struct Store<'a, Lose> {
     pub lose: Lose,
 }
 
-/// What a store loses.
+/// The part of its data on one aggregate that a view store loses.
 #[derive(Debug, Clone, Copy)]
 pub enum Loss {
     /// The generation of the aggregate, as a server that was emptied.
     Generation,
-    /// Its identity alone, as a server that was restarted, or replaced by its replica: the
+    /// The identity of the server alone, as after a restart, or by a replica in its place: the
     /// generation and these views of the aggregate stay, under an earlier identity.
     Identity(&'static [&'static str]),
 }

@@ -27,7 +27,7 @@ const MAX_MESSAGE: usize = 64 * 1024;
 
 /// A command that the node answers by the same text.
 const COMMAND: &str = r#"{"id":9,"ping":{}}"#;
-/// The same command and its reply in Protobuf (`client.proto`), with their lengths in front.
+/// A ping and its reply in Protobuf (`client.proto`), with their lengths in front.
 const PROTOBUF_COMMAND: [u8; 5] = [4, 0x08, 9, 0x5a, 0];
 const PROTOBUF_REPLY: [u8; 5] = [4, 0x08, 9, 0x62, 0];
 
