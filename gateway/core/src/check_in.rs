@@ -86,10 +86,20 @@ mod tests {
     }
 
     #[test]
-    fn distance_of_one_degree_is_known() {
-        let place = CheckInPlace { latitude: 0.0, longitude: 0.0, radius_m: 50 };
-        let phone = PhonePosition { latitude: 0.0, longitude: 1.0, accuracy_m: 0.0 };
-        assert!((distance_m(&place, &phone) - 111_195.0).abs() < 1.0);
+    fn known_distances_are_found() {
+        // Metres by the angle between two vectors, another formula.
+        let table = [
+            ((0.0, 0.0), (0.0, 1.0), 111_195.0),
+            ((45.5017, -73.5673), (45.5017, -73.5573), 779.3),
+            ((36.12, -86.67), (33.94, -118.40), 2_886_448.0),
+            ((90.0, 0.0), (-90.0, 0.0), 20_015_115.0),
+        ];
+        for (from, to, expected) in table {
+            let place = CheckInPlace { latitude: from.0, longitude: from.1, radius_m: 50 };
+            let phone = PhonePosition { latitude: to.0, longitude: to.1, accuracy_m: 0.0 };
+            let found = distance_m(&place, &phone);
+            assert!((found - expected).abs() < 1.0, "{from:?} to {to:?}: {found}");
+        }
     }
 
     #[test]

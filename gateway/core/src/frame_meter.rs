@@ -220,6 +220,14 @@ mod tests {
         }
     }
 
+    /// The meter counts such a frame; tungstenite refuses it afterwards.
+    #[test]
+    fn frame_without_a_mask_ends_after_its_payload() {
+        let mut meter = FrameMeter::default();
+        assert_eq!(meter.count(&[0x82, 0x02, 7, 7], NOW), Ok(()));
+        assert_eq!((meter.rest, meter.filled), (0, 0));
+    }
+
     #[test]
     fn control_frames_at_the_rate_pass_for_ever() {
         let mut meter = FrameMeter::default();

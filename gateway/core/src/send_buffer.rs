@@ -180,4 +180,17 @@ mod tests {
         buffer.push(vec![0; MAX_WAITING + 1].into(), 0).unwrap();
         assert_eq!(buffer.push(Bytes::from_static(b"x"), 0), Err(SendBufferFull));
     }
+
+    #[test]
+    fn smaller_frames_wait_up_to_the_bound() {
+        let mut buffer = SendBuffer::default();
+        buffer.push(vec![0; MAX_WAITING - 3].into(), 0).unwrap();
+        buffer.push(Bytes::from_static(b"abc"), 0).unwrap();
+        assert_eq!(buffer.waiting(), MAX_WAITING);
+        assert_eq!(buffer.push(Bytes::from_static(b"x"), 0), Err(SendBufferFull));
+        buffer.advance(2, 0);
+        assert_eq!(buffer.waiting(), MAX_WAITING - 2);
+        buffer.push(Bytes::from_static(b"de"), 0).unwrap();
+        assert_eq!(buffer.push(Bytes::from_static(b"x"), 0), Err(SendBufferFull));
+    }
 }

@@ -251,9 +251,69 @@ pub fn decide_catch_up(held: Position, view: Position, newest_step: Option<(u64,
 mod tests {
     use super::*;
 
+    const TICKET: &str = "ticket:a.00000000000000000000000000000001";
+
+    fn at(epoch: u64, version: u64) -> Position {
+        Position { epoch, version }
+    }
+
+    fn subscription(channel: &str, stage: Stage) -> Subscription {
+        Subscription {
+            channel: Channel::parse(channel).unwrap(),
+            view: HotViewId::from_index(7),
+            listed: ListenerIndex::from_index(9),
+            stage,
+        }
+    }
+
+    fn pending(floor: Option<Position>) -> Stage {
+        let trust = FloorTrust::Trusted;
+        Stage::Pending { request: 1, floor, give_up_at: 0, audit: None, trust }
+    }
+
+    fn live(held: Position, first: Position) -> Stage {
+        Stage::Live { held, first, seen: 0 }
+    }
+
+    #[test]
+    fn slots_keep_their_subscriptions() {
+        let mut all = Subscriptions::default();
+        let board = all.add(subscription("board:a", live(at(2, 8), at(2, 3))));
+        let queue = all.add(subscription("queue:a.b", pending(Some(at(1, 4)))));
+        let ticket = all.add(subscription(TICKET, pending(None)));
+        assert_eq!((all.slots(), all.count()), (vec![board, queue, ticket], 3));
+        let held = all.get(queue).unwrap();
+        assert_eq!((held.view.index(), held.listed.index()), (7, 9));
+        all.get_mut(ticket).unwrap().stage = live(at(3, 1), at(3, 1));
+        let positions =
+            |all: &Subscriptions| all.positions_with(queue, at(5, 5)).collect::<Vec<_>>();
+        assert_eq!(positions(&all), [at(2, 8), at(5, 5), at(3, 1)]);
+
+        all.remove(board).unwrap();
+        assert!(all.get(board).is_none() && all.get_mut(board).is_none());
+        assert!(all.find(&Channel::parse("board:a").unwrap()).is_none());
+        assert_eq!((all.slots(), all.count()), (vec![queue, ticket], 2));
+        assert_eq!(positions(&all), [at(0, 0), at(5, 5), at(3, 1)]);
+        assert_eq!(all.find(&Channel::parse(TICKET).unwrap()), Some(ticket));
+        assert_eq!(all.add(subscription("load:a", pending(Some(at(4, 4))))), board);
+        assert_eq!(positions(&all), [at(4, 4), at(5, 5), at(3, 1)]);
+    }
+
+    #[test]
+    fn delivery_is_what_the_client_was_sent() {
+        let table = [
+            (pending(Some(at(1, 1))), None),
+            (live(at(2, 8), at(0, 0)), None),
+            (live(at(2, 8), at(2, 3)), Some((at(2, 3), at(2, 8)))),
+            (live(at(0, 0), at(2, 3)), Some((at(2, 3), at(2, 3)))),
+        ];
+        for (stage, expected) in table {
+            assert_eq!(stage.delivered(), expected);
+        }
+    }
+
     #[test]
     fn two_positions_decide_the_catch_up() {
-        let at = |epoch, version| Position { epoch, version };
         let table = [
             (at(1, 5), at(1, 5), Some((4, 5)), CatchUp::Nothing),
             (at(1, 4), at(1, 5), Some((4, 5)), CatchUp::NewestStep),

@@ -91,3 +91,50 @@ impl Origin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).unwrap()
+    }
+
+    fn tags(origin: &Origin) -> Vec<RevocationTag> {
+        origin.tags.into_iter().filter(|tag| *tag != RevocationTag::NONE).collect()
+    }
+
+    #[test]
+    fn session_is_what_the_token_names_first() {
+        let demo = tenant("demo");
+        let tag = |kind, id| RevocationTag::new(&demo, kind, id);
+        let mut origin = Origin::new(&demo, "ann", 5);
+        assert_eq!(origin.session(), tag(TargetKind::Subject, "ann"));
+        origin.add(&demo, TargetKind::Device, "t-1");
+        assert_eq!(origin.session(), tag(TargetKind::Device, "t-1"));
+        origin.begin_session(&demo, "s-1");
+        let expected = [
+            tag(TargetKind::Subject, "ann"),
+            tag(TargetKind::Session, "s-1"),
+            tag(TargetKind::Device, "t-1"),
+        ];
+        assert_eq!(tags(&origin), expected, "the former session still ends it");
+        assert_eq!(origin.session(), expected[1]);
+    }
+
+    #[test]
+    fn token_abroad_ends_with_the_one_at_home() {
+        let [home, abroad] = ["home", "abroad"].map(tenant);
+        let mut at_home = Origin::new(&home, "root", 5);
+        at_home.add(&home, TargetKind::Device, "t-1");
+        let mut origin = Origin::new(&abroad, "root", 5);
+        origin.add_home(&at_home);
+        let expected = [
+            RevocationTag::new(&abroad, TargetKind::Subject, "root"),
+            RevocationTag::new(&home, TargetKind::Subject, "root"),
+            RevocationTag::new(&home, TargetKind::Device, "t-1"),
+            RevocationTag::new(&home, TargetKind::Permissions, "root"),
+        ];
+        assert_eq!(tags(&origin), expected);
+    }
+}

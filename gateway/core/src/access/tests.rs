@@ -1,6 +1,7 @@
 mod channels;
 mod claims_files;
 mod promises;
+mod requests;
 
 use schemas::{
     appointment::{AppointmentFact, AppointmentStatus},
@@ -440,6 +441,20 @@ fn bound_admin_reaches_nothing_that_has_no_location() {
     assert_eq!(may_upload(&bound), forbidden);
     assert_eq!(may_read_outcome(&bound, None), forbidden);
     assert_eq!(may_read_outcome(&bound, Some(&location("riverside"))), Ok(()));
+}
+
+#[test]
+fn claims_are_printed_without_their_bearer() {
+    let printed = format!("{:?}", claims(Role::Patient));
+    assert_eq!(printed, "Claims { tenant: TenantId(demo), role: Patient, .. }");
+}
+
+#[test]
+fn desk_and_clinicians_work_at_locations() {
+    use Role as R;
+    let roles = Role::ALL.into_iter().filter(|role| role.works_at_locations());
+    let expected = [R::Reception, R::SupportStaff, R::Doctor, R::Therapist, R::Counselor];
+    assert_eq!(roles.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -44,6 +44,10 @@ fn each_method_is_recognised() {
             "subscribe c Some((7, 9))",
         ),
         (
+            r#"{"id":2,"subscribe":{"channel":"c","recover":false,"epoch":"7","offset":9}}"#,
+            "subscribe c None",
+        ),
+        (
             r#"{"id":2,"subscribe":{"channel":"c","recover":null,"epoch":null,"offset":null}}"#,
             "subscribe c None",
         ),
@@ -117,6 +121,11 @@ fn error_reply_names_our_code() {
     assert_eq!(
         text(json::write(&Reply::Error { id: 4, code: Code::Forbidden })),
         r#"{"id":4,"error":{"code":103,"message":"forbidden"}}"#
+    );
+    assert_eq!(
+        text(json::write(&Reply::Error { id: 0, code: Code::Unavailable })),
+        r#"{"error":{"code":108,"message":"unavailable"}}"#,
+        "the refusal of a send has no id"
     );
 }
 

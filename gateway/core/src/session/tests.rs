@@ -74,6 +74,39 @@ fn subscribe_checks_name_then_access_then_repetition() {
 }
 
 #[test]
+fn channels_of_a_connection_are_bounded() {
+    let mut session = Session::with_claims(claims("desk", Role::Reception));
+    for number in 1..MAX_CHANNELS {
+        add(&mut session, &format!("ticket:riverside.{number:032x}"));
+    }
+    let claims = Arc::clone(session.claims().unwrap());
+    assert_eq!(session.may_subscribe(&claims, "board:riverside").err(), None);
+    add(&mut session, "board:riverside");
+    assert_eq!(session.subscriptions.count(), MAX_CHANNELS);
+    let one_more = session.may_subscribe(&claims, "load:riverside").err();
+    assert_eq!(one_more, Some(Code::ChannelLimit));
+}
+
+#[test]
+fn commands_and_subscribes_have_rates_of_their_own() {
+    let mut session = Session::default();
+    let now = Micros(1);
+    let commands = (0..1_000).take_while(|_| session.may_command(now)).count();
+    assert_eq!(commands, COMMANDS.burst as usize);
+    let subscribes = (0..1_000).take_while(|_| session.may_open_channel(now)).count();
+    assert_eq!(subscribes, SUBSCRIBES.burst as usize);
+}
+
+#[test]
+fn connection_ends_with_its_token() {
+    let mut session = Session::default();
+    assert!(session.claims().is_none() && session.expires_at().is_none());
+    session.connect(claims("tv", Role::Display));
+    assert_eq!(session.claims().map(|claims| &*claims.subject), Some("tv"));
+    assert_eq!(session.expires_at(), Some(1000));
+}
+
+#[test]
 fn send_without_id_is_refused() {
     let send = || ClientCommand { id: 0, request: Request::NotOffered };
     let mut early = Session::default();
