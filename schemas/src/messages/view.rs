@@ -63,7 +63,7 @@ pub struct Delta {
         schemars(with = "BTreeMap<String, serde_json::Value>")
     )]
     pub set: Entries,
-    /// Keys of the entries that are gone.
+    /// Keys of the entries that are gone. None of them is in `set`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove: BTreeSet<String>,
     /// The entries were too large for one record and are left out, so `set` and `remove` are empty.

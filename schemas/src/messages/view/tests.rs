@@ -72,6 +72,8 @@ proptest! {
         for next in &deltas[cut + 1..] {
             prop_assert_eq!(merged.merge(next), Fold::Applied);
         }
+        // Readers may apply removals and entries in any order.
+        prop_assert!(merged.remove.iter().all(|key| !merged.set.contains_key(key)));
         let mut view = View::empty(1);
         for delta in &deltas[..cut] {
             view.fold(delta);
