@@ -1,5 +1,7 @@
-//! The heads of the owned partitions, which the view store remembers. A later owner compares them
-//! with the ledger, to find one that was restored to an earlier moment.
+//! The heads of the owned partitions, which the view store remembers. A head is one aggregate of a
+//! partition with the position of its newest commit: commits have one order, so a ledger that has
+//! the head has everything before it. A later owner compares them with the ledger, to find one that
+//! was restored to an earlier moment.
 
 use std::{
     collections::BTreeMap,

@@ -80,7 +80,7 @@ impl PartitionTask {
     ) -> Self {
         let mut partition = Partition::new(claim, partition_count, shared.settings.batch);
         partition.parked.resume(shared.parked_excess(claim.partition));
-        // A step of an earlier claim that was cut off may have left aggregates in the cache.
+        // An aborted task ends at its next await, so it may have cached aggregates after `forget`.
         shared.drop_cached(claim.partition);
         shared.dirty.own(&claim, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
@@ -146,7 +146,7 @@ impl PartitionTask {
         due.unwrap_or_else(|| Instant::now() + LOOK_EVERY)
     }
 
-    /// Takes one step, then writes ticks and deletes old outcomes.
+    /// Takes one step, then writes ticks, and deletes old outcomes and published rows.
     async fn work(&mut self) -> Result<(), Lost> {
         // The clock is read after `due`, which answers "now" for a partition that is due
         // immediately.
@@ -237,7 +237,6 @@ impl PartitionTask {
     /// succeeded.
     async fn read_checkpoint(&mut self) -> Result<(), PartitionError> {
         let PartitionClaim { partition, owner_epoch, next_offset } = self.partition.claim;
-        self.shared.drop_cached(partition);
         let row = answered(self.shared.backends.ledger.checkpoint(partition)).await?;
         if row.owner_epoch != owner_epoch || row.next_offset < next_offset {
             return Err(PartitionError::Lost);

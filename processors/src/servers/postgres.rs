@@ -37,7 +37,7 @@ pub use journal::{JournalPartition, PostgresJournal, SnapshotPlace};
 pub use parked::{ParkedSummary, PostgresParked, RecordPlace};
 pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
-pub use rebuild::RebuiltLocation;
+pub use rebuild::{RebuildError, RebuiltLocation};
 pub use retention::{
     PARTITIONED_TABLES, PartitionReport, PostgresRetention, RetentionDays, RetiredRows,
     set_row_retention,

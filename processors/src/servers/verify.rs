@@ -20,7 +20,7 @@ use super::{
     config::{CompareArgs, ReadArchiveArgs, RebuildArgs},
     postgres::{
         ComparedAggregate, ConnectionSettings, PoolSettings, PostgresError, PostgresJournal,
-        PostgresVerifier, RebuiltLocation, check_roles,
+        PostgresVerifier, RebuildError, RebuiltLocation, check_roles,
     },
     redis::{NotReadFromRedis, RedisReader, RedisView, has_line_of},
 };
@@ -61,12 +61,24 @@ pub enum VerifyError {
     /// Only the archive has the first steps of an aggregate.
     #[error("the first days of the journal of {0} are in the archive alone: give --archive")]
     NoArchive(Aggregate),
+    /// No processor of the named group has claimed the partition of the location.
+    #[error("the group has processed nothing there: check --group or CLINICWIRE_GROUP")]
+    UnknownGroup,
     /// Nothing is rebuilt from a journal with holes.
     #[error("versions are missing in the journal: nothing was rebuilt")]
     Holes,
     /// The output is closed.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
+}
+
+impl From<RebuildError> for VerifyError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Postgres(error) => error.into(),
+            RebuildError::UnknownGroup => Self::UnknownGroup,
+        }
+    }
 }
 
 /// The line of one aggregate.

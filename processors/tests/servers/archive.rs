@@ -5,7 +5,9 @@ use std::{io::Read, sync::Arc};
 
 use flate2::read::GzDecoder;
 use futures_util::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory, path::Path,
+};
 use processors::{
     fixtures::{Clinic, call_next, issue, leave, ticket},
     ledger::Ledger,
@@ -20,11 +22,14 @@ use processors::{
 };
 use schemas::{Millis, command::Command};
 
-use crate::setup::Database;
+use crate::{
+    binary::{Installation, output},
+    setup::Database,
+};
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
-fn archive(database: &Database, store: &Arc<InMemory>) -> Archive {
+fn archive(database: &Database, store: &Arc<impl ObjectStore>) -> Archive {
     let journal = PostgresJournal::new(&database.pool(2)).expect("a pool");
     Archive::new(Arc::clone(store) as _, journal, Arc::default())
 }
@@ -135,6 +140,53 @@ async fn location_is_compared_and_rebuilt_from_its_snapshot() {
     let position = rebuilt.unwrap().unwrap().position.expect("it is rebuilt");
     assert_eq!(position.version, clinic.location().position().version);
     assert_eq!(differences(&mut verifier).await, []);
+}
+
+/// The programs get the archive by its URL, and refuse to compare half a journal without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_begin_with_the_named_archive() {
+    let installation = Installation::new().await;
+    let (ok, told) = installation.output("prepare").await;
+    assert!(ok, "{told}");
+    let database = &installation.database;
+    let ledger = database.ledger(1);
+    let mut clinic = Clinic::new(&ledger).await;
+    clinic.open(&ledger, 3).await;
+    std::fs::create_dir(&installation.files).unwrap();
+    let store = Arc::new(LocalFileSystem::new_with_prefix(&installation.files).unwrap());
+    age(database).await;
+    assert!(archive(database, &store).archive_next().await.unwrap());
+    let retention = PostgresRetention::new(&database.pool(1)).unwrap();
+    assert_eq!(retention.drop_partitions("journal").await.unwrap(), 1);
+    let client = database.role(Role::Processor).await;
+    client.execute("DELETE FROM clinicwire.ticket WHERE label = 'A-002'", &[]).await.unwrap();
+
+    let url = format!("--archive=file://{}", installation.files.display());
+    let (tenant, location) = clinic.aggregate.as_str().split_once('/').unwrap();
+    let location = [format!("--tenant={tenant}"), format!("--location={location}")];
+    let run = async |subcommand: &str, words: &[&str]| {
+        let mut program = installation.program(subcommand);
+        program.args(&location).args(words);
+        let output = output(program).await;
+        let [told, errors] = [output.stdout, output.stderr].map(|o| String::from_utf8(o).unwrap());
+        (output.status.code(), told, errors)
+    };
+    for (subcommand, expected) in [("verify", 2), ("rebuild", 1)] {
+        let (code, told, errors) = run(subcommand, &[]).await;
+        assert_eq!(code, Some(expected), "{subcommand}: {told}{errors}");
+        assert!(errors.contains("give --archive"), "{errors}");
+    }
+    let (code, told, errors) = run("verify", &[&url]).await;
+    assert_eq!(code, Some(1), "{told}{errors}");
+    assert!(told.contains("DIFFERENT: 1 tickets"), "{told}");
+    // The fixture works for the group `test`, the programs for another one.
+    let (code, told, errors) = run("rebuild", &[&url]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(errors.contains("check --group"), "{errors}");
+    let (code, told, errors) = run("rebuild", &[&url, "--group=test"]).await;
+    assert_eq!((code, told.contains("rebuilt: epoch ")), (Some(0), true), "{told}{errors}");
+    let (code, told, errors) = run("verify", &[&url]).await;
+    assert_eq!(code, Some(0), "{told}{errors}");
 }
 
 /// Tickets that ended long ago are deleted, and the journal still has them.

@@ -65,13 +65,30 @@ pub struct RebuiltLocation {
     pub position: Option<Position>,
 }
 
+/// Why a location was not rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// PostgreSQL failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// No processor of the group has claimed the partition of the location.
+    #[error("the group has no checkpoint of the partition")]
+    UnknownGroup,
+}
+
+impl From<tokio_postgres::Error> for RebuildError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        PostgresError::from(error).into()
+    }
+}
+
 impl PostgresVerifier {
     /// Rebuilds a location for the processors of this group, from its snapshot if it has one, and
     /// the journal since. Only compares it when `is_dry`, or when versions are missing in the
     /// journal. `None` when there is no such location.
     ///
     /// # Errors
-    /// [`PostgresError`]. Nothing is changed then.
+    /// [`RebuildError`]. Nothing is changed then.
     pub async fn rebuild(
         &mut self,
         aggregate: &Aggregate,
@@ -79,7 +96,7 @@ impl PostgresVerifier {
         group: &str,
         at: Millis,
         is_dry: bool,
-    ) -> Result<Option<RebuiltLocation>, PostgresError> {
+    ) -> Result<Option<RebuiltLocation>, RebuildError> {
         let compared = self.compare_and_keep(aggregate, snapshot, |_| {}).await?;
         let Some((compared, mut fold)) = compared else { return Ok(None) };
         if is_dry || !fold.journal_differences().is_empty() {
@@ -132,16 +149,13 @@ impl<'a> Swap<'a> {
         transaction: &'a Transaction<'a>,
         aggregate: &'a Aggregate,
         group: &str,
-    ) -> Result<Self, PostgresError> {
+    ) -> Result<Self, RebuildError> {
         let (tenant, id) = parts(aggregate);
         let place = transaction.query_one(PLACE, &[&tenant, &id]).await?;
         let consumer = Consumer { name: group.to_owned(), topic: place.get(0) };
         let partition: i32 = place.get(1);
         let named: [&(dyn ToSql + Sync); 3] = [&consumer.name, &consumer.topic, &partition];
-        let row = transaction
-            .query_opt(LOCK, &named)
-            .await?
-            .ok_or(PostgresError::Unreadable("the checkpoint of the group"))?;
+        let row = transaction.query_opt(LOCK, &named).await?.ok_or(RebuildError::UnknownGroup)?;
         let claim = PartitionClaim {
             partition: PartitionId(partition.cast_unsigned()),
             owner_epoch: OwnerEpoch(row.get(0)),
