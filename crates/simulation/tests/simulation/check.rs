@@ -35,6 +35,7 @@ pub async fn everything(world: &World, when: &str) {
     faults.extend(one_effect(&log, &journal));
     faults.extend(decided_in_time(&log, &journal));
     faults.extend(answers(world, &journal));
+    faults.extend(newest_facts(&log, &journal, &model));
     faults.extend(read_models(world, &model).await);
     faults.extend(published(world));
     faults.extend(store(world).await);
@@ -122,6 +123,46 @@ fn decided_in_time(log: &BTreeMap<PartitionId, Vec<LogRecord>>, journal: &Journa
         applied && until.is_some_and(|until: i64| until < row.decided_at)
     });
     late.map(|(id, row)| format!("I1 {id}/{}: applied after its end", row.offset)).collect()
+}
+
+/// I3: of all facts about a booking that were applied or ignored, the one with the greatest
+/// revision counts. Between equal revisions the last one counts.
+fn newest_facts(
+    log: &BTreeMap<PartitionId, Vec<LogRecord>>,
+    journal: &Journal,
+    model: &Model,
+) -> Vec<String> {
+    let mut newest: BTreeMap<_, Value> = BTreeMap::new();
+    for (id, row) in journal {
+        let record = log.get(id).and_then(|records| records.get(row.offset.0 as usize));
+        let (JournalEntry::Applied { .. }, Some(record)) = (&row.entry, record) else { continue };
+        let content: Value = serde_json::from_slice(&record.record.value).unwrap_or(Value::Null);
+        if content["type"] != "appointment.report" {
+            continue;
+        }
+        let fact = &content["fact"];
+        let held = newest.entry((record.record.key.clone(), booking(fact))).or_default();
+        if fact["revision"].as_u64() >= held["revision"].as_u64() {
+            *held = fact.clone();
+        }
+    }
+    let held: BTreeMap<_, _> = model
+        .locations
+        .iter()
+        .flat_map(|(aggregate, location)| {
+            let facts = location.appointments.values().map(|appointment| &appointment.fact);
+            facts.map(|fact| ((aggregate.to_string(), booking(fact)), fact.clone()))
+        })
+        .collect();
+    (held != newest)
+        .then(|| format!("I3 facts {held:?} are held, the newest are {newest:?}"))
+        .into_iter()
+        .collect()
+}
+
+/// What identifies a booking: its source, and the key that the source gave it.
+fn booking(fact: &Value) -> (String, String) {
+    (fact["source"].to_string(), fact["key"].to_string())
 }
 
 /// Tenant, subject and id of a command.

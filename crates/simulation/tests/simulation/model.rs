@@ -10,8 +10,9 @@ use processors::{
 use schemas::{
     Millis,
     event::{Event, TicketStatus},
-    ids::Aggregate,
+    ids::{Aggregate, AppointmentId},
 };
+use serde_json::Value;
 
 /// A ticket as its events leave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +32,22 @@ impl ModelTicket {
     }
 }
 
+/// An appointment as its events leave it.
+#[derive(Debug, Default, PartialEq)]
+pub struct ModelAppointment {
+    /// The newest fact of the source, as JSON.
+    pub fact: Value,
+    /// The tickets of its check-ins, in their order.
+    pub visits: Vec<String>,
+}
+
 /// A location, by its aggregate.
 #[derive(Default)]
 pub struct ModelLocation {
     pub epoch: u64,
     pub version: u64,
     pub tickets: BTreeMap<String, ModelTicket>,
+    pub appointments: BTreeMap<AppointmentId, ModelAppointment>,
     /// Every label that was given, with its queue's letters and its day.
     labels: BTreeSet<(String, String)>,
 }
@@ -87,6 +98,7 @@ impl Model {
     fn apply(&mut self, aggregate: &Aggregate, event: &Event, at: Millis) {
         self.note_person(event);
         self.note_move(event);
+        self.note_appointment(aggregate, event);
         let location = self.locations.entry(aggregate.clone()).or_default();
         if let Event::TicketIssued { ticket, label, day, queue, priority, rank, .. } = event {
             let issued = ModelTicket {
@@ -158,6 +170,25 @@ impl Model {
         };
         if let Some(person) = self.people.get(ended.as_str()) {
             self.gone.insert(person.clone());
+        }
+    }
+
+    /// Keeps a fact or a check-in, and reports a fact that is older than the held one.
+    fn note_appointment(&mut self, aggregate: &Aggregate, event: &Event) {
+        let appointments = &mut self.locations.entry(aggregate.clone()).or_default().appointments;
+        match event {
+            Event::TicketIssued { appointment: Some(appointment), ticket, .. } => {
+                let visits = &mut appointments.entry(appointment.clone()).or_default().visits;
+                visits.push(ticket.to_string());
+            }
+            Event::AppointmentReported { appointment, fact, .. } => {
+                let held = appointments.entry(appointment.clone()).or_default();
+                if held.fact["revision"].as_u64() > Some(fact.revision) {
+                    self.faults.push(format!("I3 {aggregate}: {appointment} took an older fact"));
+                }
+                held.fact = serde_json::to_value(fact).expect("a fact is JSON");
+            }
+            _ => {}
         }
     }
 

@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::backends::snapshots::{Snapshot, Snapshots};
-use processors::ledger::Ledger;
-use schemas::{ids::Aggregate, record::VIEWS_TOPIC, view::View};
+use processors::{
+    ledger::{Ledger, PartNames},
+    location::{Appointment, Ticket},
+};
+use schemas::{
+    ids::{Aggregate, TicketId},
+    record::VIEWS_TOPIC,
+    view::View,
+};
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     client::Held,
-    model::{Model, ModelLocation},
+    model::{Model, ModelAppointment, ModelLocation},
     world::World,
 };
 
@@ -42,27 +49,69 @@ pub async fn read_models(world: &World, model: &Model) -> Vec<String> {
         if at != (location.epoch, location.version) {
             faults.push(format!("I3 {aggregate} is at {at:?}, not at {}", location.version));
         }
-        let rows: BTreeMap<String, (String, &str, u8, u64)> = stored
-            .tickets
-            .iter()
-            .filter(|ticket| ticket.is_live())
-            .map(|ticket| {
-                let held = &ticket.standing;
-                let row =
-                    (held.queue.to_string(), held.state.as_str(), held.priority.get(), held.rank);
-                (ticket.id.to_string(), row)
-            })
-            .collect();
-        let live = location.tickets.iter().filter(|(_, ticket)| ticket.is_live());
-        let expected: BTreeMap<_, _> = live
-            .map(|(id, it)| (id.clone(), (it.queue.clone(), it.state, it.priority, it.rank)))
-            .collect();
-        if rows != expected {
-            faults.push(format!("I3 {aggregate}: rows {rows:?}, journal {expected:?}"));
-        }
+        let names = PartNames {
+            tickets: location.tickets.keys().map(|id| TicketId::new(id.clone()).unwrap()).collect(),
+            appointments: location.appointments.keys().cloned().collect(),
+            keys: Vec::new(),
+        };
+        let parts = world.memory.ledger.location_parts(aggregate, &names).await.unwrap();
+        let tickets = stored.tickets.iter().chain(&parts.tickets);
+        faults.extend(tickets_differ(aggregate, location, tickets));
+        // Those that nobody named, too: all that a timer waits for.
+        let waking = world.memory.ledger.appointments(aggregate, i64::MIN..i64::MAX).await.unwrap();
+        let appointments = parts.appointments.iter().chain(&waking);
+        faults.extend(appointments_differ(aggregate, location, appointments));
         faults.extend(lines(aggregate, location, &views));
     }
     faults
+}
+
+/// The tickets of a location, live ones and ended ones, against the model.
+fn tickets_differ<'a>(
+    aggregate: &Aggregate,
+    location: &ModelLocation,
+    stored: impl Iterator<Item = &'a Ticket>,
+) -> Option<String> {
+    let rows: Vec<_> = stored
+        .map(|ticket| {
+            let held = &ticket.standing;
+            let row = (held.queue.to_string(), held.state.as_str(), held.priority.get(), held.rank);
+            (ticket.id.to_string(), row)
+        })
+        .collect();
+    let count = rows.len();
+    let stored: BTreeMap<_, _> = rows.into_iter().collect();
+    if count > stored.len() {
+        return Some(format!("I3 {aggregate}: a ticket is both live and ended"));
+    }
+    let expected: BTreeMap<_, _> = location
+        .tickets
+        .iter()
+        .map(|(id, it)| (id.clone(), (it.queue.clone(), it.state, it.priority, it.rank)))
+        .collect();
+    (stored != expected).then(|| {
+        let rows = stored.iter().filter(|(id, row)| expected.get(*id) != Some(row));
+        let rows: Vec<_> = rows.collect();
+        let missing: Vec<_> = expected.keys().filter(|id| !stored.contains_key(*id)).collect();
+        format!("I3 {aggregate}: rows {rows:?} are not in the journal, and {missing:?} have no row")
+    })
+}
+
+/// The appointments of a location against the model. One may be stored twice here.
+fn appointments_differ<'a>(
+    aggregate: &Aggregate,
+    location: &ModelLocation,
+    stored: impl Iterator<Item = &'a Appointment>,
+) -> Option<String> {
+    let stored: BTreeMap<_, _> = stored
+        .map(|appointment| {
+            let visits = appointment.visits.iter().map(|visit| visit.ticket.to_string());
+            let fact = serde_json::to_value(&appointment.fact).unwrap();
+            (appointment.id.clone(), ModelAppointment { fact, visits: visits.collect() })
+        })
+        .collect();
+    (stored != location.appointments)
+        .then(|| format!("I3 {aggregate}: rows {stored:?}, journal {:?}", location.appointments))
 }
 
 /// The lines of a location hold the live tickets, each in the one of its queue.
