@@ -8,9 +8,12 @@ python := gateway/tests/python
 venv := target/python
 deny := target/tools/bin/cargo-deny
 cargo_fuzz := target/tools/bin/cargo-fuzz
+cargo_mutants := target/tools/bin/cargo-mutants
 # The readers that `make fuzz` runs, and for how long each.
 TARGET ?= $(shell sed -n 's/^        name: "\(.*\)",/\1/p' fuzz/targets.rs)
 SECONDS ?= 60
+# The crate that `make generated-mutants` changes.
+CRATE ?= clinicwire-gateway-core
 # How long `make schemathesis` takes for each role.
 MINUTES ?= 5
 # The seeds that `make simulate` runs.
@@ -84,8 +87,14 @@ simulate: ## Simulate gateways, processors, clients and faults (SEEDS=10000; one
 	    --test simulation -- --ignored --nocapture many_seeds
 
 .PHONY: mutants
-mutants: ## Break the product on purpose, and see what notices (ONLY="name …"): docs/mutations.md
-	$(CURDIR)/crates/simulation/mutants.py $(ONLY)
+mutants: ## Break the product on purpose, and see what notices (ONLY="a name"): docs/mutations.md
+	$(CURDIR)/crates/simulation/mutants.py $(if $(ONLY),"$(ONLY)")
+
+.PHONY: generated-mutants
+generated-mutants: $(cargo_mutants) ## Change each expression of a pure crate in turn (CRATE=…)
+	@# Without debug symbols, so that a mutant takes seconds.
+	CARGO_PROFILE_DEV_DEBUG=none $(cargo_mutants) mutants -p $(CRATE) --test-package $(CRATE) \
+	  --output target/mutants
 
 .PHONY: faults
 faults: install $(fault_tools) ## Break servers and programs under load (ROWS="1 3", FAULTS_SHORT=1)
@@ -197,6 +206,9 @@ $(deny): $(venv)/.installed
 
 $(cargo_fuzz):
 	cargo install -q --locked --root target/tools cargo-fuzz
+
+$(cargo_mutants):
+	cargo install -q --locked --root target/tools cargo-mutants@27.1.0
 
 $(js)/node_modules: $(js)/package.json $(js)/package-lock.json
 	npm ci --prefix $(js) </dev/null

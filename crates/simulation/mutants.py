@@ -2,11 +2,13 @@
 """Applies each mutation of mutants.toml to a scratch copy, and writes docs/mutations.md.
 
 Arguments are the names of mutations to run; without any, all are run. Results of earlier runs stay
-in the table until their mutation is run again. SEEDS bounds the search for a seed (default 400).
+in the table until their mutation is run again or changes. SEEDS bounds the search for a seed
+(default 400).
 `--check` only looks whether every mutation fits the code, and whether the table is fresh.
 """
 
 import filecmp
+import hashlib
 import json
 import os
 import pathlib
@@ -22,7 +24,8 @@ SCRATCH = ROOT / "target/mutants/tree"
 # Built crates of the workspace are not shared with the checkout, those of registries are.
 TARGET = pathlib.Path(os.environ.get("MUTANTS_TARGET", ROOT / "target"))
 RESULTS = HERE / "mutants.json"
-TABLE = ROOT / "docs/mutations.md"
+PAGE = ROOT / "docs/mutations.md"
+MARK, END = "<!-- written by make mutants -->", "<!-- end -->"
 SEEDS = os.environ.get("SEEDS", "400")
 # A command in front of cargo, for machines that share their cores.
 WRAPPER = os.environ.get("MUTANTS_WRAPPER", "").split()
@@ -32,7 +35,9 @@ def copy():
     SCRATCH.mkdir(parents=True, exist_ok=True)
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     ).stdout
     for name in files.decode().split("\0"):
         source, target = ROOT / name, SCRATCH / name
@@ -54,7 +59,9 @@ def cargo(arguments, servers=False, **environment):
     command = [*WRAPPER, "cargo", "test", "-q", "--target-dir", str(TARGET), *arguments]
     if servers:
         command = [str(ROOT / "deploy/dev/servers"), "run", "--", *command]
-    return subprocess.run(command, cwd=SCRATCH, env=env, capture_output=True, text=True)
+    return subprocess.run(
+        command, check=False, cwd=SCRATCH, env=env, capture_output=True, text=True
+    )
 
 
 def judge(mutant):
@@ -81,6 +88,17 @@ def judge(mutant):
     return "a panic" if done.returncode else None
 
 
+def digest(mutant):
+    """A digest of a mutation, by which a result belongs to it."""
+    return hashlib.sha256(json.dumps(mutant, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def noticed(mutant, results):
+    """What noticed the mutation as it is now, None for nothing, or `not run`."""
+    result = results.get(mutant["name"], {})
+    return result["noticed"] if result.get("mutation") == digest(mutant) else "not run"
+
+
 def run(mutants):
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for mutant in mutants:
@@ -91,30 +109,22 @@ def run(mutants):
             text = edit(text, change, mutant["file"])
         path.write_text(text)
         try:
-            results[mutant["name"]] = judge(mutant)
+            results[mutant["name"]] = {"mutation": digest(mutant), "noticed": judge(mutant)}
         finally:
             path.write_text(original)
-        print(f"{mutant['name']}: {results[mutant['name']] or 'SURVIVES'}", flush=True)
+        print(f"{mutant['name']}: {noticed(mutant, results) or 'SURVIVES'}", flush=True)
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     return results
 
 
-def table(mutants, results):
-    lines = [
-        "# Mutations",
-        "",
-        "Each row is a fault that was put into the product on purpose, and what noticed it: the first",
-        "seed of the simulation, with the invariant that it broke, or a test. `make mutants` runs them",
-        "(`crates/simulation/mutants.toml`) and writes this page. `make simulate SEED=…` shows a seed.",
-        "`not run` is a row that waits for its first run.",
-        "",
-        "| mutation | file | noticed by |",
-        "|---|---|---|",
-    ]
+def page(mutants, results):
+    """The page with its table made anew."""
+    lines = [MARK, "", "| mutation | file | noticed by |", "|---|---|---|"]
     for mutant in mutants:
-        noticed = results.get(mutant["name"], "not run")
-        lines.append(f"| {mutant['name']} | `{mutant['file']}` | {noticed or '**nothing**'} |")
-    return "\n".join(lines) + "\n"
+        by = noticed(mutant, results) or "**nothing**"
+        lines.append(f"| {mutant['name']} | `{mutant['file']}` | {by} |")
+    before, rest = PAGE.read_text().split(MARK)
+    return before + "\n".join(lines) + "\n\n" + END + rest.split(END)[1]
 
 
 def main():
@@ -125,12 +135,14 @@ def main():
             edit(text, change, mutant["file"])
     if sys.argv[1:] == ["--check"]:
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        is_fresh = TABLE.read_text() == table(mutants, results)
+        is_fresh = PAGE.read_text() == page(mutants, results)
         sys.exit(0 if is_fresh else "docs/mutations.md does not show mutants.json")
+    if unknown := set(sys.argv[1:]) - {mutant["name"] for mutant in mutants}:
+        sys.exit(f"no such mutations: {sorted(unknown)}")
     chosen = [mutant for mutant in mutants if not sys.argv[1:] or mutant["name"] in sys.argv[1:]]
     results = run(chosen)
-    TABLE.write_text(table(mutants, results))
-    survivors = [mutant["name"] for mutant in chosen if results[mutant["name"]] is None]
+    PAGE.write_text(page(mutants, results))
+    survivors = [mutant["name"] for mutant in chosen if noticed(mutant, results) is None]
     sys.exit(f"nothing noticed: {survivors}" if survivors else 0)
 
 
