@@ -4,7 +4,8 @@
   deploy/dev/servers run -- loadtests/rolling.py restarts BIN
   deploy/dev/servers run -- loadtests/rolling.py versions OLD_BIN NEW_BIN
 
-`restarts` runs two gateways behind Caddy and restarts one of them every 30 s for 10 minutes.
+`restarts` runs two gateways behind Caddy and one process of processors, and restarts one of the
+three every 30 s for 10 minutes.
 `versions` runs old gateways with new processors and the reverse: OLD_BIN is what
 `loadtests/old-version REF` prints. BIN has the programs and, with NEW_BIN, the swarm. Prints a
 table, and exits with 0 when every promise held, no log has an error and few clients got a snapshot.
@@ -147,10 +148,12 @@ class Clinic:
             sys.exit(f"rolling: prepare: {done.stderr[-2000:]}")
 
     def start_processors(self, programs):
-        """Starts the processors, and waits until they process."""
+        """Starts the processors, and waits until they process. Returns the seconds that took."""
+        begun = time.monotonic()
         self.start("processors", [programs / "clinicwire-processors", "run"])
         ready = f"http://127.0.0.1:{self.metrics}/health/ready"
         await_that("the processors are ready", lambda: call(ready) == 200)
+        return time.monotonic() - begun
 
     def start_gateway(self, programs, number):
         """Starts a gateway, and waits until it is ready. Returns the seconds that took."""
@@ -161,11 +164,15 @@ class Clinic:
         await_that(f"gateway {number} is ready", lambda: call(ready) == 200)
         return time.monotonic() - begun
 
-    def replace_gateway(self, programs, number):
-        """Restarts a gateway. Returns the seconds until it had ended, and until it was ready."""
+    def replace(self, programs, name):
+        """Restarts `gateway-0`, `gateway-1` or `processors`. Returns the seconds until the old one
+        had ended, and until the new one was ready."""
         begun = time.monotonic()
-        self.stop(f"gateway-{number}")
-        return time.monotonic() - begun, self.start_gateway(programs, number)
+        self.stop(name)
+        ended = time.monotonic() - begun
+        if name == "processors":
+            return ended, self.start_processors(programs)
+        return ended, self.start_gateway(programs, int(name[-1]))
 
     def start_proxy(self):
         """Starts Caddy, and waits until it passes requests on."""
@@ -242,22 +249,23 @@ def await_clients(clinic, program, clients):
 
 
 def restarts(clinic, arguments):
-    """Restarts the gateways in turn."""
+    """Restarts the gateways and the processors in turn."""
     tokens = begin(clinic, arguments.bin, arguments)
     seconds = arguments.minutes * 60
     program, report = clinic.swarm(arguments.bin, tokens, arguments, seconds)
     await_clients(clinic, program, arguments.clients)
-    titles = ("at, s", "gateway", "ended after, s", "ready after, s")
-    print("{:>8} {:>7} {:>8} {:>15} {:>15}".format("restart", *titles))
+    titles = ("at, s", "program", "ended after, s", "ready after, s")
+    print("{:>8} {:>7} {:>10} {:>15} {:>15}".format("restart", *titles))
+    names = [f"gateway-{number}" for number in range(len(clinic.nodes))] + ["processors"]
     begun, turn = time.monotonic(), 0
     # The last restart leaves time for the clients to come back.
     while time.monotonic() - begun + arguments.every < seconds:
         time.sleep(max(0, (turn + 1) * arguments.every - (time.monotonic() - begun)))
         at = time.monotonic() - begun
-        ended, ready = clinic.replace_gateway(arguments.bin, turn % len(clinic.nodes))
+        name = names[turn % len(names)]
+        ended, ready = clinic.replace(arguments.bin, name)
         turn += 1
-        row = f"{turn:>8} {at:>7.0f} {(turn - 1) % 2:>8} {ended:>15.1f} {ready:>15.1f}"
-        print(row, flush=True)
+        print(f"{turn:>8} {at:>7.0f} {name:>10} {ended:>15.1f} {ready:>15.1f}", flush=True)
     return finish(clinic, program, report)
 
 
@@ -278,11 +286,10 @@ def versions(clinic, arguments):
         if processors != now[1]:
             if processors == new:
                 clinic.prepare(new)
-            clinic.stop("processors")
-            clinic.start_processors(processors)
+            clinic.replace(processors, "processors")
         if gateways != now[0]:
             for number in range(len(clinic.nodes)):
-                clinic.replace_gateway(gateways, number)
+                clinic.replace(gateways, f"gateway-{number}")
         now = (gateways, processors)
         took = time.monotonic() - begun - at
         names = ["new" if programs == new else "old" for programs in now]

@@ -157,7 +157,7 @@ RATE = 2
 
 
 def rolling_deploys(run):
-    """Row 20. Restarts gateways in turn behind Caddy."""
+    """Row 20. Restarts gateways behind Caddy, and the processors, in turn."""
     minutes, every, clients = run.length((4, 30, 300), (60, 60, 2_000))
     command = [sys.executable, ROOT / "loadtests/rolling.py", "restarts", BIN]
     command += ["--minutes", minutes, "--every", every, "--clients", clients, "--rate", RATE]
