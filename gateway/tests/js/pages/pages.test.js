@@ -417,13 +417,19 @@ describe("the start page", () => {
           .locator("#call-queue option:checked", { hasText: /\([1-9]\d* waiting\)/ })
           .count(),
       );
-      await start.page.getByRole("button", { name: "Call next" }).click();
-      await start.shows("#outcome", /^[A-Z]-\d{3} was called to .+\. See the phone/);
+      // The clinic's own staff may call somebody to that room in the same moment.
+      await until("somebody is called", async () => {
+        const outcome = await start.text("#outcome");
+        if (/^[A-Z]-\d{3} was called to .+\. See the phone/.test(outcome)) return true;
+        await start.page.getByRole("button", { name: "Call next" }).click();
+        return false;
+      });
       const [called] = (await start.text("#outcome")).split(" ");
       await board.shows("#calls", new RegExp(called));
       await board.shoot("demo-board");
       await page.shoot("demo-patient");
-      assert.deepEqual([...start.complaints, ...board.complaints, ...page.complaints], []);
+      const refusals = start.complaints.filter((text) => !text.includes("409"));
+      assert.deepEqual([...refusals, ...board.complaints, ...page.complaints], []);
     } finally {
       await demo.stop();
     }
