@@ -160,7 +160,7 @@ fn newest_facts(
         .collect()
 }
 
-/// What identifies a booking: its source, and the key that the source gave it.
+/// The identity of a booking: the source, and the key that the source gave the booking.
 fn booking(fact: &Value) -> (String, String) {
     (fact["source"].to_string(), fact["key"].to_string())
 }

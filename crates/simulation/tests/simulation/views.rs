@@ -57,7 +57,7 @@ pub async fn read_models(world: &World, model: &Model) -> Vec<String> {
         let parts = world.memory.ledger.location_parts(aggregate, &names).await.unwrap();
         let tickets = stored.tickets.iter().chain(&parts.tickets);
         faults.extend(tickets_differ(aggregate, location, tickets));
-        // Those that nobody named, too: all that a timer waits for.
+        // Appointments that wait for a timer are compared although the model may not name them.
         let waking = world.memory.ledger.appointments(aggregate, i64::MIN..i64::MAX).await.unwrap();
         let appointments = parts.appointments.iter().chain(&waking);
         faults.extend(appointments_differ(aggregate, location, appointments));
@@ -97,7 +97,7 @@ fn tickets_differ<'a>(
     })
 }
 
-/// The appointments of a location against the model. One may be stored twice here.
+/// The appointments of a location against the model. `stored` may name an appointment twice.
 fn appointments_differ<'a>(
     aggregate: &Aggregate,
     location: &ModelLocation,
