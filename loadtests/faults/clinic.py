@@ -23,6 +23,7 @@ BIN = pathlib.Path(os.environ.get("BIN", ROOT / "target/release")).resolve()
 SERVERS = ROOT / "deploy/dev/servers"
 TOXIPROXY = ROOT / "target/tools/bin/toxiproxy"
 TENANT = "demo"
+PROGRAMS = ("processor-0", "processor-1", "gateway-0", "gateway-1")
 # A debug build on a machine that others use too takes this long to become ready.
 PATIENCE_S = 120
 
@@ -75,15 +76,15 @@ def sign(role, tenant=TENANT, **claims):
 
 class Clinic(rolling.Clinic):
     """Two gateways and two processors. With `proxied`, Redis and PostgreSQL are behind a proxy for
-    each program, such as `processor-0-redis`."""
+    each program, such as `processor-0-redis`; with `kafka_too`, Kafka is as well."""
 
-    def __init__(self, directory, proxied=False, **environment):
+    def __init__(self, directory, proxied=False, kafka_too=False, **environment):
         super().__init__(directory)
         self.servers = os.environ["CLINICWIRE_SERVERS"]
         self.port = int(os.environ["CLINICWIRE_SERVERS_PORT"])
         self.health = [self.port + 310 + number for number in range(2)]
         self.api = f"http://127.0.0.1:{self.port + 320}"
-        self.proxied = proxied
+        self.proxied, self.kafka_too = proxied, kafka_too
         self.environment |= {"CLINICWIRE_RUN_WORKERS": "0", "CLINICWIRE_DRAIN_DELAY": "0"}
         self.environment |= {"CLINICWIRE_DRAIN": "1"} | environment
         self.urls = [f"http://127.0.0.1:{node}" for node in self.nodes]
@@ -92,6 +93,8 @@ class Clinic(rolling.Clinic):
         """Migrations and topics, then all programs."""
         if self.proxied:
             self.start_toxiproxy()
+        if self.kafka_too:
+            self.start_kafka_proxies()
         self.run("prepare", check=True)
         for number in range(processors):
             self.start_processor(number)
@@ -244,12 +247,34 @@ class Clinic(rolling.Clinic):
         self.start_with("toxiproxy", [TOXIPROXY, "-port", self.port + 320], {"LOG_LEVEL": "error"})
         until("toxiproxy listens", lambda: get(f"{self.api}/version")[0] == 200)
         listen = self.port + 330
-        for program in ("processor-0", "processor-1", "gateway-0", "gateway-1"):
+        for program in PROGRAMS:
             for server, port in (("redis", self.port + 2), ("postgres", self.port + 3)):
                 listen += 1
-                proxy = {"name": f"{program}-{server}", "listen": f"127.0.0.1:{listen}"}
-                proxy |= {"upstream": f"127.0.0.1:{port}", "enabled": True}
-                self.toxi("POST", "/proxies", proxy)
+                self.proxy_to(f"{program}-{server}", listen, port)
+
+    def proxy_to(self, name, listen, port):
+        proxy = {"name": name, "listen": f"127.0.0.1:{listen}", "enabled": True}
+        self.toxi("POST", "/proxies", proxy | {"upstream": f"127.0.0.1:{port}"})
+
+    def start_kafka_proxies(self):
+        """Puts Kafka behind a proxy for each program, such as `processor-0-kafka`: a client goes to
+        the address that its broker advertises, so each program gets a listener of its own."""
+        listeners, advertised, kinds = [], [], []
+        for number, program in enumerate(PROGRAMS):
+            name, port = f"PROXY{number}", self.port + 350 + number
+            listen = port + len(PROGRAMS)
+            self.proxy_to(f"{program}-kafka", listen, port)
+            listeners.append(f"{name}://127.0.0.1:{port}")
+            advertised.append(f"{name}://127.0.0.1:{listen}")
+            kinds.append(f"{name}:PLAINTEXT")
+        file = pathlib.Path(self.servers, "kafka.properties")
+        text = file.read_text().replace("\\\n", "")
+        own = re.search(r"^listeners=(.*),CONTROLLER", text, re.MULTILINE)[1]
+        text = text.replace("\nlisteners=", f"\nlisteners={','.join(listeners)},")
+        text = text.replace("protocol.map=", f"protocol.map={','.join(kinds)},")
+        file.write_text(f"{text}advertised.listeners={own},{','.join(advertised)}\n")
+        self.kill_server("kafka", "-TERM")
+        self.start_server("kafka")
 
     def toxi(self, method, path, body=None):
         status, text = get(self.api + path, method=method, body=body)
@@ -263,10 +288,11 @@ class Clinic(rolling.Clinic):
             return {}
         proxies = self.toxi("GET", "/proxies")
         changed = {}
-        for server in ("redis", "postgres"):
-            variable = f"CLINICWIRE_{server.upper()}"
-            address = proxies[f"{program}-{server}"]["listen"]
-            changed[variable] = re.sub(r"127\.0\.0\.1:\d+", address, self.environment[variable])
+        for server in ("redis", "postgres", "kafka"):
+            if proxy := proxies.get(f"{program}-{server}"):
+                variable = f"CLINICWIRE_{server.upper()}"
+                given = self.environment[variable]
+                changed[variable] = re.sub(r"127\.0\.0\.1:\d+", proxy["listen"], given)
         return changed
 
     @contextlib.contextmanager

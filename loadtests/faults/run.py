@@ -26,6 +26,7 @@ import bridges
 import disks
 import kafka
 import processes
+import soak
 import stores
 from clinic import BIN, ROOT, SERVERS, Clinic, log
 
@@ -47,6 +48,7 @@ ROWS = {
     20: ("rolling deploys", processes.rolling_deploys),
     21: ("rebuilds beside live traffic", processes.rebuilt),
     22: ("a noisy tenant", processes.noisy_tenant),
+    23: ("nothing but time", soak.soak),
     24: ("kill -9 of workers that check claims files", processes.workers_killed),
     25: ("kill -9 of bridges, and of Kafka under them", bridges.bridges_killed),
 }

@@ -178,13 +178,16 @@ CUTS = (
     ("processor-.-postgres", "upstream downstream"),
     ("processor-.-postgres", "upstream"),
     ("processor-0-postgres", "downstream"),
+    ("processor-0-kafka", "upstream downstream"),
+    ("processor-.-kafka", "downstream"),
+    ("gateway-.-kafka", "upstream"),
     ("gateway-.-.*", "upstream downstream"),
 )
 
 
 def networks(run):
     """Row 9. Connections stay open and carry nothing, in one direction or both."""
-    clinic, seconds = run.clinic(proxied=True), run.length(25, 120)
+    clinic, seconds = run.clinic(proxied=True, kafka_too=True), run.length(25, 120)
     traffic, detect, recover = Traffic(clinic, run.seed), [], []
     traffic.begin(seconds=len(CUTS) * (seconds + 10))
     before = clinic.rss_mib()
@@ -201,8 +204,8 @@ def networks(run):
         )
     grown = clinic.rss_mib() - before
     note = (
-        f"memory grew by {grown} MiB; gateway to Redis and PostgreSQL, processor to Redis and "
-        "PostgreSQL, both ways and one way"
+        f"memory grew by {grown} MiB; gateways and processors to Kafka, Redis and PostgreSQL, both "
+        "ways and one way"
     )
     held = grown < 64 and None not in detect and max(detect) < 15
     return measured(
