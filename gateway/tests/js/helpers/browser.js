@@ -120,12 +120,14 @@ export class Page {
   }
 
   /**
-   * Takes a picture for people to look at, once everything that moves has arrived.
+   * Takes a picture for people to look at, once everything that moves has arrived. Only where
+   * `CLINICWIRE_SHOTS` is set: hundreds of pictures take a minute.
    * @param {string} name
    * @param {{fullPage?: boolean}} [more]
    */
   async shoot(name, more) {
-    await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: "disabled", ...more });
+    if (process.env.CLINICWIRE_SHOTS)
+      await this.page.screenshot({ path: `${SHOTS}${name}.png`, animations: "disabled", ...more });
   }
 
   async close() {
