@@ -425,7 +425,7 @@ pub fn estimate(head: &QueueHead, issued_at: Millis, ahead: usize) -> Result<Est
         return Err(NoEstimate::NoOpenStation);
     }
     let since = head.last_call_at.ok_or(NoEstimate::NotStarted)?.max(issued_at);
-    let turns = Millis::try_from(ahead).unwrap_or(Millis::MAX / 1_000_000_000).saturating_add(1);
+    let turns = Millis::try_from(ahead).unwrap_or(Millis::MAX).saturating_add(1);
     let expected =
         turns.saturating_mul(Millis::from(head.service_s) * 1000) / Millis::from(head.servers);
     let from = since.saturating_add(expected.saturating_mul(7) / 10);

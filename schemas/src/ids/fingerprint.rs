@@ -84,7 +84,11 @@ mod tests {
     #[test]
     fn fingerprint_text_round_trips() {
         for bits in [0, 1, u128::MAX] {
-            assert_eq!(Fingerprint(bits).to_string().parse(), Ok(Fingerprint(bits)));
+            let fingerprint = Fingerprint(bits);
+            assert_eq!(fingerprint.bits(), bits);
+            assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+            let json = serde_json::to_string(&fingerprint).unwrap();
+            assert_eq!(serde_json::from_str::<Fingerprint>(&json).unwrap(), fingerprint);
         }
         for text in ["", "0", &"g".repeat(32), &"+".repeat(32), &"0".repeat(33)] {
             assert!(text.parse::<Fingerprint>().is_err(), "{text}");

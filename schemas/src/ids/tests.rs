@@ -55,5 +55,89 @@ fn only_ids_of_one_person_are_kin() {
         assert!(first.is_kin(&there) && back.is_kin(&first) && first.is_kin(&first));
         assert!(!first.is_kin(&TicketId::from_random(&south, bits.wrapping_add(256))));
         assert!(!first.is_kin(&TicketId::from_random(&south, bits.wrapping_sub(256))));
+        assert!(first.is_kin(&TicketId::from_random(&south, bits.wrapping_sub(255))));
     }
+}
+
+#[test]
+fn appointment_has_the_tickets_of_its_visits() {
+    let (south, north) = (LocationId::new("south").unwrap(), LocationId::new("north").unwrap());
+    for bits in [7, u128::MAX] {
+        let appointment = AppointmentId::from_random(&south, bits);
+        let last = appointment.visit_ticket(MAX_VISITS - 1);
+        assert_ne!(appointment.visit_ticket(0), last);
+        assert!(appointment.has_ticket(&appointment.visit_ticket(0)));
+        assert!(appointment.has_ticket(&last));
+        assert!(!appointment.has_ticket(&appointment.visit_ticket(MAX_VISITS)));
+        assert!(!appointment.has_ticket(&TicketId::from_random(&north, bits)));
+        let moved = appointment.moved_to(&north);
+        assert!(moved.belongs_to(&north) && moved.is_kin(&appointment));
+        assert!(moved.is_kin_of(&last) && moved.has_ticket(&moved.visit_ticket(1)));
+        // Each move of a ticket has a number of its own.
+        assert_ne!(last.successor(&north, 1), last.successor(&north, 2));
+        let stranger = AppointmentId::from_random(&south, bits.wrapping_add(256));
+        assert!(!stranger.is_kin(&appointment));
+        assert!(!stranger.is_kin_of(&appointment.visit_ticket(0)));
+    }
+}
+
+#[test]
+fn ids_are_made_of_their_parts() {
+    let (location, doctor) =
+        (LocationId::new("riverside").unwrap(), DoctorId::new("dr-roy").unwrap());
+    let schedule = ScheduleId::from_parts(&location, &doctor);
+    assert_eq!(schedule.as_str(), "riverside/dr-roy");
+    assert_eq!((schedule.location(), schedule.doctor()), (location.clone(), doctor));
+    let run = RunId::from_parts(0xabc, 7);
+    assert_eq!(RunId::new(run.as_str()), Ok(run.clone()));
+    assert_eq!(run.owner(), 0xabc);
+    let (demo, file) = (TenantId::new("demo").unwrap(), FileId::from_random(7));
+    for path in [file.path(&demo), file.label_path(&demo)] {
+        assert_eq!(FileId::from_path(&path), Some((demo.clone(), file.clone())), "{path}");
+    }
+    assert_ne!(file.path(&demo), file.label_path(&demo));
+    for other in ["demo", "demo/x", "Demo/f_1", "a/demo/f_00000000000000000000000000000007"] {
+        assert_eq!(FileId::from_path(other), None, "{other}");
+    }
+    let texts = [
+        (EventId::from_random(7).to_string(), "e_00000000000000000000000000000007"),
+        (WebhookId::from_random(7).to_string(), "w_00000000000000000000000000000007"),
+        (CommandId::from_random(7).to_string(), "00000000000000000000000000000007"),
+        (DisplayId::from_random(&location, 7).to_string(), "riverside.0000000000000007"),
+    ];
+    for (made, expected) in texts {
+        assert_eq!(made, expected);
+    }
+}
+
+#[test]
+fn aggregate_says_what_it_is() {
+    use AggregateKind as K;
+    let demo = TenantId::new("demo").unwrap();
+    let (location, run) = (LocationId::new("riverside").unwrap(), RunId::from_parts(1, 2));
+    let (source, key) = (SourceId::new("his").unwrap(), SourceKey::new("Maria 1980").unwrap());
+    let appointment = Aggregate::appointment_key(&demo, &source, &key);
+    for (aggregate, kind) in [
+        (Aggregate::location(&demo, &location), K::Location),
+        (Aggregate::run(&demo, &run), K::Run),
+        (Aggregate::rules(&demo), K::Rules),
+        (Aggregate::webhooks(&demo), K::Webhooks),
+        (Aggregate::tenant_settings(&demo), K::Tenant),
+        (appointment.clone(), K::AppointmentKey),
+    ] {
+        assert_eq!((aggregate.kind(), aggregate.tenant()), (kind, demo.clone()));
+        let is_location = kind == K::Location;
+        assert_eq!(aggregate.location_id(), is_location.then(|| location.clone()));
+        assert_eq!(aggregate.run_id(), (kind == K::Run).then(|| run.clone()));
+        assert_eq!(Aggregate::parse(aggregate.as_str()), Ok(aggregate.clone()));
+        assert_eq!(aggregate.to_string(), format!("demo/{}", aggregate.id()));
+        // The digest of a key may stand for a patient.
+        let hides = !format!("{aggregate:?}").contains(aggregate.id());
+        assert_eq!(hides, kind == K::AppointmentKey, "{aggregate:?}");
+    }
+    for bad in ["demo", "Demo/riverside", "demo/_else", "demo/", "/riverside", "demo/a/b"] {
+        assert!(Aggregate::parse(bad).is_err(), "{bad}");
+    }
+    let other = SourceKey::new("Maria 1981").unwrap();
+    assert_ne!(Aggregate::appointment_key(&demo, &source, &other), appointment);
 }

@@ -93,3 +93,42 @@ impl Timers {
             && self.alert_places <= MAX_ALERT_PLACES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_has_its_bounds() {
+        let plausible = |change: &dyn Fn(&mut Timers)| {
+            let mut timers = Timers::default();
+            change(&mut timers);
+            timers.are_plausible()
+        };
+        assert!(plausible(&|_| {}));
+        let seconds: [(fn(&mut Timers) -> &mut u32, u32, u32); 6] = [
+            (|timers| &mut timers.absent_grace_s, 10, WEEK_S),
+            (|timers| &mut timers.stale_s, 10, WEEK_S),
+            (|timers| &mut timers.no_show_s, 10, WEEK_S),
+            (|timers| &mut timers.handover_s, 10, WEEK_S),
+            (|timers| &mut timers.call_grace_s, 0, DAY_S),
+            (|timers| &mut timers.check_in_early_s, 0, WEEK_S),
+        ];
+        for (index, (field, least, most)) in seconds.into_iter().enumerate() {
+            assert!(plausible(&|timers| *field(timers) = least), "{index}");
+            assert!(plausible(&|timers| *field(timers) = most), "{index}");
+            assert!(!plausible(&|timers| *field(timers) = most + 1), "{index}");
+            let below = least.checked_sub(1);
+            assert!(!below.is_some_and(|below| plausible(&|timers| *field(timers) = below)));
+        }
+        for (day_start_min, expected) in [(MAX_DAY_START, true), (MAX_DAY_START + 1, false)] {
+            assert_eq!(plausible(&|timers| timers.day_start_min = day_start_min), expected);
+        }
+        for (yields, expected) in [(MAX_YIELD_PLACES, true), (MAX_YIELD_PLACES + 1, false)] {
+            assert_eq!(plausible(&|timers| timers.yield_places = yields), expected);
+        }
+        for (alert, expected) in [(MAX_ALERT_PLACES, true), (MAX_ALERT_PLACES + 1, false)] {
+            assert_eq!(plausible(&|timers| timers.alert_places = alert), expected);
+        }
+    }
+}

@@ -147,7 +147,19 @@ mod tests {
             "load:riverside",
             "settings:riverside",
         ] {
-            assert_eq!(Channel::parse(name).unwrap().to_string(), name);
+            let channel = Channel::parse(name).unwrap();
+            assert_eq!(channel.to_string(), name);
+            let (kind, id) = name.split_once(':').unwrap();
+            assert_eq!((channel.kind(), channel.id()), (kind, id));
+            let location = channel.location().map(|location| location.to_string());
+            assert_eq!(location.as_deref(), (kind != "run").then_some("riverside"));
+            // Ids of people's tickets and appointments are in no log.
+            let shown = format!("{channel:?}");
+            assert_eq!(shown == name, !matches!(kind, "ticket" | "appointment"), "{shown}");
+            let demo = TenantId::new("demo").unwrap();
+            let aggregate = channel.aggregate(&demo).to_string();
+            let expected = if kind == "run" { id } else { "riverside" };
+            assert_eq!(aggregate, format!("demo/{expected}"));
         }
         for bad in [
             "",

@@ -92,7 +92,7 @@ fn murmur2(data: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::murmur2;
+    use super::*;
 
     /// The values come from the tests of Kafka's Java client. The partition of every key depends on
     /// this hash.
@@ -107,5 +107,16 @@ mod tests {
         ] {
             assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
         }
+    }
+    #[test]
+    fn key_has_one_partition_of_those_there_are() {
+        // The hash of "foobar" without its sign is 1,357,151,166.
+        for (partitions, expected) in [(12, 6), (11, 8), (1, 0), (0, 0)] {
+            assert_eq!(PartitionId::for_key("foobar", partitions), PartitionId(expected));
+        }
+        assert_eq!(PartitionId::from_kafka(PartitionId(11).to_kafka()), PartitionId(11));
+        assert_eq!(PartitionId(11).to_string(), "11");
+        assert_eq!(LogOffset(41).next(), LogOffset(42));
+        assert_eq!(LogOffset(42).to_string(), "42");
     }
 }

@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_fields_stay_as_they_are() {
+        // Programs of two versions share one Redis.
+        let (topic, partition) = ("clinicwire.care.v1", PartitionId(7));
+        let aggregate = Aggregate::parse("demo/riverside").unwrap();
+        assert_eq!(covered(topic, partition), "cw:covered:clinicwire.care.v1:7");
+        assert_eq!(heads("clinicwire.views.v1"), "cw:heads:clinicwire.views.v1");
+        assert_eq!(head_field(topic, partition), "clinicwire.care.v1:7");
+        assert_eq!(generation(&aggregate), "cw:{demo/riverside}:gen");
+        assert_eq!(view(&aggregate, "queue:a.b"), "cw:{demo/riverside}:v:queue:a.b");
+        assert_eq!(line(&aggregate, "a.b"), "cw:{demo/riverside}:line:a.b");
+    }
+
+    #[test]
     fn position_is_three_numbers_and_an_identity() {
         let position = Position { epoch: u64::MAX, version: 17 };
         let text = format!("{} 17 1234 00ff", u64::MAX);

@@ -86,6 +86,10 @@ proptest! {
             }
             let waiting = naive.values().filter(|(waiting, ..)| *waiting).count();
             prop_assert_eq!(line.waiting(), waiting);
+            for number in 0..20 {
+                let id = ticket(number);
+                prop_assert_eq!(line.contains(&id), naive.contains_key(&id));
+            }
         }
     }
 
@@ -113,6 +117,20 @@ fn queue_without_calls_gives_no_estimate() {
     assert_eq!(reason(paused), NoEstimate::Paused);
     assert_eq!(reason(QueueHead { servers: 0, ..head() }), NoEstimate::NoOpenStation);
     assert_eq!(reason(QueueHead { last_call_at: None, ..head() }), NoEstimate::NotStarted);
+}
+
+#[test]
+fn estimate_counts_turns_of_all_stations() {
+    // Four turns of ten minutes at two stations: 20 minutes, and 14 to 28 in steps of five.
+    let minutes = |head: &QueueHead, issued_at: Millis| {
+        let Estimate { from, to } = estimate(head, issued_at, 3).unwrap();
+        (from / 60_000, to / 60_000)
+    };
+    assert_eq!(minutes(&head(), 0), (10, 30));
+    assert_eq!(minutes(&QueueHead { servers: 1, ..head() }, 0), (25, 60));
+    // It counts from the last call, or from the ticket if that came later.
+    assert_eq!(minutes(&QueueHead { last_call_at: Some(3_600_000), ..head() }, 0), (70, 90));
+    assert_eq!(minutes(&head(), 3_600_000), (70, 90));
 }
 
 #[test]
@@ -145,4 +163,38 @@ fn called_patient_sees_room_in_place_of_position() {
         serde_json::to_string(&view.as_view_ref()).unwrap()
     );
     assert!(line.ticket_view(&ticket(3)).is_none());
+}
+
+#[test]
+fn nobody_who_waits_is_shown_a_room() {
+    // Somebody who was called and goes back to the line keeps the station in the entry.
+    let again = QueueEntry {
+        station: Some("Room 3".into()),
+        called_at: Some(5),
+        ..entry(TicketState::Waiting, 0, 1)
+    };
+    let mut view = View::empty(1);
+    view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
+    view.entries.insert(ticket(1).to_string(), crate::view::raw(&again));
+    let line = Line::from_view(QueueId::new("riverside.general").unwrap(), &view).unwrap();
+    assert_eq!(line.ticket_view(&ticket(1)).unwrap().call, None);
+}
+
+#[test]
+fn ticket_without_its_line_is_shown_as_in_it() {
+    let queue = QueueId::new("riverside.general").unwrap();
+    let mut view = View::empty(1);
+    view.entries.insert(QUEUE_KEY.into(), crate::view::raw(&head()));
+    for (number, state) in [(1, TicketState::Waiting), (2, TicketState::Called)] {
+        let entry = crate::view::raw(&entry(state, 0, number.into()));
+        view.entries.insert(ticket(number).to_string(), entry);
+    }
+    let line = Line::from_view(queue.clone(), &view).unwrap();
+    let shown = |number, ahead| ticket_of_view(&queue, &view, &ticket(number), ahead);
+    assert!(shown(1, Some(0)).unwrap() == line.ticket_view(&ticket(1)));
+    assert!(shown(2, None).unwrap() == line.ticket_view(&ticket(2)));
+    assert!(shown(3, None).unwrap().is_none());
+    // A place belongs to who waits, and to nobody else.
+    assert!(shown(1, None).is_err());
+    assert!(shown(2, Some(0)).is_err());
 }

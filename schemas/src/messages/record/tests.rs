@@ -1,9 +1,10 @@
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     command::{CommandOutcome, CommandResult, Verdict},
-    ids::{LocationId, TenantId, TicketId},
+    ids::{LocationId, RunId, SourceId, SourceKey, TenantId, TicketId},
     ticket::Priority,
     view::{Delta, Position},
 };
@@ -161,4 +162,126 @@ fn follow_up_ids_differ_with_every_part() {
     let distinct: std::collections::HashSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len());
     assert_eq!(id(&first, "successor"), ids[0]);
+}
+
+/// The value of a field that names something of `location`.
+fn named_at(field: &str, location: &str) -> Value {
+    let bits = format!("{location}.{:032x}", 7);
+    match field {
+        "queue" | "move_to" => json!(format!("{location}.general")),
+        "queues" => json!([format!("{location}.general")]),
+        "setup" => {
+            let queues = [format!("{location}.general")];
+            json!({"name": "", "kind": "poster", "factor": "birth_year", "queues": queues})
+        }
+        "fact" => {
+            let queue = format!("{location}.general");
+            json!({"source": "his", "key": "4711", "revision": 1, "status": "booked", "queue": queue})
+        }
+        "station" => json!(format!("{location}.room-1")),
+        "display" => json!(format!("{location}.{:016x}", 7)),
+        "point" | "check_in_point" => json!(format!("{location}.entrance")),
+        "tickets" => json!([bits]),
+        "ticket" | "appointment" | "from" | "successor" => json!(bits),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn record_names_nothing_of_another_location() {
+    // Commands, the fields that must name something of their location, those that need not, and
+    // further fields.
+    let none = || json!({});
+    let table = [
+        ("location.order_queues", "queues", "", none()),
+        ("queue.configure", "queue", "", json!({"name": "", "prefix": ""})),
+        ("queue.remove", "queue move_to", "", none()),
+        ("queue.open queue.pause queue.resume queue.close", "queue", "", none()),
+        ("queue.reorder", "queue tickets", "", none()),
+        ("queue.call_next", "queue station", "", none()),
+        ("station.configure", "station queues", "", json!({"name": ""})),
+        ("station.remove station.open station.close station.call_next", "station", "", none()),
+        ("display.pair", "display check_in_point", "", json!({"name": ""})),
+        ("display.rename", "display", "", json!({"name": ""})),
+        ("display.unpair", "display", "", none()),
+        ("check_in_point.configure", "point setup", "", none()),
+        ("check_in_point.rotate check_in_point.revoke check_in_point.remove", "point", "", none()),
+        ("ticket.issue", "queue ticket", "", none()),
+        ("ticket.call", "ticket station", "", none()),
+        ("ticket.recall ticket.start ticket.complete ticket.hold", "ticket", "", none()),
+        ("ticket.resume ticket.absent ticket.return ticket.yield", "ticket", "", none()),
+        ("ticket.no_show ticket.cancel ticket.leave ticket.revert", "ticket", "", none()),
+        ("ticket.unsubscribe_alerts", "ticket", "", json!({"endpoint": ""})),
+        ("ticket.prioritise", "ticket", "", json!({"priority": 3})),
+        ("ticket.transfer", "ticket", "queue", none()),
+        ("ticket.receive", "ticket queue", "from", json!({"priority": 0, "until": 0})),
+        ("ticket.withdraw", "ticket", "from", none()),
+        ("ticket.settle", "ticket", "successor", json!({"answer": "kept"})),
+        ("appointment.report", "appointment fact", "", none()),
+        ("appointment.check_in", "appointment", "queue", none()),
+        ("appointment.override_check_in", "appointment", "", json!({"reason": ""})),
+        ("appointment.undo_check_in", "appointment", "", none()),
+        ("appointment.receive", "appointment fact", "from", json!({"hops": 0})),
+        ("appointment.settle", "appointment", "successor", json!({"answer": "kept"})),
+    ];
+    for (kinds, own, free, more) in table {
+        for kind in kinds.split_whitespace() {
+            let refers = |abroad: &str| {
+                let mut text = more.clone();
+                text["type"] = json!(kind);
+                for field in own.split_whitespace().chain(free.split_whitespace()) {
+                    let at = if field == abroad { "hillside" } else { "riverside" };
+                    text[field] = named_at(field, at);
+                }
+                refers_only_to(&serde_json::from_value(text).expect(kind), &aggregate())
+            };
+            assert!(refers(""), "{kind}");
+            for field in own.split_whitespace() {
+                assert!(!refers(field), "{kind}: {field}");
+            }
+            for field in free.split_whitespace() {
+                assert!(refers(field), "{kind}: {field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn record_is_for_the_kind_of_its_aggregate() {
+    let tenant = aggregate().tenant();
+    let (run, rules) =
+        (Aggregate::run(&tenant, &RunId::from_parts(1, 2)), Aggregate::rules(&tenant));
+    assert!(!refers_only_to(&command_record().command, &rules));
+    assert!(!refers_only_to(&Command::CancelRun {}, &aggregate()));
+    assert!(refers_only_to(&Command::CancelRun {}, &run));
+    let mut claim = json!({"type": "appointment_key.claim"});
+    claim["appointment"] = named_at("appointment", "riverside");
+    claim["fact"] = named_at("fact", "riverside");
+    let claim: Command = serde_json::from_value(claim).unwrap();
+    let key = |source, key: &str| {
+        let (source, key) = (SourceId::new(source).unwrap(), SourceKey::new(key).unwrap());
+        Aggregate::appointment_key(&tenant, &source, &key)
+    };
+    assert!(refers_only_to(&claim, &key("his", "4711")));
+    assert!(!refers_only_to(&claim, &key("his", "4712")));
+    assert!(!refers_only_to(&claim, &key("pms", "4711")));
+}
+
+#[test]
+fn commands_go_to_the_topic_of_their_aggregate() {
+    use AggregateKind as K;
+    for (topic, kinds) in [
+        (CARE_TOPIC, &[K::Location, K::AppointmentKey][..]),
+        (RUNS_TOPIC, &[K::Run, K::Rules, K::Webhooks, K::Tenant]),
+    ] {
+        assert!(kinds.iter().all(|kind| topic_for(*kind) == topic), "{topic}");
+    }
+}
+
+#[test]
+fn validity_ends_after_its_last_millisecond() {
+    let until = |valid_until| CommandRecord { valid_until, ..command_record() };
+    assert!(!until(Some(17)).is_expired(17));
+    assert!(until(Some(17)).is_expired(18));
+    assert!(!until(None).is_expired(Millis::MAX));
 }
