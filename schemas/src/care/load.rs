@@ -246,10 +246,21 @@ mod tests {
     fn band_starts_at_its_threshold() {
         let bands = LoadBands { waiting: [5, 10], wait_s: [600, 1200] };
         assert!(bands.are_plausible());
-        assert!(!LoadBands { waiting: [5, 5], ..bands.clone() }.are_plausible());
+        for pair in [[5, 5], [9, 5], [0, 5], [0, 0]] {
+            assert!(!LoadBands { waiting: pair, ..bands.clone() }.are_plausible(), "{pair:?}");
+            assert!(!LoadBands { wait_s: pair, ..bands.clone() }.are_plausible(), "{pair:?}");
+        }
         for (waiting, band) in [(0, 0), (4, 0), (5, 1), (9, 1), (10, 2), (500, 2)] {
             assert_eq!(bands.band_for_waiting(waiting), band, "{waiting}");
         }
+    }
+
+    #[test]
+    fn quarter_hour_leaves_out_what_is_zero() {
+        let text = r#"{"called":2}"#;
+        let quarter: LoadQuarter = serde_json::from_str(text).unwrap();
+        assert_eq!((quarter.called, quarter.served), (2, 0));
+        assert_eq!(serde_json::to_string(&quarter).unwrap(), text);
     }
 
     #[test]

@@ -346,3 +346,31 @@ pub enum TicketEntry {
     /// The ticket has ended, with this last state.
     Ended(Box<TicketView>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_read_as_they_are_written() {
+        use TicketState as S;
+        let ends = [S::Completed, S::NoShow, S::Cancelled, S::Left, S::Transferred];
+        for state in S::ALL.iter().copied().chain([S::Leaving]) {
+            assert_eq!(S::parse(state.as_str()), Some(state));
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+            assert_eq!(state.is_end(), ends.contains(&state), "{state:?}");
+        }
+        assert_eq!(S::parse("lost"), None);
+    }
+
+    #[test]
+    fn priorities_end_at_nine() {
+        for value in 0..=Priority::MAX {
+            let priority = Priority::new(value).unwrap();
+            assert_eq!((priority.get(), u8::from(priority)), (value, value));
+            assert_eq!(Priority::try_from(value), Ok(priority));
+        }
+        assert_eq!(Priority::new(10), None);
+        assert!(serde_json::from_str::<Priority>("10").is_err());
+    }
+}

@@ -379,6 +379,25 @@ mod tests {
     }
 
     #[test]
+    fn record_is_an_event_and_its_target_is_in_no_log() {
+        let tenant = TenantId::new("demo").unwrap();
+        let record = revocation(TargetKind::Subject).to_wire(&tenant, 7);
+        for (name, value) in [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "00000000000000000000000000000007"),
+            ("ce_source", "clinicwire-gateway"),
+            ("ce_type", REVOKED_TYPE),
+            ("content-type", "application/json"),
+        ] {
+            assert_eq!(record.header(name), Some(value));
+        }
+        let shown = format!("{:?}", revocation(TargetKind::Subject).target);
+        assert!(shown.contains("Subject") && !shown.contains("a/subject"), "{shown}");
+        let tag = revocation(TargetKind::Device).tag(&tenant);
+        assert_eq!(tag, RevocationTag::new(&tenant, TargetKind::Device, "a/subject é"));
+    }
+
+    #[test]
     fn tag_depends_on_tenant_kind_and_id() {
         let (one, two) = (TenantId::new("one").unwrap(), TenantId::new("two").unwrap());
         let tag = RevocationTag::new(&one, TargetKind::Subject, "a");

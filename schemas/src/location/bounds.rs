@@ -86,3 +86,45 @@ pub(crate) fn is_language(tag: &str) -> bool {
             (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_what_a_screen_can_show() {
+        let longest = "𝕐".repeat(MAX_TEXT);
+        for good in ["a", " General medicine ", longest.as_str()] {
+            assert_eq!(check_text(good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", "a\nb", "a\u{7f}", &format!("{longest}a")] {
+            assert_eq!(check_text(bad), Err(Code::InvalidValue), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn labels_begin_with_few_letters_and_digits() {
+        for good in ["A", "Z9", "0", "ABCD"] {
+            assert_eq!(check_prefix(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a", "A-", "É", "ABCDE"] {
+            assert_eq!(check_prefix(bad), Err(Code::InvalidValue), "{bad}");
+        }
+    }
+
+    #[test]
+    fn languages_are_tags() {
+        let longest = "en-12345678-12345678-12345678-abcdef";
+        let tags = |tag: &str, count| check_languages(&vec![tag.to_owned(); count]);
+        for good in ["fr", "fr-CA", "hi", "zh-Hant-TW", "es-419", &longest[..MAX_LANGUAGE_TAG]] {
+            assert_eq!(tags(good, 1), Ok(()), "{good}");
+        }
+        for bad in ["", "f", "abcdefghi", "f1", "fr-", "fr--CA", "fr_CA", "fr-123456789", longest] {
+            assert_eq!(tags(bad, 1), Err(Code::InvalidValue), "{bad}");
+        }
+        assert_eq!(tags("fr", MAX_LANGUAGES), Ok(()));
+        for count in [0, MAX_LANGUAGES + 1] {
+            assert_eq!(tags("fr", count), Err(Code::InvalidValue), "{count}");
+        }
+    }
+}

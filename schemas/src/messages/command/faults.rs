@@ -221,7 +221,16 @@ fn number<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{QueueId, StationId};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use crate::{
+        check_in::{CheckInFactor, CheckInPlace, CheckInPointKind, CheckInPointSetup},
+        ids::{CheckInPointId, DisplayId, QueueId, StationId, TicketId},
+    };
+
+    fn lab() -> QueueId {
+        QueueId::new("north.lab").unwrap()
+    }
 
     fn queue(name: &str, prefix: &str, service_s: Option<u32>) -> Command {
         Command::ConfigureQueue {
@@ -246,7 +255,38 @@ mod tests {
             address: None,
             edition: None,
         };
+        let device = || DisplayId::from_random(&LocationId::new("north").unwrap(), 7);
+        let point = |name: &str, radius_m| Command::ConfigureCheckInPoint {
+            point: CheckInPointId::new("north.door").unwrap(),
+            setup: CheckInPointSetup {
+                name: name.into(),
+                kind: CheckInPointKind::Poster,
+                queues: BTreeSet::new(),
+                factor: CheckInFactor::None,
+                place: Some(CheckInPlace { latitude: 1.0, longitude: 1.0, radius_m }),
+            },
+            edition: None,
+        };
+        let messages = |count, text: &str| Command::ChangeMessages {
+            messages: vec![BTreeMap::from([("en".to_owned(), text.to_owned())]); count],
+            edition: None,
+        };
+        let pair = |name: &str| Command::PairDisplay {
+            display: device(),
+            name: name.into(),
+            check_in_point: None,
+        };
         for (command, field, bound) in [
+            (pair(" "), "name", "120"),
+            (pair("Hall"), "a location", "200 screens"),
+            (point(" ", 50), "name", "120"),
+            (point("Door", 49), "place", "50 to 10000"),
+            (point("Door", 50), "a location", "100 check-in points"),
+            (messages(9, "Wash your hands."), "messages", "at most 8"),
+            (messages(1, " "), "messages", "at least one language"),
+            (Command::ReorderQueue { queue: lab(), tickets: vec![] }, "tickets", "1 to 500"),
+            (Command::OrderQueues { queues: vec![], edition: None }, "queues", "once"),
+            (Command::PauseQueue { queue: lab(), message: Some(" ".into()) }, "message", "120"),
             (queue(" ", "A", None), "name", "120"),
             (queue("Lab", "lab", None), "prefix", "A to Z"),
             (queue("Lab", "L", Some(5)), "service_s", "30 to 14400"),
@@ -255,6 +295,13 @@ mod tests {
         ] {
             let fault = command.fault().unwrap();
             assert!(fault.starts_with(field) && fault.contains(bound), "{fault}");
+        }
+        let pause = |message: Option<&str>| Command::PauseQueue {
+            queue: lab(),
+            message: message.map(str::to_owned),
+        };
+        for command in [messages(8, "Wash your hands."), pause(None), pause(Some("At noon"))] {
+            assert_eq!(command.fault(), None, "{}", command.kind());
         }
     }
 
@@ -268,5 +315,23 @@ mod tests {
         let north = LocationId::new("north").unwrap();
         assert_eq!(call("north.room-1").foreign_field(&north), None);
         assert_eq!(call("south.room-1").foreign_field(&north), Some("station"));
+        let foreign = QueueId::new("south.lab").unwrap();
+        let ticket = TicketId::from_random(&foreign.location(), 7);
+        for (command, field) in [
+            (
+                Command::OrderQueues { queues: vec![lab(), foreign.clone()], edition: None },
+                "queues",
+            ),
+            (Command::RemoveQueue { queue: lab(), move_to: Some(foreign) }, "move_to"),
+            (Command::ReorderQueue { queue: lab(), tickets: vec![ticket] }, "tickets"),
+        ] {
+            assert_eq!(command.foreign_field(&north), Some(field));
+        }
+        for command in [
+            Command::OrderQueues { queues: vec![lab()], edition: None },
+            Command::RemoveQueue { queue: lab(), move_to: Some(lab()) },
+        ] {
+            assert_eq!(command.foreign_field(&north), None, "{}", command.kind());
+        }
     }
 }
