@@ -273,7 +273,7 @@ class Clinic(rolling.Clinic):
         text = text.replace("\nlisteners=", f"\nlisteners={','.join(listeners)},")
         text = text.replace("protocol.map=", f"protocol.map={','.join(kinds)},")
         file.write_text(f"{text}advertised.listeners={own},{','.join(advertised)}\n")
-        self.kill_server("kafka", "-TERM")
+        self.kill_server("kafka")
         self.start_server("kafka")
 
     def toxi(self, method, path, body=None):

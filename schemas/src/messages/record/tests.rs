@@ -175,8 +175,10 @@ fn named_at(field: &str, location: &str) -> Value {
             json!({"name": "", "kind": "poster", "factor": "birth_year", "queues": queues})
         }
         "fact" => {
-            let queue = format!("{location}.general");
-            json!({"source": "his", "key": "4711", "revision": 1, "status": "booked", "queue": queue})
+            let mut fact = json!({"source": "his", "key": "4711", "revision": 1});
+            fact["status"] = json!("booked");
+            fact["queue"] = json!(format!("{location}.general"));
+            fact
         }
         "station" => json!(format!("{location}.room-1")),
         "display" => json!(format!("{location}.{:016x}", 7)),
