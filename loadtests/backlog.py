@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""How fast one process of processors works off a backlog, and what its CPU does meanwhile.
+
+  deploy/dev/servers run --fsync -- loadtests/backlog.py [SECONDS]
+
+A swarm sends commands to 24 locations for SECONDS (30 by default). Then the processors end, and the
+same records are appended for another tenant, without the end of their validity: the backlog. `perf`
+watches the processors that work it off. BIN names the directory of the programs.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "faults"))
+import kafka
+from clinic import BIN, Clinic, until
+from rolling import WORDS
+
+TICKS = os.sysconf("SC_CLK_TCK")
+TOP = 25
+
+
+def commands(clinic, seconds):
+    """Sends commands, and returns their records for another tenant."""
+    command = [BIN / "swarm", f"--insecure-development-key={WORDS}", "--url", clinic.urls[0]]
+    command += ["commands", "--at-once", 256, "--seconds", seconds]
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+    again = []
+    for line in kafka.records(clinic):
+        headers, key, value = line.split("\t", 2)
+        kept = [part for part in headers.split(";;") if not part.startswith("ce_validuntil:")]
+        if key.startswith("demo/"):
+            again.append("\t".join([";;".join(kept), key.replace("demo/", "again/", 1), value]))
+    return again
+
+
+def decided(clinic):
+    query = "select count(*) from clinicwire.journal where tenant = 'again'"
+    return int(clinic.sql(query)[0][0])
+
+
+def cpu_s(pid):
+    """User and system seconds of a process."""
+    parts = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(parts[11]) + int(parts[12])) / TICKS
+
+
+def profile(clinic):
+    """The functions that took most of the CPU, as `perf` names them."""
+    report = ["perf", "report", "-i", clinic.directory / "perf.data", "--stdio", "--no-children"]
+    report += ["--percent-limit", "0.4", "-g", "none", "--sort", "symbol"]
+    done = subprocess.run(list(map(str, report)), check=False, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.strip() and line[0] != "#"]
+    return [line.strip()[:100] for line in lines[:TOP]]
+
+
+def main():
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    clinic = Clinic(pathlib.Path(tempfile.mkdtemp(prefix="clinicwire-backlog-")))
+    try:
+        clinic.begin(processors=1, gateways=1)
+        backlog = commands(clinic, seconds)
+        clinic.stop("processor-0")
+        kafka.produce(clinic, backlog)
+        clinic.start_processor(0)
+        pid = clinic.running["processor-0"].pid
+        watch = ["perf", "record", "-q", "-F", 499, "-g", "-p", pid, "-o"]
+        clinic.start("perf", [*watch, clinic.directory / "perf.data"])
+        until("the first is decided", lambda: decided(clinic))
+        begun, before, used = time.monotonic(), decided(clinic), cpu_s(pid)
+        until("all are decided", lambda: decided(clinic) >= len(backlog), 600)
+        took, used = time.monotonic() - begun, cpu_s(pid) - used
+        clinic.stop("perf")
+        count = len(backlog) - before
+        print(f"{count} commands in {took:.1f} s: {count / took:.0f} a second")
+        print(
+            f"{used / count * 1e6:.0f} us of CPU of the processors for each, {os.cpu_count()} cores"
+        )
+        print("\n".join(profile(clinic)))
+    finally:
+        clinic.stop_all()
+
+
+if __name__ == "__main__":
+    main()
