@@ -44,10 +44,10 @@ fn result(verdict: &Verdict) -> CommandResult {
 }
 
 #[test]
-fn ten_thousand_demo_commands_are_accepted() {
+fn demo_commands_are_accepted() {
     for (speed, seed) in SPEEDS {
         let (mut clinic, mut model) = open(seed, Pace::new(speed));
-        play(&mut clinic, &mut model, 10_000, |command, verdict, _, now| {
+        play(&mut clinic, &mut model, 4_000, |command, verdict, _, now| {
             assert_eq!(
                 code(verdict),
                 None,
@@ -211,7 +211,7 @@ fn demo_lines_stay_within_bounds() {
     for (speed, seed) in SPEEDS {
         let (mut clinic, mut model) = open(seed, Pace::new(speed));
         let (mut sums, mut looks, mut commands, mut opened) = ([0; 3], 0, 0, OPENING);
-        play(&mut clinic, &mut model, 15_000, |command, _, model, now| {
+        play(&mut clinic, &mut model, 6_000, |command, _, model, now| {
             commands += 1;
             // The line has no stable length while the first patients of a day arrive. Every seventh
             // command is enough.
@@ -243,11 +243,11 @@ fn demo_lines_stay_within_bounds() {
 }
 
 #[test]
-fn demo_memory_stays_constant_over_days() {
+fn demo_memory_stays_constant() {
     let (mut clinic, mut model) = open(1, Pace::new(10.0));
     play_until(&mut clinic, &mut model, OPENING + HOUR, |_, _, _, _| {});
     let after_an_hour = clinic.remembered();
-    play_until(&mut clinic, &mut model, OPENING + DAY, |_, _, _, _| {});
+    play_until(&mut clinic, &mut model, OPENING + 8 * HOUR, |_, _, _, _| {});
     assert!(
         clinic.remembered() < 2 * after_an_hour,
         "{after_an_hour}, then {}",
@@ -305,7 +305,7 @@ fn demo_services_take_their_planned_time() {
     let mut minutes = Vec::new();
     let general = plan::queues(&plan::location()).remove(0);
     let (mut clinic, mut model) = open(3, Pace::new(10.0));
-    play(&mut clinic, &mut model, 20_000, |command, _, model, now| match command {
+    play(&mut clinic, &mut model, 12_000, |command, _, model, now| match command {
         Command::StartService { ticket } => {
             let queue = &model.location.ticket(ticket).unwrap().standing.queue;
             if *queue == general {
@@ -318,7 +318,7 @@ fn demo_services_take_their_planned_time() {
         _ => {}
     });
     minutes.sort_by(f64::total_cmp);
-    assert!(minutes.len() > 1_000, "{}", minutes.len());
+    assert!(minutes.len() > 600, "{}", minutes.len());
     for (rank, expected) in [(0.5, 12.1), (0.9, 21.3)] {
         let found = minutes[(minutes.len() as f64 * rank) as usize];
         assert!((found / expected - 1.0).abs() < 0.06, "quantile {rank}: {found}, not {expected}");
