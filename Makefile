@@ -12,6 +12,9 @@ cargo_mutants := target/tools/bin/cargo-mutants
 # The readers that `make fuzz` runs, and for how long each.
 TARGET ?= $(shell sed -n 's/^        name: "\(.*\)",/\1/p' fuzz/targets.rs)
 SECONDS ?= 60
+# Everything that tests need: also programs, which end-to-end tests start and `cargo test` does not
+# build. Benchmarks are checked by clippy.
+build_tests := cargo build --workspace --lib --bins --tests
 # The crate that `make generated-mutants` changes.
 CRATE ?= clinicwire-gateway-core
 # How long `make schemathesis` takes for each role.
@@ -57,19 +60,19 @@ install: ## Install missing programs and packages (apt, npm, Maven, pip, Go modu
 
 .PHONY: test
 test: install ## Start real servers, run every test, stop the servers
-	cargo build --workspace --all-targets
+	$(build_tests)
 	deploy/dev/servers run -- $(MAKE) --no-print-directory test-given
 
 .PHONY: test-given
 test-given: ## Run every test on the servers in CLINICWIRE_{KAFKA,REDIS,POSTGRES}
-	# All targets, because end-to-end tests start programs that `cargo test` does not build.
-	cargo build --workspace --all-targets
+	$(build_tests)
 	# Tests in Rust wait for servers most of the time, so both kinds run at once.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-rust test-clients
 
 .PHONY: test-rust
 test-rust:
-	# Most tests wait for servers and programs, so two for each core keep the cores busy.
+	# Most tests wait for servers and programs, so two for each core keep the cores busy. Libraries
+	# have no examples in their docs (`doctest = false`), which cargo would look for in each.
 	RUST_TEST_THREADS=$$((2 * $$(getconf _NPROCESSORS_ONLN))) cargo test --workspace
 
 # Browsers, and clients in other languages. `-count=1`, because Go would reuse the results of older
