@@ -22,10 +22,12 @@ use crate::{
 mod evaluators;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod share;
 #[cfg(test)]
 mod tests;
 
 use evaluators::Evaluators;
+use share::StepClock;
 
 /// Rows of one step. A step takes a few milliseconds, so the caller can report and stop often, and
 /// costs far more than the bookkeeping around it.
@@ -36,8 +38,9 @@ const BLOCK: u32 = 1024;
 pub struct CheckOptions {
     /// Whether passes are listed. They are always counted.
     pub list_passes: bool,
-    /// The time that one rule may take over the whole file. A rule that takes longer is stopped,
-    /// and a finding says so.
+    /// The time of a core that one rule may take over the whole file. A rule that takes longer is
+    /// stopped, and a finding says so. Time in which other programs have the cores does not count:
+    /// what a check finds must not depend on its neighbours.
     pub budget: Duration,
 }
 
@@ -123,6 +126,13 @@ impl<'r, R: io::Read> FileCheck<'r, R> {
     /// The error of the reader, or why the file is refused after all. A later step returns the same
     /// error.
     pub fn step(&mut self, found: &mut Vec<Finding>) -> Result<CheckStep, FileError> {
+        let begun = StepClock::start();
+        let step = self.advance(found);
+        self.evaluators.share.add(&begun);
+        step
+    }
+
+    fn advance(&mut self, found: &mut Vec<Finding>) -> Result<CheckStep, FileError> {
         match &self.stage {
             CheckStage::Reading => {
                 if self.read_block(found)? {

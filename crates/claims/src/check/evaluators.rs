@@ -13,7 +13,7 @@ use schemas::{
     run::RuleTally,
 };
 
-use super::CheckOptions;
+use super::{CheckOptions, share::CoreShare};
 use crate::{
     row::Row,
     rules::{Evaluator, FindingSink, KeyNumbers, KeyedRow, Rules, params},
@@ -29,6 +29,7 @@ pub(super) struct Evaluators<'r> {
     pub reported: u64,
     pub at_risk_cents: i64,
     pub to_gain_cents: i64,
+    pub share: CoreShare,
 }
 
 /// One running rule.
@@ -57,6 +58,7 @@ impl<'r> Evaluators<'r> {
             reported: 0,
             at_risk_cents: 0,
             to_gain_cents: 0,
+            share: CoreShare::default(),
         }
     }
 
@@ -99,7 +101,7 @@ impl<'r> Evaluators<'r> {
             }
             running.work(self.list_passes, found, |evaluator, found| evaluator.row(keyed, found));
             let now = Instant::now();
-            running.spend(now - then, found);
+            running.spend(now - then, &self.share, found);
             then = now;
         }
         self.sum(&found[from..]);
@@ -116,7 +118,7 @@ impl<'r> Evaluators<'r> {
                 .work(self.list_passes, found, |evaluator, found| more = evaluator.conclude(found));
             found[from..].sort_by_key(|finding| (finding.row, finding.outcome));
             if more {
-                running.spend(then.elapsed(), found);
+                running.spend(then.elapsed(), &self.share, found);
             } else {
                 running.took += then.elapsed();
                 running.finish();
@@ -173,11 +175,11 @@ impl RunningRule<'_> {
     }
 
     /// Counts time against the budget.
-    fn spend(&mut self, time: Duration, findings: &mut Vec<Finding>) {
+    fn spend(&mut self, time: Duration, share: &CoreShare, findings: &mut Vec<Finding>) {
         self.took += time;
         if self.evaluator.is_none() {
             self.finish();
-        } else if self.took >= self.budget {
+        } else if self.took >= self.budget && share.of(self.took) >= self.budget {
             let budget = i64::try_from(self.budget.as_millis()).unwrap_or(i64::MAX);
             self.fail(FindingOutcome::RuleOverBudget, [("budget_ms", budget.into())], findings);
             self.finish();

@@ -1,6 +1,6 @@
 //! Rules that fail or take too long.
 
-use super::*;
+use super::{super::share::CoreShare, *};
 
 /// The findings of all other rules are the same without one rule.
 fn others_are_unharmed(found: &[Finding], id: &str) {
@@ -51,6 +51,18 @@ fn rule_over_budget_is_stopped_alone() {
         assert_eq!(of.len(), if id == "office-fee" { 1 } else { 2 }, "it saw one row: {of:?}");
         others_are_unharmed(&found, id);
     }
+}
+
+#[test]
+fn rule_that_waited_for_a_core_is_not_stopped() {
+    let options = CheckOptions { list_passes: true, ..CheckOptions::default() };
+    let unbounded = check(options, |_| ()).0;
+    let starved = |checking: &mut FileCheck<'_, &[u8]>| {
+        let rule = &mut checking.evaluators.each[position("doctor-required")];
+        rule.budget = Duration::from_nanos(1);
+        checking.evaluators.share = CoreShare::new(Duration::ZERO, Duration::from_secs(1 << 30));
+    };
+    assert_eq!(check(options, starved).0, unbounded);
 }
 
 #[test]
