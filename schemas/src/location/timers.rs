@@ -100,13 +100,14 @@ mod tests {
 
     #[test]
     fn each_value_has_its_bounds() {
+        type Field = fn(&mut Timers) -> &mut u32;
         let plausible = |change: &dyn Fn(&mut Timers)| {
             let mut timers = Timers::default();
             change(&mut timers);
             timers.are_plausible()
         };
         assert!(plausible(&|_| {}));
-        let seconds: [(fn(&mut Timers) -> &mut u32, u32, u32); 6] = [
+        let seconds: [(Field, u32, u32); 6] = [
             (|timers| &mut timers.absent_grace_s, 10, WEEK_S),
             (|timers| &mut timers.stale_s, 10, WEEK_S),
             (|timers| &mut timers.no_show_s, 10, WEEK_S),
