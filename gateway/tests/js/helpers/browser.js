@@ -120,8 +120,8 @@ export class Page {
   }
 
   /**
-   * Takes a picture for people to look at, once everything that moves has arrived. Only where
-   * `CLINICWIRE_SHOTS` is set: hundreds of pictures take a minute.
+   * Takes a picture for people to look at, once everything that moves has arrived. It is taken only
+   * where `CLINICWIRE_SHOTS` is set, because hundreds of pictures take a minute.
    * @param {string} name
    * @param {{fullPage?: boolean}} [more]
    */

@@ -1,5 +1,6 @@
 // Accessibility of every page in every state, in both languages and in light and dark colours.
 
+import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { assertAccessible } from "../helpers/accessibility.js";
 import { Page, SCREEN } from "../helpers/browser.js";
@@ -63,6 +64,20 @@ async function disconnect(stage, page) {
   await page.shows("#banner", /\d/);
 }
 
+/**
+ * Visits every state. One that fails does not hide the others.
+ * @template T
+ * @param {Record<string, T>} states
+ * @param {(name: string, state: T, number: number) => Promise<void>} visit
+ */
+async function visitEach(states, visit) {
+  /** @type {string[]} */
+  const problems = [];
+  for (const [number, [name, state]] of Object.entries(states).entries())
+    await visit(name, state, number).catch((error) => problems.push(`${name}: ${error}`));
+  assert.deepEqual(problems, []);
+}
+
 const ticket = {
   ticket: "harbour.t",
   label: "A-042",
@@ -94,16 +109,15 @@ describe("a ticket's page is accessible", () => {
   }
   it("in every state", async () => {
     const stage = await startStage();
-    /** @type {Page | undefined} */
-    let page;
-    for (const [number, [name, state]] of Object.entries(states).entries()) {
+    stage.state("ticket:harbour.t", { ...ticket, ...states.waiting });
+    const page = await openPage(`${stage.url}/${PATH}`);
+    await visitEach(states, async (name, state, number) => {
       // The label shows that the page has the state.
       const label = `A-${number}`;
       stage.state("ticket:harbour.t", { ...ticket, ...state, label });
-      page ??= await openPage(`${stage.url}/${PATH}`);
       await page.shows("#label", label);
       await check(page, `patient ${name}`);
-    }
+    });
   });
 
   it("while connecting and when disconnected", async () => {
@@ -162,16 +176,15 @@ describe("an appointment's page is accessible", () => {
   for (const status of rest) states[status] = { status };
   it("in every state", async () => {
     const stage = await startStage();
-    /** @type {Page | undefined} */
-    let page;
-    for (const [number, [name, state]] of Object.entries(states).entries()) {
+    stage.show("appointment:harbour.7", { appointment: booked });
+    const page = await openPage(`${stage.url}/${PATH}`);
+    await visitEach(states, async (name, state, number) => {
       // The doctor shows that the page has the state.
       const doctor = `Dr. ${number}`;
       stage.show("appointment:harbour.7", { appointment: { ...booked, ...state, doctor } });
-      page ??= await openPage(`${stage.url}/${PATH}`);
       await page.shows("#doctor", new RegExp(`${doctor}$`));
       await check(page, `appointment ${name}`);
-    }
+    });
   });
 
   it("with a ticket, waiting and called", async () => {
@@ -367,25 +380,31 @@ describe("the claims page is accessible", () => {
   };
   const none = Object.fromEntries(Object.keys(states.running).map((key) => [key, undefined]));
 
-  it("for a run in every state, and when disconnected", async () => {
+  const startRun = async () => {
     const stage = open(await Stage.start());
     const found = { findings: [finding], next: "more" };
     stage.answers.set(`GET runs/${RUN}/findings`, () => ({ json: found }));
-    /** @type {Page | undefined} */
-    let page;
-    for (const [state, entries] of Object.entries(states)) {
+    stage.show(states.running);
+    const page = await openPage(`${stage.url}/runs#token=t&run=${RUN}`, SCREEN);
+    await page.shows("#run-name", "september.csv");
+    return { stage, page };
+  };
+
+  it("for a run in every state", async () => {
+    const { stage, page } = await startRun();
+    await visitEach(states, async (state, entries) => {
       // The name shows that the page has the state.
       const name = `${state}.csv`;
       stage.show({ ...none, ...entries, run: { ...entries.run, name } });
-      page ??= await openPage(`${stage.url}/runs#token=t&run=${RUN}`, SCREEN);
       await page.shows("#run-name", name);
       await check(page, `runs ${state}`);
-    }
-    stage.show({ ...none, ...states.running });
-    const running = await openPage(`${stage.url}/runs#token=t&run=${RUN}`, SCREEN);
-    await running.shows("#run-name", "september.csv");
-    await disconnect(stage, running);
-    await check(running, "runs disconnected");
+    });
+  });
+
+  it("for a run when disconnected", async () => {
+    const { stage, page } = await startRun();
+    await disconnect(stage, page);
+    await check(page, "runs disconnected");
   });
 
   it("before a file is chosen, with and without recent checks", async () => {
