@@ -11,6 +11,7 @@ watches the processors that work it off. BIN names the directory of the programs
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,8 @@ def commands(clinic, seconds):
 def decided(clinic):
     with contextlib.suppress(RuntimeError):
         url = f"http://127.0.0.1:{clinic.health[0]}"
-        return int(clinic.metric(url, "clinicwire_processor_records_total"))
+        name = 'clinicwire_processor_records_total{became="applied"}'
+        return int(clinic.metric(url, re.escape(name)))
     return 0  # it does not answer yet
 
 
@@ -57,6 +59,8 @@ def profile(clinic):
     report = ["perf", "report", "-i", clinic.directory / "perf.data", "--stdio", "--no-children"]
     report += ["--percent-limit", "0.4", "-g", "none", "--sort", "symbol"]
     done = subprocess.run(list(map(str, report)), check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"perf reports nothing: {done.stderr[-500:]}")
     lines = [line for line in done.stdout.splitlines() if line.strip() and line[0] != "#"]
     return [line.strip()[:100] for line in lines[:TOP]]
 
@@ -73,12 +77,14 @@ def main():
         pid = clinic.running["processor-0"].pid
         watch = ["perf", "record", "-q", "-F", 499, "-g", "-p", pid, "-o"]
         clinic.start("perf", [*watch, clinic.directory / "perf.data"])
-        until("the first is decided", lambda: decided(clinic))
-        begun, before, used = time.monotonic(), decided(clinic), cpu_s(pid)
+        before = until("the first is decided", lambda: decided(clinic))
+        begun, used = time.monotonic(), cpu_s(pid)
         until("all are decided", lambda: decided(clinic) >= len(backlog), 600)
         took, used = time.monotonic() - begun, cpu_s(pid) - used
         clinic.stop("perf")
         count = len(backlog) - before
+        if count <= 0:
+            sys.exit("the backlog was gone before it was watched: send commands for longer")
         print(f"{count} commands in {took:.1f} s: {count / took:.0f} a second")
         print(
             f"{used / count * 1e6:.0f} us of CPU of the processors for each, {os.cpu_count()} cores"

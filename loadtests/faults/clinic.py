@@ -60,11 +60,18 @@ def get(url, token=None, method="GET", body=None, headers=None, timeout=5):
 
 
 def sign(role, tenant=TENANT, **claims):
-    """A token signed with the development key, as `DevelopmentIssuer` of crates/testing signs."""
+    """A token of a week, signed with the development key as `DevelopmentIssuer` of crates/testing
+    signs."""
     now = int(time.time())
     head = {"alg": "HS256", "kid": "insecure-development-key", "typ": "JWT"}
     body = {"iss": "clinicwire-development", "aud": "clinicwire", "sub": f"somebody-{role}"}
-    body |= {"exp": now + 86_400, "nbf": now - 60, "iat": now - 60, "tenant": tenant, "role": role}
+    body |= {
+        "exp": now + 7 * 86_400,
+        "nbf": now - 60,
+        "iat": now - 60,
+        "tenant": tenant,
+        "role": role,
+    }
     key = hashlib.sha256(hashlib.sha256(rolling.WORDS.encode()).digest() + b"token").digest()
 
     def encode(data):

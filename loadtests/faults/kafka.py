@@ -135,7 +135,7 @@ def topic_recreated(run):
     """Row 6. Deletes `care` and creates it again while processors run, then accepts it."""
     clinic = run.clinic()
     traffic, detect = Traffic(clinic, run.seed), []
-    # Clients go on: their changes are decided once the topic is accepted.
+    # Clients go on: a change that is too late once the topic is accepted is sent again.
     traffic.begin(seconds=run.length(60, 120))
     time.sleep(10)
     traffic.pause()
@@ -167,7 +167,10 @@ def topic_recreated(run):
         {"idempotency-key": "x"},
         timeout=15,
     )
-    held = kinds(clinic) == before and clinic.unready()
+    until("no program is ready", lambda: len(clinic.unready()) == len(clinic.running))
+    stopped = clinic.count("journal")
+    time.sleep(5)
+    held = kinds(clinic) == before and clinic.count("journal") == stopped
     accepted = time.monotonic()
     clinic.run("topic", "accept", "--all", check=True)
     traffic.resume()
