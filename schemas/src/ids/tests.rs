@@ -101,7 +101,12 @@ fn ids_are_made_of_their_parts() {
         assert_eq!(FileId::from_path(&path), Some((demo.clone(), file.clone())), "{path}");
     }
     assert_ne!(file.path(&demo), file.label_path(&demo));
-    for other in ["demo", "demo/x", "Demo/f_1", "a/demo/f_00000000000000000000000000000007"] {
+    for other in [
+        "demo",
+        "demo/x",
+        "Demo/f_00000000000000000000000000000007",
+        "a/demo/f_00000000000000000000000000000007",
+    ] {
         assert_eq!(FileId::from_path(other), None, "{other}");
     }
     let texts = [

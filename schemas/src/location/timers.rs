@@ -120,7 +120,8 @@ mod tests {
             assert!(plausible(&|timers| *field(timers) = most), "{index}");
             assert!(!plausible(&|timers| *field(timers) = most + 1), "{index}");
             let below = least.checked_sub(1);
-            assert!(!below.is_some_and(|below| plausible(&|timers| *field(timers) = below)));
+            let is_good = below.is_some_and(|below| plausible(&|timers| *field(timers) = below));
+            assert!(!is_good, "{index}");
         }
         for (day_start_min, expected) in [(MAX_DAY_START, true), (MAX_DAY_START + 1, false)] {
             assert_eq!(plausible(&|timers| timers.day_start_min = day_start_min), expected);

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -166,7 +168,7 @@ fn follow_up_ids_differ_with_every_part() {
 
 /// The value of a field that names something of `location`.
 fn named_at(field: &str, location: &str) -> Value {
-    let bits = format!("{location}.{:032x}", 7);
+    let id = format!("{location}.{:032x}", 7);
     match field {
         "queue" | "move_to" => json!(format!("{location}.general")),
         "queues" => json!([format!("{location}.general")]),
@@ -183,8 +185,8 @@ fn named_at(field: &str, location: &str) -> Value {
         "station" => json!(format!("{location}.room-1")),
         "display" => json!(format!("{location}.{:016x}", 7)),
         "point" | "check_in_point" => json!(format!("{location}.entrance")),
-        "tickets" => json!([bits]),
-        "ticket" | "appointment" | "from" | "successor" => json!(bits),
+        "tickets" => json!([id]),
+        "ticket" | "appointment" | "from" | "successor" => json!(id),
         other => panic!("{other}"),
     }
 }
@@ -213,6 +215,12 @@ fn record_names_nothing_of_another_location() {
         ("ticket.recall ticket.start ticket.complete ticket.hold", "ticket", "", none()),
         ("ticket.resume ticket.absent ticket.return ticket.yield", "ticket", "", none()),
         ("ticket.no_show ticket.cancel ticket.leave ticket.revert", "ticket", "", none()),
+        (
+            "ticket.subscribe_alerts",
+            "ticket",
+            "",
+            json!({"device": {"endpoint": "", "keys": {"p256dh": "", "auth": ""}}}),
+        ),
         ("ticket.unsubscribe_alerts", "ticket", "", json!({"endpoint": ""})),
         ("ticket.prioritise", "ticket", "", json!({"priority": 3})),
         ("ticket.transfer", "ticket", "queue", none()),
@@ -226,7 +234,16 @@ fn record_names_nothing_of_another_location() {
         ("appointment.receive", "appointment fact", "from", json!({"hops": 0})),
         ("appointment.settle", "appointment", "successor", json!({"answer": "kept"})),
     ];
+    // These name nothing but the location itself.
+    let mut seen = BTreeSet::from([
+        "location.configure",
+        "location.change_privacy",
+        "location.change_messages",
+        "location.change_branding",
+        "location.tick",
+    ]);
     for (kinds, own, free, more) in table {
+        seen.extend(kinds.split_whitespace());
         for kind in kinds.split_whitespace() {
             let refers = |abroad: &str| {
                 let mut text = more.clone();
@@ -246,6 +263,12 @@ fn record_names_nothing_of_another_location() {
             }
         }
     }
+    let of_locations = |kind: &&&str| {
+        let others = ["run.", "rule", "reference.", "webhook.", "tenant.", "appointment_key."];
+        !others.iter().any(|other| kind.starts_with(other))
+    };
+    let all: BTreeSet<_> = Command::KINDS.iter().filter(of_locations).copied().collect();
+    assert_eq!(seen, all);
 }
 
 #[test]
