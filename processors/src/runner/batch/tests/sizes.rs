@@ -205,11 +205,11 @@ impl Hospital {
 #[test]
 fn end_of_day_of_largest_line_fits() {
     let mut hospital = Hospital::open(1, 1);
-    // Enough of the largest parts for several slices. Their numbers are the smallest.
-    for number in 0..80 {
+    // Enough of the largest parts for more than one slice. Their numbers are the smallest.
+    for number in 0..110 {
         hospital.visit_often(u128::from(MAX_VISITS) * number);
     }
-    for number in 80..MAX_TICKETS {
+    for number in 110..MAX_TICKETS {
         hospital.issue(1_000_000 + u128::from(number));
     }
     let one_more = hospital.place.issue(&slug(0), 7_000_000);
