@@ -108,6 +108,7 @@ mod tests {
             assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
         }
     }
+
     #[test]
     fn key_has_one_partition_of_those_there_are() {
         // The hash of "foobar" without its sign is 1,357,151,166.

@@ -128,7 +128,7 @@ fn estimate_counts_turns_of_all_stations() {
     };
     assert_eq!(minutes(&head(), 0), (10, 30));
     assert_eq!(minutes(&QueueHead { servers: 1, ..head() }, 0), (25, 60));
-    // It counts from the last call, or from the ticket if that came later.
+    // The estimate counts from the last call, or from the issue of a later ticket.
     assert_eq!(minutes(&QueueHead { last_call_at: Some(3_600_000), ..head() }, 0), (70, 90));
     assert_eq!(minutes(&head(), 3_600_000), (70, 90));
 }

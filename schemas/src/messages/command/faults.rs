@@ -220,9 +220,9 @@ fn number<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::*;
     use crate::{
         check_in::{CheckInFactor, CheckInPlace, CheckInPointKind, CheckInPointSetup},
         ids::{CheckInPointId, DisplayId, QueueId, StationId, TicketId},

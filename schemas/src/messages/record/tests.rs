@@ -234,7 +234,7 @@ fn record_names_nothing_of_another_location() {
         ("appointment.receive", "appointment fact", "from", json!({"hops": 0})),
         ("appointment.settle", "appointment", "successor", json!({"answer": "kept"})),
     ];
-    // These name nothing but the location itself.
+    // Commands that name a location and nothing in it.
     let mut seen = BTreeSet::from([
         "location.configure",
         "location.change_privacy",
