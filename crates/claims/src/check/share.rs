@@ -69,6 +69,7 @@ mod tests {
     #[test]
     fn thread_that_waits_does_not_work() {
         let (mut share, waiting) = (CoreShare::default(), StepClock::start());
+        // To sleep is what the test is about: the clock of the thread must stand still.
         std::thread::sleep(Duration::from_millis(50));
         share.add(&waiting);
         assert!(share.passed >= Duration::from_millis(50));
