@@ -8,8 +8,16 @@ import statistics
 import subprocess
 import time
 
-from clinic import BIN, TENANT, log, sign
-from traffic import GAPS, ROLLBACKS, TRANSPORTS, Caller, Traffic, measured
+from clinic import log
+from traffic import (
+    GAPS,
+    ROLLBACKS,
+    TRANSPORTS,
+    Traffic,
+    measured,
+    open_location,
+    swarm_command,
+)
 
 EVERY_S = 30
 # Every ten minutes, clients of each transport are cut and resume twenty times: 2,000 connections.
@@ -57,14 +65,9 @@ def come_and_go(clinic, transport):
     """Runs clients that are cut and resume, in a location of their own. Returns their report."""
     location, report = f"churn-{transport}", clinic.directory / f"churn-{transport}.json"
     report.unlink(missing_ok=True)
-    site = {"name": "Churn", "time_zone": "UTC", "languages": ["en"]}
-    opener = Caller(clinic.urls, TENANT, location, 0)
-    opener.command("PUT", f"/v1/locations/{location}", site, "admin")
-    tokens = [sign(role, locations=[location]) for role in ("reception", "admin")]
-    command = [BIN / "swarm", "--location", location, "--json", report]
-    command += ["--token", tokens[0], "--admin-token", tokens[1]]
-    command += [part for url in clinic.urls for part in ("--url", url)]
-    command += ["--patience", 240, "reconnect", "--transport", transport, *CHURN]
+    open_location(clinic.urls, location)
+    command = swarm_command(clinic.urls, location, report)
+    command += ["reconnect", "--transport", transport, *CHURN]
     text = report.with_suffix(".txt")
     with open(text, "wb") as output:
         words = [str(part) for part in command]

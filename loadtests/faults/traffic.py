@@ -109,6 +109,21 @@ class Caller(threading.Thread):
             time.sleep(self.pause * 2 * self.random.random())
 
 
+def open_location(urls, location):
+    """Creates a location for clients of the swarm."""
+    site = {"name": "Swarm", "time_zone": "UTC", "languages": ["en"]}
+    Caller(urls, TENANT, location, 0).command("PUT", f"/v1/locations/{location}", site, "admin")
+
+
+def swarm_command(urls, location, report):
+    """The beginning of a command of the swarm, up to its scenario."""
+    tokens = [sign(role, locations=[location]) for role in ("reception", "admin")]
+    command = [BIN / "swarm", "--location", location, "--json", report]
+    command += ["--token", tokens[0], "--admin-token", tokens[1]]
+    command += [part for url in urls for part in ("--url", url)]
+    return [*command, "--patience", 240]
+
+
 class Traffic:
     """Callers and clients of one run."""
 
@@ -129,9 +144,7 @@ class Traffic:
         for caller in self.callers:
             caller.start()
         if seconds:
-            site = {"name": "Swarm", "time_zone": "UTC", "languages": ["en"]}
-            opener = Caller(self.urls, TENANT, "swarm", 0)
-            opener.command("PUT", "/v1/locations/swarm", site, "admin")
+            open_location(self.urls, "swarm")
             for transport in TRANSPORTS:
                 share = [clients // len(TRANSPORTS), seconds * rate / len(TRANSPORTS)]
                 self.swarms[transport] = self.start_swarm(transport, *map(round, share), seconds)
@@ -140,12 +153,8 @@ class Traffic:
 
     def start_swarm(self, transport, clients, changes, seconds):
         """Clients that follow a queue, which changes at a constant pace for so many seconds."""
-        tokens = [sign(role, locations=["swarm"]) for role in ("reception", "admin")]
-        command = [BIN / "swarm", "--location", "swarm", "--json", self.report(transport)]
-        command += ["--token", tokens[0], "--admin-token", tokens[1]]
-        for url in self.urls:
-            command += ["--url", url]
-        command += ["--patience", 240, "--command-deadline", 480, "fanout"]
+        command = swarm_command(self.urls, "swarm", self.report(transport))
+        command += ["--command-deadline", 480, "fanout"]
         command += ["--transport", transport, "--listeners", clients]
         command += ["--changes", changes, "--rate", changes / seconds]
         with open(self.report(transport).with_suffix(".txt"), "wb") as output:
