@@ -362,4 +362,14 @@ mod tests {
         let id = AppointmentId::from_random(&LocationId::new("north").unwrap(), 7);
         assert!(!format!("{id:?}").contains("north"));
     }
+
+    #[test]
+    fn status_says_whether_the_appointment_ended_and_may_lack_times() {
+        use AppointmentStatus as S;
+        let with = |holds: fn(S) -> bool| S::ALL.into_iter().filter(move |status| holds(*status));
+        let ends = [S::Fulfilled, S::Cancelled, S::Noshow, S::EnteredInError];
+        assert!(with(S::is_end).eq(ends));
+        let without_times = [S::Proposed, S::Cancelled, S::EnteredInError, S::Waitlist];
+        assert!(with(S::may_lack_times).eq(without_times));
+    }
 }

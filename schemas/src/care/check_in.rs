@@ -157,6 +157,7 @@ mod tests {
             (CheckInFactor::BirthDate, "29 feb 1980", None),
             (CheckInFactor::PhoneEnd, "12-34", Some("1234")),
             (CheckInFactor::PhoneEnd, "۱۲۳۴", None),
+            (CheckInFactor::PhoneEnd, "1234            ", Some("1234")),
             (CheckInFactor::PhoneEnd, "1234             ", None),
         ];
         for (factor, typed, read) in table {

@@ -285,4 +285,51 @@ mod tests {
         longest[MINUTES.len()] = 3;
         assert_eq!(percentile_s(&longest, 0.5), Some(480 * 60));
     }
+
+    #[test]
+    fn names_match_their_json() {
+        for method in CheckInMethod::ALL {
+            assert_eq!(serde_json::to_value(method).unwrap(), method.as_str());
+        }
+        for measure in Measure::ALL {
+            assert_eq!(serde_json::to_value(measure).unwrap(), measure.as_str());
+            assert_eq!(Measure::parse(measure.as_str()), Some(measure));
+        }
+        assert_eq!(Measure::parse("eaten"), None);
+    }
+
+    #[test]
+    fn ends_have_names_and_two_are_abandoned() {
+        let names = ["completed", "no_show", "left", "cancelled", "expired", "transferred"];
+        assert_eq!(TicketEnd::ALL.map(TicketEnd::as_str), names);
+        let abandoned = [TicketEnd::NoShow, TicketEnd::Left];
+        assert!(TicketEnd::ALL.into_iter().filter(|end| end.is_abandoned()).eq(abandoned));
+    }
+
+    #[test]
+    fn percentile_is_interpolated_within_its_bucket() {
+        // Two services of 4 to 5 minutes and two of 10 to 12.
+        let mut counts = [0_i64; MINUTES.len() + 1];
+        counts[4] = 2;
+        counts[8] = 2;
+        for (share, seconds) in [(0.0, 240), (0.25, 270), (0.5, 300), (0.75, 660), (1.0, 720)] {
+            assert_eq!(percentile_s(&counts, share), Some(seconds), "{share}");
+        }
+    }
+
+    #[test]
+    fn tally_is_taken_back_by_its_negation() {
+        let two = Tally { count: 2, total_ms: 300 };
+        let mut sum = Tally { count: 1, total_ms: 40 };
+        sum.add(two);
+        assert_eq!(sum, Tally { count: 3, total_ms: 340 });
+        sum.add(two.negated());
+        assert_eq!(sum, Tally { count: 1, total_ms: 40 });
+        assert!(!sum.is_empty() && Tally::default().is_empty());
+        // Undone, and not at the same speed.
+        assert!(!Tally { count: 0, total_ms: 5 }.is_empty());
+        let json = |total_ms| serde_json::to_string(&Tally { count: 1, total_ms }).unwrap();
+        assert_eq!(json(0), r#"{"count":1}"#);
+        assert_eq!(json(40), r#"{"count":1,"total_ms":40}"#);
+    }
 }

@@ -23,3 +23,14 @@ impl fmt::Display for AttemptNumber {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempt_is_written_as_its_number() {
+        assert_eq!(AttemptNumber(3).next().to_string(), "4");
+        assert_eq!(AttemptNumber(u32::MAX).next(), AttemptNumber(u32::MAX));
+    }
+}

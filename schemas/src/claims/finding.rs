@@ -374,6 +374,7 @@ mod tests {
     fn amounts_follow_the_language() {
         let both = |cents| (money(cents, Language::French), money(cents, Language::English));
         assert_eq!(both(3240), ("32,40\u{a0}$".into(), "$32.40".into()));
+        assert_eq!(both(0), ("0,00\u{a0}$".into(), "$0.00".into()));
         assert_eq!(both(5), ("0,05\u{a0}$".into(), "$0.05".into()));
         assert_eq!(both(-12_345), ("-123,45\u{a0}$".into(), "-$123.45".into()));
         assert_eq!(money(i64::MIN, Language::English), "-$92,233,720,368,547,758.08");
@@ -424,5 +425,30 @@ mod tests {
             Column::ALL.iter().all(|column| words["column"][column.as_str()] == column.title())
         );
         assert_eq!(words["unit"]["units"], "unités");
+    }
+
+    #[test]
+    fn findings_sort_by_severity_then_amount_then_row() {
+        let key = |severity, cents, row| {
+            let (rule, outcome) = ("a-rule".parse().unwrap(), FindingOutcome::ALL[0]);
+            Finding { row, rule, severity, outcome, params: Default::default(), cents }.sort_key()
+        };
+        let sorted = [
+            key(Severity::Error, i64::MAX, u64::MAX),
+            key(Severity::Error, 501, 9),
+            key(Severity::Error, 500, 1),
+            key(Severity::Error, 500, 2),
+            key(Severity::Error, 0, 1),
+            key(Severity::Warning, 900, 1),
+            key(Severity::Optimisation, 900, 1),
+            key(Severity::Pass, 0, u64::MAX),
+        ];
+        assert!(sorted.is_sorted_by(|one, next| one < next), "{sorted:?}");
+        // What the key leaves out.
+        assert_eq!(key(Severity::Error, -5, 1), key(Severity::Error, 0, 1));
+        assert_eq!(
+            key(Severity::Error, 1 << 31, 1 << 30),
+            key(Severity::Error, i64::MAX, u64::MAX)
+        );
     }
 }

@@ -197,4 +197,65 @@ mod tests {
             assert_eq!(ReferenceTable::parse(table.as_str()), Some(table));
         }
     }
+
+    #[test]
+    fn table_is_known_by_its_name_view_and_columns() {
+        for table in ReferenceTable::ALL {
+            assert_eq!(serde_json::to_value(table).unwrap(), table.as_str());
+            assert_eq!(table.view(), format!("table:{table}"));
+        }
+        let columns = |entry: ReferenceEntry| {
+            let json = serde_json::to_value(entry).unwrap();
+            json.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let text = || "a".to_owned();
+        for entry in [
+            ReferenceEntry::Code { leaf: text(), group: text(), top: text(), cents: Some(5) },
+            ReferenceEntry::Establishment { gmf: true },
+            ReferenceEntry::Context { description: text() },
+        ] {
+            let mut named = entry.table().columns()[1..].to_vec();
+            named.sort_unstable();
+            let mut fields = columns(entry);
+            fields.sort_unstable();
+            assert_eq!(named, fields);
+        }
+        let keys = ReferenceTable::ALL.map(|table| table.columns()[0]);
+        assert_eq!(keys, ["code", "place", "context"]);
+        for (table, form) in
+            ReferenceTable::ALL.into_iter().zip(["99999", "99999", "32 characters"])
+        {
+            assert!(table.key_form().contains(form), "{table}");
+        }
+    }
+
+    #[test]
+    fn field_out_of_its_bounds_is_named() {
+        let longest = "é".repeat(MAX_REFERENCE_TEXT);
+        let long = format!("{longest}e");
+        let code = |leaf: &str, group: &str, top: &str, cents| ReferenceEntry::Code {
+            leaf: leaf.to_owned(),
+            group: group.to_owned(),
+            top: top.to_owned(),
+            cents,
+        };
+        let context =
+            |description: &str| ReferenceEntry::Context { description: description.into() };
+        for (entry, field) in [
+            (code("", &longest, "c", None), None),
+            (code("a", "b", "c", Some(0)), None),
+            (code("a", "b", "c", Some(100_000_000)), None),
+            (ReferenceEntry::Establishment { gmf: true }, None),
+            (context(&longest), None),
+            (code(&long, "b", "c", None), Some("leaf")),
+            (code("a\n", "b", "c", None), Some("leaf")),
+            (code("a", &long, "c", Some(-1)), Some("group")),
+            (code("a", "b", "c\u{7f}", None), Some("top")),
+            (code("a", "b", "c", Some(-1)), Some("cents")),
+            (code("a", "b", "c", Some(100_000_001)), Some("cents")),
+            (context(&long), Some("description")),
+        ] {
+            assert_eq!(entry.fault().map(|(field, _)| field), field, "{entry:?}");
+        }
+    }
 }

@@ -389,3 +389,15 @@ pub enum RangeBound {
     /// A date `YYYY-MM-DD` or a time `HH:MM`.
     Text(Arc<str>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severity_names_match_their_json() {
+        for severity in Severity::ALL {
+            assert_eq!(serde_json::to_value(severity).unwrap(), severity.as_str());
+        }
+    }
+}

@@ -242,3 +242,28 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<crate::finding::Finding>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_names_match_their_json_and_three_are_ends() {
+        for state in RunState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+        let ends = [RunState::Completed, RunState::Failed, RunState::Cancelled];
+        assert!(RunState::ALL.into_iter().filter(|state| state.is_end()).eq(ends));
+    }
+
+    #[test]
+    fn passes_are_counted_and_are_no_findings() {
+        let mut counts = FindingCounts::default();
+        for (severity, more) in Severity::ALL.into_iter().zip([2, 3, 5, 7]) {
+            counts.add(severity, 1);
+            counts.add(severity, more);
+        }
+        let expected = FindingCounts { error: 3, warning: 4, optimisation: 6, pass: 8 };
+        assert_eq!((counts, counts.findings()), (expected, 13));
+    }
+}

@@ -120,4 +120,13 @@ mod tests {
         assert_eq!(numbers.len(), Close::ALL.len());
         assert!(Close::ALL.iter().all(|close| close.reason().len() <= 123));
     }
+
+    #[test]
+    fn client_reconnects_unless_the_same_would_happen_again() {
+        let lasting =
+            [Close::InvalidToken, Close::BadRequest, Close::PermissionDenied, Close::TooLarge];
+        let ends = Close::ALL.iter().copied().filter(|close| !close.should_reconnect());
+        assert!(ends.eq(lasting));
+        assert!(Close::ALL.iter().all(|close| !close.reason().is_empty()));
+    }
 }

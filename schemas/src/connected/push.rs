@@ -195,14 +195,13 @@ impl PushServices {
         self.0.iter().find(|service| match service {
             PushService::Origin(accepted) => *accepted == origin,
             PushService::Host(accepted) => {
-                let is_https = origin.len() == host.len() + "https://".len();
                 let is_there = match accepted.strip_prefix("*.") {
                     Some(domain) => host
                         .strip_suffix(domain)
                         .is_some_and(|before| before.len() > 1 && before.ends_with('.')),
                     None => *accepted == host,
                 };
-                is_https && origin.starts_with("https://") && is_there
+                origin.starts_with("https://") && is_there
             }
         })
     }
@@ -290,5 +289,31 @@ mod tests {
         assert!(!device(P256DH_LENGTH, AUTH_LENGTH - 1).is_plausible());
         let long = "a".repeat(MAX_ENDPOINT + 1);
         assert!(!is_endpoint(&long) && !is_endpoint("") && !is_endpoint("a b"));
+    }
+
+    #[test]
+    fn address_of_a_service_is_plain_and_has_one_form() {
+        let both = |endpoint: &str| origin_of(endpoint);
+        let found = |origin: &str, host: &str| Some((origin.to_owned(), host.to_owned()));
+        assert_eq!(
+            both("HTTPS://Push.Example:443/X"),
+            found("https://push.example", "push.example")
+        );
+        assert_eq!(both("http://a.example:80/x"), found("http://a.example:80", "a.example:80"));
+        for bad in ["ftp://a.example/x", "https:///x", "https://a b/x", "https://a.example/\n"] {
+            assert_eq!(both(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_of_kinds_and_devices_are_read_again() {
+        for kind in AlertKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        assert_eq!("eaten".parse::<AlertKind>(), Err(()));
+        let device = DeviceId::from_endpoint("https://push.example/x");
+        assert_eq!(device.to_string().parse::<DeviceId>().unwrap(), device);
+        assert_eq!(serde_json::to_value(device).unwrap(), device.to_string());
     }
 }

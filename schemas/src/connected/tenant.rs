@@ -166,5 +166,11 @@ mod tests {
         ] {
             assert_eq!(settings(text).fault().map(|(field, _)| field), field, "{text}");
         }
+        let limits = |count| {
+            let limits = (0..count).map(|n| (n.to_string(), 1.to_string())).collect();
+            TenantSettings { limits, ..TenantSettings::default() }.fault()
+        };
+        assert_eq!(limits(MAX_LIMITS), None);
+        assert_eq!(limits(MAX_LIMITS + 1).unwrap().0, "limits");
     }
 }

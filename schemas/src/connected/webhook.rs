@@ -214,4 +214,30 @@ mod tests {
         some.events.insert("ticket.eaten".to_owned());
         assert_eq!(some.fault().unwrap().0, "events");
     }
+
+    #[test]
+    fn field_out_of_its_bounds_is_named() {
+        let with = |change: fn(&mut WebhookSettings)| {
+            let mut settings = settings("https://hooks.example");
+            change(&mut settings);
+            settings.fault().map(|(field, _)| field)
+        };
+        let locations = |count| (0..count).map(|n| LocationId::new(format!("l-{n}")).unwrap());
+        assert_eq!(with(|it| it.description = Some("é".repeat(MAX_DESCRIPTION))), None);
+        let field = Some("description");
+        assert_eq!(with(|it| it.description = Some("é".repeat(MAX_DESCRIPTION + 1))), field);
+        assert_eq!(with(|it| it.description = Some("a\nb".to_owned())), field);
+        let mut many = settings("https://hooks.example");
+        many.locations.extend(locations(MAX_LOCATIONS));
+        assert_eq!(many.fault(), None);
+        many.locations.extend(locations(MAX_LOCATIONS + 1));
+        assert_eq!(many.fault().unwrap().0, "locations");
+    }
+
+    #[test]
+    fn state_names_match_their_json() {
+        for state in WebhookState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
 }

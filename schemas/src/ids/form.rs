@@ -103,6 +103,7 @@ mod tests {
             "riverside.general".to_owned(),
             "riverside.general.x".to_owned(),
             "riverside/dr-roy".to_owned(),
+            "riverside/Dr".to_owned(),
             format!("riverside.{hex}{hex}"),
             format!("riverside.{hex}"),
             format!("r_{hex}_{hex}{hex}"),

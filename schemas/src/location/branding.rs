@@ -134,4 +134,13 @@ mod tests {
             assert_eq!(LogoName::new(bad), Err(Code::InvalidValue), "{bad}");
         }
     }
+
+    #[test]
+    fn logo_name_is_its_text_and_branding_is_empty_without_any_part() {
+        let text = "0123456789abcdef0123456789abcdef.svg";
+        let logo = LogoName::new(text).unwrap();
+        assert_eq!((logo.as_str(), logo.to_string()), (text, text.to_owned()));
+        assert!(Branding::default().is_empty());
+        assert!(!Branding { logo: Some(logo), ..Branding::default() }.is_empty());
+    }
 }

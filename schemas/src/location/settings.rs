@@ -181,3 +181,17 @@ pub fn check_in_point_key(point: &CheckInPointId) -> String {
 
 /// The prefix of the keys of check-in points.
 pub const CHECK_IN_POINT_PREFIX: &str = "check-in-point:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_entries_name_their_things() {
+        let north = crate::ids::LocationId::new("north").unwrap();
+        let key = display_key(&DisplayId::from_random(&north, 0));
+        assert_eq!(key, format!("display:north.{:016x}", 0));
+        let point = CheckInPointId::new("north.door").unwrap();
+        assert_eq!(check_in_point_key(&point), "check-in-point:north.door");
+    }
+}

@@ -687,3 +687,15 @@ pub struct TicketStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor: Option<TicketId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_of_expiry_match_their_json() {
+        for expiry in [Expiry::AbsentTooLong, Expiry::Stale, Expiry::DayEnded] {
+            assert_eq!(serde_json::to_value(expiry).unwrap(), expiry.as_str());
+        }
+    }
+}

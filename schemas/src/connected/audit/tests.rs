@@ -113,3 +113,20 @@ fn only_tickets_and_appointments_have_a_person() {
         assert!(!named(name), "{name}");
     }
 }
+
+#[test]
+fn entry_names_each_of_its_persons_once() {
+    let here = LocationId::new("riverside").unwrap();
+    let [one, two] = [1 << 8, 2 << 8].map(|bits| AppointmentId::from_random(&here, bits));
+    let what = vec![
+        two.to_string(),
+        "queue:riverside.general".to_owned(),
+        format!("ticket:{}", one.visit_ticket(3)),
+        one.to_string(),
+    ];
+    let persons = AuditEntry { what, ..largest() }.persons();
+    let keys = [&one, &two].map(|id| PersonKey::of_name(id.as_str()).unwrap());
+    assert_eq!(persons, keys);
+    assert_eq!(keys[0].to_string(), format!("{:030x}", 1));
+    assert_eq!(format!("{:?}", keys[0]), "PersonKey(…)");
+}

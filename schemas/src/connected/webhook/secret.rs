@@ -113,7 +113,7 @@ mod tests {
         }
         let read: WebhookKey = key.text().parse().unwrap();
         assert_eq!(read.secret(&demo, &one, at(1)).text(), first);
-        assert!(!format!("{key:?}").contains(&key.text()));
+        assert_eq!(format!("{key:?}"), "WebhookKey(…)");
         assert!("short".parse::<WebhookKey>().is_err());
     }
 }

@@ -64,4 +64,30 @@ mod tests {
         assert_ne!(first, issue(1, 3).fingerprint(&riverside));
         assert_ne!(first, issue(1, 0).fingerprint(&aggregate("north")));
     }
+
+    #[test]
+    fn every_kind_with_a_candidate_leaves_it_out() {
+        let riverside = aggregate("riverside");
+        let location = LocationId::new("riverside").unwrap();
+        let booked = |random, revision| Command::ReportAppointment {
+            appointment: AppointmentId::from_random(&location, random),
+            fact: serde_json::from_value(serde_json::json!({
+                "source": "his", "key": "A1", "revision": revision, "status": "booked"
+            }))
+            .unwrap(),
+        };
+        let webhook = |random, url: &str| Command::CreateWebhook {
+            webhook: WebhookId::from_random(random),
+            settings: serde_json::from_value(serde_json::json!({ "url": url })).unwrap(),
+        };
+        for (first, repeat, other) in [
+            (booked(1, 1), booked(2, 1), booked(1, 2)),
+            (webhook(1, "https://a.example"), webhook(2, "https://a.example"), webhook(1, "x")),
+        ] {
+            let [first, repeat, other] =
+                [first, repeat, other].map(|it| it.fingerprint(&riverside));
+            assert_eq!(first, repeat);
+            assert_ne!(first, other);
+        }
+    }
 }

@@ -222,6 +222,8 @@ fn number<'a>(
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use serde_json::json;
+
     use super::*;
     use crate::{
         check_in::{CheckInFactor, CheckInPlace, CheckInPointKind, CheckInPointSetup},
@@ -332,6 +334,116 @@ mod tests {
             Command::RemoveQueue { queue: lab(), move_to: Some(lab()) },
         ] {
             assert_eq!(command.foreign_field(&north), None, "{}", command.kind());
+        }
+    }
+
+    fn command(json: serde_json::Value) -> Command {
+        serde_json::from_value(json).expect("a command")
+    }
+
+    #[test]
+    fn field_deep_in_a_command_is_named_when_it_is_foreign() {
+        let north = LocationId::new("north").unwrap();
+        let id = format!("north.{:032x}", 7);
+        let display = format!("north.{:016x}", 7);
+        let at = |location: &str| {
+            let queue = format!("{location}.lab");
+            let queues = json!([queue]);
+            let point = json!({"name": "", "kind": "poster", "factor": "none", "queues": queues});
+            let fact = json!({"source": "his", "key": "1", "revision": 1, "status": "booked",
+                "queue": queue});
+            [
+                ("station", json!({"type": "ticket.call", "ticket": id, "station": queue})),
+                (
+                    "queues",
+                    json!({"type": "station.configure", "station": "north.room", "name": "",
+                    "queues": queues}),
+                ),
+                (
+                    "queues",
+                    json!({"type": "check_in_point.configure", "point": "north.door",
+                    "setup": point}),
+                ),
+                (
+                    "check_in_point",
+                    json!({"type": "display.pair", "display": display, "name": "",
+                    "check_in_point": format!("{location}.door")}),
+                ),
+                ("queue", json!({"type": "appointment.report", "appointment": id, "fact": fact})),
+            ]
+        };
+        for (field, json) in at("south") {
+            assert_eq!(command(json).foreign_field(&north), Some(field));
+        }
+        for (field, json) in at("north") {
+            assert_eq!(command(json).foreign_field(&north), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn fault_is_named_for_every_command_with_bounds() {
+        let id = format!("north.{:032x}", 7);
+        let webhook = format!("w_{:032x}", 7);
+        let fact = json!({"source": "his", "key": "1", "revision": 1, "status": "booked"});
+        let with = |field: &str, value: &str| {
+            let mut fact = fact.clone();
+            fact[field] = json!(value);
+            json!({"type": "appointment.report", "appointment": id, "fact": fact})
+        };
+        let put = |key: &str, entry: serde_json::Value| json!({"type": "reference.put", "table": "codes", "key": key, "entry": entry});
+        let code = |leaf: &str| json!({"leaf": leaf, "group": "", "top": ""});
+        let rule = json!({"id": "a-rule", "name": {"fr": "", "en": ""}, "category": "a",
+            "kind": "required", "column": "code"});
+        let rotate =
+            |keep_s| json!({"type": "webhook.rotate", "webhook": webhook, "keep_s": keep_s});
+        for (json, words) in [
+            (json!({"type": "location.change_branding", "branding": {"name": " "}}), "name: 1 to"),
+            (json!({"type": "ticket.hold", "ticket": id, "reason": " "}), "reason: 1 to"),
+            (json!({"type": "ticket.cancel", "ticket": id, "reason": " "}), "reason: 1 to"),
+            (
+                json!({"type": "ticket.prioritise", "ticket": id, "priority": 1, "reason": " "}),
+                "reason: 1 to",
+            ),
+            (
+                json!({"type": "appointment.override_check_in", "appointment": id, "reason": " "}),
+                "override_reason: 1 to",
+            ),
+            (put("0", code("a")), "code: a number"),
+            (put("05", code("a")), "code: a number"),
+            (put("5", code("\n")), "leaf: at most 300"),
+            (put("5", json!({"gmf": true})), "entry: an entry of this table"),
+            (put("5", code("a")), "a table has at most 20000"),
+            (json!({"type": "reference.load", "table": "codes", "csv": ""}), "a table has"),
+            (with("label", " "), "label: 1 to"),
+            (with("reason", " "), "reason: 1 to"),
+            (with("label", "A B"), "start: start and end"),
+            (
+                json!({"type": "webhook.create", "webhook": webhook, "settings": {"url": "x"}}),
+                "url: an https",
+            ),
+            (
+                json!({"type": "webhook.change", "webhook": webhook, "settings": {"url": "x"}}),
+                "url: an https",
+            ),
+            (json!({"type": "tenant.create", "settings": {"name": ""}}), "name: 1 to 200"),
+            (json!({"type": "tenant.change", "settings": {"name": ""}}), "name: 1 to 200"),
+            (rotate(MAX_OVERLAP_S + 1), "keep_s: at most"),
+            (
+                json!({"type": "webhook.replay", "webhook": webhook,
+                "replay": {"what": "time", "from": 0, "until": 1}}),
+                "until: later",
+            ),
+            (
+                json!({"type": "station.configure", "station": "north.room", "name": "Room"}),
+                "a location has at most",
+            ),
+            (json!({"type": "rule.put", "rule": rule}), "a tenant has at most"),
+        ] {
+            let fault = command(json).fault().unwrap();
+            assert!(fault.starts_with(words), "{fault}");
+        }
+        for json in [rotate(MAX_OVERLAP_S), json!({"type": "ticket.hold", "ticket": id})] {
+            assert_eq!(command(json).fault(), None);
         }
     }
 }

@@ -86,3 +86,15 @@ impl CommandResult {
         *self == Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_is_empty_until_it_has_something() {
+        assert!(CommandResult::default().is_empty());
+        let change = Some(AppointmentChange::Booked);
+        assert!(!CommandResult { change, ..CommandResult::default() }.is_empty());
+    }
+}

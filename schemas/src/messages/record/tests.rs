@@ -310,3 +310,11 @@ fn validity_ends_after_its_last_millisecond() {
     assert!(until(Some(17)).is_expired(18));
     assert!(!until(None).is_expired(Millis::MAX));
 }
+
+#[test]
+fn size_counts_key_headers_and_value() {
+    let text = |text: &str| text.to_owned();
+    let headers = vec![(text("four"), text("value")), (text("a"), text("bc"))];
+    let record = WireRecord { key: text("key"), headers, value: Bytes::from_static(b"1234567") };
+    assert_eq!(record.size(), 3 + 4 + 5 + 1 + 2 + 7);
+}

@@ -135,3 +135,13 @@ fn view_json_round_trips() {
     assert_eq!(back.position, view.position);
     assert_eq!(values(&back), values(&view));
 }
+
+#[test]
+fn step_is_empty_without_any_change() {
+    assert!(Delta { from: 1, to: 2, ..Delta::default() }.is_empty());
+    let mut sets = Delta::default();
+    sets.put("a", &1);
+    let mut removes = Delta::default();
+    removes.drop_key("a");
+    assert!(!sets.is_empty() && !removes.is_empty());
+}
