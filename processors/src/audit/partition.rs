@@ -205,7 +205,7 @@ impl PartitionTask {
             let (tenant, entries) = match read {
                 Ok(read) => read,
                 Err(code) => {
-                    parked.push(ParkedRecord { offset: *offset, at, code, record: record.clone() });
+                    parked.push(ParkedRecord { offset: *offset, code, record: record.clone() });
                     continue;
                 }
             };
@@ -224,7 +224,6 @@ impl PartitionTask {
         let first = &self.waiting[0];
         let parked = ParkedRecord {
             offset: first.offset,
-            at: first.at,
             code: Code::RecordNotStored,
             record: first.record.clone(),
         };

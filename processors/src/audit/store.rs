@@ -28,8 +28,6 @@ pub struct TenantEntries {
 pub struct ParkedRecord {
     /// The offset of the record.
     pub offset: LogOffset,
-    /// When the log appended the record.
-    pub at: Millis,
     /// Why the record cannot be stored as entries.
     pub code: Code,
     /// The record.

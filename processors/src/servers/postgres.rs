@@ -39,8 +39,8 @@ pub use pool::{ConnectionSettings, PoolSettings, check_roles, login};
 use pool::{Lease, LeasePool};
 pub use rebuild::{RebuildError, RebuiltLocation};
 pub use retention::{
-    PARTITIONED_TABLES, PartitionReport, PostgresRetention, RetentionDays, RetiredRows,
-    set_row_retention,
+    Adoption, PARTITIONED_TABLES, PartitionReport, PostgresRetention, RetentionDays, RetiredRows,
+    adopt_strays, set_row_retention,
 };
 use rows::json;
 use shared_commits::SharedCommits;

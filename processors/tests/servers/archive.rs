@@ -13,10 +13,7 @@ use processors::{
     ledger::Ledger,
     servers::{
         archive::{Archive, ArchiveError},
-        postgres::{
-            PostgresJournal, PostgresRetention, PostgresVerifier, RetentionDays, Role,
-            set_row_retention,
-        },
+        postgres::{PostgresJournal, PostgresRetention, PostgresVerifier, Role},
     },
     verify::{Compared, Difference, How},
 };
@@ -38,11 +35,8 @@ fn archive(database: &Database, store: &Arc<impl ObjectStore>) -> Archive {
 async fn age(database: &Database) {
     let until = jiff::Timestamp::now().as_millisecond() - 500 * DAY;
     let age = "UPDATE clinicwire.partition SET until = $1 WHERE child = 'journal_before'";
-    database.owner().await.execute(age, &[&until]).await.unwrap();
     // The rows of the fixture are dated 1970, so that they are before that.
-    let days =
-        RetentionDays { journal: 400, history: 400, parked: 400, tickets: 35, appointments: 100 };
-    set_row_retention(&database.url, &days).await.unwrap();
+    database.owner().await.execute(age, &[&until]).await.unwrap();
 }
 
 async fn text_of(store: &InMemory, path: &Path) -> String {

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use processors::{
     fixtures::{Clinic, issue, ticket},
-    ledger::{Batch, Ledger, PartitionClaim},
+    ledger::{Batch, JournalEntry, Ledger, PartitionClaim},
     servers::postgres::{
-        PARTITIONED_TABLES, PostgresRetention, RetentionDays, RetiredRows, Role, set_row_retention,
+        Adoption, PARTITIONED_TABLES, PostgresRetention, RetentionDays, RetiredRows, Role,
+        adopt_strays, set_row_retention,
     },
 };
-use schemas::{Millis, command::Command};
+use schemas::{Millis, codes::Code, command::Command};
+use testing::records::command_record;
 use tokio_postgres::Client;
 
 use crate::setup::Database;
@@ -20,9 +22,6 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 fn retention(database: &Database) -> PostgresRetention {
     PostgresRetention::new(&database.pool(2)).expect("a pool")
 }
-
-const DAYS: RetentionDays =
-    RetentionDays { journal: 400, history: 400, parked: 400, tickets: 35, appointments: 100 };
 
 fn in_days(days: Millis) -> Millis {
     jiff::Timestamp::now().as_millisecond() + days * DAY
@@ -71,13 +70,26 @@ async fn month_without_maintenance_needs_no_default_partition() {
     assert_eq!(homes(&database, "journal").await.len(), 4, "the first, and three later days");
 }
 
+/// Removes every partition but the default one, as when nobody looked after them for long.
+async fn without_partitions(database: &Database, table: &str) {
+    let remove = format!(
+        "DO $$ DECLARE gone text; BEGIN
+           FOR gone IN DELETE FROM clinicwire.partition WHERE parent = '{table}' RETURNING child
+           LOOP EXECUTE format('DROP TABLE clinicwire.%I', gone); END LOOP; END $$"
+    );
+    database.owner().await.batch_execute(&remove).await.unwrap();
+}
+
 #[tokio::test]
 async fn commit_past_the_last_partition_is_kept_and_adopted() {
     let database = Database::migrated().await;
     let (ledger, retention) = (database.ledger(1), retention(&database));
     let mut clinic = Clinic::new(&ledger).await;
     let mut claim = clinic.open(&ledger, 0).await;
-    for (number, days) in [(1, 60), (2, 61)] {
+    for table in ["journal", "stay"] {
+        without_partitions(&database, table).await;
+    }
+    for (number, days) in [(1, -2), (2, 0)] {
         let batch = later(&mut clinic, claim, number, days);
         ledger.commit(&batch).await.expect("the default partition takes it");
         claim.next_offset = batch.to;
@@ -85,43 +97,114 @@ async fn commit_past_the_last_partition_is_kept_and_adopted() {
     let found = strays(&retention).await;
     assert_eq!(found, [("journal", 2), ("parked", 0), ("stay", 2)].map(|(t, n)| (t.to_owned(), n)));
     // Maintenance that comes late makes the periods after those rows, and leaves them.
-    let owner = database.owner().await;
-    let late = "SELECT clinicwire.add_partition_at( \
-         'journal', timezone('UTC', now()) + $1::text::interval)";
-    let added: Option<String> = owner.query_one(late, &[&"60 days"]).await.unwrap().get(0);
-    let since = "SELECT since FROM clinicwire.partition WHERE child = $1";
-    let since: i64 = owner.query_one(since, &[&added]).await.unwrap().get(0);
-    assert!(since > in_days(61) - DAY, "the days with rows are left");
+    assert_eq!(retention.add_partitions("journal").await.unwrap(), 35, "all but today");
 
-    let adopted = set_row_retention(&database.url, &DAYS).await.unwrap();
+    let adopted = adopt_strays(&database.url).await.unwrap();
     assert_eq!(adopted.len(), 2, "{adopted:?}");
     assert_eq!(strays(&retention).await, no_strays());
-    let batch = later(&mut clinic, claim, 3, 61);
+    let batch = later(&mut clinic, claim, 3, 0);
     ledger.commit(&batch).await.expect("the adopted partition takes it");
     assert_eq!(strays(&retention).await, no_strays());
     let loaded = ledger.restore(&clinic.aggregate).await.unwrap().unwrap();
     assert_eq!(loaded.position, clinic.location().position());
 }
 
+/// A partition up to then would take the rows of all days in between.
+#[tokio::test]
+async fn rows_of_a_wrong_clock_do_not_become_a_partition() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let claim = clinic.open(&ledger, 0).await;
+    ledger.commit(&later(&mut clinic, claim, 1, 365)).await.expect("the default partition");
+    let found = strays(&retention).await;
+    assert_eq!(adopt_strays(&database.url).await.unwrap(), []);
+    assert_eq!(strays(&retention).await, found);
+    assert_eq!(found[0], ("journal".to_owned(), 1));
+    assert_eq!(retention.add_partitions("journal").await.unwrap(), 0, "none was missing");
+}
+
+#[tokio::test]
+async fn record_with_a_wrong_time_is_parked_in_the_present() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let claim = clinic.open(&ledger, 0).await;
+    let mut batch = clinic.batch(claim, vec![issue(1)]);
+    let record = command_record(&clinic.aggregate, "c", issue(1)).to_wire();
+    let row = batch.journal.last_mut().unwrap();
+    row.at = in_days(365);
+    row.entry = JournalEntry::Parked { code: Code::RecordFromFuture, record };
+    ledger.commit(&batch).await.unwrap();
+    assert_eq!(strays(&retention).await, no_strays());
+    let at = "SELECT at FROM clinicwire.parked";
+    let at: i64 = database.role(Role::Processor).await.query_one(at, &[]).await.unwrap().get(0);
+    assert!((in_days(-1)..in_days(1)).contains(&at), "{at}");
+}
+
+/// A copy, a verification or a person reads the journal for an hour.
+#[tokio::test]
+async fn commits_go_on_while_rows_wait_for_a_reader_to_be_adopted() {
+    let database = Database::migrated().await;
+    let (ledger, retention) = (database.ledger(1), retention(&database));
+    let mut clinic = Clinic::new(&ledger).await;
+    let mut claim = clinic.open(&ledger, 0).await;
+    let reader = database.owner().await;
+    reader.batch_execute("SET idle_in_transaction_session_timeout = 0").await.unwrap();
+    let read = "BEGIN; SELECT count(*) FROM clinicwire.journal";
+    reader.batch_execute(read).await.unwrap();
+    let prepared = adopt_strays(&database.url).await.unwrap();
+    assert_eq!(prepared, [], "there is nothing to adopt, and nobody waits");
+    reader.batch_execute("COMMIT").await.unwrap();
+
+    without_partitions(&database, "journal").await;
+    let batch = clinic.batch(claim, vec![issue(1)]);
+    claim.next_offset = batch.to;
+    ledger.commit(&batch).await.unwrap();
+    reader.batch_execute(read).await.unwrap();
+    let adopting = adopt_strays(&database.url);
+    let committing = async {
+        for number in 2..8 {
+            let batch = clinic.batch(claim, vec![issue(number)]);
+            claim.next_offset = batch.to;
+            ledger.commit(&batch).await.expect("the lock is not waited for");
+        }
+    };
+    let (adopted, ()) = tokio::join!(adopting, committing);
+    assert_eq!(adopted.unwrap(), [Adoption::Busy("journal")]);
+    reader.batch_execute("COMMIT").await.unwrap();
+    let adopted = adopt_strays(&database.url).await.unwrap();
+    assert!(matches!(&adopted[..], [Adoption::Adopted(_)]), "{adopted:?}");
+    assert_eq!(strays(&retention).await, no_strays());
+}
+
+#[tokio::test]
+async fn retention_changes_only_where_it_is_given() {
+    let database = Database::migrated().await;
+    let given = RetentionDays { history: Some(3_650), ..RetentionDays::default() };
+    let kept = |days: u32| {
+        [("appointment", 100), ("journal", 400), ("parked", 400), ("stay", days), ("ticket", 35)]
+            .map(|(table, days)| (table.to_owned(), days))
+    };
+    assert_eq!(set_row_retention(&database.url, &given).await.unwrap(), kept(3_650));
+    let none = RetentionDays::default();
+    assert_eq!(set_row_retention(&database.url, &none).await.unwrap(), kept(3_650));
+}
+
 #[tokio::test]
 async fn racing_processors_add_each_partition_once() {
     let database = Database::migrated().await;
     let (one, other) = (retention(&database), retention(&database));
-    let remove = "DO $$ DECLARE gone text; BEGIN
-           FOR gone IN DELETE FROM clinicwire.partition
-             WHERE parent = 'journal' AND child ~ '[0-9]$' RETURNING child LOOP
-             EXECUTE format('DROP TABLE clinicwire.%I', gone);
-           END LOOP; END $$";
-    database.owner().await.batch_execute(remove).await.unwrap();
+    without_partitions(&database, "journal").await;
     let (added, as_well) =
         tokio::join!(one.add_partitions("journal"), other.add_partitions("journal"));
     // A lock that is not free in time is an error, and the rest is left to the next call.
     let (added, as_well) = (added.unwrap_or_default(), as_well.unwrap_or_default());
-    assert!(added + as_well <= 35, "{added} and {as_well}");
+    assert!(added + as_well <= 36, "{added} and {as_well}");
     one.add_partitions("journal").await.unwrap();
     let count = "SELECT count(*) FROM clinicwire.partition WHERE parent = 'journal'";
     let count: i64 = database.owner().await.query_one(count, &[]).await.unwrap().get(0);
-    assert_eq!(count, 36, "the first, which has today, and 35 days ahead");
+    assert_eq!(count, 36, "today and 35 days ahead");
     assert_eq!(one.add_partitions("journal").await.unwrap(), 0);
 }
 
@@ -139,7 +222,12 @@ async fn old_partitions_are_dropped_and_the_journal_only_from_the_archive() {
         assert_eq!(retention.drop_partitions(table).await.unwrap(), 0, "{table} is not old");
         age(&owner, table).await;
     }
-    set_row_retention(&database.url, &RetentionDays { history: 501, ..DAYS }).await.unwrap();
+    set_row_retention(
+        &database.url,
+        &RetentionDays { history: Some(501), ..RetentionDays::default() },
+    )
+    .await
+    .unwrap();
     let dropped = async |table| retention.drop_partitions(table).await.unwrap();
     assert_eq!(dropped("parked").await, 1);
     assert_eq!(dropped("stay").await, 0, "its retention is not over");

@@ -47,9 +47,12 @@ async fn seed(client: &Client, version: i32) -> Counts {
                  (($1::text::json ->> 'logged_at')::bigint / 86400000)::int)";
             client.execute(day, &[&row]).await.expect("the day is added");
         }
+        let columns = "SELECT string_agg(quote_ident(name), ', ') \
+             FROM json_object_keys($1::text::json) AS keys (name)";
+        let columns: String = client.query_one(columns, &[&row]).await.expect("columns").get(0);
         let insert = format!(
-            "INSERT INTO clinicwire.{table} OVERRIDING SYSTEM VALUE \
-             SELECT * FROM json_populate_record(NULL::clinicwire.{table}, $1::text::json)"
+            "INSERT INTO clinicwire.{table} ({columns}) OVERRIDING SYSTEM VALUE \
+             SELECT {columns} FROM json_populate_record(NULL::clinicwire.{table}, $1::text::json)"
         );
         client.execute(&insert, &[&row]).await.unwrap_or_else(|error| panic!("{table}: {error}"));
         *counts.entry(table.to_owned()).or_default() += 1;

@@ -250,7 +250,7 @@ pub async fn unreadable_records_are_parked_with_the_batch(sides: Sides<'_>) {
         value: vec![0xff, 0].into(),
     };
     let (offset, code) = (batch.to, Code::RecordUnknownType);
-    batch.parked.push(ParkedRecord { offset, at: noon(), code, record });
+    batch.parked.push(ParkedRecord { offset, code, record });
     batch.to = LogOffset(batch.to.0 + 1);
     owner.sides.store.commit(&batch).await.expect("the batch is stored");
     owner.claim.next_offset = batch.to;

@@ -17,7 +17,7 @@ use processors::servers::{
         AuditCommand, CompareArgs, PrepareArgs, ProcessorsCli, ProcessorsCommand, ServiceCommand,
     },
     migrations, parked,
-    postgres::{set_audit_retention, set_row_retention},
+    postgres::{Adoption, adopt_strays, set_audit_retention, set_row_retention},
     topics, verify as compare_all,
 };
 use servers::{config_check, kafka::prepare_topics};
@@ -110,19 +110,42 @@ async fn compare(settings: CompareArgs) -> ExitCode {
     }
 }
 
+/// Sets for how long rows are kept, and gives each row a partition.
+async fn retain(settings: &PrepareArgs) -> anyhow::Result<()> {
+    let url = &settings.postgres.postgres;
+    if let Some(days) = settings.audit_days {
+        let set = set_audit_retention(url, days).await;
+        set.context("the retention of the audit could not be set")?;
+    }
+    let kept = set_row_retention(url, &settings.retention.days())
+        .await
+        .context("the retention of rows could not be set")?;
+    for (table, days) in kept {
+        tracing::info!(table, days, "rows are kept this long");
+    }
+    let adopted = adopt_strays(url).await.context("rows without a partition could not be moved")?;
+    for adoption in adopted {
+        match adoption {
+            Adoption::Adopted(partition) => {
+                tracing::warn!(
+                    partition,
+                    "rows had no partition in time; they are in this one now"
+                );
+            }
+            Adoption::Busy(table) => tracing::warn!(
+                table,
+                "rows have no partition, and another session reads the table: run `prepare` again"
+            ),
+        }
+    }
+    Ok(())
+}
+
 async fn prepare(settings: &PrepareArgs) -> anyhow::Result<()> {
     let applied = migrations::apply(&settings.postgres.postgres)
         .await
         .context("the database could not be prepared: check --postgres or CLINICWIRE_POSTGRES")?;
-    set_audit_retention(&settings.postgres.postgres, settings.audit_days)
-        .await
-        .context("the retention of the audit could not be set")?;
-    let adopted = set_row_retention(&settings.postgres.postgres, &settings.retention.days())
-        .await
-        .context("the retention of rows could not be set")?;
-    for partition in adopted {
-        tracing::warn!(partition, "rows had no partition in time; they are in this one now");
-    }
+    retain(settings).await?;
     tracing::info!(applied, newest = migrations::newest(), "the database is ready");
     let created = prepare_topics(&settings.cluster(), &settings.new_topics()).await?;
     tracing::info!(?created, "the topics are ready");

@@ -51,11 +51,11 @@ pub struct PrepareArgs {
     #[arg(long, env = "CLINICWIRE_EVENTS_HOURS", default_value_t = 7 * 24)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=87_600))]
     pub events_hours: u64,
-    /// Days that the stored audit is kept. Six years by default, as long as HIPAA has such
-    /// documentation kept (45 CFR 164.316); a later `prepare` may change it
-    #[arg(long, env = "CLINICWIRE_AUDIT_DAYS", default_value_t = 2_192)]
+    /// Days that the stored audit is kept [default: as before; at first 2192, which are the six
+    /// years that HIPAA has such documentation kept (45 CFR 164.316)]
+    #[arg(long, env = "CLINICWIRE_AUDIT_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    pub audit_days: u32,
+    pub audit_days: Option<u32>,
     /// For how long rows are kept.
     #[command(flatten)]
     pub retention: RetentionArgs,
@@ -65,37 +65,38 @@ pub struct PrepareArgs {
     pub views_hours: u64,
 }
 
-/// For how long rows are kept. A later `prepare` may change it.
+/// For how long rows are kept. What is not given stays as it is, so that a `prepare` without these
+/// settings deletes nothing.
 #[derive(Args)]
 pub struct RetentionArgs {
     /// Days that the journal stays in the database. Only days that the archive has are dropped, so
-    /// without an archive all of it stays
+    /// without an archive all of it stays [default: as before; at first 400]
     // Less than two days would drop days that are not over everywhere.
-    #[arg(long, env = "CLINICWIRE_JOURNAL_DAYS", default_value_t = 400)]
+    #[arg(long, env = "CLINICWIRE_JOURNAL_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=36_500))]
-    pub journal_days: u32,
+    pub journal_days: Option<u32>,
     /// Days that the history of tickets is kept; it is dropped by the week. Figures are kept for
-    /// three years
-    #[arg(long, env = "CLINICWIRE_HISTORY_DAYS", default_value_t = 400)]
+    /// three years [default: as before; at first 400]
+    #[arg(long, env = "CLINICWIRE_HISTORY_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
-    pub history_days: u32,
+    pub history_days: Option<u32>,
     /// Days that records are kept that were set aside and not released; they are dropped by the
-    /// month
-    #[arg(long, env = "CLINICWIRE_PARKED_DAYS", default_value_t = 400)]
+    /// month [default: as before; at first 400]
+    #[arg(long, env = "CLINICWIRE_PARKED_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
-    pub parked_days: u32,
+    pub parked_days: Option<u32>,
     /// Days after its end that a ticket is known, and its end can be undone. Its history and the
-    /// journal stay
+    /// journal stay [default: as before; at first 35]
     // A service day and the day after it: an end is undone on the same day.
-    #[arg(long, env = "CLINICWIRE_TICKET_DAYS", default_value_t = 35)]
+    #[arg(long, env = "CLINICWIRE_TICKET_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=3_650))]
-    pub ticket_days: u32,
+    pub ticket_days: Option<u32>,
     /// Days after its time that an appointment which has ended is known. A later report of its
-    /// source books it anew
+    /// source books it anew [default: as before; at first 100]
     // Sources correct yesterday's appointments.
-    #[arg(long, env = "CLINICWIRE_APPOINTMENT_DAYS", default_value_t = 100)]
+    #[arg(long, env = "CLINICWIRE_APPOINTMENT_DAYS", value_name = "DAYS")]
     #[arg(value_parser = clap::value_parser!(u32).range(7..=3_650))]
-    pub appointment_days: u32,
+    pub appointment_days: Option<u32>,
 }
 
 impl RetentionArgs {

@@ -242,7 +242,6 @@ fn writes<'a>(
             Box::new(&consumer.topic),
             Box::new(number(partition.0)),
             column(&parked, |row| row.offset.0),
-            column(&parked, |row| row.at),
             column(&parked, |row| row.code.as_str()),
             column(&parked, |row| row.record.key.as_bytes()),
             column(&parked, |row| to_json(&row.record.headers)),

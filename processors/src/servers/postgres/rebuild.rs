@@ -103,14 +103,14 @@ impl PostgresVerifier {
             return Ok(Some(RebuiltLocation { compared, position: None }));
         }
         fold.mark();
-        let transaction = self
-            .client()
+        let (client, journal) = self.parts();
+        let transaction = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted)
             .start()
             .await?;
         let swap = Swap::lock(&transaction, aggregate, group).await?;
-        continue_fold(&transaction, aggregate, &mut fold).await?;
+        continue_fold(&transaction, journal, aggregate, &mut fold).await?;
         let mut changed = fold.mark();
         add_differences(&mut changed, &compared);
         let position = swap.write(&fold, &changed, at).await?;

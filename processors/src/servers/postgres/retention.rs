@@ -2,8 +2,10 @@
 //! deletes old rows of tables that have no partitions. The functions of migration V8 decide which
 //! partitions are due, by PostgreSQL's clock.
 
+use std::time::Duration;
+
 use schemas::Millis;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, error::SqlState, types::ToSql};
 
 use super::{LeasePool, PoolSettings, PostgresError, bounded, number, pool, unsigned};
 use crate::ledger::LedgerError;
@@ -14,6 +16,10 @@ pub const PARTITIONED_TABLES: [&str; 3] = ["journal", "parked", "stay"];
 /// Most partitions that one call adds or drops, each in a transaction of its own. The first call
 /// after a pause leaves the others to the next.
 const MOST_PARTITIONS: u64 = 50;
+/// How often `prepare` asks for the lock of a table, half a second each time.
+const LOCK_TRIES: u32 = 10;
+/// The pause between two of them, in which commits go on.
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
 /// Most rows that one statement deletes: some tens of milliseconds, so that no batch is delayed.
 const SLICE: i64 = 2_000;
 
@@ -21,7 +27,12 @@ const SLICE: i64 = 2_000;
 /// they were small would compare every row with every row.
 const PLANNED_ANEW: &str = " -c plan_cache_mode=force_custom_plan -c jit=off";
 
-const SET_RETENTION: &str = "UPDATE clinicwire.retention SET days = $2 WHERE name = $1";
+/// What the present setting may have deleted is deleted for good: a longer one brings nothing back.
+const SET_RETENTION: &str = "UPDATE clinicwire.retention SET days = $2, \
+       retired_before = greatest(retired_before, \
+         (extract(epoch FROM now()) * 1000)::bigint - days * 86400000::bigint) \
+     WHERE name = $1 AND days <> $2";
+const RETENTION: &str = "SELECT name, days FROM clinicwire.retention ORDER BY name";
 const ADOPT_STRAYS: &str = "SELECT clinicwire.adopt_default_partition($1)";
 const ADD: &str = "SELECT clinicwire.add_partition($1)";
 const DROP: &str = "SELECT clinicwire.drop_partition($1)";
@@ -55,34 +66,31 @@ const OLD_APPOINTMENTS: &str = "DELETE FROM clinicwire.appointment WHERE NOT ope
             AND NOT t.open AND NOT t.kept AND (t.body ->> 'reported_at')::bigint < kept.before \
             LIMIT $1)) old LIMIT $1)";
 
-/// For how many days rows are kept.
-#[derive(Debug, Clone, Copy)]
+/// For how many days rows are kept. What is `None` stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct RetentionDays {
     /// Partitions of the journal that the archive has.
-    pub journal: u32,
+    pub journal: Option<u32>,
     /// Stays: the history of tickets.
-    pub history: u32,
+    pub history: Option<u32>,
     /// Records that were set aside.
-    pub parked: u32,
+    pub parked: Option<u32>,
     /// Tickets, after their end.
-    pub tickets: u32,
+    pub tickets: Option<u32>,
     /// Appointments that have ended, after their time.
-    pub appointments: u32,
+    pub appointments: Option<u32>,
 }
 
-/// Sets the retention, and makes default partitions with rows ordinary ones. Takes the login of the
-/// owner. Returns the partitions that were default ones.
+/// Sets the retention. Takes the login of the owner. Returns the days of each table, as they are
+/// now.
 ///
 /// # Errors
 /// [`PostgresError`]
 pub async fn set_row_retention(
     url: &str,
     days: &RetentionDays,
-) -> Result<Vec<String>, PostgresError> {
-    let owner = pool::ConnectionSettings { url: url.to_owned(), role: None };
-    let client = pool::login(&owner).await?;
-    // Reading the rows of a large default partition takes longer than a service may.
-    client.batch_execute("SET statement_timeout = 0").await?;
+) -> Result<Vec<(String, u32)>, PostgresError> {
+    let client = owner(url).await?;
     let RetentionDays { journal, history, parked, tickets, appointments } = *days;
     for (name, days) in [
         ("journal", journal),
@@ -91,14 +99,55 @@ pub async fn set_row_retention(
         ("ticket", tickets),
         ("appointment", appointments),
     ] {
-        client.execute(SET_RETENTION, &[&name, &number(days)]).await?;
+        if let Some(days) = days {
+            client.execute(SET_RETENTION, &[&name, &number(days)]).await?;
+        }
     }
+    let rows = client.query(RETENTION, &[]).await?;
+    let kept = |row: &tokio_postgres::Row| (row.get(0), row.get::<_, i32>(1).unsigned_abs());
+    Ok(rows.iter().map(kept).collect())
+}
+
+/// What became of the rows of a default partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adoption {
+    /// The default partition is an ordinary one with this name.
+    Adopted(String),
+    /// The default partition of this table may have rows, and other sessions held the table.
+    Busy(&'static str),
+}
+
+/// Makes default partitions with rows ordinary ones. Takes the login of the owner, and waits for
+/// nobody for long: commits would wait behind it.
+///
+/// # Errors
+/// [`PostgresError`]
+pub async fn adopt_strays(url: &str) -> Result<Vec<Adoption>, PostgresError> {
+    let client = owner(url).await?;
+    // Reading the rows of a large default partition takes longer than a service may.
+    client.batch_execute("SET statement_timeout = 0").await?;
     let mut adopted = Vec::new();
     for table in PARTITIONED_TABLES {
-        let row = client.query_one(ADOPT_STRAYS, &[&table]).await?;
-        adopted.extend(row.get::<_, Option<String>>(0));
+        adopted.extend(adopt(&client, table).await?);
     }
     Ok(adopted)
+}
+
+async fn adopt(client: &Client, table: &'static str) -> Result<Option<Adoption>, PostgresError> {
+    for _ in 0..LOCK_TRIES {
+        match client.query_one(ADOPT_STRAYS, &[&table]).await {
+            Ok(row) => return Ok(row.get::<_, Option<String>>(0).map(Adoption::Adopted)),
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(Adoption::Busy(table)))
+}
+
+async fn owner(url: &str) -> Result<Client, PostgresError> {
+    pool::login(&pool::ConnectionSettings { url: url.to_owned(), role: None }).await
 }
 
 /// The partitions of a table.

@@ -388,7 +388,6 @@ fn parked_records<'a>(rows: &[&'a JournalRow]) -> Vec<Parameter<'a>> {
         .collect();
     vec![
         column(&rows, |(row, ..)| row.offset.0),
-        column(&rows, |(row, ..)| row.at),
         column(&rows, |(_, code, _)| code.as_str()),
         column(&rows, |(.., record)| record.key.as_bytes()),
         column(&rows, |(.., record)| to_json(&record.headers)),

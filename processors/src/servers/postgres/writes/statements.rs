@@ -144,8 +144,10 @@ pub const OUTBOX: &str = "INSERT INTO clinicwire.outbox \
        $8::bytea[]) \
        AS r (partition, o, part, target, key, headers, value)";
 
+/// The time is that of this server, whose clock also makes and drops the partitions: a record is
+/// often set aside because its own time is wrong.
 pub const PARKED: &str = "INSERT INTO clinicwire.parked \
        (topic, partition, \"offset\", at, code, key, headers, value) \
-     SELECT $1, $2, o, at, code, key, headers::json, value \
-     FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::bytea[]) \
-       AS p (o, at, code, key, headers, value)";
+     SELECT $1, $2, o, (extract(epoch FROM now()) * 1000)::bigint, code, key, headers::json, value \
+     FROM unnest($3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bytea[]) \
+       AS p (o, code, key, headers, value)";
