@@ -130,8 +130,8 @@ pub trait Log: Send + Sync + 'static {
     /// missing in the answer.
     fn look<'a>(&'a self, places: &'a [LogPlace]) -> BoxFuture<'a, Vec<(PartitionId, LogState)>>;
 
-    /// Reads the last record of each partition of the topic of views, as far as it tells an
-    /// aggregate and its position.
+    /// Reads the last records of each partition of the topic of views: the newest position of each
+    /// aggregate that they name.
     ///
     /// # Errors
     /// [`NotRead`] when a partition cannot be read.

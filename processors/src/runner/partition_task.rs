@@ -34,11 +34,16 @@ use crate::{
 
 /// How often a partition without work reports itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a partition without work asks whether it is still the owner's: one small query. A
+/// rebuild takes it away, so that its next claim publishes what the rebuild left.
+const OWNER_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct PartitionTask {
     shared: Arc<RunnerContext>,
     partition: Partition,
     flow: Arc<Flow>,
+    /// When the ledger last said that the partition is this owner's.
+    owned_at: Instant,
 }
 
 /// Why the task of a partition ended.
@@ -84,7 +89,7 @@ impl PartitionTask {
         shared.drop_cached(claim.partition);
         shared.dirty.own(&claim, partition_count);
         shared.settings.counters.start(shared.settings.topic, claim.partition, claim.next_offset);
-        Self { shared, partition, flow }
+        Self { shared, partition, flow, owned_at: Instant::now() }
     }
 
     /// Has older aggregates begin this epoch before any record is applied.
@@ -161,6 +166,7 @@ impl PartitionTask {
                 }
             }
         }
+        self.look_at_owner().await?;
         self.tick().await;
         self.tidy_outbox().await;
         self.delete_outcomes().await;
@@ -249,6 +255,20 @@ impl PartitionTask {
         Ok(())
     }
 
+    /// Ends the task of a partition without work that has another owner epoch.
+    async fn look_at_owner(&mut self) -> Result<(), Lost> {
+        if !self.partition.is_idle() || self.owned_at.elapsed() < OWNER_EVERY {
+            return Ok(());
+        }
+        self.owned_at = Instant::now();
+        let PartitionClaim { partition, owner_epoch, .. } = self.partition.claim;
+        // The next commit tells of a ledger that does not answer.
+        match answered(self.shared.backends.ledger.checkpoint(partition)).await {
+            Ok(row) if row.owner_epoch != owner_epoch => Err(Lost),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the task once an operator has accepted the log, which raises the owner epoch: the next
     /// claim looks at the log again.
     async fn look_for_acceptance(&mut self) -> Result<(), PartitionError> {
@@ -292,6 +312,7 @@ impl PartitionTask {
         self.partition.timers.committed(&batch.aggregates, latest);
         self.shared.heads.committed(claim.partition, &batch.aggregates);
         self.partition.committed();
+        self.owned_at = Instant::now();
         self.move_to(batch.to);
         let place = BatchPlace {
             topic: self.shared.settings.topic,

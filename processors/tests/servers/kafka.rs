@@ -14,7 +14,11 @@ use rdkafka::{
     admin::{AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer},
 };
-use schemas::record::{CARE_TOPIC, MAX_RECORD_BYTES, WireRecord};
+use schemas::{
+    ids::{Aggregate, LocationId, TenantId},
+    record::{CARE_TOPIC, MAX_RECORD_BYTES, VIEWS_TOPIC, ViewsRecord, WireRecord},
+    view::Position,
+};
 use servers::kafka::{KafkaCluster, MAX_MESSAGE_BYTES, TopicError, prepare_topics};
 use testing::patience::{PATIENCE, patiently};
 use tokio::{sync::Notify, task::JoinHandle};
@@ -372,6 +376,30 @@ async fn look_tells_bounds_and_anchors() {
     let beyond = [LogPlace { partition: PartitionId(0), anchor: Some(LogOffset(1_000)) }];
     let states = patiently("kafka answers", log.look(&beyond)).await;
     assert!(states[0].1.record.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newest_views_are_those_of_every_aggregate_at_the_end() {
+    let topics = TestTopics::created(PARTITIONS).await;
+    let log = group_log(&topics);
+    let tenant = TenantId::new("demo").unwrap();
+    let aggregate = |number: usize| {
+        Aggregate::location(&tenant, &LocationId::new(format!("l-{number}")).unwrap())
+    };
+    let record = |number: usize, version| {
+        let position = Position { epoch: 1, version };
+        let record =
+            ViewsRecord { position, at: 1, deltas: Vec::new(), reload: false, outcome: None };
+        (VIEWS_TOPIC, record.to_wire(&aggregate(number)))
+    };
+    // Each aggregate goes on to version 5, and the first one then has a refusal at version 4.
+    let steps = (1..=5).flat_map(|version| (0..20).map(move |number| (number, version)));
+    let records: Vec<_> = steps.chain([(0, 4)]).map(|(number, at)| record(number, at)).collect();
+    log.append(&records).await.unwrap();
+    let newest = patiently("kafka answers", log.newest_views()).await.unwrap();
+    let newest: BTreeMap<_, _> =
+        newest.into_iter().map(|head| (head.aggregate, head.position.version)).collect();
+    assert_eq!(newest, (0..20).map(|number| (aggregate(number), 5)).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,6 +128,27 @@ async fn verification_finds_what_was_changed_and_nothing_beside_traffic() {
     assert!(process.stop().await, "SIGTERM is no failure");
 }
 
+/// In the evening no record arrives. Clients that hold wrong views must not wait for the morning.
+#[tokio::test(flavor = "multi_thread")]
+async fn rebuild_of_an_idle_location_is_published() {
+    let installation = Installation::new().await;
+    let (ok, told) = installation.output("prepare").await;
+    assert!(ok, "{told}");
+    let (process, _) = installation.run().await;
+    let client = installation.database.role(Role::Processor).await;
+    let (aggregate, log) = (location(), installation.topics.writer());
+    log.append(&opened(&aggregate)).await.unwrap();
+    until_version(&client, i64::try_from(opening().len()).unwrap()).await;
+    let (code, told) = rebuild(&installation, &aggregate, &[]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let sql = "SELECT count(*) FROM clinicwire.outbox";
+    until("the new epoch is published", async || {
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
+    assert!(process.stop().await, "SIGTERM is no failure");
+}
+
 /// Runs `rebuild` for a location. Returns the exit code and the output.
 async fn rebuild(
     installation: &Installation,

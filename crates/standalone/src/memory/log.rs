@@ -29,6 +29,8 @@ const TAIL_RECORDS: usize = 50_000;
 /// Bounds of the channels: inputs of a runner, records in one input, items of a follower.
 const INPUTS: usize = 16;
 const RECORDS: usize = 500;
+/// Records at the end of the topic of views that are compared with the ledger.
+const VIEWS_TAIL: usize = 100;
 const FOLLOWED: usize = 1_024;
 /// The only partition of each topic.
 const PARTITION: PartitionId = PartitionId(0);
@@ -252,8 +254,8 @@ impl processors::log::Log for MemoryLog {
     fn newest_views(&self) -> processors::BoxFuture<'_, Result<Vec<ViewsHead>, NotRead>> {
         Box::pin(async move {
             let kept = lock(&self.broker.kept);
-            let newest = kept.views.records.back().map(|(.., record)| record);
-            Ok(newest.into_iter().filter_map(|record| ViewsHead::from_wire(record).ok()).collect())
+            let newest = kept.views.records.iter().rev().take(VIEWS_TAIL);
+            Ok(newest.filter_map(|(.., record)| ViewsHead::from_wire(record).ok()).collect())
         })
     }
 

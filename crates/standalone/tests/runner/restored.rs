@@ -43,16 +43,14 @@ async fn ahead() -> (Memory, Position) {
 /// position.
 async fn restored() -> (Memory, Position) {
     let (memory, published) = ahead().await;
-    let record = ViewsRecord {
-        position: published,
-        at: 1,
-        deltas: Vec::new(),
-        reload: false,
-        outcome: None,
-    };
+    publish(&memory, published).await;
+    (memory, published)
+}
+
+async fn publish(memory: &Memory, position: Position) {
+    let record = ViewsRecord { position, at: 1, deltas: Vec::new(), reload: false, outcome: None };
     let wire = record.to_wire(&here().aggregate());
     memory.log.append(&[(VIEWS_TOPIC, wire)]).await.unwrap();
-    (memory, published)
 }
 
 /// A location of which only the view store remembers a later version than the ledger has, because
@@ -108,6 +106,30 @@ async fn older_ledger_begins_one_epoch_despite_faults() {
         assert_eq!(position(&memory).await, begun);
         again.abort();
     }
+}
+
+/// The newest record is a refusal, which has the position that the ledger has.
+#[tokio::test(start_paused = true)]
+async fn lost_step_before_a_refusal_begins_an_epoch() {
+    let (memory, published) = restored().await;
+    publish(&memory, position(&memory).await).await;
+    let running = run(backends(&memory, &Faults::none()), settings());
+    until("a new epoch begins", async || position(&memory).await.epoch > published.epoch).await;
+    running.abort();
+}
+
+/// What a rebuild does beside it: it fences the owner.
+#[tokio::test(start_paused = true)]
+async fn partition_without_work_notices_another_owner() {
+    let memory = memory();
+    let running = run(backends(&memory, &Faults::none()), settings());
+    for record in opening(&here()) {
+        send(&memory, record).await;
+    }
+    quiet(&memory).await;
+    memory.ledger.claim(PARTITION).await.unwrap();
+    claimed_again(&memory).await;
+    running.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     metadata::MetadataPartition,
 };
-use schemas::record::ViewsHead;
+use schemas::{ids::Aggregate, record::ViewsHead};
 use servers::kafka::{KafkaCluster, KafkaEvents, dispose, log_passing_error, wire_record};
 
 use crate::log::{LogOffset, LogPlace, LogState, NotRead, PartitionId};
@@ -21,6 +21,14 @@ const TIMEOUT: Duration = Duration::from_millis(2_500);
 /// Longest sleep in `poll`.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
+/// How much of a partition is fetched at once for one record: a broker sends at least one batch.
+const ONE_RECORD_BYTES: u32 = 1_000;
+/// Records at the end of a partition of views that are compared with the ledger. Not the last one
+/// alone: it may be a refusal, which changes nothing, behind the steps that a standby lacks.
+const TAIL: i64 = 100;
+/// How much of a partition is fetched at once for these.
+const TAIL_BYTES: u32 = 256 * 1024;
+
 /// Reads the state of each partition. Those that Kafka does not tell in time are left out.
 pub(in crate::servers) fn look(
     cluster: &KafkaCluster,
@@ -28,7 +36,7 @@ pub(in crate::servers) fn look(
     places: &[LogPlace],
 ) -> Vec<(PartitionId, LogState)> {
     let deadline = Instant::now() + TIMEOUT;
-    let consumer = match consumer(cluster) {
+    let consumer = match consumer(cluster, ONE_RECORD_BYTES) {
         Ok(consumer) => consumer,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
@@ -44,10 +52,10 @@ pub(in crate::servers) fn look(
     states.into_iter().collect()
 }
 
-/// Reads the last record of each partition of the topic of views.
+/// Reads the end of each partition of the topic of views: the newest head of each aggregate there.
 pub(super) fn newest_views(cluster: &KafkaCluster) -> Result<Vec<ViewsHead>, NotRead> {
     let deadline = Instant::now() + TIMEOUT;
-    let consumer = consumer(cluster).map_err(|_| NotRead)?;
+    let consumer = consumer(cluster, TAIL_BYTES).map_err(|_| NotRead)?;
     let newest = newest_of(&consumer, &cluster.topics.views, deadline);
     dispose(move || drop(consumer));
     newest.map_err(|error| {
@@ -69,21 +77,45 @@ fn newest_of(
         partition: PartitionId::from_kafka(partition.id()),
         anchor: None,
     };
-    let mut places: Vec<LogPlace> = partitions.iter().map(place).collect();
-    let mut states = bounds(consumer, topic, &places, deadline);
-    for place in &mut places {
-        let state = states.get(&place.partition).ok_or_else(timed_out)?;
-        place.anchor = (state.end > state.start).then(|| LogOffset(state.end.0 - 1));
-    }
-    read_records(consumer, topic, &places, &mut states, deadline)?;
+    let places: Vec<LogPlace> = partitions.iter().map(place).collect();
+    let states = bounds(consumer, topic, &places, deadline);
     if states.is_empty() || states.len() < places.len() {
         return Err(timed_out());
     }
-    let records = states.into_values().filter_map(|state| state.record);
-    Ok(records.filter_map(|record| ViewsHead::from_wire(&record).ok()).collect())
+    let (mut assignment, mut waiting) = (TopicPartitionList::new(), BTreeMap::new());
+    for (partition, LogState { start, end, .. }) in states {
+        if start < end {
+            let from = Offset::Offset(start.0.max(end.0 - TAIL));
+            assignment.add_partition_offset(topic, partition.to_kafka(), from)?;
+            waiting.insert(partition, end);
+        }
+    }
+    let mut newest: BTreeMap<Aggregate, ViewsHead> = BTreeMap::new();
+    consumer.assign(&assignment)?;
+    while !waiting.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(timed_out());
+        }
+        match consumer.poll(POLL_TIMEOUT) {
+            Some(Ok(message)) => {
+                if let Ok(head) = ViewsHead::from_wire(&wire_record(&message)) {
+                    let known =
+                        newest.entry(head.aggregate.clone()).or_insert_with(|| head.clone());
+                    known.position = known.position.max(head.position);
+                }
+                let partition = PartitionId::from_kafka(message.partition());
+                if waiting.get(&partition).is_some_and(|end| message.offset() >= end.0 - 1) {
+                    waiting.remove(&partition);
+                }
+            }
+            Some(Err(error)) => log_passing_error(&error, "while reading the newest views"),
+            None => {}
+        }
+    }
+    Ok(newest.into_values().collect())
 }
 
-fn consumer(cluster: &KafkaCluster) -> KafkaResult<BaseConsumer<KafkaEvents>> {
+fn consumer(cluster: &KafkaCluster, fetch_bytes: u32) -> KafkaResult<BaseConsumer<KafkaEvents>> {
     let mut config = cluster.client_config();
     config
         // No group is joined and nothing is committed; the client demands a name.
@@ -91,8 +123,7 @@ fn consumer(cluster: &KafkaCluster) -> KafkaResult<BaseConsumer<KafkaEvents>> {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        // One record is enough: a broker sends at least one batch.
-        .set("fetch.message.max.bytes", "1000")
+        .set("fetch.message.max.bytes", fetch_bytes.to_string())
         .set("fetch.wait.max.ms", "50")
         .create_with_context(KafkaEvents::LeaveErrors)
 }

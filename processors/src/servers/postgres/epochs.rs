@@ -34,8 +34,11 @@ const BEGIN_EPOCH: &str = "WITH locked AS MATERIALIZED ( \
      SELECT last FROM drawn WHERE EXISTS (SELECT FROM begun)";
 const HOLD: &str = "SELECT 1 FROM clinicwire.checkpoint \
      WHERE consumer = $1 AND topic = $2 AND partition = $3 AND owner_epoch = $4 FOR UPDATE";
+// Keys of appointments are left out: nobody holds a position of one, and there are as many as there
+// were appointments.
 const OLD: &str = "SELECT tenant, aggregate, version FROM clinicwire.aggregate \
      WHERE topic = $1 AND partition = $2 AND epoch < $3 AND (tenant, aggregate) > ($4, $5) \
+       AND aggregate NOT LIKE 'k\\_%' \
      ORDER BY tenant, aggregate LIMIT $6";
 pub(super) const RENEW: &str = "UPDATE clinicwire.aggregate a SET epoch = $1 \
      FROM unnest($2::text[], $3::text[]) AS s (tenant, aggregate) \
@@ -67,7 +70,7 @@ impl PostgresLedger {
     }
 
     /// The newest epoch of the published positions that the database does not have. A run may have
-    /// been deleted since, so its absence says nothing.
+    /// been deleted since, so its absence says nothing; and keys of appointments begin no epoch.
     async fn newest_lost(
         &self,
         published: &[(Aggregate, Position)],
@@ -82,12 +85,14 @@ impl PostgresLedger {
                 *held = Some(position);
             }
         }
-        let is_lost =
-            |((aggregate, position), held): &(&(Aggregate, Position), Option<Position>)| match held
-            {
-                Some(held) => held < position,
-                None => aggregate.kind() != AggregateKind::Run,
-            };
+        let is_lost = |((aggregate, position), held): &(&(Aggregate, Position), Option<_>)| match (
+            aggregate.kind(),
+            held,
+        ) {
+            (AggregateKind::AppointmentKey, _) | (AggregateKind::Run, None) => false,
+            (_, Some(held)) => held < position,
+            (_, None) => true,
+        };
         let lost = published.iter().zip(held).filter(is_lost);
         Ok(lost.map(|((_, position), _)| position.epoch).max())
     }
@@ -128,7 +133,6 @@ impl PostgresLedger {
             lease.execute_cached(RENEW_VIEWS, &[&epoch_column, &tenants, &ids]).await?;
             let records: Vec<WireRecord> = aggregates
                 .iter()
-                .filter(|(aggregate, _)| aggregate.kind() != AggregateKind::AppointmentKey)
                 .map(|(aggregate, position)| announcement(*position, at).to_wire(aggregate))
                 .collect();
             let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
