@@ -73,8 +73,17 @@ pub struct FetchGoal {
     /// The store is known to lack steps, or may lack them: only the authority is asked.
     pub from_authority: bool,
     /// The newest position of the aggregate that intake has seen, before the fetch. An absence is
-    /// remembered only as long as it stays the same.
+    /// remembered only as long as it stays the same. What the store has of an earlier epoch does
+    /// not count: the aggregate may have lost that view with a restored database.
     pub seen: Option<Position>,
+}
+
+impl FetchGoal {
+    /// Whether an answer of the store at this position is recent enough.
+    fn is_met_by(&self, held: Position) -> bool {
+        self.floor.is_none_or(|floor| held >= floor)
+            && self.seen.is_none_or(|seen| held.epoch >= seen.epoch)
+    }
 }
 
 /// Fetches whole views for shards and HTTP handlers.
@@ -187,8 +196,7 @@ impl ViewReader {
             Ok(self.ask_store(goal, self.snapshots.ticket(aggregate, queue, ticket)).await)
         };
         let in_store = timeout(DEADLINE, in_store).await.unwrap_or(Err(Code::TryAgain))?;
-        let is_recent = |held: &TicketInLine| goal.floor.is_none_or(|floor| held.position >= floor);
-        if let Some(found) = in_store.filter(is_recent) {
+        if let Some(found) = in_store.filter(|held| goal.is_met_by(held.position)) {
             self.count(|fetches| &fetches.store);
             return Ok(Some(found));
         }
@@ -254,7 +262,8 @@ impl ViewReader {
     async fn attempt(&self, aggregate: &Aggregate, view: &str, goal: FetchGoal) -> FetchAttempt {
         let is_recent = |held: &View| goal.floor.is_none_or(|floor| held.position >= floor);
         let asked = self.snapshots.load(aggregate, view);
-        let in_store = self.ask_store(goal, asked).await.filter(is_recent);
+        let in_store = self.ask_store(goal, asked).await;
+        let in_store = in_store.filter(|held| goal.is_met_by(held.position));
         let fits = |held: &View| goal.claim.is_none_or(|claim| held.position >= claim);
         if let Some(held) = in_store.as_ref().filter(|held| fits(held)) {
             self.count(|fetches| &fetches.store);

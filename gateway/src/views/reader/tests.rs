@@ -225,6 +225,27 @@ async fn claim_beyond_the_store_asks_the_authority() {
     assert_eq!(fetch(&[Version(5)], &[Fails], 7).await, Ok(Some(5)), "nobody can confirm it");
 }
 
+/// The aggregate began an epoch because its database was restored.
+#[tokio::test(start_paused = true)]
+async fn view_that_only_the_store_has_ends_with_its_epoch() {
+    let goal =
+        |epoch| FetchGoal { seen: Some(Position { epoch, version: 9 }), ..Default::default() };
+    let fetch = async |store, authority, epoch| {
+        fetch_for(&reader(&[store], &[authority]).0, goal(epoch)).await
+    };
+    assert_eq!(fetch(Version(5), Hangs, 1).await, Ok(Some(5)), "no epoch has begun");
+    assert_eq!(fetch(Version(5), Absent, 2).await, Ok(None), "lost with the database");
+    assert_eq!(fetch(Version(5), Version(3), 2).await, Ok(Some(3)), "not copied yet");
+    assert_eq!(fetch(Version(5), Fails, 2).await, Err(Code::TryAgain));
+    let (queue, ticket) = (
+        QueueId::new("riverside.general").unwrap(),
+        TicketId::new("riverside.00000000000000000000000000000001").unwrap(),
+    );
+    let (reader, _) = reader(&[Version(5)], &[Absent]);
+    let found = reader.ticket(&aggregate(), &queue, &ticket, goal(2)).await.unwrap();
+    assert_eq!(found.map(|found| found.position), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn store_that_missed_steps_is_not_asked() {
     let goal = FetchGoal { from_authority: true, ..FetchGoal::default() };
