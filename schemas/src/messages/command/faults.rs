@@ -390,7 +390,10 @@ mod tests {
             fact[field] = json!(value);
             json!({"type": "appointment.report", "appointment": id, "fact": fact})
         };
-        let put = |key: &str, entry: serde_json::Value| json!({"type": "reference.put", "table": "codes", "key": key, "entry": entry});
+        let put = |key: &str, entry: serde_json::Value| {
+            let kind = "reference.put";
+            json!({"type": kind, "table": "codes", "key": key, "entry": entry})
+        };
         let code = |leaf: &str| json!({"leaf": leaf, "group": "", "top": ""});
         let rule = json!({"id": "a-rule", "name": {"fr": "", "en": ""}, "category": "a",
             "kind": "required", "column": "code"});
