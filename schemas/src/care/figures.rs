@@ -284,6 +284,9 @@ mod tests {
         let mut longest = [0_i64; MINUTES.len() + 1];
         longest[MINUTES.len()] = 3;
         assert_eq!(percentile_s(&longest, 0.5), Some(480 * 60));
+        // Counts of a newer program, with more buckets.
+        let more = [0, 1].repeat(MINUTES.len());
+        assert_eq!(percentile_s(&more, 1.0), Some(480 * 60));
     }
 
     #[test]

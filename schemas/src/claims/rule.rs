@@ -400,4 +400,14 @@ mod tests {
             assert_eq!(serde_json::to_value(severity).unwrap(), severity.as_str());
         }
     }
+
+    #[test]
+    fn kind_of_a_check_matches_its_json() {
+        for kind in ["required", "known_code", "known_context"] {
+            let json = serde_json::json!({"kind": kind, "column": "code"});
+            let check: RuleCheck = serde_json::from_value(json).unwrap();
+            assert_eq!(check.kind(), kind);
+            assert_eq!(serde_json::to_value(&check).unwrap()["kind"], kind);
+        }
+    }
 }
