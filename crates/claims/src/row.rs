@@ -116,3 +116,22 @@ impl Row<'_> {
         Some(if end >= start { end - start } else { end + 24 * 60 - start })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_persons() {
+        assert_eq!(format!("{:?}", PatientKey(*b"TEST00010101")), "PatientKey");
+        assert_eq!(format!("{:?}", DoctorKey(100_000_100_001)), "DoctorKey");
+    }
+
+    #[test]
+    fn set_has_the_columns_that_were_inserted() {
+        let mut set = ColumnSet::default();
+        assert!(set.is_empty() && !set.contains(Column::Code));
+        set.insert(Column::Code);
+        assert!(!set.is_empty() && set.contains(Column::Code) && !set.contains(Column::Number));
+    }
+}

@@ -75,4 +75,12 @@ mod tests {
         assert!(share.passed >= Duration::from_millis(50));
         assert!(share.worked < share.passed, "{share:?}");
     }
+
+    #[test]
+    fn thread_that_works_has_a_core() {
+        let started = thread_time();
+        // Some milliseconds, and an end for a clock that stands still.
+        let still = (0..10_000_000).take_while(|_| thread_time() <= started).count();
+        assert!(thread_time() > started, "after {still} questions");
+    }
 }

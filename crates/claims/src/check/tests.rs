@@ -469,3 +469,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rows_with_dates_in_another_form_are_counted() {
+    let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), tables());
+    let mut lines = rows();
+    for line in &mut lines[..3] {
+        *line = line.clone().cell(Column::ServiceDate, "04/03/2025");
+    }
+    let (found, summary) = finish(checking_again(&csv(&lines), &rules, &tables));
+    assert_eq!((summary.rows, summary.rows_unreadable), (10, 3));
+    let forms = found.iter().filter(|finding| finding.outcome == FindingOutcome::DateForm);
+    assert_eq!(forms.count(), 1, "one finding for the file");
+}

@@ -404,3 +404,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn first_line_can_name_the_delimiter() {
+    for (line, found) in [
+        ("sep=;\na;b", Some((b';', 6))),
+        ("sep=;\r\na;b", Some((b';', 7))),
+        ("SEP=,\ra,b", Some((b',', 6))),
+        ("\"sep=;\";;\n", Some((b';', 10))),
+        (" sep=\t \t\n", Some((b'\t', 9))),
+        ("sep=;x\n", None),
+        ("set=;\n", None),
+        ("sep=\n", None),
+        ("sep=;", None),
+    ] {
+        assert_eq!(separator_line(line.as_bytes()), found, "{line}");
+    }
+}

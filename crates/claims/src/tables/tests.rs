@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 const CODES: &str = "code,leaf,group,top,cents\n8857,Intervention,Interventions,C - ACTES,\n\
@@ -103,4 +105,19 @@ fn stored_entries_replace_a_table() {
         panic!("one establishment is a GMF")
     };
     assert_eq!(key, "55200");
+}
+
+#[test]
+fn table_is_copied_alone() {
+    let mut full = tables(CODES.as_bytes(), PLACES.as_bytes()).unwrap();
+    let context = ("AR".to_owned(), ReferenceEntry::Context { description: String::new() });
+    full.set(ReferenceTable::Contexts, [context]);
+    for table in ReferenceTable::ALL {
+        let mut copy = Tables::empty();
+        copy.copy_from(table, &full);
+        for other in ReferenceTable::ALL {
+            let expected = if other == table { full.entries(other) } else { BTreeMap::new() };
+            assert_eq!(copy.entries(other), expected, "{other} after {table}");
+        }
+    }
 }
