@@ -78,3 +78,31 @@ impl<R: Read> Input<R> {
         Ok(!self.ended && !self.nul)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte at a time, after an interruption each.
+    struct Trickle(&'static [u8], bool);
+
+    impl Read for Trickle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            (buffer[0], self.0) = (*first, rest);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn begin_does_not_depend_on_how_bytes_arrive() {
+        let input = Input::begin(Trickle(b"code;patient", false)).unwrap();
+        assert_eq!((input.buffered(), input.nul()), (&b"code;patient"[..], None));
+        let input = Input::begin(Trickle(b"code\0patient", false)).unwrap();
+        assert_eq!((input.buffered(), input.nul()), (&b"code"[..], Some(4)));
+    }
+}

@@ -421,3 +421,28 @@ fn first_line_can_name_the_delimiter() {
         assert_eq!(separator_line(line.as_bytes()), found, "{line}");
     }
 }
+
+#[test]
+fn empty_rows_headers_and_totals_are_no_claims() {
+    let with_only = |cells: &[(Column, &str)]| {
+        let mut row = vec![String::new(); good().len()];
+        cells.iter().for_each(|(column, cell)| row[*column as usize] = (*cell).to_owned());
+        row
+    };
+    let count = |row: Vec<String>| {
+        read(&text(b';', &[good(), row, good()]), &FileFormat::default()).len() - 2
+    };
+    let total = (Column::Paid, "1 000,00");
+    for (row, is_claim) in [
+        (with_only(&[]), false),
+        (with_only(&[(Column::Place, "  ")]), false),
+        (header(), false),
+        (with_only(&[total]), false),
+        (with_only(&[total, (Column::Number, "Total")]), false),
+        (with_only(&[total, (Column::Number, "3")]), true),
+        (with_only(&[total, (Column::Code, "15815")]), true),
+        (good(), true),
+    ] {
+        assert_eq!(count(row.clone()), usize::from(is_claim), "{row:?}");
+    }
+}

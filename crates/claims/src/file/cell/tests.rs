@@ -174,3 +174,26 @@ fn spaces_around_cells_are_trimmed_in_all_encodings() {
     assert_eq!(trim(b"\xA0 a\xA0"), b"a");
     assert_eq!(trim(b"\xC2\xA0"), b"");
 }
+
+#[test]
+fn other_form_has_nothing_of_the_cell() {
+    let right = &["0000-00-00"];
+    let long = format!("2025{}", " ".repeat(MAX_FORM - 4));
+    for (cell, form) in [
+        ("01/02/2025", Some("00/00/0000")),
+        ("8h05", Some("0h00")),
+        ("12 pm", Some("00 pm")),
+        ("5 mai 2025", Some("0 xxx 0000")),
+        ("5 mars 2025", Some("0 xxxx 0000")),
+        ("5 f\u{e9}v 25", Some("0 xxx 00")),
+        ("2025-13-01", None),
+        ("mars 2025", None),
+        ("20\n25", None),
+        ("5", None),
+        ("", None),
+        (&format!("{long} "), None),
+    ] {
+        assert_eq!(other_form(cell.as_bytes(), right).as_deref(), form, "{cell}");
+    }
+    assert!(other_form(long.as_bytes(), right).is_some());
+}

@@ -218,3 +218,47 @@ fn unnamed_position_maps_to_next_column() {
     assert_eq!(layout.column_at(24), Column::GrandTotal);
     assert_eq!(layout.column_at(400), Column::GrandTotal);
 }
+
+#[test]
+fn header_is_known_again_by_its_required_columns() {
+    let titles = titles_without(&[]);
+    let layout = Layout::find(titles.iter().copied()).1.ok().unwrap();
+    let repeated = |titles: &[&str]| {
+        layout.is_repeated(|position| titles.get(position).map(|title| (*title).into()))
+    };
+    assert!(repeated(&titles));
+    let mut other = titles.clone();
+    other[Column::Code as usize] = "15815";
+    assert!(!repeated(&other));
+    assert!(!repeated(&titles[..5]));
+}
+
+#[test]
+fn question_mark_is_damage_and_other_marks_are_not() {
+    // The accent and the three letters after it are lost.
+    assert_eq!(column_of("Montant Pr?inaire"), Some(Column::Preliminary));
+    assert_eq!(column_of("Montant Pr-inaire"), None);
+    assert_eq!(column_of("Montant Pr?naire"), None, "and not four");
+    assert_eq!(column_of("(code):"), Some(Column::Code));
+}
+
+#[test]
+fn title_is_compared_up_to_its_longest_length() {
+    let letters = |title: &&str| title.chars().filter(char::is_ascii_alphanumeric).count();
+    let longest = titles_without(&[]).into_iter().max_by_key(letters).unwrap();
+    let column = column_of(longest);
+    let damaged = |marks: usize| {
+        let mut left = marks;
+        let marked = |character: char| {
+            let is_marked = character.is_ascii_alphanumeric() && left > 0;
+            left -= usize::from(is_marked);
+            [Some(character), is_marked.then_some('?')]
+        };
+        let title: String = longest.chars().flat_map(marked).flatten().collect();
+        (tokens(&title).len(), column_of(&title))
+    };
+    let room = MAX_TOKENS - tokens(longest).len();
+    assert!(column.is_some() && room <= letters(&longest));
+    assert_eq!(damaged(room), (MAX_TOKENS, column));
+    assert_eq!(damaged(room + 1).1, None);
+}
