@@ -1,7 +1,7 @@
-use schemas::rule::RowFilter;
+use schemas::rule::{Column, RowFilter};
 use serde_json::{Value, json};
 
-use super::{CodeSet, PlacePrefixes, RowMatcher, context};
+use super::{CodeSet, Match, PlacePrefixes, RowMatcher, context};
 use crate::check::fixtures::{TestRow, line, tables};
 
 fn meets(filter: Value, line: &TestRow) -> bool {
@@ -66,6 +66,7 @@ fn code_conditions_combine_by_all_or_any() {
         (both(false), line(8857), true),
         (both(false), line(8859), false),
         (both(false), line(8875), false),
+        (both(true), line(8857), true),
         (both(true), line(8859), true),
         (both(true), line(8875), true),
         (both(true), line(15_815), false),
@@ -149,4 +150,26 @@ fn context_matches_as_read() {
         !PlacePrefixes::new(&["123456".into()]).contains(Some(12_345)),
         "six digits are no place"
     );
+}
+
+#[test]
+fn unread_cell_leaves_open_what_depends_on_it() {
+    let tables = tables();
+    let unread = || line(8857).unread(Column::Place);
+    for (filter, row, expected) in [
+        (json!({}), unread(), Match::Yes),
+        (json!({ "codes": ["8857"] }), unread(), Match::Yes),
+        (json!({ "codes": ["1"] }), unread(), Match::No),
+        (json!({ "places": ["55"] }), unread(), Match::Unsure),
+        (json!({ "gmf": false }), unread(), Match::Unsure),
+        (json!({ "places": ["55"], "codes": ["1"] }), unread(), Match::No),
+        (json!({ "places": ["55"] }), line(8857).at(55_002).unread(Column::Paid), Match::Yes),
+        (json!({ "paid": false }), line(8857).unread(Column::Paid), Match::Unsure),
+        (json!({ "codes": ["8857"] }), line(8857).unread(Column::Code), Match::Unsure),
+    ] {
+        let filter: RowFilter = serde_json::from_value(filter).unwrap();
+        let rows = RowMatcher::resolve(&filter, &tables);
+        let found = row.show(1, |row| (rows.judge(row), rows.matches(row)));
+        assert_eq!(found, (expected, expected == Match::Yes), "{filter:?} of {row:?}");
+    }
 }

@@ -292,3 +292,33 @@ fn row_with_unread_cell_counts_by_its_keys() {
     let patient = fee().unread(Column::Patient);
     assert_eq!(once(&[fee(), patient]), ["1 pass pass 0"]);
 }
+
+/// A table of so many groups has them in another order.
+#[test]
+fn findings_of_groups_come_by_row() {
+    let patients = || 1..=200_u32;
+    let row_of = |told: &String| told.split(' ').next().unwrap().parse::<u32>().unwrap();
+    let fees: Vec<_> = patients().chain(patients().rev()).map(|it| fee().patient(it)).collect();
+    assert!(once(&fees).iter().map(row_of).eq(patients()));
+    let cents = rule(json!({
+        "kind": "sum_limit", "per": ["patient"], "period": "day", "unit": "cents", "limit": 1,
+        "terms": [{ "column": "paid" }]
+    }));
+    let paid: Vec<_> = patients().map(|patient| fee().patient(patient).paid(2)).collect();
+    assert!(told(&cents, &paid).iter().map(row_of).eq(patients()));
+}
+
+#[test]
+fn amount_that_may_come_off_leaves_a_sum_open() {
+    let cents = rule(json!({
+        "kind": "sum_limit", "per": ["doctor"], "period": "day", "unit": "cents", "limit": 100,
+        "terms": [{ "column": "paid" }], "when": { "places": ["55"] }
+    }));
+    let paid = |cents: i64| line(8857).at(55_002).paid(cents);
+    let unsure = |cents: i64| paid(cents).unread(Column::Place);
+    let outcome = |rows: &[TestRow]| told(&cents, rows)[0].split(' ').nth(2).unwrap().to_owned();
+    assert_eq!(outcome(&[paid(150), unsure(-60)]), "undecided");
+    assert_eq!(outcome(&[paid(150), unsure(-40)]), "sum_exceeded_cents");
+    assert_eq!(outcome(&[paid(50), unsure(60)]), "undecided");
+    assert_eq!(outcome(&[paid(50), unsure(40)]), "pass");
+}
