@@ -283,6 +283,11 @@ fn verdict_depending_on_unread_cell_is_undecided() {
 
     assert_eq!(missing(&[visit(), unread(fee())]), [undecided(1, 2)]);
     assert_eq!(missing(&[visit(), fee(), unread(fee())]), ["1 pass pass 0"]);
+    let elsewhere = || visit().unread(Column::Place);
+    let taken_back = [fee(), fee().preliminary(-935), elsewhere()];
+    assert_eq!(missing(&taken_back), [undecided(3, 3)], "the fee may be due");
+    let gain = "1 optimisation fee_missing 935 gain_cents=935";
+    assert_eq!(missing(&[visit(), elsewhere()]), [gain], "it is due already");
 }
 
 #[test]
@@ -320,5 +325,10 @@ fn amount_that_may_come_off_leaves_a_sum_open() {
     assert_eq!(outcome(&[paid(150), unsure(-60)]), "undecided");
     assert_eq!(outcome(&[paid(150), unsure(-40)]), "sum_exceeded_cents");
     assert_eq!(outcome(&[paid(50), unsure(60)]), "undecided");
+    assert_eq!(outcome(&[paid(50), unsure(30), unsure(30)]), "undecided");
+    assert_eq!(outcome(&[paid(100), unsure(1)]), "undecided");
+    assert_eq!(outcome(&[paid(150), unsure(-30), unsure(-30)]), "undecided");
+    let exceeded = "1 error sum_exceeded_cents 50 excess_cents=50 limit_cents=100 total_cents=150";
+    assert_eq!(told(&cents, &[paid(150)]), [exceeded]);
     assert_eq!(outcome(&[paid(50), unsure(40)]), "pass");
 }
