@@ -137,10 +137,8 @@ impl OfficeFees<'_> {
         let step = if row.is_reversal() { -1 } else { 1 };
         let group = if walk_in { &mut patient.walk_in } else { &mut patient.registered };
         *group = group.saturating_add(step);
-        patient.paid = match row.paid {
-            Some(cents) if cents != 0 => patient.paid.saturating_add(cents.signum() as i8),
-            _ => patient.paid,
-        };
+        let paid = row.paid.map_or(0, i64::signum);
+        patient.paid = patient.paid.saturating_add(paid as i8);
         patient.first = patient.first.min(at);
         if self.fee.paid_only && row.unread.contains(Column::Paid) {
             self.note_unsure(day, at).is_open = true;

@@ -390,6 +390,12 @@ fn patient_with_reversed_visit_does_not_count() {
     let visit = |cents| visit(6).preliminary(cents);
     assert_eq!(day(5, 0, &[small(), visit(100)]), [passes(6, 0, 3240)]);
     assert_eq!(day(5, 0, &[small(), visit(100), visit(-100)]), [cancel(1, 19_928, 6, 5)]);
+    // Nor in the other group.
+    let walk_in = || small().walk_in();
+    let cancelled = [cancel(1, 19_928, 10, 9)];
+    assert_eq!(day(0, 9, &[walk_in(), visit(100), visit(-100)]), cancelled);
+    let gone = [walk_in(), visit(100).walk_in(), visit(-100).walk_in()];
+    assert_eq!(day(0, 9, &gone), cancelled);
     let again = [small(), visit(100), visit(-100), visit(100)];
     assert_eq!(day(5, 0, &again), [passes(6, 0, 3240)]);
     // The rebilled visit is a walk-in, and the patient with it.
