@@ -1,4 +1,7 @@
-use schemas::rule::{Column, Rule};
+use schemas::{
+    reference::ReferenceTable,
+    rule::{Column, Rule},
+};
 use serde_json::{Value, json};
 
 use super::{date, time};
@@ -237,4 +240,27 @@ fn shipped_longer_visits_ignore_interventions() {
     for other in [8857, 8859, 8875, 12_345] {
         assert!(at(other).is_empty(), "{other}");
     }
+}
+
+#[test]
+fn contexts_outside_the_filter_are_not_looked_at() {
+    let mut tables = tables();
+    let context = ("AR".to_owned(), schemas::view::raw(&json!({"description": "", "edition": 1})));
+    tables.set_stored(ReferenceTable::Contexts, &[context].into()).unwrap();
+    let known = rule(json!({ "kind": "known_context", "when": { "codes": ["8857"] } }));
+    let of = |line: TestRow| {
+        let found = find(std::slice::from_ref(&known), &tables, &[line], true);
+        found.iter().map(brief).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(of(line(8857).context("AR")), "1 pass pass 0");
+    assert_eq!(of(line(8857).context("STAR")), "1 error context_unknown 0 column=contexts");
+    assert_eq!(of(line(8857)), "", "a row without contexts is not looked at");
+    assert_eq!(of(line(8858).context("STAR")), "");
+}
+
+#[test]
+fn longer_visit_that_cannot_be_compared_is_not_looked_at() {
+    let visit = || line(15_801).time(600, 630);
+    assert_eq!(longer(visit().unread(Column::Preliminary)), "", "the amount cannot be read");
+    assert_eq!(longer(visit().preliminary(-4000)), "", "the visit was taken back");
 }
