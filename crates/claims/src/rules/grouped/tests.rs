@@ -332,3 +332,16 @@ fn amount_that_may_come_off_leaves_a_sum_open() {
     assert_eq!(told(&cents, &[paid(150)]), [exceeded]);
     assert_eq!(outcome(&[paid(50), unsure(40)]), "pass");
 }
+
+/// One group of each kind is left after the groups that are concluded at once.
+#[test]
+fn groups_of_one_and_of_several_rows_come_in_one_order() {
+    let patients = || 1..=4098_u32;
+    let again = patients().filter(|patient| patient.is_multiple_of(2));
+    let fees: Vec<_> = patients().chain(again).map(|it| fee().patient(it)).collect();
+    let expected = |patient: u32| match patient.is_multiple_of(2) {
+        true => format!("{patient} error once_none_paid 935 count=2 paid=0"),
+        false => format!("{patient} pass pass 0"),
+    };
+    assert!(once(&fees).into_iter().eq(patients().map(expected)));
+}
