@@ -412,8 +412,17 @@ fn unread_cell_can_leave_a_day_undecided() {
     assert_eq!(day(11, 0, &[small(), patient.clone()]), [undecided(2)], "12 allow the larger fee");
     assert_eq!(day(5, 0, std::slice::from_ref(&patient))[0].split(' ').nth(2), Some("undecided"));
     assert_eq!(day(3, 0, &[patient]), [""; 0]);
+    let walk_in = visit(9).walk_in().unread(Column::Patient);
+    assert_eq!(day(0, 9, &[small().walk_in(), walk_in.clone()]), [undecided(2)]);
+    assert_eq!(day(0, 10, &[small().walk_in(), walk_in]), [passes(0, 10, 3240)]);
     assert_eq!(day(6, 0, &[small().unread(Column::Place)]), [undecided(1)]);
     assert_eq!(day(6, 0, &[small(), visit(9).unread(Column::Code)]), [undecided(2)]);
+    let elsewhere = [small().at(20_001), visit(9).unread(Column::Code)];
+    assert_eq!(
+        day(6, 0, &elsewhere),
+        ["1 error office_fee_place 3240 code=19928"],
+        "it is certain"
+    );
     assert_eq!(day(6, 0, &[small(), visit(5).unread(Column::Units)]), [passes(6, 0, 3240)]);
     let paid_only = with(|fee| fee.paid_only = true);
     let told = by(&paid_only, 0, 0, &[small(), visit(5).unread(Column::Paid)]);
