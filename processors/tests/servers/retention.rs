@@ -6,16 +6,30 @@ use std::collections::BTreeSet;
 use processors::{
     fixtures::{Clinic, issue, ticket},
     ledger::{Batch, JournalEntry, Ledger, PartitionClaim},
+    log::Log,
     servers::postgres::{
         Adoption, PARTITIONED_TABLES, PostgresRetention, RetentionDays, RetiredRows, Role,
         adopt_strays, set_row_retention,
     },
 };
-use schemas::{Millis, codes::Code, command::Command};
-use testing::records::command_record;
+use schemas::{
+    Millis,
+    appointment::{AppointmentFact, AppointmentStatus},
+    codes::Code,
+    command::Command,
+    ids::Aggregate,
+    record::CARE_TOPIC,
+};
+use testing::{
+    patience::{eventually, until},
+    records::{SampleLocation, command_record},
+};
 use tokio_postgres::Client;
 
-use crate::setup::Database;
+use crate::{
+    binary::Installation,
+    setup::{Database, fresh},
+};
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
@@ -284,4 +298,57 @@ async fn ended_tickets_and_appointments_are_deleted_after_their_retention() {
     let left = processor.query(left, &[]).await.unwrap();
     let left: Vec<&str> = left.iter().map(|row| row.get(0)).collect();
     assert_eq!(left, ["A-002", "A-003"]);
+}
+
+/// The key of an appointment tells which location holds it, and tells nothing once that location
+/// has deleted it. The runner has the key in memory, and the source may report it once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn key_of_an_appointment_goes_with_it_and_begins_anew() {
+    let installation = Installation::new().await;
+    let (ok, told) = installation.output("prepare").await;
+    assert!(ok, "{told}");
+    let (process, _) = installation.run().await;
+    let (clinic, log) = (SampleLocation::new(&fresh(), "riverside"), installation.topics.writer());
+    let send = async |commands: Vec<Command>| {
+        for command in commands {
+            let record = command_record(&clinic.aggregate(), &fresh(), command);
+            log.append(&[(CARE_TOPIC, record.to_wire())]).await.unwrap();
+        }
+    };
+    let report = async |number: u128, revision: u64, status: AppointmentStatus, days: Millis| {
+        let at = Some(in_days(days));
+        let fact = AppointmentFact { start: at, end: at, ..clinic.fact(1, revision, status) };
+        send(vec![clinic.report(number, fact)]).await;
+    };
+    let fact = clinic.fact(1, 1, AppointmentStatus::Booked);
+    let key = Aggregate::appointment_key(&clinic.tenant, &fact.source, &fact.key);
+    let processor = installation.database.role(Role::Processor).await;
+    let position = async || {
+        let sql = "SELECT epoch, version FROM clinicwire.aggregate WHERE aggregate = $1";
+        let row = processor.query_opt(sql, &[&key.id()]).await.unwrap()?;
+        Some((row.get::<_, i64>(0), row.get::<_, i64>(1)))
+    };
+    let has_ended = async || {
+        let sql = "SELECT count(*) FROM clinicwire.appointment WHERE NOT open";
+        processor.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
+    };
+
+    send(clinic.opening()).await;
+    report(1, 1, AppointmentStatus::Booked, -101).await;
+    let (first, _) = eventually("the key is claimed", position).await;
+    let retention = retention(&installation.database);
+    report(1, 2, AppointmentStatus::Fulfilled, -101).await;
+    until("the appointment has ended", has_ended).await;
+    let gone = RetiredRows { tickets: 0, appointments: 1 };
+    assert_eq!(retention.retire_rows().await.unwrap().0, gone);
+    assert_eq!(position().await, None);
+    installation.verified().await;
+
+    // Nobody knows its id any more, so that it gets another.
+    report(2, 3, AppointmentStatus::Booked, 1).await;
+    let (second, version) = eventually("the key is claimed anew", position).await;
+    assert!(second > first, "{second} is a new life");
+    assert_eq!(version, 1);
+    installation.verified().await;
+    assert!(process.stop().await, "SIGTERM is no failure");
 }

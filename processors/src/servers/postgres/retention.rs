@@ -49,22 +49,32 @@ const OLD_TICKETS: &str = "DELETE FROM clinicwire.ticket WHERE NOT unfinished \
          ORDER BY t.ended_at LIMIT $1)";
 
 /// Locations are the aggregates that have a timer. Their appointments are found in the order in
-/// which they wake; those without a time follow at the end, and count from their last report.
-const OLD_APPOINTMENTS: &str = "DELETE FROM clinicwire.appointment WHERE NOT open AND NOT kept \
-     AND (tenant, location, appointment) IN ( \
-       SELECT old.tenant, old.location, old.appointment FROM ( \
-         SELECT (extract(epoch FROM now()) * 1000)::bigint - r.days * 86400000::bigint AS before \
-         FROM clinicwire.retention r WHERE r.name = 'appointment') kept \
-       CROSS JOIN (SELECT tenant, aggregate FROM clinicwire.aggregate WHERE due IS NOT NULL) a \
-       CROSS JOIN LATERAL ( \
-         (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
-            WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at < kept.before \
-            AND NOT t.open AND NOT t.kept ORDER BY t.wakes_at LIMIT $1) \
-         UNION ALL \
-         (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
-            WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at IS NULL \
-            AND NOT t.open AND NOT t.kept AND (t.body ->> 'reported_at')::bigint < kept.before \
-            LIMIT $1)) old LIMIT $1)";
+/// which they wake; those without a time follow at the end, and count from their last report. The
+/// key of an appointment goes with it, while the location that held it last is this one. A runner
+/// that still has the key in memory gets its next step refused and restores it.
+const OLD_APPOINTMENTS: &str = "WITH gone AS (DELETE FROM clinicwire.appointment \
+       WHERE NOT open AND NOT kept AND (tenant, location, appointment) IN ( \
+         SELECT old.tenant, old.location, old.appointment FROM ( \
+           SELECT (extract(epoch FROM now()) * 1000)::bigint - r.days * 86400000::bigint AS before \
+           FROM clinicwire.retention r WHERE r.name = 'appointment') kept \
+         CROSS JOIN (SELECT tenant, aggregate FROM clinicwire.aggregate WHERE due IS NOT NULL) a \
+         CROSS JOIN LATERAL ( \
+           (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
+              WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at < kept.before \
+              AND NOT t.open AND NOT t.kept ORDER BY t.wakes_at LIMIT $1) \
+           UNION ALL \
+           (SELECT t.tenant, t.location, t.appointment FROM clinicwire.appointment t \
+              WHERE t.tenant = a.tenant AND t.location = a.aggregate AND t.wakes_at IS NULL \
+              AND NOT t.open AND NOT t.kept AND (t.body ->> 'reported_at')::bigint < kept.before \
+              LIMIT $1)) old LIMIT $1) \
+       RETURNING tenant, appointment, \
+         ARRAY[convert_to(source, 'UTF8'), convert_to(source_key, 'UTF8')] AS key), \
+     keys AS (DELETE FROM clinicwire.aggregate a USING gone g WHERE a.tenant = g.tenant \
+       AND a.header #>> '{holder,appointment}' = g.appointment \
+       AND a.aggregate = 'k_' || left(encode(sha256( \
+         int8send(length(g.key[1])) || g.key[1] || int8send(length(g.key[2])) || g.key[2]), \
+         'hex'), 32)) \
+     SELECT 1 FROM gone";
 
 /// For how many days rows are kept. What is `None` stays as it is.
 #[derive(Debug, Clone, Copy, Default)]

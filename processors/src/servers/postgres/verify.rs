@@ -35,8 +35,13 @@ const AGGREGATES: &str = "SELECT tenant, aggregate FROM clinicwire.aggregate \
        AND ($4::text IS NULL OR aggregate = $4) ORDER BY tenant, aggregate LIMIT $5";
 const AGGREGATE: &str = "SELECT epoch, version, header::text FROM clinicwire.aggregate \
      WHERE tenant = $1 AND aggregate = $2";
+// A key of an appointment that was deleted after its retention begins anew with a fact that comes
+// later: only its last life is folded.
 const JOURNAL: &str = "SELECT epoch, version, at, events::text FROM clinicwire.journal \
-     WHERE tenant = $1 AND aggregate = $2 AND version > $3 ORDER BY epoch, version";
+     WHERE tenant = $1 AND aggregate = $2 AND version > $3 AND epoch >= coalesce( \
+       (SELECT max(epoch) FROM clinicwire.journal \
+         WHERE tenant = $1 AND aggregate = $2 AND version = 1), 0) \
+     ORDER BY epoch, version";
 const IS_IN_ARCHIVE: &str = "SELECT NOT EXISTS (SELECT FROM clinicwire.journal \
          WHERE tenant = $1 AND aggregate = $2 AND version = 1) \
      AND EXISTS (SELECT FROM clinicwire.snapshot WHERE tenant = $1 AND aggregate = $2)";
