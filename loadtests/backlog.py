@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How fast one process of processors works off a backlog, and what its CPU does meanwhile.
 
-  deploy/dev/servers run --fsync -- loadtests/backlog.py [SECONDS]
+  deploy/dev/servers run --fsync -- loadtests/backlog.py [SECONDS [FULL_DAYS [TICKETS]]]
 
 A swarm sends commands to 24 locations for SECONDS (30 by default). Then the processors end, and the
 same records are appended for another tenant, without the end of their validity: the backlog. `perf`
-watches the processors that work it off. BIN names the directory of the programs.
+watches the processors that work it off. With FULL_DAYS the database has rows of 90 days before
+(days/run has the words). BIN names the directory of the programs.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from rolling import WORDS
 
 TICKS = os.sysconf("SC_CLK_TCK")
 TOP = 25
+DAYS = pathlib.Path(__file__).resolve().parent / "days/run"
 
 
 def commands(clinic, seconds):
@@ -67,8 +69,12 @@ def profile(clinic):
 
 def main():
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    days = sys.argv[2:]
     clinic = Clinic(pathlib.Path(tempfile.mkdtemp(prefix="clinicwire-backlog-")))
     try:
+        if days:
+            clinic.run("prepare", check=True)
+            subprocess.run([DAYS, clinic.environment["CLINICWIRE_POSTGRES"], *days], check=True)
         clinic.begin(processors=1, gateways=1)
         backlog = commands(clinic, seconds)
         clinic.stop("processor-0")
