@@ -212,8 +212,9 @@ pub trait Queries: Send + Sync + 'static {
         None
     }
 
-    /// Asks whether the authority answers.
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>>;
+    /// Reads of which aggregates the view store may lack steps, because it did not take them: at
+    /// most `most`, with repeats. Of all tenants, since the node asks for itself.
+    fn lagging(&self, most: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>>;
 
     /// Reads the outcome of a command.
     fn outcome<'a>(

@@ -26,7 +26,8 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
 use self::statements::{
-    FINDINGS, HAS_TENANT, NAME_TENANT, OTHER_LOCATIONS, OUTCOME, RUN_OWNER_PART, RUNS, VIEW, places,
+    FINDINGS, HAS_TENANT, LAGGING, NAME_TENANT, OTHER_LOCATIONS, OUTCOME, RUN_OWNER_PART, RUNS,
+    VIEW, places,
 };
 use crate::{
     BoxFuture,
@@ -44,7 +45,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection is dead.
 const READ_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The last migration whose tables are read here. The database may be ahead of it.
-const NEEDED_MIGRATION: i32 = 7;
+const NEEDED_MIGRATION: i32 = 11;
 /// Tables whose row-level security must be on, for the owner too.
 pub(super) const TABLES: [&str; 11] = [
     "view",
@@ -217,6 +218,28 @@ impl PostgresQueries {
         Ok(self.runtime.spawn(read).await.unwrap_or(Err(PostgresError::TimedOut))?)
     }
 
+    async fn read_lagging(&self, most: u32) -> Result<Vec<Aggregate>, NotRead> {
+        if !self.checked.load(Ordering::Acquire) {
+            self.check().await?;
+        }
+        let connection = self.pool.get().await.map_err(PostgresError::from)?;
+        let statement = connection.prepare_cached(LAGGING).await;
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let rows = match statement {
+            Ok(statement) => connection.query(&statement, &[&most]).await,
+            Err(error) => Err(error),
+        };
+        let rows = rows.map_err(|error| {
+            drop(Object::take(connection));
+            PostgresError::from(error)
+        })?;
+        let aggregates = rows.iter().map(|row| {
+            Aggregate::parse(&format!("{}/{}", row.get::<_, &str>(0), row.get::<_, &str>(1)))
+                .map_err(|_| PostgresError::Unreadable("an aggregate").into())
+        });
+        aggregates.collect()
+    }
+
     async fn read_view(&self, aggregate: &Aggregate, view: &str) -> Result<Option<View>, NotRead> {
         let tenant = aggregate.tenant();
         let parameters = texts([tenant.as_str(), aggregate.id(), view]);
@@ -368,18 +391,8 @@ impl Queries for PostgresQueries {
         Some(servers::postgres::connection_counts(&self.pool))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        Box::pin(async move {
-            if !self.checked.load(Ordering::Acquire) {
-                return Ok(self.check().await?);
-            }
-            let connection = self.pool.get().await.map_err(PostgresError::from)?;
-            let answered = connection.simple_query("").await.map_err(PostgresError::from);
-            if answered.is_err() {
-                drop(Object::take(connection));
-            }
-            Ok(answered.map(drop)?)
-        })
+    fn lagging(&self, most: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        Box::pin(self.read_lagging(most))
     }
 
     fn view<'a>(

@@ -196,13 +196,15 @@ impl Shard {
     pub fn handle(&mut self, message: ShardMessage) -> Option<Box<SocketIoPeer>> {
         match message {
             ShardMessage::Record(record) => self.views.fold(&record),
-            ShardMessage::Fetched(fetched) => {
-                if let Some(Refusal { waiting, code }) = self.views.place_fetched(fetched) {
-                    for at in waiting {
-                        self.refuse(at, code);
-                    }
+            ShardMessage::Fetched(fetched) => match self.views.place_fetched(fetched) {
+                Some(Refusal::Waiting(waiting, code)) => {
+                    waiting.into_iter().for_each(|at| self.refuse(at, code));
                 }
-            }
+                Some(Refusal::Gone(listeners)) => {
+                    listeners.into_iter().for_each(|at| self.end_gone(at));
+                }
+                None => {}
+            },
             ShardMessage::Audited { entries, written } => {
                 for (subscription, entry) in entries {
                     self.finish_audit(subscription, entry, written);

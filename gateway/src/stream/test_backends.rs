@@ -31,7 +31,10 @@ pub const EPOCH: u64 = 7;
 /// The version of every view in the store.
 pub const STORED: u64 = 5;
 
-/// Backends in which every view exists. Every other read panics.
+/// The view that the authority has no longer.
+pub const REMOVED: &str = "board:removed";
+
+/// Backends in which every view exists, except [`REMOVED`]. Every other read panics.
 struct TestBackends {
     /// The version of every view in the authority. It does not answer without one.
     authority: Option<u64>,
@@ -93,16 +96,19 @@ impl Snapshots for TestBackends {
 }
 
 impl Queries for TestBackends {
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        Box::pin(async { Ok(()) })
+    fn lagging(&self, _: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn view<'a>(
         &'a self,
         _: &'a Aggregate,
-        _: &'a str,
+        view: &'a str,
     ) -> BoxFuture<'a, Result<Option<View>, NotRead>> {
-        Box::pin(async {
+        Box::pin(async move {
+            if view == REMOVED {
+                return Ok(None);
+            }
             let version = self.authority.ok_or_else(|| NotRead("gone".into()))?;
             let position = Position { epoch: EPOCH, version };
             let mut view = View { position, ..View::empty(EPOCH) };

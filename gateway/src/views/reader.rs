@@ -2,6 +2,7 @@
 //! or does not answer. Watches both.
 
 mod absences;
+mod lagging;
 mod server_watch;
 
 use std::{
@@ -24,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::{absences::Absences, server_watch::ServerWatch};
+use self::{absences::Absences, lagging::Lagging, server_watch::ServerWatch};
 use crate::{
     backends::{
         queries::Queries,
@@ -94,6 +95,7 @@ pub struct ViewReader {
     store: ServerWatch,
     authority: ServerWatch,
     absences: Absences,
+    lagging: Lagging,
     loads: Semaphore,
     waiting: AtomicUsize,
 }
@@ -136,6 +138,7 @@ impl ViewReader {
             store,
             authority,
             absences: Absences::default(),
+            lagging: Lagging::default(),
             loads: Semaphore::new(LOADS),
             waiting: AtomicUsize::new(0),
         }
@@ -143,16 +146,19 @@ impl ViewReader {
 
     /// Probes both servers for ever.
     pub async fn watch(&self) {
+        self.lagging.begin();
         let mut every = tokio::time::interval(PROBE_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let answers =
-                |probe| async { matches!(timeout(PROBE_TIMEOUT, probe).await, Ok(Ok(()))) };
-            let probes = (answers(self.snapshots.probe()), answers(self.queries.probe()));
-            let (store, authority) = tokio::join!(probes.0, probes.1);
-            self.store.judge(store);
-            self.authority.judge(authority);
+            let (store, lagging) = tokio::join!(
+                timeout(PROBE_TIMEOUT, self.snapshots.probe()),
+                timeout(PROBE_TIMEOUT, self.queries.lagging(lagging::MOST)),
+            );
+            let lagging = lagging.ok().and_then(Result::ok);
+            self.store.judge(matches!(store, Ok(Ok(()))));
+            self.authority.judge(lagging.is_some());
+            self.lagging.learn(lagging);
         }
     }
 
@@ -193,7 +199,8 @@ impl ViewReader {
     ) -> Result<Option<TicketInLine>, Code> {
         let in_store = async {
             let _turn = self.turn().await?;
-            Ok(self.ask_store(goal, self.snapshots.ticket(aggregate, queue, ticket)).await)
+            let asked = self.snapshots.ticket(aggregate, queue, ticket);
+            Ok(self.ask_store(aggregate, goal, asked).await)
         };
         let in_store = timeout(DEADLINE, in_store).await.unwrap_or(Err(Code::TryAgain))?;
         if let Some(found) = in_store.filter(|held| goal.is_met_by(held.position)) {
@@ -262,7 +269,7 @@ impl ViewReader {
     async fn attempt(&self, aggregate: &Aggregate, view: &str, goal: FetchGoal) -> FetchAttempt {
         let is_recent = |held: &View| goal.floor.is_none_or(|floor| held.position >= floor);
         let asked = self.snapshots.load(aggregate, view);
-        let in_store = self.ask_store(goal, asked).await;
+        let in_store = self.ask_store(aggregate, goal, asked).await;
         let in_store = in_store.filter(|held| goal.is_met_by(held.position));
         let fits = |held: &View| goal.claim.is_none_or(|claim| held.position >= claim);
         if let Some(held) = in_store.as_ref().filter(|held| fits(held)) {
@@ -296,10 +303,11 @@ impl ViewReader {
     /// asked.
     async fn ask_store<T>(
         &self,
+        aggregate: &Aggregate,
         goal: FetchGoal,
         asked: impl Future<Output = Result<Snapshot<T>, NotRead>>,
     ) -> Option<T> {
-        if goal.from_authority || self.store.is_down() {
+        if goal.from_authority || self.store.is_down() || self.lagging.has(aggregate) {
             return None;
         }
         match answer(&self.store, "store", STORE_TIMEOUT, asked).await? {

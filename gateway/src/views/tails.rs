@@ -88,6 +88,8 @@ impl TailRecord {
 struct Tail {
     position: Position,
     records: VecDeque<Arc<TailRecord>>,
+    /// The newest record that was dropped for want of room.
+    dropped: Position,
     bytes: usize,
     /// The shards that listen to the aggregate.
     shards: ShardSet,
@@ -100,6 +102,13 @@ impl Tail {
     /// Whether the tail holds no more than a new one.
     fn is_new(&self) -> bool {
         self.position.epoch == 0 && self.shards == ShardSet::default()
+    }
+
+    /// Drops all records. Returns how many bytes that frees.
+    fn drop_records(&mut self) -> usize {
+        self.records.clear();
+        self.dropped = self.position;
+        std::mem::take(&mut self.bytes)
     }
 }
 
@@ -140,8 +149,7 @@ impl Tails {
         };
         let mut freed = 0;
         if record.position.epoch > tail.position.epoch {
-            freed += std::mem::take(&mut tail.bytes);
-            tail.records.clear();
+            freed += tail.drop_records();
         }
         tail.position = record.position;
         tail.touched = self.clock.fetch_add(1, Ordering::Relaxed);
@@ -150,6 +158,7 @@ impl Tails {
         while tail.bytes > MAX_TAIL_BYTES && tail.records.len() > 1 {
             if let Some(old) = tail.records.pop_front() {
                 tail.bytes -= old.cost();
+                tail.dropped = old.position;
                 freed += old.cost();
             }
         }
@@ -206,8 +215,7 @@ impl Tails {
             }
             if let Some(entry) = self.tails.get(&aggregate) {
                 let mut tail = entry.lock().expect("no holder of a tail panics");
-                tail.records.clear();
-                self.bytes.fetch_sub(std::mem::take(&mut tail.bytes), Ordering::Relaxed);
+                self.bytes.fetch_sub(tail.drop_records(), Ordering::Relaxed);
             }
         }
     }
@@ -241,6 +249,17 @@ impl Tails {
         })
     }
 
+    /// The records of the tail, or `None` if a record after `position` was dropped.
+    pub fn records_after(
+        &self,
+        aggregate: &Aggregate,
+        position: Position,
+    ) -> Option<Vec<Arc<TailRecord>>> {
+        let Some(entry) = self.tails.get(aggregate) else { return Some(Vec::new()) };
+        let tail = entry.lock().expect("no holder of a tail panics");
+        (tail.dropped <= position).then(|| tail.records.iter().cloned().collect())
+    }
+
     /// The steps of one view after `held` and up to version `to`, merged. `None` when there are
     /// none, or when the tail does not reach back that far.
     pub fn merged_since(
@@ -269,8 +288,7 @@ impl Tails {
     pub fn clear(&self) {
         for entry in &self.tails {
             let mut tail = entry.value().lock().expect("no holder of a tail panics");
-            tail.records.clear();
-            self.bytes.fetch_sub(std::mem::take(&mut tail.bytes), Ordering::Relaxed);
+            self.bytes.fetch_sub(tail.drop_records(), Ordering::Relaxed);
         }
     }
 }

@@ -336,8 +336,8 @@ impl Queries for SimQueries {
         let (aggregate, view) = (aggregate.clone(), view.to_owned());
         call!(self, Ledger, "read_view", not_read, |real| real.view(&aggregate, &view))
     }
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        call!(self, Ledger, "probe", not_read, |real| real.probe())
+    fn lagging(&self, most: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        call!(self, Ledger, "lagging", not_read, |real| real.lagging(most))
     }
     fn outcome<'a>(
         &'a self,

@@ -64,6 +64,32 @@ pub async fn outcome_equals_ledger(ledger: &dyn Ledger, queries: &dyn Queries) {
     }
 }
 
+pub async fn aggregate_is_lagging_until_its_views_are_repaired(
+    ledger: &dyn Ledger,
+    queries: &dyn Queries,
+) {
+    let mut clinic = Clinic::new(ledger).await;
+    let claim = ledger.claim(clinic.partition()).await.expect("the ledger claims");
+    let batch = clinic.batch(claim, opening());
+    ledger.commit(&batch).await.expect("the ledger commits");
+    let lagging = async |most| queries.lagging(most).await.expect("the ledger answers");
+    let is_lagging = async || lagging(1000).await.contains(&clinic.aggregate);
+    assert!(!is_lagging().await);
+    let names: Vec<_> = batch.views[..2]
+        .iter()
+        .map(|step| (clinic.aggregate.clone(), step.step.view.clone()))
+        .collect();
+    ledger.mark_dirty(&names).await.expect("the ledger answers");
+    assert!(is_lagging().await);
+    assert_eq!(lagging(1).await.len(), 1);
+    for (name, left) in names.iter().zip([true, false]) {
+        let (view, _) =
+            ledger.view(name).await.expect("the ledger answers").expect("the view is there");
+        ledger.mark_repaired(name, view.position).await.expect("the ledger answers");
+        assert_eq!(is_lagging().await, left);
+    }
+}
+
 /// Calls `$run!` with the names of the promises of the queries.
 #[macro_export]
 macro_rules! query_promises {
@@ -71,6 +97,7 @@ macro_rules! query_promises {
         $run! {
             view_equals_ledger,
             outcome_equals_ledger,
+            aggregate_is_lagging_until_its_views_are_repaired,
         }
     };
 }

@@ -299,8 +299,14 @@ pub struct MemoryQueries {
 }
 
 impl Queries for MemoryQueries {
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        Box::pin(async { Ok(()) })
+    fn lagging(&self, most: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        Box::pin(async move {
+            let lagging = [&self.care, &self.runs].map(|ledger| {
+                let state = lock(&ledger.state);
+                state.dirty.iter().map(|(aggregate, _)| aggregate.clone()).collect::<Vec<_>>()
+            });
+            Ok(lagging.into_iter().flatten().take(most as usize).collect())
+        })
     }
 
     fn view<'a>(

@@ -209,7 +209,16 @@ impl CommandRequest {
         booking: Option<&NewBooking>,
     ) -> Result<Response, Problem> {
         let id = self.key.clone().map_or_else(|| random::bits().map(CommandId::from_random), Ok)?;
-        Ok(match self.submit(node, aggregate, id.clone(), command).await? {
+        let outcome = self.submit(node, aggregate, id.clone(), command).await?;
+        let is_applied =
+            outcome.as_ref().is_some_and(|it| matches!(it.verdict, Verdict::Applied { .. }));
+        if booking.is_some() && !is_applied {
+            // Nobody would store the booking once the appointment has its id.
+            let why = "the fact is taken and its check_in is not yet: send both again, with \
+                       this command as Idempotency-Key";
+            return Err(Problem::from(Code::TryAgain).explained(why).of_command(id));
+        }
+        Ok(match outcome {
             Some(outcome) if matches!(outcome.verdict, Verdict::Moving { .. }) => {
                 let at = outcome_at(&id, self.fingerprint);
                 (StatusCode::ACCEPTED, at, Json(visible_to(&self.claims, outcome))).into_response()

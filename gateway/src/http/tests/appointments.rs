@@ -129,6 +129,27 @@ async fn invalid_fact_answers_code_without_append() {
     assert!(node.fakes.appended.lock().unwrap().is_empty());
 }
 
+/// The booking of a fact is stored with its answer. A source that was told to read the outcome
+/// elsewhere would never learn that its patient cannot check in.
+#[tokio::test(start_paused = true)]
+async fn report_with_check_in_is_answered_once_its_booking_is_stored() {
+    let node = node();
+    let told = told_with(json!({"check_in": {"phone_end": "4711"}}));
+    let appointment = Some(AppointmentId::new(APPOINTMENT).unwrap());
+    let applied = CommandResult { appointment, ..CommandResult::default() };
+    for undecided in [Decision::Nothing, Decision::Moving(applied.clone())] {
+        node.decide(undecided);
+        let answer = tell(&node, &told).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "try_again"), "{}", answer.text);
+        assert!(answer.json()["command"].is_string(), "{}", answer.text);
+        assert_eq!(tell(&node, &told_with(json!({}))).await.status, 202, "no booking is lost");
+    }
+    node.decide(Decision::Applied(applied));
+    let answer = tell(&node, &told).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(answer.json()["booking_code"].is_string(), "{}", answer.text);
+}
+
 #[tokio::test]
 async fn refused_fact_or_check_in_is_a_problem() {
     let node = node();

@@ -6,6 +6,7 @@ use super::*;
 #[derive(Clone)]
 pub(super) enum Decision {
     Applied(CommandResult),
+    Moving(CommandResult),
     Refused(Code),
     /// No outcome within the time that the node waits.
     Nothing,
@@ -71,6 +72,7 @@ impl Log for FakeBackends {
         assert_eq!(topic, topic_for(record.aggregate.kind()));
         let verdict = match self.decision.lock().unwrap().clone() {
             Decision::Applied(result) => Some(Verdict::Applied { epoch: 7, version: 17, result }),
+            Decision::Moving(result) => Some(Verdict::Moving { epoch: 7, version: 17, result }),
             Decision::Refused(code) => Some(Verdict::Refused { code }),
             Decision::Nothing => None,
         };
@@ -112,8 +114,8 @@ impl Snapshots for FakeBackends {
 }
 
 impl Queries for FakeBackends {
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        Box::pin(async { Ok(()) })
+    fn lagging(&self, _: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn view<'a>(

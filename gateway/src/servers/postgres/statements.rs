@@ -21,6 +21,8 @@ pub const RUNS: &str = "SELECT run, head::text FROM clinicwire.run \
 pub const HAS_TENANT: &str = "SELECT EXISTS (SELECT FROM clinicwire.view WHERE tenant = $1) \
     OR EXISTS (SELECT FROM clinicwire.run WHERE tenant = $1)";
 
+pub const LAGGING: &str = "SELECT tenant, aggregate FROM clinicwire.lagging($1)";
+
 /// Every location that was ever configured has its settings as a view.
 pub const OTHER_LOCATIONS: &str = "SELECT CASE WHEN bool_or(aggregate = $2) THEN NULL \
       ELSE count(*) END FROM clinicwire.view \

@@ -96,6 +96,8 @@ pub enum TicketStanding {
 pub struct FetchState {
     pub latest: Option<FetchId>,
     pub task: Option<FetchTask>,
+    /// The newest record of the aggregate that the node had when the fetch began.
+    pub seen: Position,
     pub attempts: u8,
     /// The view store may lack steps of the view: only the authority is asked.
     pub from_authority: bool,

@@ -26,7 +26,7 @@ use crate::{
     context::NodeContext,
     node::shard_task,
     stream::test_backends::{
-        AuditLog, EPOCH, STORED, test_node, test_node_audited, test_node_with,
+        AuditLog, EPOCH, REMOVED, STORED, test_node, test_node_audited, test_node_with,
     },
     transport::connection,
     views::{shard_set::ShardIndex, tails::TailRecord},
@@ -420,6 +420,39 @@ async fn missed_record_loads_views_of_its_aggregate_again() {
         let sent = shard.inbox.send(ShardMessage::Missed(shard.aggregate.clone())).await;
         assert!(sent.is_ok(), "the shard runs");
         assert_eq!(stream.next().await, ((None, STORED + 4), 0), "from the authority");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Nothing would tell the client otherwise: the view is gone, and no record of it comes.
+#[tokio::test(start_paused = true)]
+async fn live_stream_of_a_view_that_is_found_gone_ends() {
+    let test = async {
+        let shard = TestShard::start();
+        let mut stream = shard.open_stream(REMOVED, None).await;
+        assert_eq!(stream.next().await, ((None, STORED), 0));
+        let aggregate = Channel::parse(REMOVED).unwrap().aggregate(&shard.aggregate.tenant());
+        let sent = shard.inbox.send(ShardMessage::Missed(aggregate)).await;
+        assert!(sent.is_ok(), "the shard runs");
+        assert_eq!(stream.error().await, "unknown_channel");
+        let mut again = shard.open_stream("board:riverside", None).await;
+        assert_eq!(again.next().await.0, (None, STORED), "others are served");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// While the store answers, so many records come that the tail drops some of them.
+#[tokio::test(start_paused = true)]
+async fn snapshot_is_not_joined_with_a_tail_that_lost_steps_meanwhile() {
+    let test = async {
+        let shard = TestShard::start_on(test_node_with(STORED + 2));
+        let mut stream = shard.open_stream("board:riverside", None).await;
+        // The fetch has begun. No other task runs until the stream is read.
+        let mut large = Delta { from: STORED + 1, to: STORED + 2, at: 1, ..Delta::default() };
+        large.put("large".to_owned(), &"x".repeat(200_000));
+        shard.publish("board:riverside", STORED + 1, false).await;
+        shard.publish_delta("queue:other", large).await;
+        assert_eq!(stream.next().await.0, (None, STORED + 2), "from the authority");
     };
     LocalSet::new().run_until(test).await;
 }

@@ -19,15 +19,20 @@ enum Answer {
 }
 
 /// A store or an authority with one answer per attempt. The last answer repeats.
-struct ScriptedBackend(Mutex<VecDeque<Answer>>);
+struct ScriptedBackend {
+    answers: Mutex<VecDeque<Answer>>,
+    /// How many views the store lacks, as the authority knows.
+    lagging: Mutex<u32>,
+}
 
 impl ScriptedBackend {
     fn new(answers: &[Answer]) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(answers.iter().cloned().collect())))
+        let answers = Mutex::new(answers.iter().cloned().collect());
+        Arc::new(Self { answers, lagging: Mutex::default() })
     }
 
     fn next(&self) -> Answer {
-        let mut answers = self.0.lock().unwrap();
+        let mut answers = self.answers.lock().unwrap();
         if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
     }
 }
@@ -88,8 +93,12 @@ impl Queries for ScriptedBackend {
         })
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), NotRead>> {
-        Box::pin(self.answer_probe())
+    fn lagging(&self, most: u32) -> BoxFuture<'_, Result<Vec<Aggregate>, NotRead>> {
+        Box::pin(async move {
+            self.answer_probe().await?;
+            let lagging = *self.lagging.lock().unwrap();
+            Ok(vec![aggregate(); lagging.min(most) as usize])
+        })
     }
 
     fn outcome<'a>(
@@ -251,6 +260,46 @@ async fn store_that_missed_steps_is_not_asked() {
     let goal = FetchGoal { from_authority: true, ..FetchGoal::default() };
     let (reader, _) = reader(&[Version(9)], &[Version(5)]);
     assert_eq!(fetch_for(&reader, goal).await, Ok(Some(5)));
+}
+
+/// The store is full: it takes no step, and answers with what it had.
+#[tokio::test(start_paused = true)]
+async fn store_that_lags_behind_an_aggregate_is_not_asked_about_it() {
+    let (store, authority) =
+        (ScriptedBackend::new(&[Version(9)]), ScriptedBackend::new(&[Version(5)]));
+    let reader =
+        Arc::new(ViewReader::new(store, authority.clone(), Arc::default(), &Readiness::default()));
+    let of = async |aggregate: &Aggregate| {
+        let found = reader.fetch(aggregate, "board:here", FetchGoal::default()).await.unwrap();
+        found.unwrap().position.version
+    };
+    let other = Aggregate::parse("demo/elsewhere").unwrap();
+    let watching = reader.clone();
+    let watched = tokio::spawn(async move { watching.watch().await });
+    // How many views lag, and who answers about each of the two aggregates a second later.
+    for (views, expected) in [(0, (9, 9)), (2, (5, 9)), (lagging::MOST, (5, 5)), (0, (9, 9))] {
+        *authority.lagging.lock().unwrap() = views;
+        tokio::time::sleep(PROBE_EVERY * 2).await; // simulated time of a probe
+        assert_eq!((of(&aggregate()).await, of(&other).await), expected, "{views}");
+    }
+    *authority.lagging.lock().unwrap() = 2;
+    tokio::time::sleep(PROBE_EVERY * 2).await; // simulated time of a probe
+    *authority.answers.lock().unwrap() = [Fails].into();
+    tokio::time::sleep(PROBE_EVERY * 2).await; // simulated time of a probe
+    let found = reader.fetch(&aggregate(), "board:here", FetchGoal::default()).await;
+    assert_eq!(found.map(drop), Err(Code::TryAgain), "what lagged still lags");
+    watched.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_starts_without_its_authority_trusts_the_store() {
+    let (store, authority) = (ScriptedBackend::new(&[Version(9)]), ScriptedBackend::new(&[Fails]));
+    let reader = Arc::new(ViewReader::new(store, authority, Arc::default(), &Readiness::default()));
+    let watching = reader.clone();
+    let watched = tokio::spawn(async move { watching.watch().await });
+    tokio::time::sleep(PROBE_EVERY).await; // simulated time of a probe
+    assert_eq!(fetch_for(&reader, FetchGoal::default()).await, Ok(Some(9)));
+    watched.abort();
 }
 
 #[tokio::test(start_paused = true)]

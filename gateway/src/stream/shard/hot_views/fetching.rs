@@ -27,10 +27,12 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// Fetches of one view in a row that may be too old before its listeners get `try_again`.
 const MAX_ATTEMPTS: u8 = 3;
 
-/// Subscriptions that still wait for a view and are refused with `code`.
-pub struct Refusal {
-    pub waiting: Vec<SubscriptionId>,
-    pub code: Code,
+/// Subscriptions to a view that cannot be had.
+pub enum Refusal {
+    /// Those that still wait are refused with a code. Refusing one that is live does nothing.
+    Waiting(Vec<SubscriptionId>, Code),
+    /// There is no such view: those that wait and those that are live end.
+    Gone(Vec<SubscriptionId>),
 }
 
 /// A snapshot joined with the tail.
@@ -47,13 +49,15 @@ impl HotViews {
     /// older than a client's `claim` if the authority confirms it.
     pub(super) fn fetch(&mut self, id: HotViewId, claim: Option<Position>) {
         let fetch = self.next_fetch;
+        let node = self.context.node.clone();
         let Some(view) = self.get_mut(id) else { return };
-        view.fetch.latest = Some(fetch);
-        let from_authority = view.fetch.from_authority;
         let (aggregate, name) = (view.aggregate.clone(), view.name());
+        let floor = node.tails.floor(&aggregate, &name);
+        let seen = node.tails.position(&aggregate);
+        view.fetch.latest = Some(fetch);
+        view.fetch.seen = seen.unwrap_or_default();
+        let from_authority = view.fetch.from_authority;
         self.next_fetch = fetch.next();
-        let floor = self.context.node.tails.floor(&aggregate, &name);
-        let seen = self.context.node.tails.position(&aggregate);
         let goal = FetchGoal { floor, claim, from_authority, seen };
         let (reader, inbox) = (self.context.node.reader.clone(), self.context.inbox.clone());
         let task = self.context.node.runtime.spawn(async move {
@@ -131,18 +135,18 @@ impl HotViews {
         let FetchedView { view: id, fetch, result } = fetched;
         // The view may have been closed or fetched again since.
         let view = self.find(id).filter(|view| view.fetch.latest == Some(fetch))?;
-        let (aggregate, name) = (view.aggregate.clone(), view.name());
+        let (aggregate, name, seen) = (view.aggregate.clone(), view.name(), view.fetch.seen);
         if let Some(live) = view.keyed().and_then(|keyed| keyed.live.as_ref()) {
             let held = live.view.position;
-            return self.place_newer(id, &aggregate, result, held);
+            return self.place_newer(id, &aggregate, result, (held, seen));
         }
         let snapshot = match result {
             Ok(snapshot) => snapshot,
             Err(code) => return self.fail_fetch(id, code),
         };
-        match self.join_tail(&aggregate, &name, snapshot) {
+        match self.join_tail(&aggregate, &name, snapshot, seen) {
             JoinedView::Current(view) => self.place_view(id, &aggregate, view),
-            JoinedView::Absent => self.refuse_waiting(id, Code::UnknownChannel),
+            JoinedView::Absent => self.end_absent(id),
             JoinedView::TooOld => {
                 let view = self.get_mut(id)?;
                 view.fetch.attempts += 1;
@@ -163,11 +167,11 @@ impl HotViews {
         id: HotViewId,
         aggregate: &Aggregate,
         result: Result<Option<View>, Code>,
-        held: Position,
+        (held, seen): (Position, Position),
     ) -> Option<Refusal> {
         let name = self.get(id)?.name();
         let fetched = match result {
-            Ok(Some(view)) => self.join_tail(aggregate, &name, Some(view)),
+            Ok(Some(view)) => self.join_tail(aggregate, &name, Some(view), seen),
             Ok(None) | Err(_) => JoinedView::TooOld,
         };
         match fetched {
@@ -182,9 +186,19 @@ impl HotViews {
     }
 
     /// Continues a snapshot with the tail: drops the steps that the snapshot contains, applies the
-    /// others.
-    fn join_tail(&self, aggregate: &Aggregate, name: &str, snapshot: Option<View>) -> JoinedView {
-        let records = self.context.node.tails.records(aggregate);
+    /// others. The snapshot was asked for when the node had `seen`, so it has every step until
+    /// then.
+    fn join_tail(
+        &self,
+        aggregate: &Aggregate,
+        name: &str,
+        snapshot: Option<View>,
+        seen: Position,
+    ) -> JoinedView {
+        let contained = snapshot.as_ref().map_or(seen, |view| view.position.max(seen));
+        let Some(records) = self.context.node.tails.records_after(aggregate, contained) else {
+            return JoinedView::TooOld;
+        };
         let mut view = match snapshot {
             Some(view) => view,
             None => match records.iter().find(|record| delta_of(record, name).is_some()) {
@@ -219,7 +233,7 @@ impl HotViews {
                     self.place_ticket(id, entry, view.position);
                     None
                 }
-                None => self.refuse_waiting(id, Code::UnknownChannel),
+                None => self.end_absent(id),
             };
         };
         let line = match &keyed.channel {
@@ -251,8 +265,24 @@ impl HotViews {
         self.refuse_waiting(id, code)
     }
 
-    /// Lists the subscriptions of a view and of the tickets in it. Refusing one that is live does
-    /// nothing.
+    /// Ends the subscriptions of a view that does not exist. The tickets that stood in it are fetched
+    /// again, at the pace of failed fetches: each may stand elsewhere by now.
+    fn end_absent(&mut self, id: HotViewId) -> Option<Refusal> {
+        let view = self.get_mut(id)?;
+        view.fetch = FetchState::default();
+        let listeners = view.listeners().to_vec();
+        let tickets = view.keyed().map(|keyed| keyed.tickets.clone()).unwrap_or_default();
+        if !tickets.is_empty() {
+            self.retry.push(id);
+        }
+        for ticket in tickets {
+            self.get_mut(ticket)?.fetch.from_authority = true;
+            self.retry.push(ticket);
+        }
+        Some(Refusal::Gone(listeners))
+    }
+
+    /// Lists the subscriptions of a view and of the tickets in it.
     fn refuse_waiting(&self, id: HotViewId, code: Code) -> Option<Refusal> {
         let view = self.get(id)?;
         let mut waiting = view.listeners().to_vec();
@@ -261,6 +291,6 @@ impl HotViews {
                 waiting.extend(self.get(*ticket).map(HotView::listeners).unwrap_or_default());
             }
         }
-        Some(Refusal { waiting, code })
+        Some(Refusal::Waiting(waiting, code))
     }
 }
