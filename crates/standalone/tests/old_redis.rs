@@ -80,11 +80,24 @@ impl Clinic {
 
     /// Puts `count` people in line, and waits until their views are stored.
     async fn issue(&mut self, count: u128) {
+        self.issue_unstored(count).await;
+        self.quiet().await;
+    }
+
+    /// Puts `count` people in line, and waits until the authority has them.
+    async fn issue_unstored(&mut self, count: u128) {
         for _ in 0..count {
             self.tickets += 1;
             self.send(riverside::issue("general", self.tickets)).await;
         }
-        self.quiet().await;
+        eventually("all is committed and published", async || {
+            let ledger = &self.memory.ledger;
+            let is_done = ledger.checkpoint(PARTITION).await.unwrap().next_offset
+                == self.memory.log.end()
+                && ledger.outbox(PARTITION, 1).await.unwrap().is_empty();
+            is_done.then_some(())
+        })
+        .await;
     }
 
     /// Waits until every record is committed and every view is repaired.
@@ -242,6 +255,42 @@ async fn replica_that_had_stopped_is_not_trusted() {
     assert_eq!(clinic.read_by_new_gateway().await, 0, "a replica is not trusted");
     assert_eq!(replica.cli(&["REPLICAOF", "NO", "ONE"]).trim(), "OK");
     nothing_old_is_shown(&mut clinic, &replica).await;
+}
+
+/// A Redis that takes no writes answers reads all the same, with what it had. The gateway is new: no
+/// record tells it what it lacks.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_redis_is_not_trusted() {
+    let server = RedisServer::start(&[]);
+    let mut clinic = Clinic::new(server.url()).await;
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "1"]).trim(), "OK");
+    clinic.issue_unstored(3).await;
+    let right = clinic.authority(QUEUE).await.position;
+    assert!(raw_version(&server) < right.version, "the server is full");
+
+    let gateway = Gateway::start(&clinic).await;
+    let watching = gateway.reader.clone();
+    let watched = tokio::spawn(async move { watching.watch().await });
+    let reads_from_store = async || {
+        let before = gateway.metrics.view_fetches.store.get();
+        gateway.read(QUEUE).await;
+        gateway.metrics.view_fetches.store.get() > before
+    };
+    eventually("the gateway has asked the authority", async || {
+        (gateway.read(QUEUE).await.position == right).then_some(())
+    })
+    .await;
+    for name in clinic.names() {
+        let (shown, right) = (gateway.read(&name).await, clinic.authority(&name).await);
+        assert_eq!(shown.position, right.position, "{name}");
+    }
+    assert!(!reads_from_store().await);
+
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "0"]).trim(), "OK");
+    clinic.quiet().await;
+    eventually("it reads from Redis", async || reads_from_store().await.then_some(())).await;
+    assert_eq!(gateway.read(QUEUE).await.position, right);
+    watched.abort();
 }
 
 /// A connection that outlives the change of the data behind it: the identity is read with the view,

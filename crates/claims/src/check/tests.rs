@@ -482,3 +482,13 @@ fn rows_with_dates_in_another_form_are_counted() {
     let forms = found.iter().filter(|finding| finding.outcome == FindingOutcome::DateForm);
     assert_eq!(forms.count(), 1, "one finding for the file");
 }
+
+#[test]
+fn row_of_another_width_is_counted() {
+    let (rules, tables) = (Rules::compile(&rules::shipped()).unwrap(), tables());
+    let file = csv(&rows()) + "\r\n1;2";
+    let (found, summary) = finish(checking_again(&file, &rules, &tables));
+    assert_eq!((summary.rows, summary.rows_unreadable), (11, 1));
+    let unreadable = "file 11 error row_unreadable 0 column=ramq_id line=12";
+    assert!(told(&found).iter().any(|told| told == unreadable), "{:?}", told(&found));
+}
