@@ -60,7 +60,8 @@ def kafka_down(run):
 def redis_lost(run):
     """Row 7. Empties Redis, restarts it empty, and replaces it by a replica that lacks writes."""
     clinic, waiting = run.clinic(proxied=True), run.length(2_000, 100_000)
-    traffic, detect, recover = Traffic(clinic, run.seed), [], []
+    # A location takes 10,000 tickets.
+    traffic, detect, recover = Traffic(clinic, run.seed, callers=12), [], []
     traffic.begin(seconds=180, waiting=waiting)
     for lose in (
         lambda: clinic.redis("FLUSHALL"),

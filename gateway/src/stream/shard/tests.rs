@@ -434,7 +434,8 @@ async fn live_stream_of_a_view_that_is_found_gone_ends() {
         let aggregate = Channel::parse(REMOVED).unwrap().aggregate(&shard.aggregate.tenant());
         let sent = shard.inbox.send(ShardMessage::Missed(aggregate)).await;
         assert!(sent.is_ok(), "the shard runs");
-        assert_eq!(stream.error().await, "unknown_channel");
+        let told = tokio::time::timeout(Duration::from_secs(60), stream.error()).await;
+        assert_eq!(told.expect("it is told at once"), "unknown_channel");
         let mut again = shard.open_stream("board:riverside", None).await;
         assert_eq!(again.next().await.0, (None, STORED), "others are served");
     };
