@@ -62,7 +62,8 @@ def redis_lost(run):
     clinic, waiting = run.clinic(proxied=True), run.length(2_000, 100_000)
     # A location takes 10,000 tickets.
     traffic, detect, recover = Traffic(clinic, run.seed, callers=12), [], []
-    traffic.begin(seconds=180, waiting=waiting)
+    # Clients live to see the last copy, at some 500 views a second.
+    traffic.begin(seconds=run.length(180, 1200), waiting=waiting)
     for lose in (
         lambda: clinic.redis("FLUSHALL"),
         lambda: restart_redis(clinic),

@@ -298,10 +298,10 @@ fn row_with_unread_cell_counts_by_its_keys() {
     assert_eq!(once(&[fee(), patient]), ["1 pass pass 0"]);
 }
 
-/// A table of so many groups has them in another order.
+/// A table of so many groups has them in another order, and they are concluded in two slices.
 #[test]
 fn findings_of_groups_come_by_row() {
-    let patients = || 1..=200_u32;
+    let patients = || 1..=4098_u32;
     let row_of = |told: &String| told.split(' ').next().unwrap().parse::<u32>().unwrap();
     let fees: Vec<_> = patients().chain(patients().rev()).map(|it| fee().patient(it)).collect();
     assert!(once(&fees).iter().map(row_of).eq(patients()));
