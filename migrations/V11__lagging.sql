@@ -1,6 +1,6 @@
--- Of which aggregates the view store may lack steps. Gateways read those views from here. The answer
--- is of all tenants, and a gateway's role sees the tenant that it names alone: so it calls a
--- function. Rows of a table bind its owner too.
+-- Of which aggregates the view store may lack steps: gateways read those views from here. The
+-- answer is of all tenants, and the role of gateways sees one tenant at a time, so that it calls a
+-- function. Row-level security binds the owner of the table, and of the function, too.
 CREATE POLICY lagging ON clinicwire.view FOR SELECT TO CURRENT_USER USING (dirty);
 
 CREATE FUNCTION clinicwire.lagging(most int) RETURNS TABLE (tenant text, aggregate text)

@@ -257,8 +257,8 @@ async fn replica_that_had_stopped_is_not_trusted() {
     nothing_old_is_shown(&mut clinic, &replica).await;
 }
 
-/// A Redis that takes no writes answers reads all the same, with what it had. The gateway is new: no
-/// record tells it what it lacks.
+/// A Redis that takes no writes answers reads all the same, with what it had. The gateway is new,
+/// so that no record tells it what it lacks.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_redis_is_not_trusted() {
     let server = RedisServer::start(&[]);

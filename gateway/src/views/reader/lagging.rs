@@ -1,4 +1,4 @@
-//! The aggregates of which the view store may lack steps, as the authority knows. A store that is full
+//! The aggregates of which the view store may lack steps, as the authority knows. A full store
 //! takes no step and still answers reads, with what it had.
 
 use std::{collections::HashSet, sync::RwLock};

@@ -265,8 +265,8 @@ impl HotViews {
         self.refuse_waiting(id, code)
     }
 
-    /// Ends the subscriptions of a view that does not exist. The tickets that stood in it are fetched
-    /// again, at the pace of failed fetches: each may stand elsewhere by now.
+    /// Ends the subscriptions of a view that does not exist. The tickets that stood in it are
+    /// loaded again, at the pace of failed fetches: each may stand elsewhere by now.
     fn end_absent(&mut self, id: HotViewId) -> Option<Refusal> {
         let view = self.get_mut(id)?;
         view.fetch = FetchState::default();
