@@ -378,30 +378,37 @@ impl Location {
 
     /// The tickets and appointments whose rows a version changed by its events, or by the steps of
     /// their views, such as a new name of the location. The appointment of a changed ticket changes
-    /// too.
+    /// too, except by a question about the ticket's move: that comes days later, when a restored
+    /// location no longer has the appointment.
     pub(crate) fn touched(
         &self,
         events: &[Event],
         deltas: &[ViewDelta],
     ) -> (Vec<TicketId>, Vec<AppointmentId>) {
-        let mut tickets: BTreeSet<_> = events.iter().flat_map(moves::tickets_of).cloned().collect();
+        let (questions, changes): (Vec<_>, Vec<_>) =
+            events.iter().partition(|event| moves::is_question_of_ticket(event));
+        let named = |events: Vec<&Event>| -> BTreeSet<TicketId> {
+            events.into_iter().flat_map(moves::tickets_of).cloned().collect()
+        };
+        let (mut moved, mut tickets) = (named(changes), named(questions));
         let mut stepped = Vec::new();
         for step in deltas {
             match Channel::parse(&step.view) {
                 Ok(Channel::Ticket(id)) if self.tickets.contains_key(&id) => {
-                    tickets.insert(id);
+                    moved.insert(id);
                 }
                 Ok(Channel::Appointment(id)) => stepped.push(id),
                 _ => {}
             }
         }
-        let of_tickets = tickets.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
+        let of_tickets = moved.iter().filter_map(|id| self.ticket(id)?.appointment.clone());
         let reported = events.iter().filter_map(moves::appointment_of).cloned();
         let renewed = events.iter().flat_map(renewal::renewed).cloned();
         let appointments: BTreeSet<_> =
             of_tickets.chain(reported).chain(renewed).chain(stepped).collect();
         let held =
             appointments.into_iter().filter(|id| self.appointments.contains_key(id)).collect();
+        tickets.append(&mut moved);
         (tickets.into_iter().collect(), held)
     }
 

@@ -329,8 +329,11 @@ async fn gateway_starts_while_redis_is_down() {
     })
     .await;
     clinic.quiet().await;
-    gateway.read(QUEUE).await;
-    assert!(gateway.metrics.view_fetches.store.get() > 0, "the processor has filled it");
+    eventually("the gateway reads what the processor has filled", async || {
+        gateway.read(QUEUE).await;
+        (gateway.metrics.view_fetches.store.get() > 0).then_some(())
+    })
+    .await;
     watch.abort();
 }
 

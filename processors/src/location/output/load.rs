@@ -38,21 +38,24 @@ impl Location {
                 Update::Remove => self.uncount_minute(at, counted),
             }
         }
-        if update == Update::Remove && !self.header.quarters.contains_key(&quarter_of(at)) {
-            return; // its day has ended
-        }
-        self.count_quarter(at, |quarter| {
+        let of = |quarter: &mut LoadQuarter, step: fn(u32) -> u32| {
             let count = match counted {
                 LoadCount::Called => &mut quarter.called,
                 LoadCount::Served => &mut quarter.served,
                 LoadCount::NoShow => &mut quarter.no_show,
             };
-            // A step outside the day as it was before a change of the time zone was not counted.
-            *count = match update {
-                Update::Add => *count + 1,
-                Update::Remove => count.saturating_sub(1),
-            };
-        });
+            *count = step(*count);
+        };
+        match update {
+            Update::Add => self.count_quarter(at, |quarter| of(quarter, |count| count + 1)),
+            // Its day may have ended. After a change of the time zone a step that was counted may
+            // be outside the day, and one that was not counted inside.
+            Update::Remove => {
+                if let Some(quarter) = self.header.quarters.get_mut(&quarter_of(at)) {
+                    of(quarter, |count| count.saturating_sub(1));
+                }
+            }
+        }
         self.header.quarters.retain(|_, quarter| *quarter != LoadQuarter::default());
     }
 
