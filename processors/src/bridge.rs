@@ -86,14 +86,19 @@ impl Bridge {
         })
     }
 
-    /// The id that the source gave the record, or else the place of the record. Both are the same
-    /// each time the record is read. A text that is no id of a command, because it is too long or
-    /// has other characters, is hashed as a whole.
+    /// The id that the source gave the record, or else the place of the record and a hash of its
+    /// value: a topic that was created again has another record at the same place. Both are the
+    /// same each time the record is read. A text that is no id of a command, because it is too long
+    /// or has other characters, is hashed as a whole.
     fn id(&self, input: &SourceRecord) -> CommandId {
         let given = input.record.header("ce_id").filter(|id| !id.is_empty());
         let (kind, text) = match given {
             Some(id) => ("id", id.to_owned()),
-            None => ("place", format!("{}.{}.{}", self.topic, input.partition, input.offset)),
+            None => {
+                let value = Fingerprint::from_parts([&*input.record.value]).bits() as u64;
+                let SourceRecord { partition, offset, .. } = input;
+                ("place", format!("{}.{partition}.{offset}.{value:016x}", self.topic))
+            }
         };
         CommandId::new(text.as_str()).unwrap_or_else(|_| {
             let hash = Fingerprint::from_parts([kind.as_bytes(), text.as_bytes()]);
